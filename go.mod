@@ -1,0 +1,3 @@
+module github.com/fairway-bgp/fairway
+
+go 1.26.0

@@ -1,0 +1,113 @@
+package policy
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/fairway-bgp/fairway/routes"
+)
+
+// Snapshot is a routes.Snapshot and the BGP peers.
+type Snapshot struct {
+	routes.Snapshot
+	Peers []Peer
+}
+
+// Peer is a BGPPeer object (api/v1alpha1), parsed: a neighbour of every node
+// that Nodes selects.
+type Peer struct {
+	Name  string
+	Nodes routes.Selector
+	// LocalASN is 0 where the object leaves it to the node's annotation
+	// fairway.dev/local-asn.
+	LocalASN uint32
+	// SessionSettings hold what does not depend on the node.
+	SessionSettings
+}
+
+// SessionSettings are the fields of a BGP session that a BGPPeer gives as they
+// are.
+type SessionSettings struct {
+	// Address of the neighbour, with a zone for an IPv6 link-local one.
+	Address netip.Addr `json:"address"`
+	// Port is the neighbour's TCP port, 179 unless given.
+	Port    uint16 `json:"port"`
+	PeerASN uint32 `json:"peerASN"`
+	// SourceAddress is the zero Addr where the kernel chooses.
+	SourceAddress netip.Addr `json:"sourceAddress"`
+	// Password for TCP MD5 (RFC 2385); empty for none.
+	Password Password `json:"password"`
+	// EBGPMultihop allows an eBGP neighbour that is not on a connected network.
+	EBGPMultihop bool `json:"ebgpMultihop"`
+	// TTLSecurity is GTSM (RFC 5082) for a neighbour one hop away.
+	TTLSecurity bool `json:"ttlSecurity"`
+	// Passive waits for the neighbour to dial; otherwise only we dial.
+	Passive          bool          `json:"passive"`
+	HoldTime         time.Duration `json:"holdTime"`
+	KeepaliveTime    time.Duration `json:"keepaliveTime"`
+	ConnectRetryTime time.Duration `json:"connectRetryTime"`
+	// Families to negotiate; never empty, sorted.
+	Families []Family `json:"families"`
+	// ExtendedNextHop allows IPv4 prefixes with an IPv6 next hop (RFC 8950).
+	ExtendedNextHop bool `json:"extendedNextHop"`
+	// GracefulRestartTime is 0 where graceful restart (RFC 4724) is off.
+	GracefulRestartTime time.Duration `json:"gracefulRestartTime"`
+	// Defaults are attributes for Subnets that do not say otherwise.
+	Defaults Defaults `json:"-"`
+}
+
+// Defaults are a peer's attribute defaults. Communities are added to those of
+// the Subnet; a number counts where the Subnet gives none.
+type Defaults struct {
+	Communities      []routes.Community
+	LargeCommunities []routes.LargeCommunity
+	MED              *uint32
+	LocalPref        *uint32
+	ASPathPrepend    *uint8
+}
+
+// Session is a BGP session that one node shall have.
+type Session struct {
+	// Peer is the BGPPeer's name.
+	Peer     string `json:"peer"`
+	LocalASN uint32 `json:"localASN"`
+	SessionSettings
+}
+
+// Internal reports whether the session is iBGP.
+func (s Session) Internal() bool { return s.LocalASN == s.PeerASN }
+
+// Family is an address family with SAFI unicast.
+type Family string
+
+// Families, by the names that BGPPeer's spec.families takes.
+const (
+	IPv4Unicast Family = "ipv4-unicast"
+	IPv6Unicast Family = "ipv6-unicast"
+)
+
+// FamilyOf gives the family that a prefix is announced in.
+func FamilyOf(p netip.Prefix) Family {
+	if p.Addr().Is4() {
+		return IPv4Unicast
+	}
+	return IPv6Unicast
+}
+
+// Password is a secret string. Printing or marshalling it never shows it; use
+// string(p) where it is really needed.
+type Password string
+
+// String hides the password.
+func (p Password) String() string {
+	if p == "" {
+		return ""
+	}
+	return "(set)"
+}
+
+// GoString hides the password from %#v.
+func (p Password) GoString() string { return p.String() }
+
+// MarshalText hides the password from JSON and YAML.
+func (p Password) MarshalText() ([]byte, error) { return []byte(p.String()), nil }

@@ -1,0 +1,56 @@
+package policy
+
+import (
+	"net/netip"
+
+	"github.com/fairway-bgp/fairway/routes"
+)
+
+// Plan is what one node shall announce, and what it shall not and why. Lists
+// are sorted and never nil, so that a Plan compares and prints the same
+// wherever it was made.
+type Plan struct {
+	Node     string     `json:"node"`
+	Adverts  []Advert   `json:"adverts"`
+	Withheld []Withheld `json:"withheld"`
+	Warnings []Warning  `json:"warnings"`
+	// Sessions are the BGP sessions that the node shall have, sorted by peer.
+	Sessions []Session `json:"sessions"`
+	// RouterID is the BGP identifier (RFC 4271 section 4.2), an IPv4 address.
+	RouterID netip.Addr `json:"routerID"`
+	// exports holds, beside each advert, what each session makes of it.
+	exports []Export
+	classes []routes.Class
+}
+
+// Advert is one prefix that the node announces.
+type Advert struct {
+	Prefix netip.Prefix `json:"prefix"`
+	Subnet string       `json:"subnet"`
+	// NextHop is the zero Addr ("" in JSON) for each session's own address.
+	NextHop          netip.Addr              `json:"nextHop"`
+	Peers            []string                `json:"peers"`
+	Role             routes.Role             `json:"role"`
+	Communities      []routes.Community      `json:"communities"`
+	LargeCommunities []routes.LargeCommunity `json:"largeCommunities"`
+	MED              *uint32                 `json:"med"`
+	LocalPref        *uint32                 `json:"localPref"`
+	ASPathPrepend    uint8                   `json:"asPathPrepend"`
+}
+
+// Withheld is one prefix of a selected Subnet that the node does not announce.
+type Withheld struct {
+	// Prefix is as the Subnet has it where it does not parse.
+	Prefix string        `json:"prefix"`
+	Subnet string        `json:"subnet"`
+	Reason routes.Reason `json:"reason"`
+	Detail string        `json:"detail"`
+}
+
+// Warning is something about an announced Subnet, a peer (Subnet "") or the
+// node that the user should know; nothing is withheld for it.
+type Warning struct {
+	Subnet string        `json:"subnet"`
+	Reason routes.Reason `json:"reason"`
+	Detail string        `json:"detail"`
+}

@@ -1,0 +1,45 @@
+package routes
+
+// Reason says why a prefix is withheld, or warned about. The set is closed: docs/reasons.md
+// has an entry for each, and each has a golden case.
+type Reason string
+
+// Reasons for withholding, in the order in which they are tried.
+const (
+	InvalidAnnotation     Reason = "InvalidAnnotation"
+	InvalidCIDR           Reason = "InvalidCIDR"
+	JoinSubnet            Reason = "JoinSubnet"
+	ForeignProvider       Reason = "ForeignProvider"
+	CustomVPC             Reason = "CustomVPC"
+	NotFormatted          Reason = "NotFormatted"
+	Underlay              Reason = "Underlay"
+	Deleting              Reason = "Deleting"
+	NotValidated          Reason = "NotValidated"
+	NATOutgoing           Reason = "NATOutgoing"
+	ExternalEgressGateway Reason = "ExternalEgressGateway"
+	UnsafePrefix          Reason = "UnsafePrefix"
+	Overlap               Reason = "Overlap"
+	NotGateway            Reason = "NotGateway"
+	NoActiveGateway       Reason = "NoActiveGateway"
+	NodeExcluded          Reason = "NodeExcluded"
+	NodeNotReady          Reason = "NodeNotReady"
+	Draining              Reason = "Draining"
+	NoPeer                Reason = "NoPeer"
+	DatapathDown          Reason = "DatapathDown"
+	HostNotReady          Reason = "HostNotReady"
+	NoPods                Reason = "NoPods"
+)
+
+// Role says in which capacity a node announces a prefix.
+type Role string
+
+// Roles. Distributed: every node, ECMP. Active: the one active gateway. ECMP:
+// one of several active gateways. Standby: a gateway that waits, with a worse
+// path. Pod: host routes of the node's own Pods.
+const (
+	RoleDistributed Role = "distributed"
+	RoleActive      Role = "active"
+	RoleECMP        Role = "ecmp"
+	RoleStandby     Role = "standby"
+	RolePod         Role = "pod"
+)

@@ -1,0 +1,122 @@
+package routes
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Snapshot is everything the first decision looks at, at one moment.
+// Functions of this package never change it.
+type Snapshot struct {
+	Settings
+	Subnets []Subnet
+	Nodes   []Node
+	// Pods are the live Pods that have an address in a Subnet. Only Subnets in
+	// mode "pods" need them.
+	Pods []Pod
+	// LastGood holds, by Subnet name, the annotations that parsed last. A daemon
+	// fills it in for the Subnets that it announces, so that a typo in an
+	// annotation is not a withdrawal; elsewhere it is nil.
+	LastGood map[string]map[string]string
+	// Live is what the node itself knows about its datapath and host. It is nil
+	// where nothing is known (files on a laptop), and unknown never refuses.
+	Live *Live
+}
+
+// Settings are the flags that change how objects are read.
+type Settings struct {
+	// ClusterRouter names the default VPC (kube-ovn-controller's flag
+	// --cluster-router).
+	ClusterRouter string
+	// NodeSwitch names the join Subnet (kube-ovn-controller's flag
+	// --node-switch).
+	NodeSwitch string
+	// AdoptKubeOVN makes ovn.kubernetes.io/bgp select a Subnet that has no
+	// fairway.dev/advertise annotation.
+	AdoptKubeOVN bool
+}
+
+// DefaultSettings are Kube-OVN's own names (pkg/controller/config.go).
+var DefaultSettings = Settings{ClusterRouter: "ovn-cluster", NodeSwitch: "join"}
+
+// Live holds facts of the node that the plan is made for.
+type Live struct {
+	// DatapathDown says for a prefix why this node cannot carry it. Absent means
+	// that it can, or that it is not known.
+	DatapathDown map[netip.Prefix]string
+	// HostNotReady says for a prefix which host finding would drop its traffic.
+	HostNotReady map[netip.Prefix]string
+}
+
+// Subnet is what Fairway reads of a Kube-OVN Subnet
+// (pkg/apis/kubeovn/v1/subnet.go). Strings are as the object has them; the
+// checks parse them, so that a bad one becomes a reason.
+type Subnet struct {
+	Name string
+	// Created decides which of two overlapping Subnets keeps the prefix.
+	Created time.Time
+	// Annotations holds the keys that Fairway reads and no others.
+	Annotations map[string]string
+	// CIDRBlock is one or two CIDRs, comma-separated, in either order.
+	CIDRBlock      string
+	VPC            string
+	Provider       string
+	VLAN           string
+	LogicalGateway bool
+	NATOutgoing    bool
+	// NATPolicyForwards is true if a natOutgoingPolicyRule has action "forward".
+	NATPolicyForwards bool
+	// GatewayType is "distributed", "centralized", or empty before Kube-OVN's
+	// controller has formatted the Subnet.
+	GatewayType string
+	// GatewayNode lists gateways as "n1,n2" or "n1:ip,n2:ip".
+	GatewayNode string
+	// GatewayNodeSelectors select gateways by label, OR'ed; Kube-OVN uses them
+	// only where GatewayNode is empty.
+	GatewayNodeSelectors  []Selector
+	EnableECMP            bool
+	ExternalEgressGateway string
+	Private               bool
+	AllowSubnets          []string
+	// Deleting is true once the object has a deletionTimestamp.
+	Deleting bool
+	// Validated is the status condition Validated=True.
+	Validated bool
+	// ActiveGateway is status.activateGateway. It means something only for
+	// centralized without ECMP.
+	ActiveGateway string
+}
+
+// Node is what Fairway reads of a Kubernetes Node.
+type Node struct {
+	Name        string
+	Labels      map[string]string
+	Annotations map[string]string
+	// InternalIPs are the addresses of type InternalIP, in the object's order.
+	InternalIPs        []netip.Addr
+	Ready              bool
+	NetworkUnavailable bool
+}
+
+// Pod is one attachment of a live Pod to a Subnet. A Pod with several
+// interfaces is several values.
+type Pod struct {
+	Namespace, Name string
+	Node            string
+	Subnet          string
+	Addresses       []netip.Addr
+}
+
+// Selector is a Kubernetes label selector (metav1.LabelSelector). The zero
+// value matches every node.
+type Selector struct {
+	MatchLabels      map[string]string
+	MatchExpressions []Requirement
+}
+
+// Requirement is one of a Selector's matchExpressions. Operator is In, NotIn,
+// Exists or DoesNotExist.
+type Requirement struct {
+	Key, Operator string
+	Values        []string
+}
