@@ -18,9 +18,9 @@ type Plan struct {
 	Sessions []Session `json:"sessions"`
 	// RouterID is the BGP identifier (RFC 4271 section 4.2), an IPv4 address.
 	RouterID netip.Addr `json:"routerID"`
-	// exports holds, beside each advert, what each session makes of it.
+	// exports holds what each session makes of each class of adverts, sorted by
+	// class and peer.
 	exports []Export
-	classes []routes.Class
 }
 
 // Advert is one prefix that the node announces.
@@ -36,6 +36,8 @@ type Advert struct {
 	MED              *uint32                 `json:"med"`
 	LocalPref        *uint32                 `json:"localPref"`
 	ASPathPrepend    uint8                   `json:"asPathPrepend"`
+	// class groups adverts that leave alike.
+	class routes.Class
 }
 
 // Withheld is one prefix of a selected Subnet that the node does not announce.

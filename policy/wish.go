@@ -23,9 +23,9 @@ type Wish struct {
 
 // Export is one export rule. (Class, Peer) is its key.
 type Export struct {
-	Class      routes.Class
-	Peer       string
-	Attributes Attributes
+	Class      routes.Class `json:"-"`
+	Peer       string       `json:"peer"`
+	Attributes Attributes   `json:"attributes"`
 }
 
 // Attributes are those a path has when it leaves by a session, complete: what
@@ -35,13 +35,13 @@ type Attributes struct {
 	// NextHop is the zero Addr to leave the path's own, which in turn may be the
 	// session's local address. It is set where a prefix travels over a session
 	// of the other family.
-	NextHop          netip.Addr
-	Communities      []routes.Community
-	LargeCommunities []routes.LargeCommunity
-	MED              *uint32
+	NextHop          netip.Addr              `json:"nextHop"`
+	Communities      []routes.Community      `json:"communities"`
+	LargeCommunities []routes.LargeCommunity `json:"largeCommunities"`
+	MED              *uint32                 `json:"med"`
 	// LocalPref is set for internal peers only.
-	LocalPref *uint32
+	LocalPref *uint32 `json:"localPref"`
 	// ASPathPrepend is how often the session's local AS is prepended in
 	// addition to the one that eBGP demands.
-	ASPathPrepend uint8
+	ASPathPrepend uint8 `json:"asPathPrepend"`
 }

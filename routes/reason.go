@@ -43,3 +43,24 @@ const (
 	RoleStandby     Role = "standby"
 	RolePod         Role = "pod"
 )
+
+// Reasons for warnings: what they are about is announced all the same.
+const (
+	// Private: ACLs drop outside sources unless allowSubnets has their network.
+	Private Reason = "Private"
+	// UnknownPeer: annotation peers names a BGPPeer that does not exist.
+	UnknownPeer Reason = "UnknownPeer"
+	// UnknownAnnotation: a fairway.dev/ annotation that means nothing.
+	UnknownAnnotation Reason = "UnknownAnnotation"
+	// IgnoredAnnotation: an annotation that has no effect on this Subnet.
+	IgnoredAnnotation Reason = "IgnoredAnnotation"
+	// NATPolicy: announced though part of the traffic is NATed.
+	NATPolicy Reason = "NATPolicy"
+	// AsymmetricReturn: replies take another way than requests, by design of the
+	// Subnet.
+	AsymmetricReturn Reason = "AsymmetricReturn"
+	// PeerSkipped: a session cannot carry the prefix's family.
+	PeerSkipped Reason = "PeerSkipped"
+	// InvalidPeer: a BGPPeer that selects the node gives no session.
+	InvalidPeer Reason = "InvalidPeer"
+)

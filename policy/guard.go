@@ -1,0 +1,78 @@
+package policy
+
+import (
+	"fmt"
+	"net/netip"
+
+	"github.com/fairway-bgp/fairway/routes"
+)
+
+// forbidden are the networks that no prefix may touch (RFC 6890).
+func forbidden() []struct {
+	prefix netip.Prefix
+	name   string
+} {
+	p := netip.MustParsePrefix
+	return []struct {
+		prefix netip.Prefix
+		name   string
+	}{
+		{p("0.0.0.0/8"), "this-network"}, {p("127.0.0.0/8"), "loopback"}, {p("169.254.0.0/16"), "link-local"},
+		{p("224.0.0.0/4"), "multicast"}, {p("240.0.0.0/4"), "reserved"},
+		{p("::/127"), "loopback"}, {p("fe80::/10"), "link-local"}, {p("ff00::/8"), "multicast"},
+	}
+}
+
+// guard is the leak guard: it knows the addresses that the announcements
+// themselves depend on. Announcing a prefix that holds one of them would draw
+// the sessions' own traffic into the overlay.
+type guard struct {
+	addresses []netip.Addr
+	owners    []string
+}
+
+func newGuard(s *Snapshot) guard {
+	var g guard
+	for i := range s.Nodes {
+		for _, a := range s.Nodes[i].InternalIPs {
+			g.add(a, "the InternalIP of Node "+s.Nodes[i].Name)
+		}
+	}
+	for _, p := range sortedPeers(s.Peers) {
+		g.add(p.Address, "the address of BGPPeer "+p.Name)
+	}
+	return g
+}
+
+func (g *guard) add(a netip.Addr, owner string) {
+	g.addresses = append(g.addresses, a.WithZone(""))
+	g.owners = append(g.owners, owner)
+}
+
+// unsafe says why a prefix must not be announced by anyone, or "".
+func (g guard) unsafe(p netip.Prefix) string {
+	if p.Bits() == 0 {
+		return p.String() + " is a default route"
+	}
+	for _, f := range forbidden() {
+		if f.prefix.Overlaps(p) {
+			return fmt.Sprintf("%s overlaps %s %s", p, f.name, f.prefix)
+		}
+	}
+	for i, a := range g.addresses {
+		if p.Contains(a) {
+			return fmt.Sprintf("%s contains %s, %s", p, a, g.owners[i])
+		}
+	}
+	return ""
+}
+
+func (g guard) check() routes.Check {
+	return routes.Check{
+		Reason: routes.UnsafePrefix,
+		When:   "Leak guard: a default route, loopback, link-local, multicast or reserved prefix, or one that contains a node's InternalIP or a peer's address.",
+		Refuse: func(c *routes.Case) string { return g.unsafe(c.Prefix) },
+		Fact:   func(c *routes.Case) string { return "safe to announce" },
+		Mend:   func(c *routes.Case) string { return "choose another CIDR for the Subnet; this one would break routing for the nodes or the peers" },
+	}
+}

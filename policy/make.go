@@ -1,0 +1,219 @@
+package policy
+
+import (
+	"cmp"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/fairway-bgp/fairway/routes"
+)
+
+// Make decides for one node. A node that the Snapshot does not have is planned
+// for as one that is not Ready.
+func Make(s Snapshot, node string) Plan {
+	v := newView(s, node)
+	plan := Plan{
+		Node: node, Sessions: v.sessions, RouterID: v.routerID,
+		Adverts: []Advert{}, Withheld: []Withheld{}, Warnings: slices.Clone(v.warnings),
+	}
+	checks := v.chain()
+	for _, c := range routes.Cases(&v.s.Snapshot, v.node) {
+		if check, detail := firstRefusal(checks, &c); check != nil {
+			plan.Withheld = append(plan.Withheld, Withheld{c.Text, c.Subnet.Name, check.Reason, detail})
+			if c.Kept != nil {
+				plan.Warnings = append(plan.Warnings, kept(&c))
+			}
+			continue
+		}
+		v.announce(&plan, &c)
+	}
+	plan.sort()
+	return plan
+}
+
+// view is what Make works out once before it asks any question.
+type view struct {
+	s        *Snapshot
+	node     *routes.Node
+	sessions []Session
+	warnings []Warning
+	routerID netip.Addr
+	guard    guard
+	lost     map[caseKey]string
+}
+
+func newView(s Snapshot, name string) *view {
+	node := &routes.Node{Name: name}
+	for i := range s.Nodes {
+		if s.Nodes[i].Name == name {
+			node = &s.Nodes[i]
+		}
+	}
+	v := &view{s: &s, node: node, guard: newGuard(&s)}
+	v.sessions, v.warnings = sessions(s.Peers, node)
+	id, warnings := routerID(node)
+	v.routerID, v.warnings = id, append(v.warnings, warnings...)
+	v.lost = overlaps(v.announceable())
+	return v
+}
+
+// announceable gives the cases that pass every question about the Subnet alone
+// and the leak guard.
+func (v *view) announceable() []routes.Case {
+	checks := append(routes.SubnetChecks(), v.guard.check())
+	return slices.DeleteFunc(routes.Cases(&v.s.Snapshot, nil), func(c routes.Case) bool {
+		check, _ := firstRefusal(checks, &c)
+		return check != nil
+	})
+}
+
+// chain is every question, in the order in which they are asked. The first
+// that refuses gives the reason.
+func (v *view) chain() []routes.Check {
+	return slices.Concat(
+		routes.SubnetChecks(),
+		[]routes.Check{v.guard.check(), overlapCheck(v.lost)},
+		routes.NodeChecks(),
+		[]routes.Check{v.noPeer()},
+		routes.LiveChecks(),
+	)
+}
+
+// Chain gives the questions in order, for documentation: nothing is known that
+// they could be asked about.
+func Chain() []routes.Check { return newView(Snapshot{}, "").chain() }
+
+func firstRefusal(checks []routes.Check, c *routes.Case) (*routes.Check, string) {
+	for i := range checks {
+		if detail := checks[i].Refuse(c); detail != "" {
+			return &checks[i], detail
+		}
+	}
+	return nil, ""
+}
+
+// noPeer is the last question before the node's own state: is there anyone to
+// announce to?
+func (v *view) noPeer() routes.Check {
+	return routes.Check{
+		Reason: routes.NoPeer,
+		When:   "No BGPPeer (of those asked for by annotation `peers`) exists, selects this node and can carry the family.",
+		Refuse: func(c *routes.Case) string {
+			reached, problems := v.reached(c)
+			if len(reached) > 0 {
+				return ""
+			}
+			if len(problems) > 0 {
+				return strings.Join(problems, "; ")
+			}
+			if c.Tuning.Peers != nil {
+				return fmt.Sprintf("none of the peers asked for (%s) selects Node %s", strings.Join(c.Tuning.Peers, ", "), c.Node.Name)
+			}
+			return "no BGPPeer selects Node " + c.Node.Name
+		},
+		Fact: func(c *routes.Case) string {
+			reached, _ := v.reached(c)
+			return "to " + strings.Join(names(reached), ", ")
+		},
+		Mend: func(*routes.Case) string {
+			return "create a BGPPeer whose nodeSelector matches this node, or mend annotation " + routes.AnnotationPeers
+		},
+	}
+}
+
+// reached gives the sessions that the Case goes to, and why others of those
+// asked for cannot carry it.
+func (v *view) reached(c *routes.Case) (to []Session, problems []string) {
+	for _, s := range v.sessions {
+		if c.Tuning.Peers != nil && !slices.Contains(c.Tuning.Peers, s.Peer) {
+			continue
+		}
+		if _, problem := v.nextHop(c, s, c.Prefix); problem != "" {
+			problems = append(problems, problem)
+			continue
+		}
+		to = append(to, s)
+	}
+	return to, problems
+}
+
+// nextHop gives the next hop that an export rule must set, if any.
+func (v *view) nextHop(c *routes.Case, s Session, p netip.Prefix) (netip.Addr, string) {
+	hop, problem := crossFamilyNextHop(s, v.node, p)
+	if explicit := c.Tuning.NextHop(p); explicit.IsValid() && slices.Contains(s.Families, FamilyOf(p)) {
+		return netip.Addr{}, ""
+	}
+	return hop, problem
+}
+
+// announce adds what a Case that passed every question gives to the plan.
+func (v *view) announce(plan *Plan, c *routes.Case) {
+	to, problems := v.reached(c)
+	role := c.Role()
+	for _, p := range c.Prefixes() {
+		advert := Advert{
+			Prefix: p, Subnet: c.Subnet.Name, NextHop: c.Tuning.NextHop(p), Peers: names(to), Role: role,
+			Communities: c.Tuning.Communities, LargeCommunities: c.Tuning.LargeCommunities,
+			MED: c.Tuning.MED, LocalPref: c.Tuning.LocalPref,
+			class: classOf(c, role, p),
+		}
+		if c.Tuning.ASPathPrepend != nil {
+			advert.ASPathPrepend = *c.Tuning.ASPathPrepend
+		}
+		plan.Adverts = append(plan.Adverts, advert)
+		for _, s := range to {
+			hop, _ := v.nextHop(c, s, p)
+			plan.exports = append(plan.exports, Export{advert.class, s.Peer, attributes(c, s, role, hop)})
+		}
+	}
+	for _, problem := range problems {
+		plan.Warnings = append(plan.Warnings, Warning{c.Subnet.Name, routes.PeerSkipped, problem})
+	}
+	plan.Warnings = append(plan.Warnings, v.subnetWarnings(c, role)...)
+}
+
+func names(sessions []Session) []string {
+	out := make([]string, 0, len(sessions))
+	for _, s := range sessions {
+		out = append(out, s.Peer)
+	}
+	return out
+}
+
+// sort brings every list into its order and removes repetitions (a dual-stack
+// Subnet warns once).
+func (p *Plan) sort() {
+	slices.SortFunc(p.Adverts, func(a, b Advert) int {
+		return cmp.Or(a.Prefix.Compare(b.Prefix), strings.Compare(a.Subnet, b.Subnet))
+	})
+	slices.SortFunc(p.Withheld, func(a, b Withheld) int {
+		return cmp.Or(comparePrefixText(a.Prefix, b.Prefix), strings.Compare(a.Subnet, b.Subnet))
+	})
+	p.Warnings = routes.SortedSet(p.Warnings, func(a, b Warning) int {
+		return cmp.Or(strings.Compare(a.Subnet, b.Subnet), strings.Compare(string(a.Reason), string(b.Reason)), strings.Compare(a.Detail, b.Detail))
+	})
+	slices.SortFunc(p.exports, compareExports)
+	p.exports = slices.CompactFunc(p.exports, func(a, b Export) bool { return compareExports(a, b) == 0 })
+}
+
+func compareExports(a, b Export) int {
+	return cmp.Or(cmp.Compare(a.Class, b.Class), strings.Compare(a.Peer, b.Peer))
+}
+
+// comparePrefixText orders prefixes as prefixes, and what does not parse as
+// text after them.
+func comparePrefixText(a, b string) int {
+	pa, errA := netip.ParsePrefix(a)
+	pb, errB := netip.ParsePrefix(b)
+	switch {
+	case errA == nil && errB == nil:
+		return pa.Compare(pb)
+	case errA == nil:
+		return -1
+	case errB == nil:
+		return 1
+	}
+	return strings.Compare(a, b)
+}

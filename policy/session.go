@@ -1,0 +1,112 @@
+package policy
+
+import (
+	"fmt"
+	"hash/fnv"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/fairway-bgp/fairway/routes"
+)
+
+// sessions gives the sessions that the node shall have, sorted by peer, and a
+// warning for each peer that selects the node but gives none.
+func sessions(peers []Peer, node *routes.Node) ([]Session, []Warning) {
+	out, warnings := []Session{}, []Warning{}
+	refuse := func(format string, args ...any) {
+		warnings = append(warnings, Warning{Reason: routes.InvalidPeer, Detail: fmt.Sprintf(format, args...)})
+	}
+	override, err := nodeASN(node)
+	if err != nil {
+		warnings = append(warnings, Warning{Reason: routes.InvalidAnnotation, Detail: err.Error()})
+	}
+	taken := map[netip.Addr]string{}
+	for _, p := range sortedPeers(peers) {
+		if !p.Nodes.Matches(node.Labels) {
+			continue
+		}
+		asn := p.LocalASN
+		if override != 0 {
+			asn = override
+		}
+		if asn == 0 {
+			refuse("BGPPeer %s: no local AS: set spec.localASN, or annotation %s on Node %s", p.Name, routes.AnnotationLocalASN, node.Name)
+			continue
+		}
+		if other, ok := taken[p.Address]; ok {
+			refuse("BGPPeer %s: spec.peerAddress %s is BGPPeer %s's on Node %s: delete one, or let their nodeSelectors differ", p.Name, p.Address, other, node.Name)
+			continue
+		}
+		taken[p.Address] = p.Name
+		out = append(out, Session{Peer: p.Name, LocalASN: asn, SessionSettings: p.SessionSettings})
+	}
+	return out, warnings
+}
+
+func sortedPeers(peers []Peer) []Peer {
+	return slices.SortedStableFunc(slices.Values(peers), func(a, b Peer) int { return strings.Compare(a.Name, b.Name) })
+}
+
+// nodeASN reads the node's annotation local-asn, which goes before a BGPPeer's
+// localASN because it is about this node alone. 0 where there is none.
+func nodeASN(node *routes.Node) (uint32, error) {
+	v, ok := node.Annotations[routes.AnnotationLocalASN]
+	if !ok {
+		return 0, nil
+	}
+	asn, err := routes.ParseASN(v)
+	if err != nil {
+		return 0, fmt.Errorf("%s of Node %s: %w", routes.AnnotationLocalASN, node.Name, err)
+	}
+	return asn, nil
+}
+
+// routerID gives the node's BGP identifier: annotation router-id, else its
+// first IPv4 InternalIP, else a number made of its name (RFC 6286 asks only
+// that it be non-zero and unique in the AS).
+func routerID(node *routes.Node) (netip.Addr, []Warning) {
+	var warnings []Warning
+	if v, ok := node.Annotations[routes.AnnotationRouterID]; ok {
+		a, err := netip.ParseAddr(strings.TrimSpace(v))
+		if err == nil && a.Is4() && !a.IsUnspecified() {
+			return a, nil
+		}
+		warnings = []Warning{{Reason: routes.InvalidAnnotation,
+			Detail: fmt.Sprintf("%s of Node %s: %q is not an IPv4 address other than 0.0.0.0", routes.AnnotationRouterID, node.Name, v)}}
+	}
+	if a := internalIP(node, IPv4Unicast); a.IsValid() {
+		return a, warnings
+	}
+	h := fnv.New32a()
+	h.Write([]byte(node.Name))
+	sum := h.Sum32() | 1
+	return netip.AddrFrom4([4]byte{byte(sum >> 24), byte(sum >> 16), byte(sum >> 8), byte(sum)}), warnings
+}
+
+// internalIP gives the node's first InternalIP of a family, or the zero Addr.
+func internalIP(node *routes.Node, f Family) netip.Addr {
+	for _, a := range node.InternalIPs {
+		if a.Is4() == (f == IPv4Unicast) {
+			return a
+		}
+	}
+	return netip.Addr{}
+}
+
+// crossFamilyNextHop gives the next hop for a prefix over a session: the zero
+// Addr where the session's own address serves, else the node's InternalIP of
+// the prefix's family. problem is set where the session cannot carry the prefix.
+func crossFamilyNextHop(s Session, node *routes.Node, p netip.Prefix) (hop netip.Addr, problem string) {
+	f := FamilyOf(p)
+	switch {
+	case !slices.Contains(s.Families, f):
+		return hop, fmt.Sprintf("BGPPeer %s: spec.families lacks %s, which %s needs", s.Peer, f, p)
+	case s.Address.Is4() == p.Addr().Is4(), f == IPv4Unicast && s.ExtendedNextHop:
+		return hop, ""
+	}
+	if hop = internalIP(node, f); !hop.IsValid() {
+		return hop, fmt.Sprintf("BGPPeer %s: no next hop for %s over a session with %s: Node %s has no InternalIP of that family", s.Peer, p, s.Address, node.Name)
+	}
+	return hop, ""
+}

@@ -1,0 +1,279 @@
+package policy
+
+import (
+	"bytes"
+	"cmp"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/fairway-bgp/fairway/routes"
+)
+
+// width is how many columns a terminal has; no line of prose is longer.
+const width = 80
+
+// WriteText prints the plan like a router's table, for people.
+func (p Plan) WriteText(w io.Writer) error {
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "Node %s: %s, %s, %s, %s\n", p.Node, count(len(p.Adverts), "prefix", "prefixes")+" announced",
+		fmt.Sprint(len(p.Withheld))+" withheld", count(len(p.Warnings), "warning", "warnings"), count(len(p.Sessions), "session", "sessions"))
+	p.writeSessions(&b)
+	p.writeAdverts(&b)
+	p.writeWithheld(&b)
+	p.writeWarnings(&b)
+	_, err := w.Write(b.Bytes())
+	return err
+}
+
+func (p Plan) writeSessions(b *bytes.Buffer) {
+	rows := [][]string{{"  Peer", "Neighbour", "AS", "Local AS", "Notes"}}
+	for _, s := range p.Sessions {
+		rows = append(rows, []string{"  " + s.Peer, neighbour(s), fmt.Sprint(s.PeerASN), fmt.Sprint(s.LocalASN), sessionNotes(s)})
+	}
+	writeTable(b, rows)
+}
+
+func neighbour(s Session) string {
+	if s.Port == 179 {
+		return s.Address.String()
+	}
+	return fmt.Sprintf("%s port %d", s.Address, s.Port)
+}
+
+func sessionNotes(s Session) string {
+	notes := []string{"eBGP"}
+	if s.Internal() {
+		notes[0] = "iBGP"
+	}
+	for _, n := range []struct {
+		on   bool
+		text string
+	}{{s.Password != "", "MD5"}, {s.TTLSecurity, "TTL security"}, {s.EBGPMultihop, "multihop"}, {s.Passive, "passive"}, {s.GracefulRestartTime > 0, "GR"}} {
+		if n.on {
+			notes = append(notes, n.text)
+		}
+	}
+	return strings.Join(notes, ", ")
+}
+
+func (p Plan) writeAdverts(b *bytes.Buffer) {
+	rows := [][]string{{"  Network", "Next hop", "Role", "Subnet", "To"}}
+	for _, a := range p.Adverts {
+		hop := "self"
+		if a.NextHop.IsValid() {
+			hop = a.NextHop.String()
+		}
+		rows = append(rows, []string{"> " + a.Prefix.String(), hop, string(a.Role), a.Subnet, strings.Join(a.Peers, ",")})
+		if attrs := a.attributeText(); attrs != "" {
+			rows = append(rows, []string{attrs})
+		}
+	}
+	writeTable(b, rows)
+}
+
+// attributeText gives the attributes that the Subnet's annotations ask for, or
+// "".
+func (a Advert) attributeText() string {
+	var parts []string
+	for _, c := range a.Communities {
+		parts = append(parts, c.String())
+	}
+	for _, c := range a.LargeCommunities {
+		parts = append(parts, c.String())
+	}
+	if len(parts) > 0 {
+		parts = []string{"communities " + strings.Join(parts, " ")}
+	}
+	if a.MED != nil {
+		parts = append(parts, fmt.Sprintf("med %d", *a.MED))
+	}
+	if a.LocalPref != nil {
+		parts = append(parts, fmt.Sprintf("local-pref %d", *a.LocalPref))
+	}
+	if a.ASPathPrepend > 0 {
+		parts = append(parts, fmt.Sprintf("prepend %d", a.ASPathPrepend))
+	}
+	return strings.Join(parts, ", ")
+}
+
+func (p Plan) writeWithheld(b *bytes.Buffer) {
+	rows := [][]string{{"  Withheld", "Subnet", "Reason"}}
+	for _, h := range p.Withheld {
+		rows = append(rows, []string{"- " + cmp.Or(h.Prefix, "(none)"), h.Subnet, string(h.Reason)})
+		rows = append(rows, []string{h.Detail})
+	}
+	writeTable(b, rows)
+}
+
+func (p Plan) writeWarnings(b *bytes.Buffer) {
+	if len(p.Warnings) == 0 {
+		return
+	}
+	fmt.Fprintf(b, "\n  Warnings\n")
+	for _, w := range p.Warnings {
+		about := string(w.Reason)
+		if w.Subnet != "" {
+			about = w.Subnet + ": " + about
+		}
+		writeWrapped(b, "! ", "    ", about+": "+w.Detail)
+	}
+}
+
+// writeTable prints rows in columns, after an empty line; a row of one cell is
+// prose. It prints nothing where there is only the heading.
+func writeTable(b *bytes.Buffer, rows [][]string) {
+	if len(rows) < 2 {
+		return
+	}
+	b.WriteByte('\n')
+	widths := make([]int, len(rows[0]))
+	for _, r := range rows {
+		for i, cell := range r {
+			if len(r) > 1 {
+				widths[i] = max(widths[i], len(cell))
+			}
+		}
+	}
+	for _, r := range rows {
+		if len(r) == 1 {
+			writeWrapped(b, "    ", "    ", r[0])
+			continue
+		}
+		writeRow(b, r, widths)
+	}
+}
+
+// writeRow prints one row; a cell that would end past the last column goes to
+// a line of its own.
+func writeRow(b *bytes.Buffer, cells []string, widths []int) {
+	line := ""
+	for i, cell := range cells {
+		if line != "" && len(line)+len(cell) > width {
+			fmt.Fprintln(b, strings.TrimRight(line, " "))
+			line = "      "
+		}
+		line += fmt.Sprintf("%-*s  ", widths[i], cell)
+	}
+	fmt.Fprintln(b, strings.TrimRight(line, " "))
+}
+
+// writeWrapped prints prose in lines of at most width columns: lead before the
+// first, indent before the others.
+func writeWrapped(b *bytes.Buffer, lead, indent, text string) {
+	line, empty := lead, true
+	for _, word := range strings.Fields(text) {
+		if !empty && len(line)+1+len(word) > width {
+			fmt.Fprintln(b, line)
+			line, empty = indent, true
+		}
+		if !empty {
+			line += " "
+		}
+		line, empty = line+word, false
+	}
+	fmt.Fprintln(b, line)
+}
+
+func count(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}
+
+// WriteWhy prints explanations of one Subnet, node by node; nodes whose chain
+// is the same in every word are told together.
+func WriteWhy(w io.Writer, explanations []Explanation) error {
+	var b bytes.Buffer
+	for _, group := range groupAlike(explanations) {
+		writeExplanation(&b, group)
+	}
+	_, err := w.Write(b.Bytes())
+	return err
+}
+
+// alike are explanations that differ in the node's name alone.
+type alike struct {
+	nodes []string
+	Explanation
+}
+
+func groupAlike(explanations []Explanation) []alike {
+	var groups []alike
+	for _, e := range explanations {
+		i := slices.IndexFunc(groups, func(g alike) bool {
+			return g.Subnet == e.Subnet && g.Prefix == e.Prefix && chainText(g.Explanation) == chainText(e)
+		})
+		if i < 0 {
+			groups = append(groups, alike{nil, e})
+			i = len(groups) - 1
+		}
+		groups[i].nodes = append(groups[i].nodes, e.Node)
+	}
+	return groups
+}
+
+func writeExplanation(b *bytes.Buffer, g alike) {
+	if b.Len() > 0 {
+		b.WriteByte('\n')
+	}
+	verdict := "announced"
+	if g.Reason != "" {
+		verdict = "withheld, " + string(g.Reason)
+	}
+	writeWrapped(b, "", "    ", fmt.Sprintf("Subnet %s, %s, on %s: %s", g.Subnet, cmp.Or(g.Prefix, "no CIDR"), strings.Join(g.nodes, ", "), verdict))
+	b.WriteString(chainText(g.Explanation))
+}
+
+// chainText gives the explanation without the node's name.
+func chainText(e Explanation) string {
+	var b bytes.Buffer
+	for _, s := range e.Steps {
+		mark := "pass"
+		if !s.Passed {
+			mark = "STOP"
+		}
+		writeWrapped(&b, fmt.Sprintf("  %s  %-22s", mark, s.Reason), strings.Repeat(" ", 30), s.Answer)
+	}
+	for _, a := range e.Adverts {
+		fmt.Fprintf(&b, "  > %s, role %s\n", a.Prefix, a.Role)
+		for _, x := range a.Exports {
+			writeWrapped(&b, "    to "+x.Peer+": ", "      ", exportText(a.Advert, x))
+		}
+	}
+	for _, w := range e.Warnings {
+		writeWrapped(&b, "  ! ", "    ", string(w.Reason)+": "+w.Detail)
+	}
+	if e.Mend != "" {
+		writeWrapped(&b, "  To change it: ", "    ", e.Mend)
+	}
+	return b.String()
+}
+
+func exportText(a Advert, x Export) string {
+	hop := "this session's own address"
+	switch {
+	case a.NextHop.IsValid():
+		hop = a.NextHop.String()
+	case x.Attributes.NextHop.IsValid():
+		hop = x.Attributes.NextHop.String()
+	}
+	out := Advert{Communities: x.Attributes.Communities, LargeCommunities: x.Attributes.LargeCommunities,
+		MED: x.Attributes.MED, LocalPref: x.Attributes.LocalPref, ASPathPrepend: x.Attributes.ASPathPrepend}
+	text := "next hop " + hop
+	if attrs := out.attributeText(); attrs != "" {
+		text += ", " + attrs
+	}
+	return text
+}
+
+// ReasonNames gives every reason of the chain, in order.
+func ReasonNames() []routes.Reason {
+	var out []routes.Reason
+	for _, c := range Chain() {
+		out = append(out, c.Reason)
+	}
+	return out
+}

@@ -1,0 +1,75 @@
+package policy
+
+import (
+	"github.com/fairway-bgp/fairway/routes"
+)
+
+// Explanation is the chain of decisions for one (Subnet, CIDR) on one node.
+type Explanation struct {
+	Node   string `json:"node"`
+	Subnet string `json:"subnet"`
+	Prefix string `json:"prefix"`
+	// Reason is empty where the prefix is announced.
+	Reason routes.Reason `json:"reason"`
+	Detail string        `json:"detail"`
+	// Steps are the questions asked, in order, up to the first refusal.
+	Steps []Step `json:"steps"`
+	// Mend says what to change; empty where the prefix is announced.
+	Mend string `json:"mend"`
+	// Adverts are what the node announces for the CIDR, with what each session
+	// makes of it.
+	Adverts []ExplainedAdvert `json:"adverts"`
+	// Warnings are those of the Subnet on the node.
+	Warnings []Warning `json:"warnings"`
+}
+
+// Step is one question and its answer.
+type Step struct {
+	Reason routes.Reason `json:"reason"`
+	Passed bool          `json:"passed"`
+	Answer string        `json:"answer"`
+}
+
+// ExplainedAdvert is an advert with its exports.
+type ExplainedAdvert struct {
+	Advert
+	Exports []Export `json:"exports"`
+}
+
+// Why explains every CIDR of a Subnet on a node with the same chain that Make
+// follows. It is empty for a Subnet that is not selected or not there.
+func Why(s Snapshot, node, subnet string) []Explanation {
+	v := newView(s, node)
+	checks := v.chain()
+	var out []Explanation
+	for _, c := range routes.Cases(&v.s.Snapshot, v.node) {
+		if c.Subnet.Name == subnet {
+			out = append(out, v.explain(checks, &c))
+		}
+	}
+	return out
+}
+
+func (v *view) explain(checks []routes.Check, c *routes.Case) Explanation {
+	e := Explanation{
+		Node: v.node.Name, Subnet: c.Subnet.Name, Prefix: c.Text,
+		Steps: []Step{}, Adverts: []ExplainedAdvert{}, Warnings: []Warning{},
+	}
+	refused, detail := firstRefusal(checks, c)
+	for i := range checks {
+		if refused == &checks[i] {
+			e.Steps = append(e.Steps, Step{checks[i].Reason, false, detail})
+			e.Reason, e.Detail, e.Mend = refused.Reason, detail, refused.Mend(c)
+			return e
+		}
+		e.Steps = append(e.Steps, Step{checks[i].Reason, true, checks[i].Fact(c)})
+	}
+	var plan Plan
+	v.announce(&plan, c)
+	plan.sort()
+	for _, a := range plan.Adverts {
+		e.Adverts = append(e.Adverts, ExplainedAdvert{a, plan.Exports(a)})
+	}
+	e.Warnings = plan.Warnings
+	return e
+}

@@ -1,0 +1,34 @@
+package routes
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// ParseASN reads an autonomous system number in plain decimal, 1 to 4294967294.
+func ParseASN(s string) (uint32, error) {
+	n, err := strconv.ParseUint(strings.TrimSpace(s), 10, 32)
+	if err != nil {
+		return 0, fmt.Errorf("%q is not an AS number, 1 to 4294967294", s)
+	}
+	if err := CheckASN(uint32(n)); err != nil {
+		return 0, err
+	}
+	return uint32(n), nil
+}
+
+// CheckASN refuses the numbers that no speaker may use as its own: 0
+// (RFC 7607), AS_TRANS 23456 (RFC 6793), and the last ones, 65535 and 4294967295
+// (RFC 7300).
+func CheckASN(n uint32) error {
+	switch n {
+	case 0:
+		return fmt.Errorf("AS 0 may not be used (RFC 7607): give a number from 1 to 4294967294")
+	case 23456:
+		return fmt.Errorf("AS 23456 is AS_TRANS (RFC 6793) and may not be used")
+	case 65535, 4294967295:
+		return fmt.Errorf("AS %d is reserved (RFC 7300) and may not be used", n)
+	}
+	return nil
+}

@@ -1,0 +1,143 @@
+package routes
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+// Case is one (Subnet, CIDR) on one node, on its way through the chain.
+type Case struct {
+	Snapshot *Snapshot
+	Subnet   *Subnet
+	// Node is nil while only the Subnet is in question.
+	Node *Node
+	// Prefix is the zero Prefix where the CIDR does not parse; Text is the CIDR
+	// as it is shown.
+	Prefix  netip.Prefix
+	Text    string
+	CIDRErr error
+	// Tuning is meaningless where TuningErr is set.
+	Tuning    Tuning
+	TuningErr error
+	// Kept is set where the annotations do not parse and the last good ones are
+	// in force instead.
+	Kept error
+}
+
+// Check is one question of the chain. Refuse gives the detail of a refusal, or
+// "" to let the Case pass on.
+type Check struct {
+	Reason Reason
+	// When says in one line in which case the reason is given, for the docs.
+	When string
+	// Refuse must not change the Case.
+	Refuse func(*Case) string
+	// Fact says, for a Case that passed, what was found.
+	Fact func(*Case) string
+	// Mend says what to change, for a Case that was refused.
+	Mend func(*Case) string
+}
+
+// Cases gives one Case for each CIDR of each selected Subnet, by Subnet name.
+// A Subnet whose CIDRs do not all parse gives a Case for each part of the text.
+// node is nil where only the Subnets are in question.
+func Cases(s *Snapshot, node *Node) []Case {
+	order := make([]*Subnet, len(s.Subnets))
+	for i := range s.Subnets {
+		order[i] = &s.Subnets[i]
+	}
+	slices.SortStableFunc(order, func(a, b *Subnet) int { return strings.Compare(a.Name, b.Name) })
+	var cases []Case
+	for _, subnet := range order {
+		cases = append(cases, casesOf(s, subnet, node)...)
+	}
+	return cases
+}
+
+func casesOf(s *Snapshot, subnet *Subnet, node *Node) []Case {
+	base := Case{Snapshot: s, Subnet: subnet, Node: node}
+	annotations := subnet.Annotations
+	base.Tuning, base.TuningErr = ParseTuning(annotations)
+	if good, ok := s.LastGood[subnet.Name]; ok && base.TuningErr != nil {
+		if t, err := ParseTuning(good); err == nil {
+			annotations, base.Tuning, base.Kept, base.TuningErr = good, t, base.TuningErr, nil
+		}
+	}
+	if !Selected(annotations, s.Settings) {
+		return nil
+	}
+	prefixes, err := ParseCIDRBlock(subnet.CIDRBlock)
+	if err != nil {
+		return unparsed(base, err)
+	}
+	cases := make([]Case, 0, len(prefixes))
+	for _, p := range prefixes {
+		c := base
+		c.Prefix, c.Text = p, p.String()
+		cases = append(cases, c)
+	}
+	return cases
+}
+
+// unparsed gives a Case for each part of a cidrBlock that is bad as a whole.
+func unparsed(base Case, err error) []Case {
+	var texts []string
+	for _, part := range strings.Split(base.Subnet.CIDRBlock, ",") {
+		text := strings.TrimSpace(part)
+		if p, err := netip.ParsePrefix(text); err == nil {
+			text = p.Masked().String()
+		}
+		if !slices.Contains(texts, text) {
+			texts = append(texts, text)
+		}
+	}
+	cases := make([]Case, 0, len(texts))
+	for _, text := range texts {
+		c := base
+		c.Text, c.CIDRErr = text, err
+		cases = append(cases, c)
+	}
+	return cases
+}
+
+// Role says as what the node carries the Subnet; it is empty where it does not.
+func (c *Case) Role() Role { return c.carriage().role }
+
+// Prefixes gives what the node announces for a Case that passed: the CIDR, or in
+// mode pods the node's Pods in it, aggregated.
+func (c *Case) Prefixes() []netip.Prefix {
+	if c.Tuning.Mode != ModePods {
+		return []netip.Prefix{c.Prefix}
+	}
+	return c.pods()
+}
+
+// pods gives the aggregated addresses of the Subnet's live Pods on the node.
+func (c *Case) pods() []netip.Prefix {
+	var addrs []netip.Addr
+	for i := range c.Snapshot.Pods {
+		p := &c.Snapshot.Pods[i]
+		if p.Subnet != c.Subnet.Name || p.Node != c.Node.Name {
+			continue
+		}
+		for _, a := range p.Addresses {
+			if c.Prefix.Contains(a) {
+				addrs = append(addrs, a)
+			}
+		}
+	}
+	return Aggregate(addrs)
+}
+
+// says makes a Fact or Mend of a fixed sentence.
+func says(s string) func(*Case) string { return func(*Case) string { return s } }
+
+// detail gives s where bad, else "".
+func detail(bad bool, format string, args ...any) string {
+	if !bad {
+		return ""
+	}
+	return fmt.Sprintf(format, args...)
+}

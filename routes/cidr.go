@@ -1,0 +1,56 @@
+package routes
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+// ParseCIDRBlock reads spec.cidrBlock: CIDRs separated by commas, IPv4, IPv6 or
+// both in either order (pkg/util/net.go, CheckProtocol). Host bits are masked
+// away. A CIDR that is there twice is given once. The error names the part that
+// does not parse; then the parts that do are of no use either.
+func ParseCIDRBlock(s string) ([]netip.Prefix, error) {
+	if strings.TrimSpace(s) == "" {
+		return nil, fmt.Errorf("spec.cidrBlock is empty")
+	}
+	var out []netip.Prefix
+	for _, part := range strings.Split(s, ",") {
+		part = strings.TrimSpace(part)
+		p, err := netip.ParsePrefix(part)
+		if err != nil {
+			return nil, fmt.Errorf("spec.cidrBlock: %q is not a CIDR such as 10.166.0.0/16 or fd00::/64", part)
+		}
+		if p.Addr().Is4In6() {
+			return nil, fmt.Errorf("spec.cidrBlock: %q is an IPv4-mapped IPv6 CIDR: write it as IPv4", part)
+		}
+		if p = p.Masked(); !slices.Contains(out, p) {
+			out = append(out, p)
+		}
+	}
+	return out, nil
+}
+
+// Aggregate merges host addresses into the fewest prefixes that cover exactly
+// those addresses and nothing else. The result is sorted.
+func Aggregate(addrs []netip.Addr) []netip.Prefix {
+	var stack []netip.Prefix
+	for _, a := range SortedSet(addrs, netip.Addr.Compare) {
+		next := netip.PrefixFrom(a, a.BitLen())
+		for len(stack) > 0 && siblings(stack[len(stack)-1], next) {
+			next = netip.PrefixFrom(next.Addr(), next.Bits()-1).Masked()
+			stack = stack[:len(stack)-1]
+		}
+		stack = append(stack, next)
+	}
+	return stack
+}
+
+// siblings reports whether a and b are the two halves of one prefix.
+func siblings(a, b netip.Prefix) bool {
+	if a.Bits() != b.Bits() || a.Bits() == 0 || a.Addr().Is4() != b.Addr().Is4() || a == b {
+		return false
+	}
+	return netip.PrefixFrom(a.Addr(), a.Bits()-1).Masked() == netip.PrefixFrom(b.Addr(), b.Bits()-1).Masked()
+}
