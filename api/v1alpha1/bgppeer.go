@@ -1,0 +1,229 @@
+package v1alpha1
+
+import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+// BGPPeer is a BGP neighbour of every node that its nodeSelector selects.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:resource:scope=Cluster,shortName=bgpp
+// +kubebuilder:printcolumn:name="Address",type=string,JSONPath=`.spec.peerAddress`
+// +kubebuilder:printcolumn:name="Peer ASN",type=integer,JSONPath=`.spec.peerASN`
+// +kubebuilder:printcolumn:name="Local ASN",type=integer,JSONPath=`.spec.localASN`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+type BGPPeer struct {
+	metav1.TypeMeta `json:",inline"`
+	// +optional
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// Spec is the wished neighbour.
+	// +required
+	Spec BGPPeerSpec `json:"spec"`
+}
+
+// BGPPeerList is a list of BGPPeers.
+//
+// +kubebuilder:object:root=true
+type BGPPeerList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []BGPPeer `json:"items"`
+}
+
+// BGPPeerSpec describes the neighbour and the session with it. Numbers that may
+// not be zero are pointers, so that a missing one and a wrong one are told
+// apart.
+//
+// +kubebuilder:validation:XValidation:rule="has(self.peerAddress) != has(self.interface)",message="give either peerAddress or interface"
+// +kubebuilder:validation:XValidation:rule="!(has(self.ttlSecurity) && self.ttlSecurity && has(self.ebgpMultihop) && self.ebgpMultihop)",message="ttlSecurity is for a neighbour one hop away: it excludes ebgpMultihop"
+type BGPPeerSpec struct {
+	// PeerAddress is the neighbour's IPv4 or IPv6 address. An IPv6 link-local one
+	// needs its interface as zone: fe80::1%eth1.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=64
+	PeerAddress string `json:"peerAddress,omitempty"`
+
+	// Interface names the link to an unnumbered neighbour, in place of
+	// peerAddress. Not supported by this version.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=15
+	Interface string `json:"interface,omitempty"`
+
+	// PeerASN is the neighbour's AS number, 1 to 4294967294, except the reserved
+	// 23456 (RFC 6793) and 65535 (RFC 7300).
+	// +required
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=4294967294
+	PeerASN *int64 `json:"peerASN"`
+
+	// LocalASN is our own AS number towards this neighbour. Absent, the node's
+	// annotation fairway.dev/local-asn counts.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=4294967294
+	LocalASN *int64 `json:"localASN,omitempty"`
+
+	// NodeSelector selects the nodes that have this neighbour, such as those of one
+	// rack. Absent or empty, it selects every node.
+	// +optional
+	NodeSelector *metav1.LabelSelector `json:"nodeSelector,omitempty"`
+
+	// Port is the neighbour's TCP port. Absent: 179.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=65535
+	// +kubebuilder:default=179
+	Port *int32 `json:"port,omitempty"`
+
+	// SourceAddress is the address of the node that the session leaves from, of the
+	// same family as peerAddress. Absent, the kernel chooses.
+	// +optional
+	SourceAddress string `json:"sourceAddress,omitempty"`
+
+	// PasswordSecretRef names the Secret with the TCP MD5 password (RFC 2385), in
+	// the namespace that Fairway runs in.
+	// +optional
+	PasswordSecretRef *SecretKeyRef `json:"passwordSecretRef,omitempty"`
+
+	// EBGPMultihop allows an eBGP neighbour that is not on a connected network.
+	// +optional
+	EBGPMultihop bool `json:"ebgpMultihop,omitempty"`
+
+	// TTLSecurity accepts only packets that come from one hop away (GTSM,
+	// RFC 5082). The neighbour must do the same.
+	// +optional
+	TTLSecurity bool `json:"ttlSecurity,omitempty"`
+
+	// Passive waits for the neighbour to connect; otherwise only we connect.
+	// +optional
+	Passive bool `json:"passive,omitempty"`
+
+	// HoldTime ends the session after so long without a word from the neighbour
+	// (RFC 4271 section 4.2): whole seconds, 3s to 65535s; the lower of the two
+	// sides counts. Absent: 90s. 0, which RFC 4271 allows, is refused: a dead
+	// neighbour would keep its routes for ever.
+	// +optional
+	HoldTime *metav1.Duration `json:"holdTime,omitempty"`
+
+	// KeepaliveTime is the time between two KEEPALIVEs: whole seconds, 1s to a third
+	// of holdTime. Absent: a third of holdTime, so 30s where that is absent too.
+	// +optional
+	KeepaliveTime *metav1.Duration `json:"keepaliveTime,omitempty"`
+
+	// ConnectRetryTime is the time between two attempts to connect: whole seconds,
+	// 1s to 65535s. Absent: 5s.
+	// +optional
+	ConnectRetryTime *metav1.Duration `json:"connectRetryTime,omitempty"`
+
+	// Families are the address families of the session. Absent: both.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=2
+	Families []Family `json:"families,omitempty"`
+
+	// ExtendedNextHop announces IPv4 prefixes with an IPv6 next hop (RFC 8950).
+	// +optional
+	ExtendedNextHop bool `json:"extendedNextHop,omitempty"`
+
+	// BFD watches the path to the neighbour (RFC 5880). Not supported by this
+	// version: the session runs without it.
+	// +optional
+	BFD *BFD `json:"bfd,omitempty"`
+
+	// GracefulRestart asks the neighbour to keep our routes while Fairway restarts
+	// (RFC 4724). Absent: off.
+	// +optional
+	GracefulRestart *GracefulRestart `json:"gracefulRestart,omitempty"`
+
+	// Attributes are for Subnets that do not say otherwise by annotation.
+	// +optional
+	Attributes *Attributes `json:"attributes,omitempty"`
+}
+
+// Family is an address family with SAFI unicast.
+//
+// +kubebuilder:validation:Enum=ipv4-unicast;ipv6-unicast
+type Family string
+
+// The families.
+const (
+	IPv4Unicast Family = "ipv4-unicast"
+	IPv6Unicast Family = "ipv6-unicast"
+)
+
+// SecretKeyRef names one key of a Secret.
+type SecretKeyRef struct {
+	// Name of the Secret.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	Name string `json:"name"`
+
+	// Key in the Secret. Absent: password, as in a Secret of type
+	// kubernetes.io/basic-auth.
+	// +optional
+	// +kubebuilder:default=password
+	Key string `json:"key,omitempty"`
+}
+
+// BFD holds the timers of asynchronous mode (RFC 5880 section 6.8.1).
+type BFD struct {
+	// TransmitInterval is the shortest time between two packets of ours.
+	// Absent: 300ms.
+	// +optional
+	TransmitInterval *metav1.Duration `json:"transmitInterval,omitempty"`
+
+	// ReceiveInterval is the shortest time between two packets of the neighbour.
+	// Absent: 300ms.
+	// +optional
+	ReceiveInterval *metav1.Duration `json:"receiveInterval,omitempty"`
+
+	// DetectMultiplier is the number of packets that may be lost. Absent: 3.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=255
+	DetectMultiplier *int32 `json:"detectMultiplier,omitempty"`
+}
+
+// GracefulRestart turns graceful restart on.
+type GracefulRestart struct {
+	// Enabled turns it off with false, and leaves restartTime where it is.
+	// Absent: true.
+	// +optional
+	// +kubebuilder:default=true
+	Enabled *bool `json:"enabled,omitempty"`
+
+	// RestartTime is how long the neighbour keeps our routes without a session:
+	// whole seconds, 1s to 4095s (12 bits, RFC 4724 section 3). Absent: 120s.
+	// +optional
+	RestartTime *metav1.Duration `json:"restartTime,omitempty"`
+}
+
+// Attributes are defaults for the path attributes of what goes to the neighbour.
+type Attributes struct {
+	// Communities are added to those of the Subnet: standard ("65000:100"),
+	// well-known ("no-export") or large ("65000:1:2").
+	// +optional
+	// +listType=set
+	Communities []string `json:"communities,omitempty"`
+
+	// MED is the multi-exit discriminator, 0 to 4294967295. Absent: none is sent.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=4294967295
+	MED *int64 `json:"med,omitempty"`
+
+	// LocalPref is LOCAL_PREF, 0 to 4294967295; it counts towards an internal
+	// neighbour only. Absent: 100.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=4294967295
+	LocalPref *int64 `json:"localPref,omitempty"`
+
+	// ASPathPrepend is how often our own AS number is prepended in addition, 0 to 16.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=16
+	ASPathPrepend *int32 `json:"asPathPrepend,omitempty"`
+}

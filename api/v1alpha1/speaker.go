@@ -1,0 +1,159 @@
+package v1alpha1
+
+import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+// Speaker is what one node says about itself: its BGP sessions, what it
+// announces, what it withholds and why. It has the Node's name, is written by
+// that node alone, and holds status only.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:scope=Cluster
+// +kubebuilder:printcolumn:name="Established",type=integer,JSONPath=`.status.established`
+// +kubebuilder:printcolumn:name="Sessions",type=integer,JSONPath=`.status.configured`
+// +kubebuilder:printcolumn:name="Announced",type=integer,JSONPath=`.status.announced.count`
+// +kubebuilder:printcolumn:name="Withheld",type=integer,JSONPath=`.status.withheld.count`
+// +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+type Speaker struct {
+	metav1.TypeMeta `json:",inline"`
+	// +optional
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// +optional
+	Status SpeakerStatus `json:"status,omitempty"`
+}
+
+// SpeakerList is a list of Speakers.
+//
+// +kubebuilder:object:root=true
+type SpeakerList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []Speaker `json:"items"`
+}
+
+// SpeakerStatus is a node's own account. Its lists are bounded, so that the
+// object stays small with any number of Subnets; the counts are whole.
+type SpeakerStatus struct {
+	// RouterID is the BGP identifier, an IPv4 address.
+	// +optional
+	RouterID string `json:"routerID,omitempty"`
+
+	// Established is the number of sessions in state Established.
+	Established int32 `json:"established"`
+
+	// Configured is the number of sessions that the node shall have.
+	Configured int32 `json:"configured"`
+
+	// Sessions are sorted by peer.
+	// +optional
+	// +listType=map
+	// +listMapKey=peer
+	// +kubebuilder:validation:MaxItems=64
+	Sessions []SessionStatus `json:"sessions,omitempty"`
+
+	// Announced are the prefixes that the node originates.
+	// +optional
+	Announced AnnouncedPrefixes `json:"announced,omitempty"`
+
+	// Withheld are the prefixes of selected Subnets that it does not.
+	// +optional
+	Withheld WithheldPrefixes `json:"withheld,omitempty"`
+
+	// Findings are what is wrong or unknown about the host.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=64
+	Findings []FindingStatus `json:"findings,omitempty"`
+
+	// Conditions sum it up; Ready is true when the wish is carried out.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+}
+
+// SessionStatus is one BGP session as it is.
+type SessionStatus struct {
+	// Peer is the BGPPeer's name.
+	Peer string `json:"peer"`
+	// Address of the neighbour.
+	Address string `json:"address"`
+	// State is that of RFC 4271 section 8.2.2, in lower case.
+	State string `json:"state"`
+	// Since is when the session entered the state.
+	// +optional
+	Since *metav1.Time `json:"since,omitempty"`
+	// LastError is why the session was down last.
+	// +optional
+	LastError string `json:"lastError,omitempty"`
+	// Advertised is the number of prefixes that left by the session.
+	Advertised int64 `json:"advertised"`
+}
+
+// AnnouncedPrefixes are the first of them, and how many there are.
+type AnnouncedPrefixes struct {
+	// Count of all of them.
+	Count int64 `json:"count"`
+	// First are the first ones in order.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=100
+	First []AnnouncedPrefix `json:"first,omitempty"`
+}
+
+// AnnouncedPrefix is one prefix that the node originates.
+type AnnouncedPrefix struct {
+	// Prefix in CIDR notation.
+	Prefix string `json:"prefix"`
+	// Subnet that it belongs to.
+	Subnet string `json:"subnet"`
+	// Role is distributed, active, ecmp, standby or pod.
+	Role string `json:"role"`
+}
+
+// WithheldPrefixes are the first of them, and how many there are.
+type WithheldPrefixes struct {
+	// Count of all of them.
+	Count int64 `json:"count"`
+	// Reasons counts them by reason.
+	// +optional
+	Reasons map[string]int64 `json:"reasons,omitempty"`
+	// First are the first ones in order.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=100
+	First []WithheldPrefix `json:"first,omitempty"`
+}
+
+// WithheldPrefix is one prefix of a selected Subnet that the node does not
+// originate.
+type WithheldPrefix struct {
+	// Prefix as the Subnet has it.
+	Prefix string `json:"prefix"`
+	// Subnet that it belongs to.
+	Subnet string `json:"subnet"`
+	// Reason is one of docs/reasons.md.
+	Reason string `json:"reason"`
+	// Detail says what exactly.
+	// +optional
+	Detail string `json:"detail,omitempty"`
+}
+
+// FindingStatus is one finding about the host that is not ok.
+type FindingStatus struct {
+	// Check is the finding's id.
+	Check string `json:"check"`
+	// Subject is what it is about, such as a prefix.
+	// +optional
+	Subject string `json:"subject,omitempty"`
+	// State is wrong or unknown.
+	State string `json:"state"`
+	// Why it matters.
+	// +optional
+	Why string `json:"why,omitempty"`
+	// Fix says what to do.
+	// +optional
+	Fix string `json:"fix,omitempty"`
+}
