@@ -73,6 +73,8 @@ func (g guard) check() routes.Check {
 		When:   "Leak guard: a default route, loopback, link-local, multicast or reserved prefix, or one that contains a node's InternalIP or a peer's address.",
 		Refuse: func(c *routes.Case) string { return g.unsafe(c.Prefix) },
 		Fact:   func(c *routes.Case) string { return "safe to announce" },
-		Mend:   func(c *routes.Case) string { return "choose another CIDR for the Subnet; this one would break routing for the nodes or the peers" },
+		Mend: func(c *routes.Case) string {
+			return "choose another CIDR for the Subnet; this one would break routing for the nodes or the peers"
+		},
 	}
 }

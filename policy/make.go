@@ -52,8 +52,8 @@ func newView(s Snapshot, name string) *view {
 		}
 	}
 	v := &view{s: &s, node: node, guard: newGuard(&s)}
-	v.sessions, v.warnings = sessions(s.Peers, node)
-	id, warnings := routerID(node)
+	v.sessions, v.warnings = sessions(s.Peers, node, s.LastGoodNode)
+	id, warnings := routerID(node, s.LastGoodNode)
 	v.routerID, v.warnings = id, append(v.warnings, warnings...)
 	v.lost = overlaps(v.announceable())
 	return v

@@ -12,12 +12,12 @@ import (
 
 // sessions gives the sessions that the node shall have, sorted by peer, and a
 // warning for each peer that selects the node but gives none.
-func sessions(peers []Peer, node *routes.Node) ([]Session, []Warning) {
+func sessions(peers []Peer, node *routes.Node, lastGood map[string]string) ([]Session, []Warning) {
 	out, warnings := []Session{}, []Warning{}
 	refuse := func(format string, args ...any) {
 		warnings = append(warnings, Warning{Reason: routes.InvalidPeer, Detail: fmt.Sprintf(format, args...)})
 	}
-	override, err := nodeASN(node)
+	override, err := nodeASN(node, lastGood)
 	if err != nil {
 		warnings = append(warnings, Warning{Reason: routes.InvalidAnnotation, Detail: err.Error()})
 	}
@@ -49,15 +49,17 @@ func sortedPeers(peers []Peer) []Peer {
 }
 
 // nodeASN reads the node's annotation local-asn, which goes before a BGPPeer's
-// localASN because it is about this node alone. 0 where there is none.
-func nodeASN(node *routes.Node) (uint32, error) {
+// localASN because it is about this node alone. 0 where there is none. With a
+// value that does not parse, the last good one counts and the error says so.
+func nodeASN(node *routes.Node, lastGood map[string]string) (uint32, error) {
 	v, ok := node.Annotations[routes.AnnotationLocalASN]
 	if !ok {
 		return 0, nil
 	}
 	asn, err := routes.ParseASN(v)
 	if err != nil {
-		return 0, fmt.Errorf("%s of Node %s: %w", routes.AnnotationLocalASN, node.Name, err)
+		asn, _ = routes.ParseASN(lastGood[routes.AnnotationLocalASN])
+		return asn, fmt.Errorf("%s of Node %s: %w", routes.AnnotationLocalASN, node.Name, err)
 	}
 	return asn, nil
 }
@@ -65,15 +67,17 @@ func nodeASN(node *routes.Node) (uint32, error) {
 // routerID gives the node's BGP identifier: annotation router-id, else its
 // first IPv4 InternalIP, else a number made of its name (RFC 6286 asks only
 // that it be non-zero and unique in the AS).
-func routerID(node *routes.Node) (netip.Addr, []Warning) {
+func routerID(node *routes.Node, lastGood map[string]string) (netip.Addr, []Warning) {
 	var warnings []Warning
 	if v, ok := node.Annotations[routes.AnnotationRouterID]; ok {
-		a, err := netip.ParseAddr(strings.TrimSpace(v))
-		if err == nil && a.Is4() && !a.IsUnspecified() {
-			return a, nil
+		id, err := routes.ParseRouterID(v)
+		if err == nil {
+			return id, nil
 		}
-		warnings = []Warning{{Reason: routes.InvalidAnnotation,
-			Detail: fmt.Sprintf("%s of Node %s: %q is not an IPv4 address other than 0.0.0.0", routes.AnnotationRouterID, node.Name, v)}}
+		warnings = []Warning{{Reason: routes.InvalidAnnotation, Detail: fmt.Sprintf("%s of Node %s: %v", routes.AnnotationRouterID, node.Name, err)}}
+		if id, err = routes.ParseRouterID(lastGood[routes.AnnotationRouterID]); err == nil {
+			return id, warnings
+		}
 	}
 	if a := internalIP(node, IPv4Unicast); a.IsValid() {
 		return a, warnings

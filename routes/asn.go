@@ -2,6 +2,7 @@ package routes
 
 import (
 	"fmt"
+	"net/netip"
 	"strconv"
 	"strings"
 )
@@ -31,4 +32,14 @@ func CheckASN(n uint32) error {
 		return fmt.Errorf("AS %d is reserved (RFC 7300) and may not be used", n)
 	}
 	return nil
+}
+
+// ParseRouterID reads a BGP identifier (RFC 4271 section 4.2) written as an
+// IPv4 address; 0.0.0.0 is none (RFC 6286).
+func ParseRouterID(s string) (netip.Addr, error) {
+	a, err := netip.ParseAddr(strings.TrimSpace(s))
+	if err != nil || !a.Is4() || a.IsUnspecified() {
+		return netip.Addr{}, fmt.Errorf("%q is not an IPv4 address other than 0.0.0.0", s)
+	}
+	return a, nil
 }

@@ -18,6 +18,8 @@ type Snapshot struct {
 	// fills it in for the Subnets that it announces, so that a typo in an
 	// annotation is not a withdrawal; elsewhere it is nil.
 	LastGood map[string]map[string]string
+	// LastGoodNode does the same for the annotations of the daemon's own Node.
+	LastGoodNode map[string]string
 	// Live is what the node itself knows about its datapath and host. It is nil
 	// where nothing is known (files on a laptop), and unknown never refuses.
 	Live *Live

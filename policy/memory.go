@@ -1,0 +1,67 @@
+package policy
+
+import (
+	"maps"
+
+	"github.com/fairway-bgp/fairway/routes"
+)
+
+// Memory is what a daemon keeps from one pass to the next so that a typo in an
+// annotation is not a withdrawal. The zero Memory knows nothing.
+type Memory struct {
+	subnets map[string]map[string]string
+	node    map[string]string
+}
+
+// Recall gives the Snapshot with the last good annotations filled in.
+func (m Memory) Recall(s Snapshot) Snapshot {
+	s.LastGood, s.LastGoodNode = m.subnets, m.node
+	return s
+}
+
+// Remember gives the memory after a pass. Annotations of a Subnet are kept from
+// the first time it is announced on; while they do not parse the last good ones
+// stay, and they are forgotten when the Subnet is no longer selected or gone.
+func (m Memory) Remember(s Snapshot, p Plan) Memory {
+	announced := map[string]bool{}
+	for _, a := range p.Adverts {
+		announced[a.Subnet] = true
+	}
+	next := Memory{subnets: map[string]map[string]string{}, node: maps.Clone(m.node)}
+	for i := range s.Subnets {
+		sub := &s.Subnets[i]
+		good, known := m.subnets[sub.Name]
+		_, err := routes.ParseTuning(sub.Annotations)
+		switch {
+		case err != nil && known:
+			next.subnets[sub.Name] = good
+		case err == nil && (known || announced[sub.Name]) && routes.Selected(sub.Annotations, s.Settings):
+			next.subnets[sub.Name] = sub.Annotations
+		}
+	}
+	for i := range s.Nodes {
+		if s.Nodes[i].Name == p.Node {
+			next.rememberNode(s.Nodes[i].Annotations)
+		}
+	}
+	return next
+}
+
+// rememberNode keeps each node annotation that parses; one that is gone is
+// forgotten.
+func (m *Memory) rememberNode(annotations map[string]string) {
+	if m.node == nil {
+		m.node = map[string]string{}
+	}
+	for name, parse := range map[string]func(string) error{
+		routes.AnnotationLocalASN: func(v string) error { _, err := routes.ParseASN(v); return err },
+		routes.AnnotationRouterID: func(v string) error { _, err := routes.ParseRouterID(v); return err },
+	} {
+		v, ok := annotations[name]
+		if !ok {
+			delete(m.node, name)
+		} else if parse(v) == nil {
+			m.node[name] = v
+		}
+	}
+}
