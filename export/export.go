@@ -1,0 +1,139 @@
+package export
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/fairway-bgp/fairway/policy"
+	"github.com/fairway-bgp/fairway/routes"
+)
+
+// Format names a language that Write speaks.
+type Format string
+
+// Formats. IPRoute is a shell script for a Linux host on the nodes' L2; the
+// others are router configurations.
+const (
+	IPRoute Format = "iproute"
+	FRR     Format = "frr"
+	BIRD    Format = "bird"
+	Junos   Format = "junos"
+	EOS     Format = "eos"
+	IOS     Format = "ios"
+	NXOS    Format = "nxos"
+	VyOS    Format = "vyos"
+)
+
+// Formats lists every Format, in the order in which help texts show them.
+func Formats() []Format {
+	return []Format{IPRoute, FRR, BIRD, Junos, EOS, IOS, NXOS, VyOS}
+}
+
+// Input is what an export is made of.
+type Input struct {
+	// Plans holds one plan per node. Their order does not matter.
+	Plans []policy.Plan
+	// Nodes give the InternalIPs: the next hops, and the neighbour addresses of
+	// sessions without a sourceAddress.
+	Nodes []routes.Node
+	// Subnets give the CIDRs of Subnets whose Pods are announced one by one, so
+	// that a router accepts tomorrow's Pods too. A Subnet that is missing here is
+	// accepted only as far as it is announced now.
+	Subnets []routes.Subnet
+	// Peer is the name of the BGPPeer, and so of the router. Empty means the only
+	// one there is; static routes are then made whoever the peers are.
+	Peer string
+	// Static asks for static routes instead of BGP. IPRoute is always static.
+	Static bool
+}
+
+// Write prints in as f. An error means that nothing useful can be said: an
+// unknown format, an unknown or ambiguous Peer, a router without a neighbour. A
+// single node or prefix that cannot be told is a comment in the output.
+func Write(w io.Writer, f Format, in Input) error {
+	d, ok := dialects()[f]
+	if !ok {
+		return fmt.Errorf("export as %q: the formats are %s", f, join(Formats()))
+	}
+	t := &text{mark: d.mark}
+	if err := d.print(t, in); err != nil {
+		return fmt.Errorf("export as %s: %w", f, err)
+	}
+	if _, err := io.WriteString(w, t.String()); err != nil {
+		return fmt.Errorf("export as %s: %w", f, err)
+	}
+	return nil
+}
+
+// dialect is one format: how it marks a comment, and its two printers.
+type dialect struct {
+	mark    string
+	peering func(*text, peering)
+	static  func(*text, static)
+}
+
+func dialects() map[Format]dialect {
+	return map[Format]dialect{
+		IPRoute: {mark: "#", static: iprouteStatic},
+		FRR:     {"!", frrPeering, frrStatic},
+		BIRD:    {"#", birdPeering, birdStatic},
+		Junos:   {"#", junosPeering, junosStatic},
+		EOS:     {"!", eosPeering, eosStatic},
+		IOS:     {"!", iosPeering, iosStatic},
+		NXOS:    {"!", nxosPeering, nxosStatic},
+		VyOS:    {"#", vyosPeering, vyosStatic},
+	}
+}
+
+func (d dialect) print(t *text, in Input) error {
+	if in.Static || d.peering == nil {
+		s, err := staticOf(in)
+		if err != nil {
+			return err
+		}
+		d.static(t, s)
+		return nil
+	}
+	p, err := peeringOf(in)
+	if err != nil {
+		return err
+	}
+	d.peering(t, p)
+	return nil
+}
+
+// choosePeer gives the name of the BGPPeer to export.
+func choosePeer(in Input) (string, error) {
+	names := peerNames(in.Plans)
+	switch {
+	case len(names) == 0:
+		return "", fmt.Errorf("no node has a BGP session: no BGPPeer selects one")
+	case in.Peer == "" && len(names) == 1:
+		return names[0], nil
+	case in.Peer == "":
+		return "", fmt.Errorf("there are several BGPPeers, and each is a router of its own: name one of %s", join(names))
+	case !slices.Contains(names, in.Peer):
+		return "", fmt.Errorf("no node has a session with BGPPeer %q: there are %s", in.Peer, join(names))
+	}
+	return in.Peer, nil
+}
+
+// peerNames lists the BGPPeers that any node has a session with.
+func peerNames(plans []policy.Plan) []string {
+	var names []string
+	for _, p := range plans {
+		for _, s := range p.Sessions {
+			names = append(names, s.Peer)
+		}
+	}
+	return routes.SortedSet(names, strings.Compare)
+}
+
+// byNode gives the plans in the order of their nodes.
+func byNode(plans []policy.Plan) []policy.Plan {
+	return slices.SortedStableFunc(slices.Values(plans), func(a, b policy.Plan) int {
+		return strings.Compare(a.Node, b.Node)
+	})
+}
