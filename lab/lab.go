@@ -1,0 +1,325 @@
+package lab
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/sirupsen/logrus"
+	"golang.org/x/sys/unix"
+)
+
+//go:embed cluster/*.yaml
+var firstCluster embed.FS
+
+// Lab is one that this program started.
+type Lab struct {
+	Options
+	wiring  *wiring
+	running []*process
+}
+
+// Start checks the machine and builds a lab: namespaces, router, agent and one
+// daemon a node. A failure takes away what was made. The lab goes on when this
+// program ends; Down removes it.
+func Start(ctx context.Context, opts Options) (*Lab, error) {
+	opts, err := opts.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	if err := opts.check(); err != nil {
+		return nil, err
+	}
+	l := &Lab{Options: opts}
+	if err := l.build(ctx); err != nil {
+		return nil, errors.Join(err, l.Stop())
+	}
+	return l, nil
+}
+
+// Stop removes the lab. It takes its own time, because it has to work after the
+// context that built the lab has ended.
+func (l *Lab) Stop() error {
+	if l.wiring != nil {
+		l.wiring.close()
+		l.wiring = nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	return Down(ctx, l.Options)
+}
+
+// check looks for what a lab needs, and for one that is there already.
+func (o Options) check() error {
+	if os.Geteuid() != 0 {
+		return errors.New("the lab makes network namespaces and needs root: try sudo")
+	}
+	if _, err := exec.LookPath("ip"); err != nil {
+		return errors.New("the lab needs iproute2: apt-get install iproute2")
+	}
+	if err := o.Router.check(); err != nil {
+		return err
+	}
+	left, err := o.leftovers()
+	if err != nil {
+		return err
+	}
+	if len(left) > 0 {
+		return fmt.Errorf("%w%s (found %s)", ErrLeftover, o.label(), strings.Join(left, ", "))
+	}
+	return nil
+}
+
+// leftovers names what there is of a lab with this prefix.
+func (o Options) leftovers() ([]string, error) {
+	spaces, err := o.spaces()
+	if err != nil {
+		return nil, err
+	}
+	if _, err := os.Stat(o.State); err == nil {
+		spaces = append(spaces, o.State)
+	}
+	return spaces, nil
+}
+
+// spaces lists the lab's namespaces that exist, by their exact names: another
+// namespace that begins with the prefix is none of the lab's.
+func (o Options) spaces() ([]string, error) {
+	entries, err := os.ReadDir(netnsFolder)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("list namespaces: %w", err)
+	}
+	var names []string
+	for _, e := range entries {
+		rest, ok := strings.CutPrefix(e.Name(), o.Prefix)
+		if ok && (slices.Contains(fixedSpaces(), rest) || strings.HasPrefix(rest, podSpace)) {
+			names = append(names, e.Name())
+		}
+	}
+	return names, nil
+}
+
+// build makes the lab, step by step.
+func (l *Lab) build(ctx context.Context) error {
+	steps := []func() error{l.makeState, l.makeSpaces, l.startRouter, l.startAgent, l.startDaemons}
+	for _, step := range steps {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// makeState makes the state folder with the first YAML in it. That the folder
+// does not exist yet is also what keeps a second lab from starting meanwhile.
+func (l *Lab) makeState() error {
+	if err := os.MkdirAll(filepath.Dir(l.State), 0o755); err != nil {
+		return fmt.Errorf("state folder: %w", err)
+	}
+	for _, dir := range []string{l.State, filepath.Join(l.State, "log"), l.clusterDir()} {
+		if err := os.Mkdir(dir, 0o755); err != nil {
+			return fmt.Errorf("state folder: %w", err)
+		}
+	}
+	files, err := fs.ReadDir(firstCluster, "cluster")
+	if err != nil {
+		return fmt.Errorf("first cluster: %w", err)
+	}
+	for _, f := range files {
+		text, err := fs.ReadFile(firstCluster, "cluster/"+f.Name())
+		if err != nil {
+			return fmt.Errorf("first cluster: %w", err)
+		}
+		if err := l.WriteYAML(f.Name(), string(text)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// WriteYAML puts a file into the cluster's folder, all at once.
+func (l *Lab) WriteYAML(name, text string) error {
+	hidden := filepath.Join(l.clusterDir(), "."+name+".new")
+	if err := os.WriteFile(hidden, []byte(text), 0o644); err != nil {
+		return fmt.Errorf("cluster file %s: %w", name, err)
+	}
+	if err := os.Rename(hidden, filepath.Join(l.clusterDir(), name)); err != nil {
+		return fmt.Errorf("cluster file %s: %w", name, err)
+	}
+	return nil
+}
+
+// ReadYAML gives a file of the cluster's folder.
+func (l *Lab) ReadYAML(name string) (string, error) {
+	text, err := os.ReadFile(filepath.Join(l.clusterDir(), name))
+	if err != nil {
+		return "", fmt.Errorf("cluster file %s: %w", name, err)
+	}
+	return string(text), nil
+}
+
+func (l *Lab) makeSpaces() error {
+	for _, name := range fixedSpaces() {
+		if err := addSpace(l.Prefix + name); err != nil {
+			return err
+		}
+	}
+	w, err := openWiring(l.Prefix)
+	if err != nil {
+		return err
+	}
+	l.wiring = w
+	return w.wire()
+}
+
+func (l *Lab) startAgent() error {
+	return l.run("agent", "", l.Binary, "lab", "play", "agent", l.Prefix, l.State, l.Binary)
+}
+
+func (l *Lab) startDaemons() error {
+	for _, n := range nodes() {
+		if err := l.StartDaemon(n.name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// StartDaemon starts the Fairway daemon of a node.
+func (l *Lab) StartDaemon(node string, more ...string) error {
+	argv := []string{l.Binary, "run", "-f", l.clusterDir(), "--node", node, "--grpc-socket", l.grpcSocket(node), "--listen", StatusAddress}
+	return l.run(node, node, append(argv, more...)...)
+}
+
+// StatusAddress is where a node's daemon serves its page, inside the node's
+// namespace.
+const StatusAddress = "127.0.0.1:7473"
+
+// Signal sends a signal to a process of the lab: a node's daemon ("n1"), the
+// "router" or the "agent".
+func (l *Lab) Signal(name string, signal os.Signal) error {
+	for _, p := range slices.Backward(l.running) {
+		if p.name == name {
+			return p.cmd.Process.Signal(signal)
+		}
+	}
+	return fmt.Errorf("no process %s runs in this lab", name)
+}
+
+// Ended is closed when the named process, started last under that name, has
+// ended; nil where there is none.
+func (l *Lab) Ended(name string) <-chan struct{} {
+	for _, p := range slices.Backward(l.running) {
+		if p.name == name {
+			return p.done
+		}
+	}
+	return nil
+}
+
+func (l *Lab) run(name, space string, argv ...string) error {
+	p, err := l.start(name, space, argv...)
+	if err != nil {
+		return err
+	}
+	l.running = append(l.running, p)
+	return nil
+}
+
+// Down ends the lab's processes and removes its namespaces and its state
+// folder: whatever is there of them, also after a crash. The state folder goes
+// last, so that an interrupted Down is seen and can be repeated.
+func Down(ctx context.Context, opts Options) error {
+	opts, err := opts.withDefaults()
+	if err != nil {
+		return err
+	}
+	if os.Geteuid() != 0 {
+		return errors.New("the lab's namespaces belong to root: try sudo")
+	}
+	if err := opts.endAll(ctx); err != nil {
+		return err
+	}
+	names, err := opts.spaces()
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, name := range names {
+		errs = append(errs, removeSpace(name))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	if err := os.RemoveAll(opts.State); err != nil {
+		return fmt.Errorf("remove the state folder: %w", err)
+	}
+	return nil
+}
+
+// Exec replaces this program by argv inside one of the lab's namespaces: n1, n2,
+// n3, tor, ext, host, ovn, lan, or a Pod by its name. It returns only an error.
+func Exec(opts Options, name string, argv []string) error {
+	opts, err := opts.withDefaults()
+	if err != nil {
+		return err
+	}
+	known, err := opts.spaces()
+	if err != nil {
+		return err
+	}
+	space := ""
+	for _, candidate := range []string{opts.Prefix + name, opts.Prefix + podSpace + name} {
+		if space == "" && slices.Contains(known, candidate) {
+			space = candidate
+		}
+	}
+	if space == "" && len(known) == 0 {
+		return errors.New("there is no lab; `fairway lab up` makes one")
+	}
+	if space == "" {
+		for i := range known {
+			known[i] = strings.TrimPrefix(known[i], opts.Prefix)
+		}
+		return fmt.Errorf("the lab has no %q; it has %s", name, strings.Join(known, ", "))
+	}
+	ip, err := exec.LookPath("ip")
+	if err != nil {
+		return errors.New("the lab needs iproute2: apt-get install iproute2")
+	}
+	err = unix.Exec(ip, append([]string{"ip", "netns", "exec", space}, argv...), opts.markedEnv())
+	return fmt.Errorf("run %s in %s: %w", strings.Join(argv, " "), space, err)
+}
+
+// Play runs one of the lab's own processes in this one until ctx ends. The lab
+// starts them as `fairway lab play ARGS`:
+//
+//	router                       the embedded router, in the router's namespace
+//	agent PREFIX STATE BINARY    Kube-OVN's part
+//	pod NAME NODE                a Pod's web server, in the Pod's namespace
+func Play(ctx context.Context, args []string, log *logrus.Entry) error {
+	switch {
+	case len(args) == 1 && args[0] == "router":
+		return runRouter(ctx, log)
+	case len(args) == 4 && args[0] == "agent":
+		opts, err := Options{Prefix: args[1], State: args[2], Binary: args[3], Log: log}.withDefaults()
+		if err != nil {
+			return err
+		}
+		return runAgent(ctx, opts, log)
+	case len(args) == 3 && args[0] == "pod":
+		return runPod(ctx, args[1], args[2])
+	}
+	return fmt.Errorf("lab play %s: router, agent PREFIX STATE BINARY or pod NAME NODE is needed", strings.Join(args, " "))
+}

@@ -1,0 +1,105 @@
+package lab
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"github.com/sirupsen/logrus"
+)
+
+// Router names the BGP implementation that plays the top-of-rack router.
+type Router string
+
+// The routers. Embedded is GoBGP inside this binary, which writes the kernel's
+// routes itself; FRR and BIRD are the real programs, from their packages.
+const (
+	Embedded Router = "embedded"
+	FRR      Router = "frr"
+	BIRD     Router = "bird"
+)
+
+// Options say which lab is meant. The zero value is the default lab.
+type Options struct {
+	// Prefix begins the names of the lab's namespaces. It is one lower-case word
+	// and a dash; default "fw-". Labs with different prefixes do not meet.
+	Prefix string
+	// State is the folder for YAML, sockets and logs, made by Start and removed
+	// by Down. Default /run/fairway-lab/PREFIX without the dash.
+	State string
+	// Binary is the fairway to run; default: the program that is running.
+	Binary string
+	// Router is the implementation to use; default Embedded.
+	Router Router
+	// Gobgp is the gobgp CLI for the last step of the demo; default: the one on
+	// PATH.
+	Gobgp string
+	// Log gets what the lab's own processes do; default: nowhere.
+	Log *logrus.Entry
+}
+
+// prefixForm keeps one prefix from being the beginning of another's names.
+const prefixForm = `^[a-z][a-z0-9]{0,11}-$`
+
+// withDefaults fills in what was left out and refuses what cannot work.
+func (o Options) withDefaults() (Options, error) {
+	if o.Prefix == "" {
+		o.Prefix = "fw-"
+	}
+	if !regexp.MustCompile(prefixForm).MatchString(o.Prefix) {
+		return o, fmt.Errorf("lab prefix %q: one lower-case word of up to 12 letters and a dash is needed, like %q", o.Prefix, "fw-")
+	}
+	if o.State == "" {
+		o.State = filepath.Join("/run/fairway-lab", strings.TrimSuffix(o.Prefix, "-"))
+	}
+	if !filepath.IsAbs(o.State) {
+		return o, fmt.Errorf("lab state folder %q: an absolute path is needed", o.State)
+	}
+	if o.Router == "" {
+		o.Router = Embedded
+	}
+	if o.Router != Embedded && o.Router != FRR && o.Router != BIRD {
+		return o, fmt.Errorf("lab router %q: there are %s, %s and %s", o.Router, Embedded, FRR, BIRD)
+	}
+	if o.Gobgp == "" {
+		o.Gobgp = "gobgp"
+	}
+	if o.Binary == "" {
+		self, err := os.Executable()
+		if err != nil {
+			return o, fmt.Errorf("find the fairway binary: %w", err)
+		}
+		o.Binary = self
+	}
+	if o.Log == nil {
+		silent := logrus.New()
+		silent.SetOutput(io.Discard)
+		o.Log = logrus.NewEntry(silent)
+	}
+	return o, nil
+}
+
+// ErrLeftover says that a lab of this prefix exists, whole or in parts.
+var ErrLeftover = errors.New("a lab of this name is there already; `fairway lab down` removes it")
+
+// clusterDir is the folder of YAML that plays the API server.
+func (o Options) clusterDir() string { return filepath.Join(o.State, "cluster") }
+
+// logFile is where the output of one of the lab's processes goes.
+func (o Options) logFile(name string) string { return filepath.Join(o.State, "log", name+".log") }
+
+// grpcSocket is where a node's daemon serves the gobgp CLI.
+func (o Options) grpcSocket(node string) string { return filepath.Join(o.State, node+".sock") }
+
+// label is the prefix as arguments for a command that is to be typed in; empty
+// for the default lab.
+func (o Options) label() string {
+	if o.Prefix == "fw-" {
+		return ""
+	}
+	return " --prefix " + o.Prefix
+}

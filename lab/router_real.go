@@ -1,0 +1,94 @@
+package lab
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// frrDaemon is where Debian's frr package has its daemons.
+func frrDaemon(name string) string { return filepath.Join("/usr/lib/frr", name) }
+
+// startFRR runs zebra and bgpd by hand, with sockets and pid files of their own,
+// so that a router which the machine runs for itself is not touched.
+func (l *Lab) startFRR() error {
+	dir := filepath.Join(l.State, "frr")
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return fmt.Errorf("router frr: %w", err)
+	}
+	config := map[string]string{"zebra": "hostname tor\n", "bgpd": frrConfig()}
+	for _, daemon := range []string{"zebra", "bgpd"} {
+		file := filepath.Join(dir, daemon+".conf")
+		if err := os.WriteFile(file, []byte(config[daemon]), 0o644); err != nil {
+			return fmt.Errorf("router frr: %w", err)
+		}
+		argv := []string{
+			frrDaemon(daemon), "-f", file, "-i", filepath.Join(dir, daemon+".pid"),
+			"-z", filepath.Join(dir, "zserv.api"), "--vty_socket", dir, "-u", "root", "-g", "root", "--log", "stdout",
+		}
+		if err := l.run(daemon, routerSpace, argv...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// frrConfig is bgpd's side of the peering: passive, multipath over equal paths,
+// nothing sent.
+func frrConfig() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "hostname tor\nrouter bgp %d\n bgp router-id %s\n no bgp ebgp-requires-policy\n", RouterASN, addrOf(torLAN4))
+	fmt.Fprint(&b, " no bgp default ipv4-unicast\n")
+	for _, n := range nodes() {
+		for _, a := range n.lan {
+			fmt.Fprintf(&b, " neighbor %s remote-as %d\n neighbor %s passive\n", a.Addr(), NodeASN, a.Addr())
+		}
+	}
+	for _, family := range []string{"ipv4", "ipv6"} {
+		fmt.Fprintf(&b, " address-family %s unicast\n  maximum-paths 64\n", family)
+		for _, n := range nodes() {
+			for _, a := range n.lan {
+				fmt.Fprintf(&b, "  neighbor %s activate\n  neighbor %s route-map NOTHING out\n", a.Addr(), a.Addr())
+			}
+		}
+		fmt.Fprint(&b, " exit-address-family\n")
+	}
+	fmt.Fprint(&b, "exit\nroute-map NOTHING deny 10\n")
+	return b.String()
+}
+
+// startBIRD runs BIRD 2 in the foreground with sockets of its own.
+func (l *Lab) startBIRD() error {
+	file := filepath.Join(l.State, "bird.conf")
+	if err := os.WriteFile(file, []byte(birdConfig()), 0o644); err != nil {
+		return fmt.Errorf("router bird: %w", err)
+	}
+	return l.run("bird", routerSpace, "bird", "-f", "-c", file, "-s", filepath.Join(l.State, "bird.ctl"))
+}
+
+// birdConfig is the same peering for BIRD 2.
+func birdConfig() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "log stderr all;\nrouter id %s;\nprotocol device {}\n", addrOf(torLAN4))
+	for _, family := range []string{"ipv4", "ipv6"} {
+		fmt.Fprintf(&b, "protocol kernel kernel_%s { merge paths yes; %s { import none; export where source = RTS_BGP; }; }\n", family, family)
+	}
+	for _, n := range nodes() {
+		for _, a := range n.lan {
+			name := n.name + "_4"
+			if a.Addr().Is6() {
+				name = n.name + "_6"
+			}
+			fmt.Fprintf(&b, `protocol bgp %s {
+  local as %d;
+  neighbor %s as %d;
+  passive on;
+  ipv4 { import all; export none; };
+  ipv6 { import all; export none; };
+}
+`, name, RouterASN, a.Addr(), NodeASN)
+		}
+	}
+	return b.String()
+}

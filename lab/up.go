@@ -1,0 +1,51 @@
+package lab
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+)
+
+// Up builds a lab that stays, waits until it works, and prints what there is to
+// try. A lab that does not come to work is removed again.
+func Up(ctx context.Context, opts Options, out io.Writer) error {
+	l, err := Start(ctx, opts)
+	if err != nil {
+		return err
+	}
+	if err := l.WaitUntilReady(ctx); err != nil {
+		d := &demo{Lab: l, out: out}
+		return errors.Join(d.failed(ctx, err), l.Stop())
+	}
+	l.wiring.close()
+	_, err = fmt.Fprint(out, l.guide())
+	return err
+}
+
+// guide says what a person can do with the lab.
+func (l *Lab) guide() string {
+	text := `The lab is up:
+` + picture + `
+Look
+  fairway lab exec{label} tor ip route          what the router has learned
+  fairway lab exec{label} ext curl -s {web}  a Pod, from outside
+  gobgp --target unix://{socket} neighbor
+  fairway lab exec{label} n1 curl -s {status}/status.json
+
+Change something, and look again: Subnets, Pods, nodes and the BGPPeer are in
+  {dir}
+Try gatewayType: centralized and gatewayNode: n1 in subnet-routed.yaml.
+
+Ask
+  fairway plan -f {dir}
+  fairway why nat -f {dir}
+
+Logs are in {state}/log. To remove it all: fairway lab down{label}
+`
+	return strings.NewReplacer(
+		"{label}", l.label(), "{web}", "http://"+webPod4, "{socket}", l.grpcSocket("n1"), "{status}", "http://"+StatusAddress,
+		"{dir}", l.clusterDir(), "{state}", l.State,
+	).Replace(text)
+}
