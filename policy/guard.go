@@ -3,6 +3,8 @@ package policy
 import (
 	"fmt"
 	"net/netip"
+	"slices"
+	"strings"
 
 	"github.com/fairway-bgp/fairway/routes"
 )
@@ -33,9 +35,9 @@ type guard struct {
 
 func newGuard(s *Snapshot) guard {
 	var g guard
-	for i := range s.Nodes {
-		for _, a := range s.Nodes[i].InternalIPs {
-			g.add(a, "the InternalIP of Node "+s.Nodes[i].Name)
+	for _, n := range slices.SortedStableFunc(slices.Values(s.Nodes), func(a, b routes.Node) int { return strings.Compare(a.Name, b.Name) }) {
+		for _, a := range n.InternalIPs {
+			g.add(a, "the InternalIP of Node "+n.Name)
 		}
 	}
 	for _, p := range sortedPeers(s.Peers) {
