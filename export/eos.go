@@ -5,8 +5,12 @@ const eosPaths = 64
 
 // eosPeering prints Arista EOS configuration.
 func eosPeering(t *text, p peering) {
-	t.peeringHeader(p, append([]string{"Arista EOS: paste in configure mode.", additive,
-		"`maximum-paths` holds for all of BGP: keep yours where it is greater."}, sourceNote(p)...)...)
+	how := append([]string{"Arista EOS: paste in configure mode.", additive,
+		"`maximum-paths` holds for all of BGP: keep yours where it is greater."}, sourceNote(p)...)
+	if p.settings.ExtendedNextHop {
+		how = append(how, "EXTENDED NEXT HOP: forwarding IPv4 to IPv6 next hops asks for `ip routing ipv6 interfaces`.")
+	}
+	t.peeringHeader(p, how...)
 	for _, f := range p.families {
 		eosLists(t, p, f)
 		if f.v6 && f.on {
@@ -97,10 +101,12 @@ func eosFamily(t *text, p peering, f family) {
 		t.line("      neighbor %s prefix-list %s in", g.name, p.in(f))
 		t.line("      neighbor %s prefix-list %s out", g.name, none(f))
 		if p.settings.ExtendedNextHop && !f.v6 {
+			t.line("      bgp next-hop address-family ipv6")
 			t.line("      neighbor %s next-hop address-family ipv6 originate", g.name)
 		}
 		t.line("      neighbor %s activate", g.name)
 	}
+	t.line("      exit")
 }
 
 // sourceNote reminds of the source address where it matters and the language
