@@ -16,7 +16,7 @@ func Make(s Snapshot, node string) Plan {
 	v := newView(s, node)
 	plan := Plan{
 		Node: node, Sessions: v.sessions, RouterID: v.routerID,
-		Adverts: []Advert{}, Withheld: []Withheld{}, Warnings: slices.Clone(v.warnings),
+		Adverts: []Advert{}, Withheld: []Withheld{}, Warnings: slices.Clone(v.warnings), announceable: v.announceable,
 	}
 	checks := v.chain()
 	for _, c := range routes.Cases(&v.s.Snapshot, v.node) {
@@ -42,6 +42,8 @@ type view struct {
 	routerID netip.Addr
 	guard    guard
 	lost     map[caseKey]string
+	// announceable names the Subnets of which some CIDR can be announced.
+	announceable map[string]bool
 }
 
 func newView(s Snapshot, name string) *view {
@@ -55,13 +57,18 @@ func newView(s Snapshot, name string) *view {
 	v.sessions, v.warnings = sessions(s.Peers, node, s.LastGoodNode)
 	id, warnings := routerID(node, s.LastGoodNode)
 	v.routerID, v.warnings = id, append(v.warnings, warnings...)
-	v.lost = overlaps(v.announceable())
+	v.announceable = map[string]bool{}
+	candidates := v.candidates()
+	for i := range candidates {
+		v.announceable[candidates[i].Subnet.Name] = true
+	}
+	v.lost = overlaps(candidates)
 	return v
 }
 
-// announceable gives the cases that pass every question about the Subnet alone
+// candidates gives the cases that pass every question about the Subnet alone
 // and the leak guard.
-func (v *view) announceable() []routes.Case {
+func (v *view) candidates() []routes.Case {
 	checks := append(routes.SubnetChecks(), v.guard.check())
 	return slices.DeleteFunc(routes.Cases(&v.s.Snapshot, nil), func(c routes.Case) bool {
 		check, _ := firstRefusal(checks, &c)

@@ -20,13 +20,11 @@ func (m Memory) Recall(s Snapshot) Snapshot {
 }
 
 // Remember gives the memory after a pass. Annotations of a Subnet are kept from
-// the first time it is announced on; while they do not parse the last good ones
-// stay, and they are forgotten when the Subnet is no longer selected or gone.
+// the first time on that the cluster can announce it, on this node or another
+// (so that a typo changes neither its own routes nor who wins an overlap); while
+// they do not parse the last good ones stay, and they are forgotten when the
+// Subnet is no longer selected or gone.
 func (m Memory) Remember(s Snapshot, p Plan) Memory {
-	announced := map[string]bool{}
-	for _, a := range p.Adverts {
-		announced[a.Subnet] = true
-	}
 	next := Memory{subnets: map[string]map[string]string{}, node: maps.Clone(m.node)}
 	for i := range s.Subnets {
 		sub := &s.Subnets[i]
@@ -35,7 +33,7 @@ func (m Memory) Remember(s Snapshot, p Plan) Memory {
 		switch {
 		case err != nil && known:
 			next.subnets[sub.Name] = good
-		case err == nil && (known || announced[sub.Name]) && routes.Selected(sub.Annotations, s.Settings):
+		case err == nil && (known || p.announceable[sub.Name]) && routes.Selected(sub.Annotations, s.Settings):
 			next.subnets[sub.Name] = sub.Annotations
 		}
 	}

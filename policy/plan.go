@@ -21,6 +21,9 @@ type Plan struct {
 	// exports holds what each session makes of each class of adverts, sorted by
 	// class and peer.
 	exports []Export
+	// announceable names the Subnets that no question about the Subnet alone
+	// refuses, on whichever node; Memory keeps their annotations.
+	announceable map[string]bool
 }
 
 // Advert is one prefix that the node announces.

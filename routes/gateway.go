@@ -83,12 +83,9 @@ func (c *Case) carriageECMP() carriage {
 	if c.Node.Usable() {
 		return carriage{role: RoleECMP}
 	}
-	var others []string
-	for i := range c.Snapshot.Nodes {
-		if n := &c.Snapshot.Nodes[i]; n.Usable() && slices.Contains(gateways, n.Name) {
-			others = append(others, n.Name)
-		}
-	}
+	others := slices.DeleteFunc(slices.Clone(gateways), func(name string) bool {
+		return !slices.ContainsFunc(c.Snapshot.Nodes, func(n Node) bool { return n.Name == name && n.Usable() })
+	})
 	if len(others) == 0 {
 		return carriage{reason: NoActiveGateway, detail: "none of the gateways " + strings.Join(gateways, ", ") + " is Ready"}
 	}
