@@ -139,7 +139,7 @@ func TestHostileNamesCannotLeaveTheirPlace(t *testing.T) {
 		in.Nodes[i].InternalIPs = append([]netip.Addr{addr("fe80::1%$(reboot)")}, in.Nodes[i].InternalIPs...)
 	}
 	for name, out := range everyOutput(t, in) {
-		for _, bad := range []string{"$(", "`i", ";`", "reboot)", "é", "\u2028"} {
+		for _, bad := range []string{"$(", "`id", ";`", "reboot)", "é", "\u2028"} {
 			if strings.Contains(out, bad) {
 				t.Errorf("%q: %q came through:\n%s", name, bad, out)
 			}
