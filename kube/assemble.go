@@ -1,0 +1,307 @@
+package kube
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/fairway-bgp/fairway/policy"
+	"github.com/fairway-bgp/fairway/routes"
+)
+
+// Contents is everything that the input holds. It is never changed once it is
+// handed out.
+type Contents struct {
+	// Snapshot has its lists sorted by name. LastGood and Live are nil: they are
+	// not the input's.
+	Snapshot policy.Snapshot
+	// Problems are in the order of the input.
+	Problems []Problem
+	// Ignored counts the objects that Fairway does not read, by kind:
+	// "Deployment (apps/v1): 3", sorted.
+	Ignored []string
+	// Unread names the files and folders of which something could not be read, and
+	// of which no earlier version stands in: what they hold is unknown, not
+	// nothing. Sorted.
+	Unread []string
+}
+
+// file is one file of the input.
+type file struct {
+	// root is the path by which it was asked for: its own, or its folder's.
+	root, name string
+	// digest tells two versions apart; zero for one that has no text.
+	digest [32]byte
+	// parsed is what this version holds, objects what counts of it.
+	parsed, objects []object
+	// problems are those with the file itself.
+	problems []Problem
+	// lack says why the version is not whole; empty if it is.
+	lack string
+	// unread is true if something is missing that nothing stands in for.
+	unread bool
+}
+
+// standing holds the values that Contents were made of, so that the next ones
+// can fall back on them: a subnetDraft, nodeDraft, []routes.Pod, secret or
+// standingPeer each.
+type standing map[key]any
+
+// standingPeer is a BGPPeer with its password.
+type standingPeer struct {
+	policy.Peer
+	created time.Time
+}
+
+// assemble makes one picture of the files. An object that does not convert keeps
+// the value it had last.
+func assemble(files []file, settings routes.Settings, last standing) (Contents, standing) {
+	files = copyObjects(files)
+	chosen := choose(files)
+	now := standing{}
+	for _, o := range chosen {
+		if o.kind == kindBGPPeer {
+			continue
+		}
+		v := o.value
+		if v == nil {
+			v = last.fallback(o)
+		}
+		if v != nil {
+			now[o.key] = v
+		}
+	}
+	maps.Copy(now, settlePeers(chosen, now, last))
+
+	var c Contents
+	c.Snapshot = snapshot(now, settings)
+	c.Ignored = ignored(files)
+	for _, f := range files {
+		c.Problems = append(c.Problems, f.problems...)
+		for _, o := range f.objects {
+			c.Problems = append(c.Problems, o.problems...)
+		}
+		if f.unread {
+			c.Unread = append(c.Unread, f.name)
+		}
+	}
+	slices.Sort(c.Unread)
+	return c, now
+}
+
+// copyObjects lets assemble add problems to objects without touching the files.
+func copyObjects(files []file) []file {
+	files = slices.Clone(files)
+	for i := range files {
+		files[i].objects = slices.Clone(files[i].objects)
+		for j := range files[i].objects {
+			o := &files[i].objects[j]
+			o.problems = slices.Clone(o.problems)
+		}
+	}
+	return files
+}
+
+// choose gives the object that counts for each key: the first one. An object
+// that is only kept gives way to one that is there.
+func choose(files []file) []*object {
+	first := map[key]*object{}
+	var chosen []*object
+	each := func(visit func(o *object)) {
+		for i := range files {
+			for j := range files[i].objects {
+				if o := &files[i].objects[j]; o.kind != "" {
+					visit(o)
+				}
+			}
+		}
+	}
+	each(func(o *object) {
+		if o.kept {
+			return
+		}
+		if f, ok := first[o.key]; ok {
+			o.add(Problem{Severity: Wrong, Message: fmt.Sprintf("is in %s too, and that one counts: remove one of them", f.where)})
+			return
+		}
+		first[o.key] = o
+		chosen = append(chosen, o)
+	})
+	each(func(o *object) {
+		if !o.kept {
+			return
+		}
+		if _, ok := first[o.key]; ok {
+			o.problems = nil
+			return
+		}
+		first[o.key] = o
+		chosen = append(chosen, o)
+	})
+	return chosen
+}
+
+// add puts a problem with the object as a whole, or from a report, to it.
+func (o *object) add(p Problem) {
+	p.Where, p.Object = o.where, o.key.String()
+	o.problems = append(o.problems, p)
+}
+
+// fallback gives the last value of an object that has none now, or nil, and says
+// so in the last of its problems.
+func (s standing) fallback(o *object) any {
+	v, ok := s[o.key]
+	if !ok {
+		return nil
+	}
+	for i := len(o.problems) - 1; i >= 0; i-- {
+		if o.problems[i].Severity == Wrong {
+			o.problems[i].Message += "; its last good version stays in force"
+			break
+		}
+	}
+	return v
+}
+
+// settlePeers gives the BGPPeers that can have a session. Of two with one
+// address for the same nodes only the first by creation, then by name, can:
+// where only the node shows that they meet, the core decides.
+func settlePeers(chosen []*object, now, last standing) standing {
+	find := secretsByName(chosen, now)
+	type candidate struct {
+		*object
+		peer standingPeer
+	}
+	var candidates []candidate
+	for _, o := range chosen {
+		if o.kind != kindBGPPeer {
+			continue
+		}
+		peer, ok := resolve(o, find)
+		if !ok {
+			peer, ok = last.fallback(o).(standingPeer)
+		}
+		if ok {
+			candidates = append(candidates, candidate{o, peer})
+		}
+	}
+	slices.SortStableFunc(candidates, func(a, b candidate) int {
+		return cmp.Or(a.peer.created.Compare(b.peer.created), strings.Compare(a.name, b.name))
+	})
+	settled := standing{}
+	var losers []candidate
+	var winners []standingPeer
+	for _, c := range candidates {
+		if w := rival(winners, c.peer); w != "" {
+			c.add(Problem{Severity: Wrong, Field: "spec.peerAddress", Value: c.peer.Address.String(), Message: fmt.Sprintf(
+				"is the address of BGPPeer %s too, for the same nodes, and one session is all there can be: remove one, or tell them apart by nodeSelector", w)})
+			losers = append(losers, c)
+			continue
+		}
+		settled[c.key] = c.peer
+		winners = append(winners, c.peer)
+	}
+	for _, c := range losers {
+		old, ok := last[c.key].(standingPeer)
+		if ok && rival(winners, old) == "" {
+			last.fallback(c.object)
+			settled[c.key] = old
+			winners = append(winners, old)
+		}
+	}
+	return settled
+}
+
+// rival names the peer that has the same address for the same nodes.
+func rival(peers []standingPeer, p standingPeer) string {
+	for _, q := range peers {
+		if q.Address == p.Address && sameSelector(q.Nodes, p.Nodes) {
+			return q.Name
+		}
+	}
+	return ""
+}
+
+// resolve completes a draft with its password.
+func resolve(o *object, find func(string) (secret, error)) (standingPeer, bool) {
+	draft, ok := o.value.(peerDraft)
+	if !ok {
+		return standingPeer{}, false
+	}
+	r := &report{object: o.key.String()}
+	draft.Password = draft.password(find, r)
+	for _, p := range r.problems {
+		o.add(p)
+	}
+	return standingPeer{draft.Peer, draft.created}, r.usable()
+}
+
+// secretsByName finds Secrets in whatever namespace they are: files say nothing
+// of the one that Fairway runs in.
+func secretsByName(chosen []*object, now standing) func(string) (secret, error) {
+	named := map[string][]*object{}
+	for _, o := range chosen {
+		if o.kind == kindSecret {
+			named[o.name] = append(named[o.name], o)
+		}
+	}
+	return func(name string) (secret, error) {
+		switch found := named[name]; len(found) {
+		case 0:
+			return nil, errors.New("is not in the input: add it, or take passwordSecretRef away")
+		case 1:
+			if s, ok := now[found[0].key].(secret); ok {
+				return s, nil
+			}
+			return nil, errUnreadable
+		default:
+			return nil, fmt.Errorf("is in the namespaces %q and %q: leave one in the input", found[0].namespace, found[1].namespace)
+		}
+	}
+}
+
+// snapshot sorts the values by kind and name, and fills in what files lack.
+func snapshot(now standing, settings routes.Settings) policy.Snapshot {
+	var subnets []subnetDraft
+	var nodes []nodeDraft
+	s := policy.Snapshot{}
+	s.Settings = settings
+	for _, k := range slices.SortedFunc(maps.Keys(now), key.compare) {
+		switch v := now[k].(type) {
+		case subnetDraft:
+			subnets = append(subnets, v)
+		case nodeDraft:
+			nodes = append(nodes, v)
+		case []routes.Pod:
+			s.Pods = append(s.Pods, v...)
+		case standingPeer:
+			s.Peers = append(s.Peers, v.Peer)
+		}
+	}
+	s.Subnets, s.Nodes = fillIn(subnets, nodes, settings)
+	return s
+}
+
+func (k key) compare(l key) int {
+	return cmp.Or(strings.Compare(k.kind, l.kind), strings.Compare(k.namespace, l.namespace), strings.Compare(k.name, l.name))
+}
+
+func ignored(files []file) []string {
+	count := map[string]int{}
+	for _, f := range files {
+		for _, o := range f.objects {
+			if o.ignored != "" {
+				count[o.ignored]++
+			}
+		}
+	}
+	var out []string
+	for _, kind := range slices.Sorted(maps.Keys(count)) {
+		out = append(out, fmt.Sprintf("%s: %d", kind, count[kind]))
+	}
+	return out
+}

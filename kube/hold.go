@@ -1,0 +1,148 @@
+package kube
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/fairway-bgp/fairway/routes"
+)
+
+// view is what a watch knows after one look at its paths.
+type view struct {
+	files []file
+	// read holds the paths that could be read at least once.
+	read     map[string]bool
+	standing standing
+	contents Contents
+}
+
+// next gives the view after another look. What cannot be read keeps what it gave
+// last: unknown is not empty. A file that is gone from a folder which is still
+// there has been deleted on purpose, and takes its objects with it.
+func (v view) next(looks []look, settings routes.Settings, now time.Time) view {
+	out := view{read: map[string]bool{}}
+	last := map[string]*file{}
+	for i, f := range v.files {
+		last[f.name] = &v.files[i]
+	}
+	for _, l := range looks {
+		out.read[l.root] = v.read[l.root] || l.err == nil
+		if l.err != nil {
+			out.files = append(out.files, v.keepRoot(l.root, cause(l.err))...)
+			continue
+		}
+		for _, s := range l.sources {
+			f := s.file(l.root, last[s.name])
+			if f.lack != "" {
+				f = hold(f, last[s.name])
+			}
+			out.files = append(out.files, f)
+		}
+	}
+	out.contents, out.standing = assemble(out.files, settings, v.standing)
+	stampSince(out.contents.Problems, v.contents.Problems, now)
+	return out
+}
+
+// keepRoot gives the last files of a path that leads nowhere now. The first of
+// them, which has no objects, tells of it.
+func (v view) keepRoot(root, why string) []file {
+	note := file{root: root, name: root, lack: why, unread: !v.read[root]}
+	files := []file{note}
+	count := 0
+	for _, f := range v.files {
+		if f.root != root {
+			continue
+		}
+		f.objects = keptObjects(f.objects, nil)
+		f.problems = nil
+		count += len(f.objects)
+		if count > 0 {
+			files = append(files, f)
+		}
+	}
+	message := "cannot be read: " + why
+	if count > 0 {
+		message += "; " + stay(count) + " in force"
+	}
+	files[0].problems = []Problem{{Severity: Wrong, Where: root, Message: message}}
+	return files
+}
+
+// hold adds to a file that is not whole the objects of its last version that are
+// missing from it.
+func hold(f file, last *file) file {
+	if last == nil {
+		f.unread = true
+		return f
+	}
+	f.unread = last.unread
+	kept := keptObjects(last.objects, f.parsed)
+	f.objects = slices.Concat(f.parsed, kept)
+	if len(kept) == 0 {
+		return f
+	}
+	message := fmt.Sprintf("%s; of its last good version %s in force: %s", f.lack, stay(len(kept)), names(kept))
+	f.problems = []Problem{{Severity: Wrong, Where: f.name, Message: message}}
+	return f
+}
+
+// keptObjects marks the objects that are not among others as kept.
+func keptObjects(objects, others []object) []object {
+	there := map[key]bool{}
+	for _, o := range others {
+		there[o.key] = true
+	}
+	var kept []object
+	for _, o := range objects {
+		if o.kind != "" && !there[o.key] {
+			o.kept = true
+			kept = append(kept, o)
+		}
+	}
+	return kept
+}
+
+func stay(n int) string {
+	if n == 1 {
+		return "1 object stays"
+	}
+	return fmt.Sprintf("%d objects stay", n)
+}
+
+// names lists the first few objects.
+func names(objects []object) string {
+	const most = 5
+	var out []string
+	for _, o := range objects[:min(most, len(objects))] {
+		out = append(out, o.key.String())
+	}
+	if len(objects) > most {
+		out = append(out, "…")
+	}
+	return strings.Join(out, ", ")
+}
+
+// stampSince dates problems: one with the same field of the same object, or the
+// same document, as before keeps its date, whatever it says now.
+func stampSince(problems, before []Problem, now time.Time) {
+	same := func(p Problem) Problem {
+		p.Since, p.Value, p.Message = time.Time{}, "", ""
+		if p.Object != "" {
+			p.Where = ""
+		}
+		return p
+	}
+	since := map[Problem]time.Time{}
+	for _, p := range before {
+		since[same(p)] = p.Since
+	}
+	for i, p := range problems {
+		problems[i].Since = now
+		if t, ok := since[same(p)]; ok {
+			problems[i].Since = t
+		}
+	}
+}

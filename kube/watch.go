@@ -1,0 +1,220 @@
+package kube
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/fsnotify/fsnotify"
+	"github.com/sirupsen/logrus"
+
+	"github.com/fairway-bgp/fairway/routes"
+)
+
+// How long a watch waits for more changes, so that a file is not read while it
+// is being written: until nothing has happened for settle, but not longer than
+// mostSettle.
+const (
+	settle     = 20 * time.Millisecond
+	mostSettle = 500 * time.Millisecond
+	// retry is how often it tries again to watch where the kernel would not.
+	retry = 10 * time.Second
+)
+
+// Files is the file source of a daemon: it reads files and folders, and again
+// whenever one changes. Nothing is ever taken back because something cannot be
+// read: a file that is unreadable, empty or not whole keeps the objects that it
+// gave last, a path that is gone keeps everything, and an object that does not
+// convert keeps its last value. Each has its Problem.
+type Files struct {
+	paths    []string
+	settings routes.Settings
+	bell     func()
+	log      *logrus.Entry
+	latest   atomic.Pointer[Contents]
+}
+
+// NewFiles takes paths as ReadFiles does; standard input is read once. bell is
+// called after each change of the Contents and must not block.
+func NewFiles(paths []string, settings routes.Settings, bell func(), log *logrus.Entry) *Files {
+	return &Files{paths: slices.Clone(paths), settings: settings, bell: bell, log: log}
+}
+
+// Latest gives the last Contents; ok is false before the first look.
+func (f *Files) Latest() (c Contents, ok bool) {
+	if p := f.latest.Load(); p != nil {
+		return *p, true
+	}
+	return Contents{}, false
+}
+
+// Run reads and watches until ctx ends. The error is that of a kernel that gives
+// no watch at all.
+func (f *Files) Run(ctx context.Context) error {
+	kernel, err := fsnotify.NewWatcher()
+	if err != nil {
+		return fmt.Errorf("watch files: %w", err)
+	}
+	defer kernel.Close()
+	w := &watch{Files: f, kernel: kernel, renewed: map[string]bool{}}
+	if slices.Contains(f.paths, Stdin) {
+		if w.stdin, err = io.ReadAll(os.Stdin); err != nil {
+			return fmt.Errorf("read standard input: %w", err)
+		}
+	}
+	for {
+		w.pass()
+		if !w.changed(ctx) {
+			return nil
+		}
+	}
+}
+
+// watch is the state of Run, in its goroutine.
+type watch struct {
+	*Files
+	kernel *fsnotify.Watcher
+	places places
+	view   view
+	stdin  []byte
+	// deaf says why some folder cannot be watched; empty if all can.
+	deaf string
+	// renewed holds paths that were replaced and have held no file since.
+	renewed map[string]bool
+}
+
+// changed waits for the next change that matters, and until it has settled. It is
+// false once ctx has ended.
+func (w *watch) changed(ctx context.Context) bool {
+	var again <-chan time.Time
+	if w.deaf != "" {
+		again = time.After(retry)
+	}
+	var quiet, enough <-chan time.Time
+	for {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-again:
+			return true
+		case <-quiet:
+			return true
+		case <-enough:
+			return true
+		case e := <-w.kernel.Events:
+			if !w.places.concerns(e) {
+				continue
+			}
+			w.note(e)
+		case err := <-w.kernel.Errors:
+			// Lost events (fsnotify.ErrEventOverflow) may have been any.
+			w.log.WithError(err).Warn("watching files: reading all of them again")
+		}
+		quiet = time.After(settle)
+		if enough == nil {
+			enough = time.After(mostSettle)
+		}
+	}
+}
+
+// note remembers that a path, or a folder above it, has been replaced.
+func (w *watch) note(e fsnotify.Event) {
+	if !e.Has(fsnotify.Create) && !e.Has(fsnotify.Remove) && !e.Has(fsnotify.Rename) {
+		return
+	}
+	for _, path := range w.paths {
+		if abs, err := filepath.Abs(path); err == nil && (abs == e.Name || strings.HasPrefix(abs, e.Name+"/")) {
+			w.renewed[path] = true
+		}
+	}
+}
+
+// pass looks at everything and publishes what is new. It listens first, so that
+// no change falls between looking and listening.
+func (w *watch) pass() {
+	w.listen()
+	looks := lookAll(w.paths, bytes.NewReader(w.stdin))
+	for i := range looks {
+		l := &looks[i]
+		if l.err != nil || !w.renewed[l.root] {
+			continue
+		}
+		// A folder that has been made anew is filled next. Till then, nothing in it
+		// has been deleted on purpose.
+		if len(l.sources) == 0 {
+			l.err = errRenewed
+		} else {
+			delete(w.renewed, l.root)
+		}
+	}
+	next := w.view.next(looks, w.settings, time.Now())
+	w.publish(next)
+}
+
+// errRenewed stands for the error of reading a folder that has just been made.
+var errRenewed = errors.New("is new and empty; to take its objects away, put a file with nothing but a comment there")
+
+// publish makes a view the latest, if it differs from the last.
+func (w *watch) publish(next view) {
+	last := w.view
+	w.view = next
+	if w.latest.Load() != nil && reflect.DeepEqual(last.contents, next.contents) {
+		return
+	}
+	w.latest.Store(&next.contents)
+	w.logChanges(last.contents.Problems, next.contents.Problems)
+	w.bell()
+}
+
+// logChanges logs each problem once, when it comes and when it goes.
+func (w *watch) logChanges(last, next []Problem) {
+	for _, p := range next {
+		if !slices.Contains(last, p) {
+			w.log.Warn(p.Error())
+		}
+	}
+	for _, p := range last {
+		if !slices.Contains(next, p) {
+			w.log.Info("no longer: " + p.Error())
+		}
+	}
+}
+
+// listen watches the places where a change counts, as they are now.
+func (w *watch) listen() {
+	deaf := ""
+	// While it is listening, places may come and go; a few rounds follow them, and
+	// after that the events do.
+	for range 5 {
+		w.places, deaf = findPlaces(w.paths), ""
+		folders := w.places.watched()
+		for _, folder := range folders {
+			if err := w.kernel.Add(folder); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				deaf = fmt.Sprintf("%s: %v", folder, err)
+			}
+		}
+		for _, folder := range w.kernel.WatchList() {
+			if !slices.Contains(folders, folder) {
+				// The error is that it is gone already.
+				_ = w.kernel.Remove(folder)
+			}
+		}
+		if reflect.DeepEqual(w.places, findPlaces(w.paths)) {
+			break
+		}
+	}
+	if deaf != "" && deaf != w.deaf {
+		w.log.Warnf("watch %s; reading files every %s instead", deaf, retry)
+	}
+	w.deaf = deaf
+}
