@@ -52,6 +52,9 @@ func runAgent(ctx context.Context, opts Options, log *logrus.Entry) error {
 			return fmt.Errorf("watch %s: %w", dir, err)
 		}
 	}
+	if _, err := os.Stat(opts.State); err != nil {
+		return nil // it went before the watch began
+	}
 	return a.follow(ctx, watcher)
 }
 
@@ -64,11 +67,13 @@ func (a *agent) follow(ctx context.Context, watcher *fsnotify.Watcher) error {
 		case err := <-watcher.Errors:
 			a.log.WithError(err).Warn("watch")
 			pass = time.After(settle)
-		case <-watcher.Events:
-			if _, err := os.Stat(a.options.State); errors.Is(err, os.ErrNotExist) {
+		case event := <-watcher.Events:
+			if event.Name == a.options.State && event.Has(fsnotify.Remove) {
 				return nil
 			}
-			pass = time.After(settle)
+			if filepath.Dir(event.Name) == a.options.clusterDir() {
+				pass = time.After(settle)
+			}
 		case <-pass:
 			pass = nil
 			a.pass()

@@ -97,6 +97,7 @@ const patience = 3 * time.Second
 // looks again until none is left, for a process may start others meanwhile.
 func (o Options) endAll(ctx context.Context) error {
 	deadline := time.Now().Add(patience)
+	asked := map[int]bool{} // once: a second SIGTERM may mean haste
 	for {
 		left, err := o.marked()
 		if err != nil {
@@ -105,15 +106,17 @@ func (o Options) endAll(ctx context.Context) error {
 		if len(left) == 0 {
 			return nil
 		}
-		signal := unix.SIGTERM
-		if time.Now().After(deadline) {
-			signal = unix.SIGKILL
-		}
 		if time.Now().After(deadline.Add(2 * patience)) {
 			return fmt.Errorf("end the lab's processes: %d stay in spite of SIGKILL", len(left))
 		}
 		for _, p := range left {
-			_ = p.Signal(signal) // it may have ended
+			switch {
+			case time.Now().After(deadline):
+				_ = p.Signal(unix.SIGKILL) // it may have ended
+			case !asked[p.Pid]:
+				_ = p.Signal(unix.SIGTERM) // likewise
+				asked[p.Pid] = true
+			}
 			_ = p.Release()
 		}
 		select {

@@ -1,9 +1,12 @@
 package lab
 
 import (
+	"errors"
 	"fmt"
 	"os"
+	"os/user"
 	"path/filepath"
+	"strconv"
 	"strings"
 )
 
@@ -17,6 +20,9 @@ func (l *Lab) startFRR() error {
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		return fmt.Errorf("router frr: %w", err)
 	}
+	if err := giveToFRR(dir); err != nil {
+		return err
+	}
 	config := map[string]string{"zebra": "hostname tor\n", "bgpd": frrConfig()}
 	for _, daemon := range []string{"zebra", "bgpd"} {
 		file := filepath.Join(dir, daemon+".conf")
@@ -25,11 +31,26 @@ func (l *Lab) startFRR() error {
 		}
 		argv := []string{
 			frrDaemon(daemon), "-f", file, "-i", filepath.Join(dir, daemon+".pid"),
-			"-z", filepath.Join(dir, "zserv.api"), "--vty_socket", dir, "-u", "root", "-g", "root", "--log", "stdout",
+			"-z", filepath.Join(dir, "zserv.api"), "--vty_socket", dir, "--log", "stdout",
 		}
 		if err := l.run(daemon, routerSpace, argv...); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// giveToFRR lets the daemons write their sockets: they give root up and run as
+// the user that Debian's package makes.
+func giveToFRR(dir string) error {
+	owner, err := user.Lookup("frr")
+	if err != nil {
+		return fmt.Errorf("router frr: %w", err)
+	}
+	uid, uidErr := strconv.Atoi(owner.Uid)
+	gid, gidErr := strconv.Atoi(owner.Gid)
+	if err := errors.Join(uidErr, gidErr, os.Chown(dir, uid, gid)); err != nil {
+		return fmt.Errorf("router frr: %w", err)
 	}
 	return nil
 }

@@ -26,7 +26,7 @@ import (
 // what the folder says, in as few lines as do.
 func TestMain(m *testing.M) {
 	if os.Getenv(marker) == "" {
-		os.Exit(m.Run())
+		os.Exit(asked(m))
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
@@ -47,6 +47,26 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
+}
+
+// What a test asks of another process that runs this binary.
+const (
+	upEnv   = "LAB_TEST_UP"   // PREFIX:STATE, Up
+	execEnv = "LAB_TEST_EXEC" // PREFIX NAME COMMAND..., Exec
+)
+
+// asked runs what the environment asks for, else the tests.
+func asked(m *testing.M) int {
+	var err error
+	if prefix, state, ok := strings.Cut(os.Getenv(upEnv), ":"); ok {
+		err = Up(context.Background(), Options{Prefix: prefix, State: state}, io.Discard)
+	} else if words := strings.Fields(os.Getenv(execEnv)); len(words) > 2 {
+		err = Exec(Options{Prefix: words[0]}, words[1], words[2:])
+	} else {
+		return m.Run()
+	}
+	fmt.Fprintln(os.Stderr, err)
+	return 1
 }
 
 // announce dials the router and announces the Subnet "routed" from a node.
@@ -133,9 +153,11 @@ func needRoot(t *testing.T) {
 func testOptions(t *testing.T) Options {
 	t.Helper()
 	needRoot(t)
-	opts := Options{
-		Prefix: fmt.Sprintf("lt%d%s-", os.Getpid()%100000, strings.ToLower(string(rune('a'+len(t.Name())%26)))),
-		State:  t.TempDir() + "/state",
+	opts, err := Options{
+		Prefix: fmt.Sprintf("lt%d-", os.Getpid()), // one lab at a time in this package
+	}.withDefaults()
+	if err != nil {
+		t.Fatal(err)
 	}
 	t.Cleanup(func() {
 		if err := Down(context.Background(), opts); err != nil {
