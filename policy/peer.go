@@ -2,6 +2,7 @@ package policy
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/fairway-bgp/fairway/routes"
@@ -11,6 +12,20 @@ import (
 type Snapshot struct {
 	routes.Snapshot
 	Peers []Peer
+}
+
+// HasNode reports whether the Snapshot has a Node of that name.
+func (s Snapshot) HasNode(name string) bool {
+	return slices.ContainsFunc(s.Nodes, func(n routes.Node) bool { return n.Name == name })
+}
+
+// AssumeNode gives the Snapshot with a Ready Node of that name where it has no
+// Node at all: files that hold only Subnets can still be planned for.
+func (s Snapshot) AssumeNode(name string) Snapshot {
+	if len(s.Nodes) == 0 {
+		s.Nodes = []routes.Node{{Name: name, Ready: true}}
+	}
+	return s
 }
 
 // Peer is a BGPPeer object (api/v1alpha1), parsed: a neighbour of every node

@@ -1,0 +1,131 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fairway-bgp/fairway/export"
+	"github.com/fairway-bgp/fairway/policy"
+	"github.com/fairway-bgp/fairway/routes"
+)
+
+type planFlags struct {
+	input
+	node, output, peer string
+	static, all        bool
+}
+
+func newPlanCommand() *cobra.Command {
+	var f planFlags
+	formats := planFormats()
+	c := &cobra.Command{
+		Use:   "plan -f FILE|FOLDER",
+		Short: "Show what each node would announce, and what not and why",
+		Long: `Show what each node would announce to whom, and what it withholds and why, for
+the objects in files or folders. Nothing is sent anywhere.
+
+-o iproute prints static routes for a Linux host on the nodes' own network; the
+router dialects print the router's side of the peering, or with --static its
+static routes.`,
+		Example: `  fairway plan -f cluster.yaml
+  fairway plan -f cluster/ --node n1 -o json
+  fairway plan -f cluster/ -o frr --peer tor-a
+  fairway plan -f cluster/ -o iproute | sh -e`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return f.run(c) },
+	}
+	f.addFlags(c)
+	c.Flags().StringVar(&f.node, "node", "", "plan for this node alone (default: every Node of the input)")
+	c.Flags().StringVarP(&f.output, "output", "o", "text", "one of "+strings.Join(formats, ", "))
+	c.Flags().StringVar(&f.peer, "peer", "", "for the router dialects: the BGPPeer whose side to print")
+	c.Flags().BoolVar(&f.static, "static", false, "for the router dialects: static routes instead of BGP")
+	c.Flags().BoolVar(&f.all, "all", false, "with -o text: also list Subnets that are not selected")
+	c.RegisterFlagCompletionFunc("output", completeFormats(formats))
+	return c
+}
+
+func (f *planFlags) run(c *cobra.Command) error {
+	if !slices.Contains(planFormats(), f.output) {
+		return fmt.Errorf("-o %s: not a format; use one of %s", f.output, strings.Join(planFormats(), ", "))
+	}
+	contents, bad, err := f.read(c.ErrOrStderr())
+	if err != nil {
+		return err
+	}
+	s := contents.Snapshot
+	if f.node != "" {
+		s = s.AssumeNode(f.node)
+	}
+	names, err := nodes(s, f.node)
+	if err != nil {
+		return err
+	}
+	plans := make([]policy.Plan, 0, len(names))
+	for _, n := range names {
+		plans = append(plans, policy.Make(s, n))
+	}
+	if err := f.print(c.OutOrStdout(), s, plans); err != nil {
+		return err
+	}
+	if bad {
+		return wrong(nil)
+	}
+	return nil
+}
+
+func (f *planFlags) print(w io.Writer, s policy.Snapshot, plans []policy.Plan) error {
+	switch f.output {
+	case "json":
+		e := json.NewEncoder(w)
+		e.SetIndent("", "  ")
+		if f.node != "" {
+			return e.Encode(plans[0])
+		}
+		return e.Encode(plans)
+	case "text":
+		for i, p := range plans {
+			if i > 0 {
+				fmt.Fprintln(w)
+			}
+			if err := p.WriteText(w); err != nil {
+				return err
+			}
+		}
+		if f.all {
+			writeUnselected(w, s)
+		}
+		return nil
+	}
+	return export.Write(w, export.Format(f.output), export.Input{Plans: plans, Nodes: s.Nodes, Peer: f.peer, Static: f.static})
+}
+
+// planFormats are the values of -o.
+func planFormats() []string {
+	out := []string{"text", "json"}
+	for _, f := range export.Formats() {
+		out = append(out, string(f))
+	}
+	return out
+}
+
+// writeUnselected lists the Subnets that no annotation selects.
+func writeUnselected(w io.Writer, s policy.Snapshot) {
+	var names []string
+	for i := range s.Subnets {
+		if !routes.Selected(s.Subnets[i].Annotations, s.Settings) {
+			names = append(names, s.Subnets[i].Name)
+		}
+	}
+	slices.Sort(names)
+	if len(names) > 0 {
+		fmt.Fprintf(w, "\nNot selected (no annotation %s: \"true\"):\n", routes.AnnotationAdvertise)
+		for _, n := range names {
+			fmt.Fprintf(w, "  %s\n", n)
+		}
+	}
+}

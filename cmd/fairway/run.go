@@ -1,0 +1,165 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/sirupsen/logrus"
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/fairway-bgp/fairway/daemon"
+	"github.com/fairway-bgp/fairway/host"
+	"github.com/fairway-bgp/fairway/kube"
+	"github.com/fairway-bgp/fairway/speaker"
+	"github.com/fairway-bgp/fairway/status"
+	"github.com/fairway-bgp/fairway/web"
+)
+
+// stopBound is how long a clean end may take before the process ends anyway.
+const stopBound = 5 * time.Second
+
+type runFlags struct {
+	input
+	node, listen            string
+	grpcSocket, grpcAddress string
+	bgpPort                 int32
+	overlayLink             string
+	datapathGate            bool
+	logLevel, logFormat     string
+}
+
+func newRunCommand() *cobra.Command {
+	var f runFlags
+	c := &cobra.Command{
+		Use:   "run -f FILE|FOLDER",
+		Short: "Run the daemon of this node",
+		Long: `Run the daemon of this node: follow the objects, announce what the plan says, and
+show it on loopback. SIGTERM and SIGINT withdraw everything and end the sessions
+with a text that says so.
+
+A file that no longer parses, or goes away with its folder, withdraws nothing.`,
+		Example: `  fairway run -f /etc/fairway --node n1
+  gobgp --target unix:///run/fairway/gobgp.sock neighbor`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return f.run(c.Context(), c.ErrOrStderr()) },
+	}
+	f.addFlags(c)
+	hostname, _ := os.Hostname()
+	c.Flags().StringVar(&f.node, "node", hostname, "name of this node's Node object")
+	c.Flags().StringVar(&f.listen, "listen", defaultListen, "loopback address of the status page")
+	c.Flags().StringVar(&f.grpcSocket, "grpc-socket", "/run/fairway/gobgp.sock", "unix socket for the gobgp CLI, read-only; empty for none")
+	c.Flags().StringVar(&f.grpcAddress, "grpc-address", "127.0.0.1:50051", "loopback address for the gobgp CLI, read-only; empty for none")
+	c.Flags().Int32Var(&f.bgpPort, "bgp-port", 179, "TCP port to wait on for passive peers; unused without one")
+	c.Flags().StringVar(&f.overlayLink, "overlay-link", "ovn0", "the link by which this node reaches the overlay")
+	c.Flags().BoolVar(&f.datapathGate, "datapath-gate", true, "withhold a CIDR while this node has no route to it by the overlay link")
+	c.Flags().StringVar(&f.logLevel, "log-level", "info", "debug, info, warn or error")
+	c.Flags().StringVar(&f.logFormat, "log-format", "text", "text or json")
+	return c
+}
+
+func (f *runFlags) run(ctx context.Context, stderr io.Writer) error {
+	log, err := newLog(stderr, f.logLevel, f.logFormat)
+	if err != nil {
+		return err
+	}
+	switch {
+	case len(f.files) == 0:
+		return fmt.Errorf("no input: give -f FILE or -f FOLDER with Subnets, Nodes and BGPPeers")
+	case f.node == "":
+		return fmt.Errorf("no node: give --node NAME")
+	}
+	listener, err := web.Listen(f.listen)
+	if err != nil {
+		return err
+	}
+	defer listener.Close()
+	bell := daemon.NewBell()
+	sp, err := speaker.New(speaker.Options{
+		Log: log.WithField("part", "speaker"), GRPCSocket: f.grpcSocket, GRPCAddress: f.grpcAddress,
+		ListenPort: f.bgpPort, Bell: bell.Ring,
+	})
+	if err != nil {
+		return err
+	}
+	files := kube.NewFiles(f.files, f.settings, bell.Ring, log.WithField("part", "source"))
+	board := &status.Board{}
+	d := daemon.New(daemon.Options{
+		Version: versionText(), Node: f.node, Log: log, Board: board, Bell: bell, Speaker: sp,
+		Source: daemon.FileSource{Files: files, Paths: f.files, Node: f.node}, Gate: f.gate(),
+	})
+
+	signalled, release := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
+	defer release()
+	group, running := errgroup.WithContext(signalled)
+	speaking, silence := context.WithCancel(ctx)
+	defer silence()
+	group.Go(func() error { return files.Run(running) })
+	group.Go(func() error { return web.Serve(running, listener, board) })
+	group.Go(func() error { return host.WatchDatapath(running, bell.Ring) })
+	// The loop ends before the speaker is stopped, so that nothing is announced
+	// anew behind its back.
+	group.Go(func() error {
+		defer silence()
+		err := d.Run(running)
+		return errors.Join(err, stopSpeaker(ctx, sp, signalled.Err() != nil, log))
+	})
+	group.Go(func() error { return sp.Run(speaking) })
+	log.WithFields(logrus.Fields{"version": versionText(), "node": f.node, "status": "http://" + f.listen}).Info("fairway starts")
+	return group.Wait()
+}
+
+// stopSpeaker ends the sessions. A deliberate end withdraws everything; a
+// fault leaves what a graceful restart would keep.
+func stopSpeaker(ctx context.Context, sp *speaker.Speaker, deliberate bool, log *logrus.Entry) error {
+	ctx, cancel := context.WithTimeout(ctx, stopBound)
+	defer cancel()
+	if !deliberate {
+		return sp.StopForRestart(ctx)
+	}
+	log.Info("told to stop: withdrawing everything")
+	return sp.Stop(ctx, "fairway was stopped on this node")
+}
+
+// gate reads the kernel's way into the overlay; nil where nobody asked for it.
+func (f *runFlags) gate() daemon.Gate {
+	if !f.datapathGate {
+		return nil
+	}
+	return func(prefixes []netip.Prefix) map[netip.Prefix]string {
+		facts := host.ReadDatapath(f.overlayLink)
+		down := map[netip.Prefix]string{}
+		for _, p := range prefixes {
+			if why := facts.Down(p); why != "" {
+				down[p] = why
+			}
+		}
+		return down
+	}
+}
+
+func newLog(w io.Writer, level, format string) (*logrus.Entry, error) {
+	log := logrus.New()
+	log.SetOutput(w)
+	l, err := logrus.ParseLevel(level)
+	if err != nil {
+		return nil, fmt.Errorf("--log-level %s: not a level; use debug, info, warn or error", level)
+	}
+	log.SetLevel(l)
+	switch format {
+	case "text":
+		log.SetFormatter(&logrus.TextFormatter{FullTimestamp: true})
+	case "json":
+		log.SetFormatter(&logrus.JSONFormatter{})
+	default:
+		return nil, fmt.Errorf("--log-format %s: not a format; use text or json", format)
+	}
+	return logrus.NewEntry(log), nil
+}

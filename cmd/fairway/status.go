@@ -1,0 +1,86 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fairway-bgp/fairway/status"
+)
+
+// defaultListen is where the daemon serves its status, and where `status`
+// looks for it.
+const defaultListen = "127.0.0.1:7473"
+
+func newStatusCommand() *cobra.Command {
+	var address, output string
+	c := &cobra.Command{
+		Use:   "status",
+		Short: "Show what the daemon on this node does",
+		Long: `Show sessions, announced and withheld prefixes, and problems of the daemon on
+this node.
+
+Exit status: 0 if it is ready and every session is up, 1 if not, 2 if it
+cannot be asked.`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if output != "text" && output != "json" {
+				return fmt.Errorf("-o %s: not a format; use text or json", output)
+			}
+			return showStatus(c.OutOrStdout(), address, output)
+		},
+	}
+	c.Flags().StringVar(&address, "address", defaultListen, "the daemon's --listen address")
+	c.Flags().StringVarP(&output, "output", "o", "text", "text or json")
+	c.RegisterFlagCompletionFunc("output", completeFormats([]string{"text", "json"}))
+	return c
+}
+
+func showStatus(w io.Writer, address, output string) error {
+	body, err := fetch("http://" + address + "/status.json")
+	if err != nil {
+		return err
+	}
+	var s status.Status
+	if err := json.Unmarshal(body, &s); err != nil {
+		return fmt.Errorf("status of %s: %w (another version of fairway?)", address, err)
+	}
+	if output == "json" {
+		_, err = w.Write(body)
+	} else {
+		err = s.WriteText(w, time.Now())
+	}
+	if err != nil {
+		return err
+	}
+	for _, e := range s.Sessions {
+		if !e.Established() {
+			return wrong(nil)
+		}
+	}
+	if !s.Ready {
+		return wrong(nil)
+	}
+	return nil
+}
+
+func fetch(url string) ([]byte, error) {
+	client := &http.Client{Timeout: 10 * time.Second}
+	r, err := client.Get(url)
+	if err != nil {
+		return nil, fmt.Errorf("no daemon answers: %w (start it with 'fairway run', or give --address)", err)
+	}
+	defer r.Body.Close()
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", url, err)
+	}
+	if r.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("%s: %s: %s", url, r.Status, body)
+	}
+	return body, nil
+}

@@ -1,0 +1,111 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fairway-bgp/fairway/policy"
+	"github.com/fairway-bgp/fairway/routes"
+)
+
+type whyFlags struct {
+	input
+	node, output string
+}
+
+func newWhyCommand() *cobra.Command {
+	var f whyFlags
+	c := &cobra.Command{
+		Use:   "why SUBNET -f FILE|FOLDER",
+		Short: "Explain, node by node, why a Subnet is announced or not, and what to change",
+		Long: `Explain the chain of decisions for one Subnet, node by node: every question that
+was asked, in order, up to the first that stops it, and what to change.
+
+Exit status: 0 if every CIDR is announced by at least one of the nodes, 1 if
+one is withheld everywhere, 2 if that could not be told.`,
+		Example: `  fairway why routed -f cluster.yaml`,
+		Args:    cobra.ExactArgs(1),
+		RunE:    func(c *cobra.Command, args []string) error { return f.run(c, args[0]) },
+	}
+	f.addFlags(c)
+	c.Flags().StringVar(&f.node, "node", "", "explain for this node alone")
+	c.Flags().StringVarP(&f.output, "output", "o", "text", "text or json")
+	c.RegisterFlagCompletionFunc("output", completeFormats([]string{"text", "json"}))
+	return c
+}
+
+func (f *whyFlags) run(c *cobra.Command, subnet string) error {
+	if f.output != "text" && f.output != "json" {
+		return fmt.Errorf("-o %s: not a format; use text or json", f.output)
+	}
+	contents, _, err := f.read(c.ErrOrStderr())
+	if err != nil {
+		return err
+	}
+	s := contents.Snapshot
+	if f.node != "" {
+		s = s.AssumeNode(f.node)
+	}
+	names, err := nodes(s, f.node)
+	if err != nil {
+		return err
+	}
+	explanations := []policy.Explanation{}
+	for _, n := range names {
+		explanations = append(explanations, policy.Why(s, n, subnet)...)
+	}
+	if len(explanations) == 0 {
+		return unexplained(s, subnet)
+	}
+	slices.SortStableFunc(explanations, func(a, b policy.Explanation) int { return strings.Compare(a.Prefix, b.Prefix) })
+	if err := f.print(c, explanations); err != nil {
+		return err
+	}
+	if withheldEverywhere(explanations) {
+		return wrong(nil)
+	}
+	return nil
+}
+
+func (f *whyFlags) print(c *cobra.Command, explanations []policy.Explanation) error {
+	if f.output == "text" {
+		return policy.WriteWhy(c.OutOrStdout(), explanations)
+	}
+	e := json.NewEncoder(c.OutOrStdout())
+	e.SetIndent("", "  ")
+	return e.Encode(explanations)
+}
+
+// unexplained says why there is nothing to explain: the Subnet does not exist,
+// or nobody asked for it.
+func unexplained(s policy.Snapshot, subnet string) error {
+	var names []string
+	for i := range s.Subnets {
+		if s.Subnets[i].Name == subnet {
+			return wrong(fmt.Errorf("Subnet %s is not selected: to announce it, kubectl annotate subnet %s %s=true", subnet, subnet, routes.AnnotationAdvertise))
+		}
+		names = append(names, s.Subnets[i].Name)
+	}
+	if len(names) == 0 {
+		return fmt.Errorf("no Subnet %s: the input has no Subnet at all", subnet)
+	}
+	return fmt.Errorf("no Subnet %s in the input; it has %s", subnet, strings.Join(names, ", "))
+}
+
+// withheldEverywhere reports whether some CIDR is announced by none of the nodes.
+func withheldEverywhere(explanations []policy.Explanation) bool {
+	announced := map[string]bool{}
+	for _, e := range explanations {
+		announced[e.Prefix] = announced[e.Prefix] || e.Reason == ""
+	}
+	for _, yes := range announced {
+		if !yes {
+			return true
+		}
+	}
+	return false
+}

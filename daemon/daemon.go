@@ -1,0 +1,210 @@
+package daemon
+
+import (
+	"context"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/sirupsen/logrus"
+
+	"github.com/fairway-bgp/fairway/policy"
+	"github.com/fairway-bgp/fairway/routes"
+	"github.com/fairway-bgp/fairway/speaker"
+	"github.com/fairway-bgp/fairway/status"
+)
+
+// Source gives the objects. Latest returns what was read last; ok is false
+// until everything has been read once, and then there is nothing to plan with.
+type Source interface {
+	// What is missing until then is in about.Waiting.
+	Latest() (s policy.Snapshot, about status.Source, ok bool)
+}
+
+// Speaker is what the daemon needs of the BGP side; *speaker.Speaker is one.
+type Speaker interface {
+	Sync(ctx context.Context, wish policy.Wish) error
+	Observe(ctx context.Context) (speaker.Observed, error)
+}
+
+// Gate says for a prefix why this node cannot carry it now, or "". It reads the
+// kernel once for each call and answers for all prefixes.
+type Gate func(prefixes []netip.Prefix) map[netip.Prefix]string
+
+// Options are what a Daemon works with. Log, Source, Speaker, Board and Bell
+// are required; Gate may be nil.
+type Options struct {
+	Version string
+	Node    string
+	Log     *logrus.Entry
+	Source  Source
+	Speaker Speaker
+	Gate    Gate
+	Board   *status.Board
+	Bell    *Bell
+}
+
+// Intervals of the loop.
+const (
+	// minInterval is the least time between two passes, so that a thousand
+	// objects at once are a few passes and not a thousand.
+	minInterval = 5 * time.Millisecond
+	// retryInterval is when a pass that could not do everything is tried again.
+	retryInterval = time.Second
+	// maxInterval is when a pass is made though nothing rang: it repairs what
+	// nobody could have told of.
+	maxInterval = 30 * time.Second
+)
+
+// Daemon is the loop. New makes one, Run works.
+type Daemon struct {
+	Options
+	started time.Time
+	memory  policy.Memory
+	// plan is the newest one; nil until there is a first.
+	plan *policy.Plan
+	// said holds what was logged last, so that only changes are logged.
+	said said
+}
+
+// New gives a Daemon that has not begun.
+func New(o Options) *Daemon { return &Daemon{Options: o, said: said{log: o.Log}} }
+
+// Run makes passes until ctx ends. It withdraws nothing at its end: how to leave
+// is the speaker's owner's decision.
+func (d *Daemon) Run(ctx context.Context) error {
+	d.started = time.Now().UTC()
+	for {
+		next := maxInterval
+		if !d.pass(ctx) {
+			next = retryInterval
+		}
+		if !d.Bell.wait(ctx, next) {
+			return nil
+		}
+		if !sleep(ctx, minInterval) {
+			return nil
+		}
+	}
+}
+
+// pass is snapshot, plan, sync, observe, publish. It reports whether everything
+// worked.
+func (d *Daemon) pass(ctx context.Context) bool {
+	s, about, synced := d.Source.Latest()
+	var syncErr error
+	if synced {
+		plan := d.decide(s)
+		syncErr = d.Speaker.Sync(ctx, plan.Wish())
+		d.plan = &plan
+	}
+	observed, observeErr := d.Speaker.Observe(ctx)
+	if ctx.Err() != nil {
+		return true
+	}
+	st := d.picture(about, observed, syncErr, observeErr)
+	d.said.changes(st)
+	d.Board.Post(st)
+	return syncErr == nil && observeErr == nil
+}
+
+// decide makes the plan, with what is remembered and what the kernel says.
+func (d *Daemon) decide(s policy.Snapshot) policy.Plan {
+	s = d.memory.Recall(s)
+	if d.Gate != nil {
+		s.Live = &routes.Live{DatapathDown: d.Gate(prefixes(s))}
+	}
+	plan := policy.Make(s, d.Node)
+	d.memory = d.memory.Remember(s, plan)
+	return plan
+}
+
+// prefixes gives the CIDRs of all selected Subnets that parse.
+func prefixes(s policy.Snapshot) []netip.Prefix {
+	var out []netip.Prefix
+	for _, c := range routes.Cases(&s.Snapshot, nil) {
+		if c.Prefix.IsValid() {
+			out = append(out, c.Prefix)
+		}
+	}
+	return routes.SortedSet(out, netip.Prefix.Compare)
+}
+
+// sleep waits d, or reports false where ctx ended first.
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
+}
+
+// picture makes the Status of this moment.
+func (d *Daemon) picture(about status.Source, o speaker.Observed, errs ...error) *status.Status {
+	st := &status.Status{
+		Version: d.Version, Node: d.Node, Started: d.started, At: time.Now().UTC(),
+		Waiting: []string{}, Source: about, Sessions: []status.Session{},
+		Plan: policy.Plan{Node: d.Node, Adverts: []policy.Advert{}, Withheld: []policy.Withheld{}, Warnings: []policy.Warning{}, Sessions: []policy.Session{}},
+	}
+	if d.plan != nil {
+		st.Plan = *d.plan
+	}
+	st.Speaker = speakerStatus(o, st.Plan, errs)
+	st.Sessions = sessionStatus(o, st.Plan.Sessions)
+	st.Waiting = append(st.Waiting, about.Waiting...)
+	if !st.Speaker.InSync {
+		st.Waiting = append(st.Waiting, "the speaker does not have everything that the plan wants")
+	}
+	st.Ready = len(st.Waiting) == 0
+	return st
+}
+
+// speakerStatus turns what was observed, and what went wrong, into the
+// published form.
+func speakerStatus(o speaker.Observed, p policy.Plan, errs []error) status.Speaker {
+	wish := p.Wish()
+	out := status.Speaker{RouterID: wish.RouterID, ASN: wish.ASN, Originated: len(o.RIB), Errors: []string{}, InSync: true}
+	for _, err := range errs {
+		if err != nil {
+			out.InSync = false
+			out.Errors = append(out.Errors, flatten(err)...)
+		}
+	}
+	return out
+}
+
+// flatten gives the parts of a joined error, one text each.
+func flatten(err error) []string {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		var out []string
+		for _, e := range joined.Unwrap() {
+			out = append(out, flatten(e)...)
+		}
+		return out
+	}
+	return []string{err.Error()}
+}
+
+// sessionStatus gives one entry for each session that is wanted or there.
+func sessionStatus(o speaker.Observed, wanted []policy.Session) []status.Session {
+	out := []status.Session{}
+	for _, s := range wanted {
+		e := status.Session{Peer: s.Peer, Address: s.Address.String(), PeerASN: s.PeerASN, LocalASN: s.LocalASN, State: "Idle", Families: []string{}}
+		i := slices.IndexFunc(o.Sessions, func(p speaker.Session) bool { return p.Peer == s.Peer })
+		if i >= 0 {
+			p := o.Sessions[i]
+			e.State, e.Since, e.LastError, e.Advertised, e.Flaps = string(p.State), p.Since, p.LastError, p.Advertised, p.Flaps
+			if p.LocalAddress.IsValid() {
+				e.LocalAddress = p.LocalAddress.String()
+			}
+			for _, f := range p.Families {
+				e.Families = append(e.Families, string(f))
+			}
+		}
+		out = append(out, e)
+	}
+	return out
+}

@@ -1,0 +1,38 @@
+package daemon
+
+import (
+	"fmt"
+
+	"github.com/fairway-bgp/fairway/kube"
+	"github.com/fairway-bgp/fairway/policy"
+	"github.com/fairway-bgp/fairway/status"
+)
+
+// FileSource is a Source of files and folders for one node.
+type FileSource struct {
+	*kube.Files
+	Paths []string
+	Node  string
+}
+
+// Latest gives the objects read last.
+func (f FileSource) Latest() (policy.Snapshot, status.Source, bool) {
+	about := status.Source{Kind: "files", From: f.Paths, Waiting: []string{}, Problems: []string{}}
+	c, ok := f.Files.Latest()
+	if !ok {
+		about.Waiting = append(about.Waiting, "the files have not been read yet")
+		return policy.Snapshot{}, about, false
+	}
+	s := c.Snapshot.AssumeNode(f.Node)
+	about.Subnets, about.Nodes, about.Peers = len(s.Subnets), len(s.Nodes), len(s.Peers)
+	for _, p := range c.Problems {
+		about.Problems = append(about.Problems, p.Error())
+	}
+	for _, path := range c.Unread {
+		about.Waiting = append(about.Waiting, path+" cannot be read")
+	}
+	if !s.HasNode(f.Node) {
+		about.Problems = append(about.Problems, fmt.Sprintf("Node %s is not in the input: it counts as not Ready", f.Node))
+	}
+	return s, about, true
+}

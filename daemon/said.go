@@ -1,0 +1,102 @@
+package daemon
+
+import (
+	"slices"
+
+	"github.com/sirupsen/logrus"
+
+	"github.com/fairway-bgp/fairway/policy"
+	"github.com/fairway-bgp/fairway/status"
+)
+
+// said logs what changed between one picture and the next, each thing once.
+type said struct {
+	log  *logrus.Entry
+	last *status.Status
+}
+
+func (s *said) changes(now *status.Status) {
+	before := s.last
+	if before == nil {
+		before = &status.Status{}
+	}
+	s.last = now
+	for _, text := range added(before.Source.Problems, now.Source.Problems) {
+		s.log.Warn(text)
+	}
+	for _, text := range added(before.Speaker.Errors, now.Speaker.Errors) {
+		s.log.Error(text)
+	}
+	s.planChanges(before.Plan, now.Plan)
+	s.sessionChanges(before.Sessions, now.Sessions)
+	if now.Ready && !before.Ready {
+		s.log.WithField("prefixes", len(now.Plan.Adverts)).Info("ready")
+	}
+}
+
+func (s *said) planChanges(before, now policy.Plan) {
+	for _, a := range added(advertLines(before), advertLines(now)) {
+		s.log.WithFields(logrus.Fields{"prefix": a.prefix, "subnet": a.subnet, "role": a.role}).Info("announced")
+	}
+	for _, a := range added(advertPrefixes(now), advertPrefixes(before)) {
+		s.log.WithFields(logrus.Fields{"prefix": a.prefix, "subnet": a.subnet}).Info("withdrawn")
+	}
+	for _, h := range added(before.Withheld, now.Withheld) {
+		s.log.WithFields(logrus.Fields{"prefix": h.Prefix, "subnet": h.Subnet, "reason": h.Reason}).Info("withheld: " + h.Detail)
+	}
+	for _, w := range added(before.Warnings, now.Warnings) {
+		s.log.WithFields(logrus.Fields{"subnet": w.Subnet, "reason": w.Reason}).Warn(w.Detail)
+	}
+}
+
+type advertLine struct{ prefix, subnet, role string }
+
+func advertLines(p policy.Plan) []advertLine {
+	var out []advertLine
+	for _, a := range p.Adverts {
+		out = append(out, advertLine{a.Prefix.String(), a.Subnet, string(a.Role)})
+	}
+	return out
+}
+
+func advertPrefixes(p policy.Plan) []advertLine {
+	lines := advertLines(p)
+	for i := range lines {
+		lines[i].role = ""
+	}
+	return lines
+}
+
+func (s *said) sessionChanges(before, now []status.Session) {
+	for _, n := range now {
+		i := slices.IndexFunc(before, func(b status.Session) bool { return b.Peer == n.Peer })
+		was := status.Session{State: "Idle"}
+		if i >= 0 {
+			was = before[i]
+		}
+		log := s.log.WithFields(logrus.Fields{"peer": n.Peer, "address": n.Address})
+		switch {
+		case n.Established() && !was.Established():
+			log.Info("session established")
+		case was.Established() && !n.Established():
+			log.WithField("why", n.LastError).Warn("session lost")
+		case n.LastError != "" && n.LastError != was.LastError && !n.Established():
+			log.WithField("why", n.LastError).Warn("session stays down")
+		}
+	}
+}
+
+// added gives what is in now and not in before, in now's order.
+func added[T comparable](before, now []T) []T {
+	had := make(map[T]bool, len(before))
+	for _, b := range before {
+		had[b] = true
+	}
+	var out []T
+	for _, n := range now {
+		if !had[n] {
+			out = append(out, n)
+		}
+	}
+	return out
+}

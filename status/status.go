@@ -1,0 +1,92 @@
+package status
+
+import (
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	"github.com/fairway-bgp/fairway/policy"
+)
+
+// Status is the picture. Times are UTC; lists are sorted and never nil.
+type Status struct {
+	Version string    `json:"version"`
+	Node    string    `json:"node"`
+	Started time.Time `json:"started"`
+	// At is when the pass that made this picture ended.
+	At time.Time `json:"at"`
+	// Ready is true once the source has been read and its plan handed to the
+	// speaker without error; Waiting says what is missing.
+	Ready    bool      `json:"ready"`
+	Waiting  []string  `json:"waiting"`
+	Source   Source    `json:"source"`
+	Plan     Plan      `json:"plan"`
+	Speaker  Speaker   `json:"speaker"`
+	Sessions []Session `json:"sessions"`
+}
+
+// Plan is the plan that is in force, nil Adverts meaning that there is none yet.
+type Plan = policy.Plan
+
+// Source says where the objects come from and how well that works.
+type Source struct {
+	// Kind is "files".
+	Kind string `json:"kind"`
+	// From are the paths.
+	From []string `json:"from"`
+	// Waiting says what has not been read yet; empty once everything has.
+	Waiting []string `json:"waiting"`
+	Subnets int      `json:"subnets"`
+	Nodes   int      `json:"nodes"`
+	Peers   int      `json:"peers"`
+	// Problems are objects or files that are not as they should be. What was
+	// announced because of them stays.
+	Problems []string `json:"problems"`
+}
+
+// Speaker is the embedded BGP process.
+type Speaker struct {
+	// RouterID and ASN are the zero Addr and 0 before there is a plan with a
+	// session.
+	RouterID netip.Addr `json:"routerID"`
+	ASN      uint32     `json:"asn"`
+	// Originated is how many prefixes are in the speaker's own table.
+	Originated int `json:"originated"`
+	// InSync is true if the table was as the plan wants it after the last pass.
+	InSync bool `json:"inSync"`
+	// Errors are what the last pass could not do.
+	Errors []string `json:"errors"`
+}
+
+// Session is one BGP session as it is.
+type Session struct {
+	Peer         string `json:"peer"`
+	Address      string `json:"address"`
+	LocalAddress string `json:"localAddress"`
+	PeerASN      uint32 `json:"peerASN"`
+	LocalASN     uint32 `json:"localASN"`
+	// State is the FSM's (RFC 4271 section 8): Idle, Connect, Active, OpenSent,
+	// OpenConfirm, Established.
+	State string `json:"state"`
+	// Since is when that state of being up or down began; zero if never up.
+	Since time.Time `json:"since"`
+	// LastError says why it last went down or stays down; "" if it never did.
+	LastError string `json:"lastError"`
+	// Advertised is how many prefixes the peer has been sent.
+	Advertised int      `json:"advertised"`
+	Families   []string `json:"families"`
+	Flaps      int      `json:"flaps"`
+}
+
+// Established reports whether the session is up.
+func (s Session) Established() bool { return s.State == "Established" }
+
+// Board holds the newest Status. The zero Board is empty; it is safe for any
+// number of readers and writers.
+type Board struct{ newest atomic.Pointer[Status] }
+
+// Post publishes a Status, which must not be changed afterwards.
+func (b *Board) Post(s *Status) { b.newest.Store(s) }
+
+// Newest gives what was posted last, or nil before that.
+func (b *Board) Newest() *Status { return b.newest.Load() }

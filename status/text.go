@@ -1,0 +1,74 @@
+package status
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+)
+
+// WriteText prints the picture for people, in lines of 80 columns. now is the
+// reader's clock, for "3m ago".
+func (s *Status) WriteText(w io.Writer, now time.Time) error {
+	var b bytes.Buffer
+	ready := "ready"
+	if !s.Ready {
+		ready = "NOT READY: " + strings.Join(s.Waiting, "; ")
+	}
+	fmt.Fprintf(&b, "Fairway %s on node %s, up %s, %s\n", s.Version, s.Node, Ago(s.Started, now), ready)
+	fmt.Fprintf(&b, "Source %s %s: %d Subnets, %d Nodes, %d BGPPeers\n", s.Source.Kind, strings.Join(s.Source.From, " "), s.Source.Subnets, s.Source.Nodes, s.Source.Peers)
+	for _, p := range s.Source.Problems {
+		fmt.Fprintf(&b, "  ! %s\n", p)
+	}
+	fmt.Fprintf(&b, "Speaker AS %d, router ID %s: %d prefixes in its table, %s\n", s.Speaker.ASN, s.Speaker.RouterID, s.Speaker.Originated, inSync(s.Speaker.InSync))
+	for _, e := range s.Speaker.Errors {
+		fmt.Fprintf(&b, "  ! %s\n", e)
+	}
+	s.writeSessions(&b, now)
+	b.WriteByte('\n')
+	if err := s.Plan.WriteText(&b); err != nil {
+		return err
+	}
+	_, err := w.Write(b.Bytes())
+	return err
+}
+
+func inSync(ok bool) string {
+	if ok {
+		return "as planned"
+	}
+	return "NOT as planned"
+}
+
+func (s *Status) writeSessions(b *bytes.Buffer, now time.Time) {
+	if len(s.Sessions) == 0 {
+		fmt.Fprintf(b, "No sessions: no BGPPeer selects this node\n")
+		return
+	}
+	fmt.Fprintf(b, "\n  %-16s %-22s %-12s %-9s %5s\n", "Peer", "Neighbour", "State", "For", "Sent")
+	for _, e := range s.Sessions {
+		since := "never up"
+		if !e.Since.IsZero() {
+			since = Ago(e.Since, now)
+		}
+		fmt.Fprintf(b, "  %-16s %-22s %-12s %-9s %5d\n", e.Peer, e.Address, e.State, since, e.Advertised)
+		if e.LastError != "" && !e.Established() {
+			fmt.Fprintf(b, "    %s\n", e.LastError)
+		}
+	}
+}
+
+// Ago gives the time from then to now, as "42s", "7m", "3h10m" or "2d4h".
+func Ago(then, now time.Time) string {
+	d := now.Sub(then)
+	switch {
+	case d < 2*time.Minute:
+		return fmt.Sprintf("%ds", max(0, int(d.Seconds())))
+	case d < 2*time.Hour:
+		return fmt.Sprintf("%dm", int(d.Minutes()))
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%dh%dm", int(d.Hours()), int(d.Minutes())%60)
+	}
+	return fmt.Sprintf("%dd%dh", int(d.Hours())/24, int(d.Hours())%24)
+}
