@@ -6,9 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"time"
 )
@@ -42,9 +40,16 @@ func Demo(ctx context.Context, opts Options, out io.Writer) (err error) {
 	}
 	defer func() { err = errors.Join(err, l.Stop()) }()
 	d := &demo{Lab: l, out: out}
-	for _, step := range []func(context.Context) error{d.distributed, d.centralized, d.withheld, d.static, d.lookIn} {
-		if err := step(ctx); err != nil {
-			return d.failed(ctx, l.explain(err))
+	running, done := l.whileAllRun(ctx)
+	defer done()
+	for i, step := range []func(context.Context) error{d.distributed, d.centralized, d.withheld, d.static, d.lookIn} {
+		d.num = i + 1
+		err := step(running)
+		if ctx.Err() != nil {
+			return fmt.Errorf("the demo was interrupted: %w", ctx.Err())
+		}
+		if err != nil {
+			return fmt.Errorf("step %d: %w", d.num, l.explained(out, err))
 		}
 	}
 	fmt.Fprintf(out, "\nAll of it held; %.1f s. To try it yourself: fairway lab up\n", time.Since(begin).Seconds())
@@ -55,7 +60,7 @@ func Demo(ctx context.Context, opts Options, out io.Writer) (err error) {
 type demo struct {
 	*Lab
 	out io.Writer
-	// num is the step that runs, 0 before the first.
+	// num is the step that runs.
 	num int
 }
 
@@ -130,6 +135,12 @@ func (d *demo) withheld(ctx context.Context) error {
 	if err := d.showYAML("subnet-nat.yaml"); err != nil {
 		return err
 	}
+	d.say("Its Pods leave under their node's address, as natOutgoing means it:")
+	out, err := d.WaitForVisitAs(ctx, "inside", addrOf(ext4), NodeAddresses(false, "n3")[0])
+	if err != nil {
+		return err
+	}
+	d.print("inside$ curl http://" + addrOf(ext4).String() + "/\n" + out.answer())
 	const want = "exit status 1 and the reason NATOutgoing"
 	why, err := output(d.command(ctx, "", d.Binary, "why", "nat", "-f", d.clusterDir()))
 	if exitCode(err) != 1 || !strings.Contains(why, "NATOutgoing") {
@@ -146,9 +157,6 @@ func (d *demo) withheld(ctx context.Context) error {
 	v, err := d.Visit(ctx, outsideSpace, netip.MustParseAddr(insidePod4))
 	if err == nil {
 		return &disproof{"no answer from " + insidePod4, "one from " + v.Pod}
-	}
-	if ctx.Err() != nil {
-		return ctx.Err()
 	}
 	d.print("ext$ curl http://" + insidePod4 + "/\n" + rootCause(err).Error())
 	d.proved("no route, no answer, one reason")
@@ -222,31 +230,7 @@ func (d *demo) visit(ctx context.Context, from, to string, accept func(Visit) st
 	if netip.MustParseAddr(to).Is6() {
 		host = "[" + to + "]"
 	}
-	d.print(fmt.Sprintf("%s$ curl http://%s/\n"+strings.TrimSpace(answerForm), from, host, v.Pod, v.Node, v.Seen))
+	d.print(fmt.Sprintf("%s$ curl http://%s/\n%s", from, host, v.answer()))
 	d.proved(fmt.Sprintf("HTTP %d, no NAT: in by %s, Pod on %s, out by %s", v.Status, v.In, v.Node, v.Out))
 	return nil
-}
-
-// failed says what was expected, what is there, and where the logs are: in a
-// copy, because the lab with its state folder is about to go.
-func (d *demo) failed(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return fmt.Errorf("the demo was interrupted: %w", ctx.Err())
-	}
-	var not *disproof
-	if errors.As(err, &not) {
-		fmt.Fprintf(d.out, "\n   NOT PROVED\n   expected: %s\n   there is: %s\n", not.expected, not.there)
-	}
-	kept, keepErr := os.MkdirTemp("", "fairway-demo-")
-	if keepErr == nil {
-		keepErr = os.CopyFS(kept, os.DirFS(filepath.Join(d.State, "log")))
-	}
-	if keepErr != nil {
-		return errors.Join(err, fmt.Errorf("keep the logs: %w", keepErr))
-	}
-	fmt.Fprintf(d.out, "   logs:     %s\n", kept)
-	if d.num == 0 {
-		return err
-	}
-	return fmt.Errorf("step %d: %w", d.num, err)
 }

@@ -11,7 +11,6 @@ import (
 const width = 80
 
 func (d *demo) title(text string) {
-	d.num++
 	fmt.Fprintf(d.out, "\n%d. %s\n", d.num, text)
 }
 

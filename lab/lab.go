@@ -65,6 +65,9 @@ func (o Options) check() error {
 	if _, err := exec.LookPath("ip"); err != nil {
 		return errors.New("the lab needs iproute2: apt-get install iproute2")
 	}
+	if _, err := exec.LookPath("nft"); err != nil {
+		return errors.New("the lab's nodes need nft for natOutgoing: apt-get install nftables")
+	}
 	if err := o.Router.check(); err != nil {
 		return err
 	}
@@ -109,7 +112,7 @@ func (o Options) spaces() ([]string, error) {
 
 // build makes the lab, step by step.
 func (l *Lab) build(ctx context.Context) error {
-	steps := []func() error{l.makeState, l.makeSpaces, l.startRouter, l.startAgent, l.startDaemons}
+	steps := []func() error{l.makeState, l.makeSpaces, l.startRouter, l.startOutside, l.startAgent, l.startDaemons}
 	for _, step := range steps {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -181,6 +184,12 @@ func (l *Lab) makeSpaces() error {
 	}
 	l.wiring = w
 	return w.wire()
+}
+
+// startOutside gives the client outside a web server too, for Pods that look
+// out.
+func (l *Lab) startOutside() error {
+	return l.run("ext", outsideSpace, l.Binary, "lab", "play", "pod", "ext", "outside")
 }
 
 func (l *Lab) startAgent() error {

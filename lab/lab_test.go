@@ -339,8 +339,7 @@ func TestStartRefusesALabThatIsThere(t *testing.T) {
 	}
 }
 
-// A failure in the middle takes away what was made: here the state folder's
-// parent is a file, and there the binary does not exist.
+// A failure in the middle takes away what was made.
 func TestStartThatFailsLeavesNothing(t *testing.T) {
 	opts := testOptions(t)
 	opts.Binary = "/nowhere/fairway"
@@ -349,6 +348,26 @@ func TestStartThatFailsLeavesNothing(t *testing.T) {
 		t.Error("a lab without a binary came up")
 	}
 	expectNothingLeft(t, opts)
+}
+
+// A daemon that ends at once is reported at once, with its last words.
+func TestUpSaysWhoEnded(t *testing.T) {
+	opts := testOptions(t)
+	opts.Binary = filepath.Join(t.TempDir(), "fairway")
+	script := "#!/bin/sh\n[ $1 = run ] || exec " + os.Args[0] + " \"$@\"\necho no such flag; exit 2\n"
+	if err := os.WriteFile(opts.Binary, []byte(script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	begin := time.Now()
+	err := Up(t.Context(), opts, &out)
+	if !errors.Is(err, ErrNotProved) || !strings.Contains(err.Error(), "no such flag") || time.Since(begin) > proofBound {
+		t.Errorf("after %v: %v\n%s", time.Since(begin), err, out.String())
+	}
+	expectNothingLeft(t, opts)
+	if logs := regexp.MustCompile(`logs: +(\S+)`).FindStringSubmatch(out.String()); logs != nil {
+		_ = os.RemoveAll(logs[1])
+	}
 }
 
 // kill -9 in the middle: whatever was made until then, Down finds it.

@@ -29,6 +29,7 @@ type cluster struct {
 type subnet struct {
 	name        string
 	cidrs       []netip.Prefix
+	nat         bool
 	centralized bool
 	ecmp        bool
 	// gateways are names in the order of preference.
@@ -59,6 +60,7 @@ type object struct {
 		CIDRBlock            string                 `json:"cidrBlock"`
 		VPC                  string                 `json:"vpc"`
 		VLAN                 string                 `json:"vlan"`
+		NATOutgoing          bool                   `json:"natOutgoing"`
 		GatewayType          string                 `json:"gatewayType"`
 		GatewayNode          string                 `json:"gatewayNode"`
 		GatewayNodeSelectors []metav1.LabelSelector `json:"gatewayNodeSelectors"`
@@ -174,6 +176,7 @@ func (c *cluster) addSubnet(o object) error {
 	}
 	s := subnet{
 		name:        o.Metadata.Name,
+		nat:         o.Spec.NATOutgoing,
 		centralized: o.Spec.GatewayType == "centralized",
 		ecmp:        o.Spec.EnableECMP,
 		gateways:    gatewayNames(o.Spec.GatewayNode),

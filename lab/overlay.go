@@ -11,6 +11,9 @@ type overlay struct {
 	// cidrs are the Subnets' CIDRs; every node routes them to ovn0
 	// (pkg/daemon/controller_linux.go, reconcileRouters).
 	cidrs []netip.Prefix
+	// masqueraded are the CIDRs whose connections leave a node under the node's
+	// address (natOutgoing).
+	masqueraded []netip.Prefix
 	// switches are the logical switches, one a Subnet.
 	switches []logicalSwitch
 	pods     []pod
@@ -36,6 +39,9 @@ func overlayOf(c cluster) overlay {
 	var o overlay
 	for _, s := range c.subnets {
 		o.cidrs = append(o.cidrs, s.cidrs...)
+		if s.nat {
+			o.masqueraded = append(o.masqueraded, s.cidrs...)
+		}
 		sw := logicalSwitch{name: s.name}
 		for _, cidr := range s.cidrs {
 			sw.gateways = append(sw.gateways, netip.PrefixFrom(cidr.Addr().Next(), cidr.Bits()))

@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"hash/fnv"
 	"net/netip"
+	"os/exec"
 	"slices"
+	"strings"
 
 	"github.com/vishvananda/netlink"
 )
@@ -16,7 +18,7 @@ import (
 func (w *wiring) applyNetwork(o overlay) error {
 	errs := []error{w.applySwitches(o.switches), w.applyReturns(o.returns)}
 	for _, n := range nodes() {
-		errs = append(errs, w.applyNodeRoutes(n, o.cidrs))
+		errs = append(errs, w.applyNodeRoutes(n, o.cidrs), w.applyMasquerade(n, o.masqueraded))
 	}
 	return errors.Join(errs...)
 }
@@ -48,6 +50,31 @@ func (w *wiring) applyNodeRoutes(n station, cidrs []netip.Prefix) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// applyMasquerade hides Pods behind a node's address where they leave it, as
+// Kube-OVN does by iptables (pkg/daemon/gateway_linux.go). The whole table is
+// replaced in one transaction.
+func (w *wiring) applyMasquerade(n station, cidrs []netip.Prefix) error {
+	cmd := exec.Command("ip", "netns", "exec", w.prefix+n.name, "nft", "-f", "-")
+	cmd.Stdin = strings.NewReader(masquerade(cidrs))
+	_, err := output(cmd)
+	return err
+}
+
+func masquerade(cidrs []netip.Prefix) string {
+	var b strings.Builder
+	b.WriteString("add table inet ovn\ndelete table inet ovn\ntable inet ovn {\n chain postrouting {\n")
+	b.WriteString("  type nat hook postrouting priority srcnat;\n")
+	for _, p := range cidrs {
+		family := "ip"
+		if p.Addr().Is6() {
+			family = "ip6"
+		}
+		fmt.Fprintf(&b, "  %s saddr %s oifname \"eth0\" masquerade\n", family, p)
+	}
+	b.WriteString(" }\n}\n")
+	return b.String()
 }
 
 // applyReturns keeps one rule for each return path; the priority orders them so

@@ -80,16 +80,6 @@ func (p *process) stop() {
 	<-p.done
 }
 
-// ended reports whether the process is gone.
-func (p *process) ended() bool {
-	select {
-	case <-p.done:
-		return true
-	default:
-		return false
-	}
-}
-
 // patience is how long a process may take to end by itself.
 const patience = 3 * time.Second
 

@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -26,7 +29,7 @@ func until(ctx context.Context, bound time.Duration, look func() error) error {
 		select {
 		case <-ctx.Done():
 			if errors.Is(ctx.Err(), context.Canceled) {
-				return ctx.Err()
+				return context.Cause(ctx)
 			}
 			return err
 		case <-time.After(25 * time.Millisecond):
@@ -75,20 +78,40 @@ func routeText(station string, prefix netip.Prefix, hops []netip.Addr) string {
 	return fmt.Sprintf("a route to %s in %s by %s", prefix, station, strings.Join(texts, ", "))
 }
 
-// WaitForVisit visits a Pod until a visit is as wanted; accept gives "" for one
-// that is, else what is missing. Every visit is a new connection, which ECMP may
-// send by another node.
+// WaitForVisit visits a Pod until a visit is as wanted: HTTP 200, the client's
+// own address seen, and no complaint by accept, which gives "" or what is
+// missing. Every visit is a new connection, which ECMP may send by another node.
 func (l *Lab) WaitForVisit(ctx context.Context, station string, to netip.Addr, accept func(Visit) string) (Visit, error) {
+	return l.waitForVisit(ctx, station, to, func(v Visit) string {
+		if v.Seen != v.From {
+			return "client " + v.From.String() + " seen by " + to.String()
+		}
+		return accept(v)
+	})
+}
+
+// WaitForVisitAs visits until the other end sees the client under a given
+// address.
+func (l *Lab) WaitForVisitAs(ctx context.Context, station string, to, seen netip.Addr) (Visit, error) {
+	return l.waitForVisit(ctx, station, to, func(v Visit) string {
+		if v.Seen != seen {
+			return "client " + seen.String() + " seen by " + to.String()
+		}
+		return ""
+	})
+}
+
+func (l *Lab) waitForVisit(ctx context.Context, station string, to netip.Addr, missing func(Visit) string) (Visit, error) {
 	var v Visit
 	err := until(ctx, proofBound, func() (err error) {
 		if v, err = l.Visit(ctx, station, to); err != nil {
-			return &disproof{fmt.Sprintf("HTTP 200 from %s", to), "an error, " + err.Error()}
+			return &disproof{fmt.Sprintf("an answer from %s to %s", to, station), "an error, " + err.Error()}
 		}
-		if v.Status != 200 || v.Seen != v.From {
-			return &disproof{fmt.Sprintf("HTTP 200 from %s, which sees client %s", to, v.From), fmt.Sprintf("HTTP %d, and it sees %s", v.Status, v.Seen)}
+		if v.Status != 200 {
+			return &disproof{"HTTP 200 from " + to.String(), fmt.Sprintf("HTTP %d", v.Status)}
 		}
-		if missing := accept(v); missing != "" {
-			return &disproof{missing, fmt.Sprintf("in by %s, out by %s", v.In, v.Out)}
+		if m := missing(v); m != "" {
+			return &disproof{m, fmt.Sprintf("%q, in by %s, out by %s", v.answer(), v.In, v.Out)}
 		}
 		return nil
 	})
@@ -100,13 +123,13 @@ func (l *Lab) WaitForVisit(ctx context.Context, station string, to netip.Addr, a
 func (l *Lab) WaitUntilReady(ctx context.Context) error {
 	for _, p := range prefixes(routed4, routed6) {
 		if err := l.WaitForRoute(ctx, routerSpace, p, NodeAddresses(p.Addr().Is6())...); err != nil {
-			return l.explain(err)
+			return err
 		}
 	}
 	for _, pod := range []struct{ from, addr string }{{outsideSpace, webPod4}, {outsideSpace, webPod6}, {"n1", insidePod4}} {
 		_, err := l.WaitForVisit(ctx, pod.from, netip.MustParseAddr(pod.addr), func(Visit) string { return "" })
 		if err != nil {
-			return l.explain(err)
+			return err
 		}
 	}
 	return nil
@@ -120,20 +143,46 @@ const (
 	insidePod4       = "10.167.0.10"
 )
 
-// explain adds to a failure which of the lab's processes have ended, for that is
-// mostly the cause.
-func (l *Lab) explain(err error) error {
-	if err == nil {
-		return nil
-	}
-	var gone []string
+// whileAllRun is ctx until one of the lab's processes ends; its cause says which
+// and shows that one's last words. It keeps nobody waiting for what cannot come.
+func (l *Lab) whileAllRun(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(ctx)
 	for _, p := range l.running {
-		if p.ended() {
-			gone = append(gone, p.name)
-		}
+		go func() {
+			select {
+			case <-p.done:
+				cancel(&disproof{p.name + " running", "its end: " + l.lastWords(p.name)})
+			case <-ctx.Done():
+			}
+		}()
 	}
-	if len(gone) > 0 {
-		return fmt.Errorf("%w (ended: %s)", err, strings.Join(gone, ", "))
+	return ctx, func() { cancel(nil) }
+}
+
+// lastWords is the end of a process's log.
+func (l *Lab) lastWords(name string) string {
+	text, err := os.ReadFile(l.logFile(name))
+	if err != nil {
+		return err.Error()
 	}
+	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
+	return lines[len(lines)-1]
+}
+
+// explained prints what a failed proof expected, what is there, and where the
+// logs are: in a copy, because the lab with its state folder is about to go.
+func (l *Lab) explained(out io.Writer, err error) error {
+	var not *disproof
+	if errors.As(err, &not) {
+		fmt.Fprintf(out, "\n   NOT PROVED\n   expected: %s\n   there is: %s\n", not.expected, not.there)
+	}
+	kept, keepErr := os.MkdirTemp("", "fairway-lab-")
+	if keepErr == nil {
+		keepErr = os.CopyFS(kept, os.DirFS(filepath.Join(l.State, "log")))
+	}
+	if keepErr != nil {
+		return errors.Join(err, fmt.Errorf("keep the logs: %w", keepErr))
+	}
+	fmt.Fprintf(out, "   logs:     %s\n", kept)
 	return err
 }

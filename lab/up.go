@@ -15,9 +15,13 @@ func Up(ctx context.Context, opts Options, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if err := l.WaitUntilReady(ctx); err != nil {
-		d := &demo{Lab: l, out: out}
-		return errors.Join(d.failed(ctx, err), l.Stop())
+	running, done := l.whileAllRun(ctx)
+	defer done()
+	if err := l.WaitUntilReady(running); err != nil {
+		if ctx.Err() == nil {
+			err = l.explained(out, err)
+		}
+		return errors.Join(err, l.Stop())
 	}
 	l.wiring.close()
 	_, err = fmt.Fprint(out, l.guide())

@@ -29,10 +29,15 @@ type Visit struct {
 	In, Out string
 }
 
+// answer is what was answered.
+func (v Visit) answer() string {
+	return strings.TrimSpace(fmt.Sprintf(answerForm, v.Pod, v.Node, v.Seen))
+}
+
 // visitPatience bounds one request.
 const visitPatience = 2 * time.Second
 
-// Visit asks a Pod over HTTP from one of the lab's stations, "ext" or "host".
+// Visit asks over HTTP from one of the lab's stations or from a Pod.
 func (l *Lab) Visit(ctx context.Context, station string, to netip.Addr) (Visit, error) {
 	taps, err := l.openTaps()
 	if err != nil {
@@ -42,7 +47,7 @@ func (l *Lab) Visit(ctx context.Context, station string, to netip.Addr) (Visit, 
 	ctx, cancel := context.WithTimeout(ctx, visitPatience)
 	defer cancel()
 	var conn net.Conn
-	err = l.wiring.spaces[station].do(func() (err error) {
+	err = l.inside(station, func() (err error) {
 		conn, err = new(net.Dialer).DialContext(ctx, "tcp", netip.AddrPortFrom(to, podPort).String())
 		return err
 	})
@@ -58,6 +63,19 @@ func (l *Lab) Visit(ctx context.Context, station string, to netip.Addr) (Visit, 
 	v.From = local.Addr().Unmap()
 	v.In, v.Out, err = taps.path(netip.AddrPortFrom(v.From, local.Port()), netip.AddrPortFrom(to, podPort))
 	return v, err
+}
+
+// inside runs f in a station or in a Pod; see space.do.
+func (l *Lab) inside(station string, f func() error) error {
+	if s := l.wiring.spaces[station]; s != nil {
+		return s.do(f)
+	}
+	s, err := openSpace(l.Prefix + podSpace + station)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	return s.do(f)
 }
 
 // ask speaks HTTP over conn.
