@@ -30,7 +30,7 @@ const (
 const (
 	// RFC 4271 section 4.2: zero, or at least three seconds, in 16 bits.
 	leastHoldTime = 3 * time.Second
-	mostTimer   = 65535 * time.Second
+	mostTimer     = 65535 * time.Second
 	// RFC 4724 section 3: 12 bits.
 	mostRestartTime = 4095 * time.Second
 	// Linux, TCP_MD5SIG_MAXKEYLEN (include/uapi/linux/tcp.h).
