@@ -1,0 +1,123 @@
+package speaker
+
+import (
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/osrg/gobgp/v4/api"
+	"github.com/osrg/gobgp/v4/pkg/apiutil"
+	"github.com/osrg/gobgp/v4/pkg/packet/bgp"
+	"github.com/sirupsen/logrus"
+)
+
+// journal remembers of each session what GoBGP tells once and then forgets.
+type journal struct {
+	log  *logrus.Entry
+	bell func()
+
+	mu      sync.Mutex
+	entries map[netip.Addr]*entry
+	names   map[netip.Addr]string
+}
+
+// entry is what the journal knows of one session.
+type entry struct {
+	state bgp.FSMState
+	since time.Time
+	// lastError says why the session last went down or did not come up.
+	lastError   string
+	lastErrorAt time.Time
+	// text is what the peer said in the notification that is being handled.
+	text  string
+	flaps int
+}
+
+func newJournal(log *logrus.Entry, bell func()) *journal {
+	return &journal{log: log, bell: bell, entries: map[netip.Addr]*entry{}, names: map[netip.Addr]string{}}
+}
+
+func (j *journal) name(names map[netip.Addr]string) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.names = names
+}
+
+func (j *journal) forget(a netip.Addr) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	delete(j.entries, a)
+}
+
+// of gives a copy of the entry, the zero entry where there is none.
+func (j *journal) of(a netip.Addr) entry {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if e, ok := j.entries[a]; ok {
+		return *e
+	}
+	return entry{}
+}
+
+func (j *journal) entry(a netip.Addr) *entry {
+	e, ok := j.entries[a]
+	if !ok {
+		e = &entry{}
+		j.entries[a] = e
+	}
+	return e
+}
+
+// changed notes a change of state and rings the bell.
+func (j *journal) changed(p apiutil.Peer, at time.Time) {
+	defer j.bell()
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	a := p.State.NeighborAddress
+	e := j.entry(a)
+	was, is := e.state, p.State.SessionState
+	e.state, e.since = is, at
+	log := j.log.WithFields(logrus.Fields{"peer": j.names[a], "address": a.String()})
+	if is == bgp.BGP_FSM_ESTABLISHED {
+		e.lastError, e.lastErrorAt, e.text = "", time.Time{}, ""
+		log.Info("session is established")
+		return
+	}
+	if why := downReason(p.State); why != "" && is == bgp.BGP_FSM_IDLE {
+		if e.text != "" {
+			why += `: "` + e.text + `"`
+		}
+		e.lastError, e.lastErrorAt, e.text = why, at, ""
+	}
+	if was == bgp.BGP_FSM_ESTABLISHED {
+		e.flaps++
+		log.WithField("reason", e.lastError).Warn("session went down")
+	}
+}
+
+// downReason is empty for steps on the way up, to which GoBGP gives no reason of
+// its own.
+func downReason(s apiutil.PeerState) string {
+	if s.DisconnectReason == api.PeerState_DISCONNECT_REASON_UNSPECIFIED {
+		return ""
+	}
+	return s.DisconnectMessage
+}
+
+// said notes the text of the peer's notification, which changed takes up.
+func (j *journal) said(a netip.Addr, text string) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.entry(a).text = text
+}
+
+// failed notes why a session does not come up.
+func (j *journal) failed(a netip.Addr, why string) {
+	if why == "" {
+		return
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	e := j.entry(a)
+	e.lastError, e.lastErrorAt = why, time.Now()
+}

@@ -1,0 +1,110 @@
+package speaker
+
+import (
+	"context"
+	"log/slog"
+	"net/netip"
+
+	"github.com/osrg/gobgp/v4/pkg/packet/bgp"
+	"github.com/sirupsen/logrus"
+)
+
+// logHandler hands GoBGP's lines (slog) to logrus, and notes in the journal what
+// GoBGP tells nobody but its log: the text of a peer's Cease (RFC 9003) and why
+// a connection does not come about.
+type logHandler struct {
+	log     *logrus.Entry
+	journal *journal
+	// peer is the attribute "Key" of GoBGP's per-peer loggers.
+	peer netip.Addr
+}
+
+// Enabled is true at every level: the failure of a connection is a debug line.
+func (h *logHandler) Enabled(_ context.Context, level slog.Level) bool { return true }
+
+// Handle writes one line, one level lower where it is only information: GoBGP
+// has a line for every peer at every load of policies, and the journal says
+// what matters.
+func (h *logHandler) Handle(_ context.Context, r slog.Record) error {
+	h.tap(r)
+	level := logrus.DebugLevel
+	switch {
+	case r.Level >= slog.LevelError:
+		level = logrus.ErrorLevel
+	case r.Level >= slog.LevelWarn:
+		level = logrus.WarnLevel
+	case r.Level < slog.LevelInfo:
+		level = logrus.TraceLevel
+	}
+	if !h.log.Logger.IsLevelEnabled(level) {
+		return nil
+	}
+	fields := logrus.Fields{}
+	r.Attrs(func(a slog.Attr) bool {
+		fields[a.Key] = a.Value.Any()
+		return true
+	})
+	h.log.WithFields(fields).Log(level, "gobgp: "+r.Message)
+	return nil
+}
+
+// tap notes lines by which GoBGP's state machine says why a session does not come
+// up (pkg/server/fsm.go). The state itself stays Active meanwhile.
+func (h *logHandler) tap(r slog.Record) {
+	if !h.peer.IsValid() {
+		return
+	}
+	switch r.Message {
+	case "received notification":
+		h.journal.said(h.peer, attribute(r, "Communicated-Reason").String())
+	case "failed to connect", "Session will be reset due to malformed BGP Header", "Session will be reset due to malformed BGP message":
+		h.journal.failed(h.peer, attribute(r, "Error").String())
+	case "outgoing connection IO error":
+		h.journal.failed(h.peer, "the peer closed the connection during the handshake: does it know this node as a neighbor?")
+	case "sent notification":
+		h.journal.failed(h.peer, sentNotification(attribute(r, "Code"), attribute(r, "Subcode")))
+	}
+}
+
+func sentNotification(code, subcode slog.Value) string {
+	if code.Kind() != slog.KindInt64 || subcode.Kind() != slog.KindInt64 {
+		return ""
+	}
+	if code.Int64() == bgp.BGP_ERROR_FSM_ERROR {
+		return "the peer did not answer with an OPEN: its log says why, often it expects other AS numbers"
+	}
+	return "notification-sent " + bgp.NewNotificationErrorCode(uint8(code.Int64()), uint8(subcode.Int64())).String()
+}
+
+func attribute(r slog.Record, key string) slog.Value {
+	var out slog.Value
+	r.Attrs(func(a slog.Attr) bool {
+		if a.Key == key {
+			out = a.Value
+		}
+		return a.Key != key
+	})
+	if out.Kind() == slog.KindAny && out.Any() == nil {
+		return slog.StringValue("")
+	}
+	return out
+}
+
+// WithAttrs keeps the attributes as fields of the entry.
+func (h *logHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	out := *h
+	fields := logrus.Fields{}
+	for _, a := range attrs {
+		if a.Key == "Key" {
+			if peer, err := netip.ParseAddr(a.Value.String()); err == nil {
+				out.peer = peer
+			}
+		}
+		fields[a.Key] = a.Value.Any()
+	}
+	out.log = h.log.WithFields(fields)
+	return &out
+}
+
+// WithGroup is the handler itself: GoBGP has no groups.
+func (h *logHandler) WithGroup(string) slog.Handler { return h }

@@ -1,0 +1,171 @@
+package speaker
+
+import (
+	"context"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/osrg/gobgp/v4/api"
+	"github.com/osrg/gobgp/v4/pkg/apiutil"
+	"github.com/osrg/gobgp/v4/pkg/packet/bgp"
+
+	"github.com/fairway-bgp/fairway/policy"
+	"github.com/fairway-bgp/fairway/routes"
+)
+
+// State is where a session is in BGP's state machine (RFC 4271 section 8.2.2).
+type State string
+
+// States. GoBGP does not use Connect.
+const (
+	Idle        State = "Idle"
+	Active      State = "Active"
+	OpenSent    State = "OpenSent"
+	OpenConfirm State = "OpenConfirm"
+	Established State = "Established"
+)
+
+// Observed is what the speaker really has and does at one moment, read from
+// GoBGP.
+type Observed struct {
+	// Sessions are sorted by peer.
+	Sessions []Session
+	// RIB holds what is originated; empty before the first session is wanted.
+	RIB routes.RIB
+}
+
+// Session is one BGP session as it is.
+type Session struct {
+	// Peer is the BGPPeer's name.
+	Peer    string
+	Address netip.Addr
+	State   State
+	// Since is when State was entered; zero before the first change.
+	Since time.Time
+	// LastError says why the session last went down or does not come up, with
+	// the text of the peer's notification if it has one. It is empty while the
+	// session is established.
+	LastError   string
+	LastErrorAt time.Time
+	// What follows is zero unless the session is established.
+
+	// LocalAddress is this end's address: the next hop of paths without one.
+	LocalAddress netip.Addr
+	// RemoteID is the peer's BGP identifier.
+	RemoteID netip.Addr
+	// HoldTime is the negotiated one.
+	HoldTime time.Duration
+	// Families are those that both sides offered, sorted.
+	Families []policy.Family
+	// Advertised counts the prefixes that pass the export rules, Received those
+	// that the peer sent; none of the latter is ever used.
+	Advertised, Received int
+
+	// Flaps counts how often an established session went down.
+	Flaps int
+	// UpdatesSent counts UPDATE messages since the session was added.
+	UpdatesSent int
+}
+
+// Observe reads sessions and RIB. Before Run, and after Stop, both are empty.
+func (s *Speaker) Observe(ctx context.Context) (Observed, error) {
+	s.starting.RLock()
+	defer s.starting.RUnlock()
+	v := s.view.Load()
+	out := Observed{Sessions: []Session{}, RIB: routes.RIB{}}
+	for _, srv := range v.servers {
+		err := srv.ListPeer(ctx, &api.ListPeerRequest{EnableAdvertised: true}, func(p *api.Peer) {
+			out.Sessions = append(out.Sessions, s.session(p, v))
+		})
+		if err != nil {
+			return Observed{}, err
+		}
+		rib, err := srv.ribNow()
+		if err != nil {
+			return Observed{}, err
+		}
+		maps.Copy(out.RIB, rib)
+	}
+	slices.SortFunc(out.Sessions, func(a, b Session) int { return strings.Compare(a.Peer, b.Peer) })
+	return out, nil
+}
+
+func (s *Speaker) session(p *api.Peer, v *view) Session {
+	a, _ := netip.ParseAddr(p.Conf.NeighborAddress)
+	e := s.journal.of(a)
+	out := Session{
+		Peer:        v.peers[a],
+		Address:     a,
+		State:       stateOf(p.State.SessionState),
+		Since:       e.since,
+		LastError:   e.lastError,
+		LastErrorAt: e.lastErrorAt,
+		Flaps:       e.flaps,
+		UpdatesSent: int(p.State.Messages.Sent.Update),
+	}
+	if out.State != Established {
+		return out
+	}
+	out.LastError, out.LastErrorAt = "", time.Time{}
+	out.LocalAddress, _ = netip.ParseAddr(p.Transport.LocalAddress)
+	out.RemoteID, _ = netip.ParseAddr(p.State.RouterId)
+	out.HoldTime = time.Duration(p.Timers.State.NegotiatedHoldTime) * time.Second
+	out.Families = negotiated(p)
+	for _, f := range p.AfiSafis {
+		if f.State != nil {
+			out.Advertised += int(f.State.Advertised)
+			out.Received += int(f.State.Received)
+		}
+	}
+	return out
+}
+
+func stateOf(s api.PeerState_SessionState) State {
+	switch s {
+	case api.PeerState_SESSION_STATE_ESTABLISHED:
+		return Established
+	case api.PeerState_SESSION_STATE_OPENCONFIRM:
+		return OpenConfirm
+	case api.PeerState_SESSION_STATE_OPENSENT:
+		return OpenSent
+	case api.PeerState_SESSION_STATE_ACTIVE:
+		return Active
+	}
+	return Idle
+}
+
+// negotiated gives the families that both ends offered. A peer that says nothing
+// of families speaks IPv4 unicast (RFC 4760 section 8).
+func negotiated(p *api.Peer) []policy.Family {
+	theirs := map[policy.Family]bool{}
+	for _, c := range p.State.RemoteCap {
+		if mp := c.GetMultiProtocol(); mp != nil {
+			theirs[familyOf(mp.Family)] = true
+		}
+	}
+	if len(theirs) == 0 {
+		theirs[policy.IPv4Unicast] = true
+	}
+	out := []policy.Family{}
+	for _, f := range p.AfiSafis {
+		if ours := familyOf(f.Config.Family); theirs[ours] {
+			out = append(out, ours)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// familyOf is "" for a family that Fairway does not use.
+func familyOf(f *api.Family) policy.Family {
+	switch apiutil.ToFamily(f) {
+	case bgp.RF_IPv4_UC:
+		return policy.IPv4Unicast
+	case bgp.RF_IPv6_UC:
+		return policy.IPv6Unicast
+	}
+	return ""
+}

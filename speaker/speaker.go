@@ -1,0 +1,253 @@
+package speaker
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/osrg/gobgp/v4/api"
+	"github.com/sirupsen/logrus"
+
+	"github.com/fairway-bgp/fairway/policy"
+)
+
+// Options are what a Speaker is made of.
+type Options struct {
+	// Log receives the speaker's and GoBGP's own lines.
+	Log *logrus.Entry
+	// GRPCSocket is the path of the unix socket of the read-only gRPC API, ""
+	// for none.
+	GRPCSocket string
+	// GRPCAddress is host:port of the same API over TCP, "" for none. The host
+	// must be a loopback address: GoBGP's API knows no authentication
+	// (GHSA-v5mh-h5hx-7v92).
+	GRPCAddress string
+	// ListenPort is where passive sessions are waited for, 179 if 0. Nothing
+	// listens before there is such a session.
+	ListenPort int32
+	// Bell is rung on every change of a session's state. It must not block.
+	Bell func()
+}
+
+// Speaker is the node's BGP speaker. Sessions that dial and sessions that wait
+// live in two GoBGP servers, because GoBGP can only begin to listen when it
+// starts, and because a server that both dials and listens can leave a session
+// half-open after a collision (RFC 4271 section 6.8). Each has the whole RIB;
+// one without sessions is not started.
+type Speaker struct {
+	options Options
+	journal *journal
+	// running is closed when Run has begun, ended when it is over.
+	running, ended chan struct{}
+	begin          sync.Once
+	// work serialises Sync and Stop; it guards what follows.
+	work            sync.Mutex
+	active, passive *server
+	stopped         bool
+	// starting is held while a server starts, and read-held while somebody else
+	// reads tables: GoBGP's start writes two package-level variables
+	// (table.SelectionOptions, table.UseMultiplePaths; always the same values)
+	// that every reader of a table looks at.
+	starting sync.RWMutex
+	// view is what readers (Observe, gRPC) see of the above, without a lock.
+	view atomic.Pointer[view]
+}
+
+// view is immutable once stored.
+type view struct {
+	servers []*server
+	// peers names the BGPPeer behind an address.
+	peers map[netip.Addr]string
+}
+
+// New checks the options. Nothing starts before Run.
+func New(o Options) (*Speaker, error) {
+	if err := loopbackOnly(o.GRPCAddress); err != nil {
+		return nil, err
+	}
+	if o.ListenPort < 0 || o.ListenPort > 65535 {
+		return nil, fmt.Errorf("BGP listen port %d is not a TCP port", o.ListenPort)
+	}
+	o.ListenPort = cmp.Or(o.ListenPort, 179)
+	if o.Bell == nil {
+		o.Bell = func() {}
+	}
+	s := &Speaker{options: o, journal: newJournal(o.Log, o.Bell), running: make(chan struct{}), ended: make(chan struct{})}
+	s.view.Store(&view{})
+	return s, nil
+}
+
+// Run serves the gRPC API, and the GoBGP servers that Sync starts, until ctx
+// ends. A speaker that was not stopped before leaves as a crash would: peers
+// with graceful restart keep the routes. Run can be called once.
+func (s *Speaker) Run(ctx context.Context) error {
+	first := false
+	s.begin.Do(func() { first = true })
+	if !first {
+		return errors.New("run the speaker: it has run already")
+	}
+	defer close(s.ended)
+	look, err := s.listenForLookers()
+	if err != nil {
+		return err
+	}
+	defer look.stop()
+	close(s.running)
+	<-ctx.Done()
+	// ctx is over; leaving takes no longer than GoBGP needs to close sockets.
+	return s.leave(context.WithoutCancel(ctx), (*server).stopGracefully)
+}
+
+// Sync brings GoBGP to the wish. It returns every error, each naming its peer
+// or prefix; what could be done is done all the same, and the next Sync tries
+// the rest again. Before Run has begun Sync waits.
+func (s *Speaker) Sync(ctx context.Context, wish policy.Wish) error {
+	select {
+	case <-s.running:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	s.work.Lock()
+	defer s.work.Unlock()
+	if s.stopped {
+		return errors.New("sync: the speaker has stopped")
+	}
+	sessions, errs := distinct(wish.Sessions)
+	dial, wait := split(sessions)
+	wish.Sessions = dial
+	errs = append(errs, s.ensure(ctx, &s.active, wish, noListener))
+	wish.Sessions = wait
+	errs = append(errs, s.ensure(ctx, &s.passive, wish, s.options.ListenPort))
+	s.publish(sessions)
+	// All rules and paths go before all sessions, and all removals before all
+	// additions: a peer may change from one server to the other.
+	for _, step := range []func(*server, context.Context, policy.Wish) error{(*server).prepare, (*server).removePeers, (*server).addPeers} {
+		for _, half := range []struct {
+			server   *server
+			sessions []policy.Session
+		}{{s.active, dial}, {s.passive, wait}} {
+			if half.server != nil {
+				wish.Sessions = half.sessions
+				errs = append(errs, step(half.server, ctx, wish))
+			}
+		}
+	}
+	if len(wait) == 0 && s.passive != nil {
+		errs = append(errs, s.passive.stopPlainly(ctx))
+		s.passive = nil
+		s.publish(sessions)
+	}
+	return errors.Join(errs...)
+}
+
+// ensure starts a server if there are sessions for it, and starts it anew if the
+// router id changed: GoBGP takes it at start only, and it is in every OPEN. Peers
+// with graceful restart keep their routes meanwhile.
+func (s *Speaker) ensure(ctx context.Context, at **server, wish policy.Wish, port int32) error {
+	if srv := *at; srv != nil && srv.routerID != wish.RouterID && wish.RouterID.IsValid() && len(wish.Sessions) > 0 {
+		s.options.Log.WithFields(logrus.Fields{"from": srv.routerID, "to": wish.RouterID}).Warn("router id changed: all sessions are reset")
+		*at = nil
+		if err := srv.stopGracefully(ctx); err != nil {
+			return err
+		}
+	}
+	if *at != nil || len(wish.Sessions) == 0 {
+		return nil
+	}
+	s.starting.Lock()
+	defer s.starting.Unlock()
+	s.meet(ctx)
+	srv, err := start(ctx, s.options.Log, s.journal, wish, port)
+	s.meet(ctx)
+	if err != nil {
+		return err
+	}
+	*at = srv
+	return nil
+}
+
+// meet has one word with the servers that run, so that what they did comes before
+// what we do next, and after it: see starting.
+func (s *Speaker) meet(ctx context.Context) {
+	for _, srv := range s.servers() {
+		// The answer is of no interest; without one there is nobody to meet.
+		_, _ = srv.GetBgp(ctx, &api.GetBgpRequest{})
+	}
+}
+
+func (s *Speaker) publish(sessions []policy.Session) {
+	v := &view{peers: map[netip.Addr]string{}}
+	for _, srv := range []*server{s.active, s.passive} {
+		if srv != nil {
+			v.servers = append(v.servers, srv)
+		}
+	}
+	for _, session := range sessions {
+		v.peers[session.Address] = session.Peer
+	}
+	s.view.Store(v)
+	s.journal.name(v.peers)
+}
+
+// Stop ends all sessions on purpose: every established peer gets a
+// Cease/Administrative Shutdown with the text (RFC 9003, at most 255 octets),
+// so it drops the routes at once, graceful restart or not.
+func (s *Speaker) Stop(ctx context.Context, text string) error {
+	return s.leave(ctx, func(srv *server, ctx context.Context) error { return srv.stopWithText(ctx, text) })
+}
+
+// StopForRestart ends all sessions so that peers with graceful restart keep the
+// routes until the speaker is back or the restart time is over. Other peers
+// drop them at once.
+func (s *Speaker) StopForRestart(ctx context.Context) error {
+	return s.leave(ctx, (*server).stopGracefully)
+}
+
+func (s *Speaker) leave(ctx context.Context, stop func(*server, context.Context) error) error {
+	s.work.Lock()
+	defer s.work.Unlock()
+	s.stopped = true
+	var errs []error
+	for _, srv := range []*server{s.active, s.passive} {
+		if srv != nil {
+			errs = append(errs, stop(srv, ctx))
+		}
+	}
+	s.active, s.passive = nil, nil
+	s.view.Store(&view{peers: s.view.Load().peers})
+	return errors.Join(errs...)
+}
+
+// distinct drops sessions that GoBGP cannot tell apart: it keeps one peer per
+// address, and its policies ignore the zone of a link-local one.
+func distinct(sessions []policy.Session) ([]policy.Session, []error) {
+	taken := map[netip.Addr]string{}
+	var out []policy.Session
+	var errs []error
+	for _, session := range sessions {
+		bare := session.Address.WithZone("")
+		if other, ok := taken[bare]; ok {
+			errs = append(errs, fmt.Errorf("peer %s: %s is already the address of peer %s", session.Peer, session.Address, other))
+			continue
+		}
+		taken[bare] = session.Peer
+		out = append(out, session)
+	}
+	return out, errs
+}
+
+func split(sessions []policy.Session) (dial, wait []policy.Session) {
+	for _, session := range sessions {
+		if session.Passive {
+			wait = append(wait, session)
+		} else {
+			dial = append(dial, session)
+		}
+	}
+	return slices.Clip(dial), slices.Clip(wait)
+}
