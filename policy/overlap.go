@@ -16,6 +16,12 @@ type caseKey struct {
 	prefix netip.Prefix
 }
 
+// claim is a prefix that a Subnet keeps.
+type claim struct {
+	prefix netip.Prefix
+	subnet *routes.Subnet
+}
+
 // overlaps gives, for each Case that loses its prefix to another Subnet, which
 // one keeps it and what. The older Subnet wins, then the first by name, so that a
 // newcomer never takes traffic away. The result does not depend on the node:
@@ -27,27 +33,36 @@ func overlaps(cases []routes.Case) map[caseKey]string {
 	lost := map[caseKey]string{}
 	var kept keptPrefixes
 	for _, c := range order {
-		if owner, ok := kept.claim(c.Prefix, c.Subnet.Name); !ok {
-			lost[caseKey{c.Subnet.Name, c.Prefix}] = fmt.Sprintf("%s of Subnet %s overlaps it and is older, or first by name", owner.prefix, owner.subnet)
+		if owner, ok := kept.add(claim{c.Prefix, c.Subnet}); !ok {
+			lost[caseKey{c.Subnet.Name, c.Prefix}] = owner.beats(c.Subnet)
 		}
 	}
 	return lost
 }
 
-// keptPrefixes are prefixes of different Subnets that do not overlap, sorted, so
-// that a prefix can only overlap its neighbours in the order.
-type keptPrefixes []caseKey
+// beats says why the loser of an overlap is one.
+func (w claim) beats(loser *routes.Subnet) string {
+	why := "was created earlier"
+	if w.subnet.Created.Equal(loser.Created) {
+		why = "comes first by name"
+	}
+	return fmt.Sprintf("overlaps %s of Subnet %s, which %s", w.prefix, w.subnet.Name, why)
+}
 
-// claim adds a prefix, or gives the other Subnet's that overlaps it.
-func (k *keptPrefixes) claim(p netip.Prefix, subnet string) (caseKey, bool) {
-	i, _ := slices.BinarySearchFunc(*k, p, func(e caseKey, p netip.Prefix) int { return compareRange(e.prefix, p) })
+// keptPrefixes are claims of different Subnets that do not overlap, sorted, so
+// that a prefix can only overlap its neighbours in the order.
+type keptPrefixes []claim
+
+// add keeps a claim, or gives the other Subnet's that overlaps it.
+func (k *keptPrefixes) add(c claim) (claim, bool) {
+	i, _ := slices.BinarySearchFunc(*k, c.prefix, func(e claim, p netip.Prefix) int { return compareRange(e.prefix, p) })
 	for _, j := range []int{i - 1, i} {
-		if j >= 0 && j < len(*k) && (*k)[j].subnet != subnet && (*k)[j].prefix.Overlaps(p) {
+		if j >= 0 && j < len(*k) && (*k)[j].subnet.Name != c.subnet.Name && (*k)[j].prefix.Overlaps(c.prefix) {
 			return (*k)[j], false
 		}
 	}
-	*k = slices.Insert(*k, i, caseKey{subnet, p})
-	return caseKey{}, true
+	*k = slices.Insert(*k, i, c)
+	return claim{}, true
 }
 
 // compareRange orders by family, then first address, then size.

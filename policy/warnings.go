@@ -51,3 +51,24 @@ func privateReach(s *routes.Subnet) string {
 func kept(c *routes.Case) Warning {
 	return Warning{c.Subnet.Name, routes.InvalidAnnotation, fmt.Sprintf("%v; the last good annotations stay in force until it is mended", c.Kept)}
 }
+
+// WarningReason documents one reason that warnings are given for.
+type WarningReason struct {
+	Reason routes.Reason
+	When   string
+}
+
+// WarningReasons gives them all, for documentation.
+func WarningReasons() []WarningReason {
+	return []WarningReason{
+		{routes.Private, "`spec.private` is true: ACLs drop outside sources unless `allowSubnets` has their network."},
+		{routes.UnknownPeer, "Annotation `peers` names a BGPPeer that does not exist. The others still get the prefix."},
+		{routes.PeerSkipped, "A session cannot carry the prefix: its `families` lack the prefix's, or the node has no address of that family to be the next hop."},
+		{routes.InvalidPeer, "A BGPPeer selects the node but gives no session there: it has no local AS, or its address is another BGPPeer's."},
+		{routes.InvalidAnnotation, "An annotation of the Node does not parse, or one of the Subnet no longer does and the last good ones stay in force."},
+		{routes.UnknownAnnotation, "A `fairway.dev/` annotation has a name that means nothing: a typo, or one of another version."},
+		{routes.IgnoredAnnotation, "An annotation has no effect on this Subnet: `standby` without centralized, or with ECMP."},
+		{routes.NATPolicy, "Announced by `allow-nat-policy`: what no `forward` rule matches still leaves with the node's address."},
+		{routes.AsymmetricReturn, "Mode `pods` on a centralized Subnet: requests come to the Pod's node, replies leave by the gateway."},
+	}
+}

@@ -218,8 +218,17 @@ func notGateway() Check {
 		When:   "The Subnet is centralized and this node does not carry it now: it is not a gateway, or not the active one.",
 		Refuse: carriageCheck(NotGateway),
 		Fact: func(c *Case) string {
-			if r := c.Role(); r != "" {
-				return fmt.Sprintf("%s: this node carries it as %s", c.Subnet.GatewayType, r)
+			switch r := c.Role(); r {
+			case RoleDistributed:
+				return "distributed: every node carries it"
+			case RolePod:
+				return "mode pods: each node announces its own Pods"
+			case RoleStandby:
+				return "centralized: this node waits as standby for " + c.Subnet.ActiveGateway
+			case RoleActive:
+				return "centralized: this node is the active gateway"
+			case RoleECMP:
+				return "centralized with ECMP: this node is one of the active gateways"
 			}
 			return "this node is one of the gateways"
 		},
@@ -232,8 +241,13 @@ func noActiveGateway() Check {
 		Reason: NoActiveGateway,
 		When:   "The Subnet is centralized, this node is a gateway, and none is active.",
 		Refuse: carriageCheck(NoActiveGateway),
-		Fact:   says("a gateway is active"),
-		Mend:   says("bring a gateway node to Ready; then look at kube-ovn-controller, which chooses the active one"),
+		Fact: func(c *Case) string {
+			if c.Subnet.GatewayType == Centralized {
+				return "a gateway is active"
+			}
+			return "no gateway needed"
+		},
+		Mend: says("bring a gateway node to Ready; then look at kube-ovn-controller, which chooses the active one"),
 	}
 }
 
@@ -326,7 +340,7 @@ func noPods() Check {
 		},
 		Fact: func(c *Case) string {
 			if c.Tuning.Mode == ModePods {
-				return fmt.Sprintf("mode pods: %d prefixes", len(c.pods()))
+				return fmt.Sprintf("mode pods: %d of this node's prefixes", len(c.pods()))
 			}
 			return "mode cidr"
 		},
