@@ -146,7 +146,7 @@ func (d *demo) withheld(ctx context.Context) error {
 	if exitCode(err) != 1 || !strings.Contains(why, "NATOutgoing") {
 		return &disproof{want + " from fairway why nat", fmt.Sprintf("exit status %d and %q", exitCode(err), why)}
 	}
-	d.print("$ fairway why nat -f " + d.clusterDir() + "\n" + why)
+	d.print("$ fairway why nat -f " + d.clusterDir() + "\n" + withoutPassed(why))
 	if err := d.WaitForRoute(ctx, routerSpace, netip.MustParsePrefix(nat4)); err != nil {
 		return err
 	}
@@ -199,13 +199,15 @@ func (d *demo) static(ctx context.Context) error {
 
 // lookIn asks n1's daemon by the CLI that people know from GoBGP.
 func (d *demo) lookIn(ctx context.Context) error {
-	d.title("Looking in with gobgp: the daemon's BGP is GoBGP")
+	d.title("Looking into n1's daemon with gobgp, the CLI of GoBGP")
 	if _, err := exec.LookPath(d.Gobgp); err != nil {
 		d.say("Left out: no gobgp here (apt-get install gobgpd, or make demo).")
 		return nil
 	}
 	target := "unix://" + d.grpcSocket("n1")
-	for _, look := range []struct{ args, want string }{{"neighbor", "Establ"}, {"global rib", routed4}} {
+	d.say("gobgp --target " + target + " shows:")
+	adjOut := "neighbor " + addrOf(torLAN4).String() + " adj-out"
+	for _, look := range []struct{ args, want string }{{"neighbor", "Establ"}, {adjOut, routed4}, {adjOut + " -a ipv6", routed6}} {
 		args := append([]string{"--target", target}, strings.Fields(look.args)...)
 		text, err := output(d.command(ctx, "", append([]string{d.Gobgp}, args...)...))
 		if err != nil {
@@ -214,9 +216,9 @@ func (d *demo) lookIn(ctx context.Context) error {
 		if !strings.Contains(text, look.want) {
 			return &disproof{look.want + " in the output of gobgp " + look.args, fmt.Sprintf("%q", text)}
 		}
-		d.print("n1$ gobgp " + look.args + "\n" + text)
+		d.print("$ gobgp " + look.args + "\n" + text)
 	}
-	d.proved("one session, up, and the two prefixes of routed")
+	d.proved("the session is up, and both prefixes went out by it")
 	return nil
 }
 

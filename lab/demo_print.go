@@ -4,7 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
+	"slices"
 	"strings"
+	"text/tabwriter"
+	"unicode/utf8"
 )
 
 // width is that of the terminal that the demo is written for.
@@ -19,10 +23,12 @@ func (d *demo) say(text string) { fmt.Fprintf(d.out, "   %s\n", text) }
 
 // print prints what a program or a file says, indented, made to fit.
 func (d *demo) print(text string) {
-	for _, line := range strings.Split(text, "\n") {
-		fmt.Fprintln(d.out, fit("       "+line))
+	for _, line := range fit(strings.Split(text, "\n"), width-len(indent)) {
+		fmt.Fprintln(d.out, strings.TrimRight(indent+line, " "))
 	}
 }
+
+const indent = "       "
 
 func (d *demo) proved(text string) { fmt.Fprintf(d.out, "   ok: %s\n", text) }
 
@@ -66,23 +72,63 @@ func withoutComments(text string) string {
 	return strings.Join(lines, "\n")
 }
 
-// fit makes a line fit the terminal: tabs and wide gaps shrink first, and what
-// is still too long ends in an ellipsis.
-func fit(line string) string {
-	line = strings.TrimRight(strings.ReplaceAll(line, "\t", "    "), " ")
-	if len(line) <= width {
-		return line
+// withoutPassed drops the questions that `fairway why` lists as passed.
+func withoutPassed(text string) string {
+	lines := slices.DeleteFunc(strings.Split(text, "\n"), func(line string) bool {
+		return strings.HasPrefix(strings.TrimSpace(line), "pass ")
+	})
+	return strings.Join(lines, "\n")
+}
+
+// fit makes lines fit into max columns. Where one is too long, the columns of
+// tables move together; what is still too long goes on in the next line.
+func fit(lines []string, max int) []string {
+	var out []string
+	long := false
+	for _, line := range lines {
+		line = strings.ReplaceAll(line, "\t", "    ")
+		long = long || utf8.RuneCountInString(line) > max
+		out = append(out, line)
 	}
-	body := strings.TrimLeft(line, " ")
-	indent := line[:len(line)-len(body)]
-	for strings.Contains(body, "   ") {
-		body = strings.ReplaceAll(body, "   ", "  ")
+	if long {
+		out = narrowed(out)
 	}
-	line = indent + body
-	if runes := []rune(line); len(runes) > width {
-		line = string(runes[:width-1]) + "…"
+	var fitting []string
+	for _, line := range out {
+		fitting = append(fitting, wrapped([]rune(line), max)...)
 	}
-	return line
+	return fitting
+}
+
+// wrapped breaks a line at blanks, or anywhere in a word that is too long by
+// itself.
+func wrapped(line []rune, max int) []string {
+	var out []string
+	for len(line) > max {
+		cut := max
+		for cut > max/2 && line[cut] != ' ' {
+			cut--
+		}
+		if line[cut] != ' ' {
+			cut = max
+		}
+		out = append(out, string(line[:cut]))
+		line = append([]rune("    "), []rune(strings.TrimLeft(string(line[cut:]), " "))...)
+	}
+	return append(out, string(line))
+}
+
+// narrowed sets columns, which two blanks or more separate, as narrow as their
+// widest cell. A row that starts with blanks has an empty first cell.
+func narrowed(lines []string) []string {
+	var text strings.Builder
+	table := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
+	gap := regexp.MustCompile(` {2,}`)
+	for _, line := range lines {
+		_, _ = fmt.Fprintln(table, gap.ReplaceAllString(line, "\t")) // into memory
+	}
+	_ = table.Flush() // likewise
+	return strings.Split(strings.TrimRight(text.String(), "\n"), "\n")
 }
 
 // rootCause is the innermost error, which says it in the fewest words.

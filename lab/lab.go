@@ -39,6 +39,9 @@ func Start(ctx context.Context, opts Options) (*Lab, error) {
 		return nil, err
 	}
 	l := &Lab{Options: opts}
+	if err := l.claim(); err != nil {
+		return nil, err
+	}
 	if err := l.build(ctx); err != nil {
 		return nil, errors.Join(err, l.Stop())
 	}
@@ -124,13 +127,25 @@ func (l *Lab) build(ctx context.Context) error {
 	return nil
 }
 
-// makeState makes the state folder with the first YAML in it. That the folder
-// does not exist yet is also what keeps a second lab from starting meanwhile.
-func (l *Lab) makeState() error {
+// claim makes the state folder. Only one program can make it, so of two that
+// start the same lab at once, one gets no further and touches nothing.
+func (l *Lab) claim() error {
 	if err := os.MkdirAll(filepath.Dir(l.State), 0o755); err != nil {
 		return fmt.Errorf("state folder: %w", err)
 	}
-	for _, dir := range []string{l.State, filepath.Join(l.State, "log"), l.clusterDir()} {
+	err := os.Mkdir(l.State, 0o755)
+	if errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("%w%s (found %s)", ErrLeftover, l.label(), l.State)
+	}
+	if err != nil {
+		return fmt.Errorf("state folder: %w", err)
+	}
+	return nil
+}
+
+// makeState fills the state folder: the first YAML, a folder for logs.
+func (l *Lab) makeState() error {
+	for _, dir := range []string{filepath.Join(l.State, "log"), l.clusterDir()} {
 		if err := os.Mkdir(dir, 0o755); err != nil {
 			return fmt.Errorf("state folder: %w", err)
 		}
@@ -299,7 +314,7 @@ func Exec(opts Options, name string, argv []string) error {
 	}
 	if space == "" {
 		for i := range known {
-			known[i] = strings.TrimPrefix(known[i], opts.Prefix)
+			known[i] = strings.TrimPrefix(strings.TrimPrefix(known[i], opts.Prefix), podSpace)
 		}
 		return fmt.Errorf("the lab has no %q; it has %s", name, strings.Join(known, ", "))
 	}

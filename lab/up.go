@@ -33,10 +33,11 @@ func (l *Lab) guide() string {
 	text := `The lab is up:
 ` + picture + `
 Look
-  fairway lab exec{label} tor ip route          what the router has learned
-  fairway lab exec{label} ext curl -s {web}  a Pod, from outside
-  gobgp --target unix://{socket} neighbor
+  fairway lab exec{label} tor ip route
+  fairway lab exec{label} ext curl -s {web}
+  fairway lab exec{label} n1 fairway status
   fairway lab exec{label} n1 curl -s {status}/status.json
+  gobgp --target unix://{socket} neighbor
 
 Change something, and look again: Subnets, Pods, nodes and the BGPPeer are in
   {dir}
