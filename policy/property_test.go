@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -65,7 +66,7 @@ func subnetGen(t *rapid.T, name string) routes.Subnet {
 	s := routes.Subnet{
 		Name: name, VPC: "ovn-cluster", Provider: "ovn", Validated: !seldom(t), NATOutgoing: seldom(t), Deleting: seldom(t),
 		Created:       time.Unix(int64(rapid.IntRange(0, 2).Draw(t, "created")), 0),
-		CIDRBlock:     pick(t, "10.0.0.0/16", "10.1.0.0/16", "10.0.0.0/15", "10.2.0.1/16,fd00:2::/64", "fd00:2::/48,10.3.0.0/24", "172.30.0.0/24", "0.0.0.0/0", "10.4.0.0/33", ""),
+		CIDRBlock:     pick(t, "10.0.0.0/16", "10.1.0.0/16", "10.0.0.0/15", "10.2.0.1/16,fd00:2::/64", "fd00:2::/48,10.3.0.0/24", "172.30.0.0/24", "0.0.0.0/0", "10.4.0.0/33", "10.0.1.0/24,10.0.5.0/24", "10.0.5.128/25", "10.1.0.0/16,10.1.2.0/24", ""),
 		GatewayType:   pick(t, "distributed", "centralized", "centralized", ""),
 		GatewayNode:   pick(t, "", "n1", "n1,n2:10.0.0.1", "n9"),
 		EnableECMP:    rapid.Bool().Draw(t, "ecmp"),
@@ -182,7 +183,9 @@ func TestEverySelectedCIDRIsAccountedForOnce(t *testing.T) {
 			}
 			prefixes, err := routes.ParseCIDRBlock(sub.CIDRBlock)
 			if err != nil {
-				want[sub.Name+" "+sub.CIDRBlock] = 1
+				for _, part := range strings.Split(sub.CIDRBlock, ",") {
+					want[sub.Name+" "+part] = 1
+				}
 			}
 			for _, p := range prefixes {
 				want[sub.Name+" "+p.String()] = 1

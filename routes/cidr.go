@@ -9,7 +9,8 @@ import (
 
 // ParseCIDRBlock reads spec.cidrBlock: CIDRs separated by commas, IPv4, IPv6 or
 // both in either order (pkg/util/net.go, CheckProtocol). Host bits are masked
-// away. A CIDR that is there twice is given once. The error names the part that
+// away. A CIDR that is there twice is given once, two that overlap otherwise are
+// an error. The error names the part that
 // does not parse; then the parts that do are of no use either.
 func ParseCIDRBlock(s string) ([]netip.Prefix, error) {
 	if strings.TrimSpace(s) == "" {
@@ -25,9 +26,13 @@ func ParseCIDRBlock(s string) ([]netip.Prefix, error) {
 		if p.Addr().Is4In6() {
 			return nil, fmt.Errorf("spec.cidrBlock: %q is an IPv4-mapped IPv6 CIDR: write it as IPv4", part)
 		}
-		if p = p.Masked(); !slices.Contains(out, p) {
-			out = append(out, p)
+		if p = p.Masked(); slices.Contains(out, p) {
+			continue
 		}
+		if i := slices.IndexFunc(out, p.Overlaps); i >= 0 {
+			return nil, fmt.Errorf("spec.cidrBlock: %s and %s overlap", out[i], p)
+		}
+		out = append(out, p)
 	}
 	return out, nil
 }

@@ -49,6 +49,7 @@ func TestParseCIDRBlock(t *testing.T) {
 		{"spaces", " 10.166.0.0/16 , fd00:166::/112 ", []string{"10.166.0.0/16", "fd00:166::/112"}, ""},
 		{"host bits are masked", "10.166.0.1/16", []string{"10.166.0.0/16"}, ""},
 		{"the same twice", "10.166.0.0/16,10.166.0.9/16", []string{"10.166.0.0/16"}, ""},
+		{"two that overlap", "10.166.0.0/16,10.166.1.0/24", nil, "10.166.0.0/16 and 10.166.1.0/24 overlap"},
 		{"empty", "", nil, "is empty"},
 		{"one part bad", "10.166.0.0/16,fd00::/129", nil, `"fd00::/129" is not a CIDR`},
 		{"no length", "10.166.0.0", nil, `"10.166.0.0" is not a CIDR`},
