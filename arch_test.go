@@ -1,0 +1,262 @@
+// Package fairway holds the tests of the conventions that the whole tree
+// keeps. It has no code of its own.
+package fairway
+
+import (
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/fairway-bgp/fairway/policy"
+)
+
+const module = "github.com/fairway-bgp/fairway/"
+
+// level is where each package stands: it imports only from lower levels, and
+// within the same level only what alsoAllowed names.
+func level() map[string]int {
+	return map[string]int{
+		"routes": 0, "host": 0, "api/v1alpha1": 0, "lab": 0,
+		"policy": 1, "kube": 1, "speaker": 1,
+		"status": 2, "export": 2,
+		"daemon": 3, "web": 3,
+		"cmd/fairway": 4,
+	}
+}
+
+// why explains each level to whoever breaks the order.
+func why() map[int]string {
+	return map[int]string{
+		0: "vocabulary and the outside world: they must be understood, and tested, without anything else",
+		1: "decide, read objects, speak BGP: three rooms that only share the vocabulary",
+		2: "the published picture and its exports look at decisions, never at those who carry them out",
+		3: "the loop is the only place where things meet; the page sees the published picture alone",
+		4: "commands wire things together",
+	}
+}
+
+// sameLevel are the arrows within a level.
+func sameLevel() map[string][]string {
+	return map[string][]string{"kube": {"policy"}, "speaker": {"policy"}}
+}
+
+// only says which packages may import what, by the beginning of the path.
+func only() map[string][]string {
+	return map[string][]string{
+		"github.com/osrg/gobgp": {"speaker", "lab"},
+		"k8s.io/client-go":      {"kube"},
+	}
+}
+
+// pure are the packages of values in, values out: standard library only, and
+// there nothing that knows the time, the process or the machine.
+func pure() []string { return []string{"routes", "policy", "export"} }
+
+func impure() []string {
+	return []string{"os", "log", "net/http", "io/fs", "math/rand", "math/rand/v2", "runtime", "syscall", "context", "sync"}
+}
+
+// source is one Go file of the tree.
+type source struct {
+	pkg, path string
+	test      bool
+	file      *ast.File
+	set       *token.FileSet
+}
+
+func sources(t *testing.T) []source {
+	t.Helper()
+	var out []source
+	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() {
+			if _, err := os.Stat(filepath.Join(path, "go.mod")); path != "." && (err == nil || strings.HasPrefix(d.Name(), ".") || d.Name() == "testdata") {
+				return filepath.SkipDir
+			}
+			return nil
+		}
+		if !strings.HasSuffix(path, ".go") {
+			return nil
+		}
+		set := token.NewFileSet()
+		f, err := parser.ParseFile(set, path, nil, parser.ParseComments)
+		if err != nil {
+			return err
+		}
+		out = append(out, source{filepath.ToSlash(filepath.Dir(path)), path, strings.HasSuffix(path, "_test.go"), f, set})
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// imports gives the import paths of a file.
+func (s source) imports() []string {
+	var out []string
+	for _, i := range s.file.Imports {
+		out = append(out, strings.Trim(i.Path.Value, `"`))
+	}
+	return out
+}
+
+func TestPackagesImportOnlyFromLowerLevels(t *testing.T) {
+	levels := level()
+	for _, s := range sources(t) {
+		from, known := levels[s.pkg]
+		if s.test || s.pkg == "." || strings.HasPrefix(s.pkg, "e2e") {
+			continue
+		}
+		if !known {
+			t.Errorf("%s: package %s has no level: give it one in arch_test.go", s.path, s.pkg)
+			continue
+		}
+		for _, i := range s.imports() {
+			to, ours := strings.CutPrefix(i, module)
+			if !ours || levels[to] < from || slices.Contains(sameLevel()[s.pkg], to) {
+				continue
+			}
+			t.Errorf("%s: %s (level %d) must not import %s (level %d): %s", s.path, s.pkg, from, to, levels[to], why()[from])
+		}
+	}
+}
+
+func TestLevelsNamePackagesThatExist(t *testing.T) {
+	for pkg := range level() {
+		if _, err := os.Stat(pkg); err != nil {
+			t.Errorf("package %s has a level but is not there: %v", pkg, err)
+		}
+	}
+}
+
+func TestOnlyOnePackageKnowsEachLibrary(t *testing.T) {
+	for _, s := range sources(t) {
+		if s.test || strings.HasPrefix(s.pkg, "e2e") {
+			continue
+		}
+		for _, i := range s.imports() {
+			for prefix, allowed := range only() {
+				if strings.HasPrefix(i, prefix) && !slices.Contains(allowed, s.pkg) {
+					t.Errorf("%s imports %s: only %v may, so that the others can be understood without it", s.path, i, allowed)
+				}
+			}
+		}
+	}
+}
+
+func TestPurePackagesKnowNeitherTimeNorMachine(t *testing.T) {
+	for _, s := range sources(t) {
+		if s.test || !slices.Contains(pure(), s.pkg) {
+			continue
+		}
+		for _, i := range s.imports() {
+			if strings.Contains(i, ".") && !strings.HasPrefix(i, module) || slices.Contains(impure(), i) {
+				t.Errorf("%s imports %s: %s is values in, values out, on the standard library alone", s.path, i, s.pkg)
+			}
+		}
+		ast.Inspect(s.file, func(n ast.Node) bool {
+			if sel, ok := n.(*ast.SelectorExpr); ok {
+				if x, ok := sel.X.(*ast.Ident); ok && x.Name == "time" && slices.Contains([]string{"Now", "Since", "Until", "Sleep", "After", "Tick"}, sel.Sel.Name) {
+					t.Errorf("%s: time.%s: %s must not know what time it is", s.set.Position(n.Pos()), sel.Sel.Name, s.pkg)
+				}
+			}
+			return true
+		})
+	}
+}
+
+func TestNoInitAndNoMutablePackageVariables(t *testing.T) {
+	for _, s := range sources(t) {
+		if s.test {
+			continue
+		}
+		for _, d := range s.file.Decls {
+			if f, ok := d.(*ast.FuncDecl); ok && f.Recv == nil && f.Name.Name == "init" {
+				t.Errorf("%s: func init: nothing happens before main asks for it", s.set.Position(f.Pos()))
+			}
+			g, ok := d.(*ast.GenDecl)
+			if !ok || g.Tok != token.VAR {
+				continue
+			}
+			for _, spec := range g.Specs {
+				v := spec.(*ast.ValueSpec)
+				for _, name := range v.Names {
+					if !neverChanges(s, v, name.Name) {
+						t.Errorf("%s: package variable %s: state belongs to a value that somebody owns", s.set.Position(name.Pos()), name.Name)
+					}
+				}
+			}
+		}
+	}
+}
+
+// neverChanges allows what the language has no constants for, as long as
+// nobody in the package assigns to it: errors, tables, embedded files,
+// interface checks, and the version that the linker sets.
+func neverChanges(s source, v *ast.ValueSpec, name string) bool {
+	if name == "_" || name == "version" && s.pkg == "cmd/fairway" || strings.HasPrefix(s.pkg, "api/") {
+		return true
+	}
+	if ident, ok := v.Type.(*ast.Ident); ok && ident.Name == "string" && len(v.Values) == 0 {
+		return true // go:embed
+	}
+	if sel, ok := v.Type.(*ast.SelectorExpr); ok && fmt.Sprint(sel.X) == "embed" {
+		return true
+	}
+	for _, value := range v.Values {
+		switch x := value.(type) {
+		case *ast.CompositeLit:
+		case *ast.CallExpr:
+			f, ok := x.Fun.(*ast.SelectorExpr)
+			if !ok || !slices.Contains([]string{"New", "MustCompile", "MustParsePrefix", "MustParseAddr", "NewReplacer"}, f.Sel.Name) {
+				return false
+			}
+		default:
+			return false
+		}
+	}
+	return len(v.Values) > 0
+}
+
+func TestEveryPackageSaysWhatItIs(t *testing.T) {
+	says := map[string]bool{}
+	for _, s := range sources(t) {
+		if s.file.Doc != nil {
+			says[s.pkg] = true
+		} else if _, ok := says[s.pkg]; !ok {
+			says[s.pkg] = false
+		}
+	}
+	for pkg, ok := range says {
+		if !ok {
+			t.Errorf("package %s has no package comment", pkg)
+		}
+	}
+}
+
+func TestEveryReasonIsDocumented(t *testing.T) {
+	doc, err := os.ReadFile("docs/reasons.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range policy.ReasonNames() {
+		if !strings.Contains(string(doc), "## "+string(r)+"\n") {
+			t.Errorf("docs/reasons.md has no entry for %s", r)
+		}
+	}
+	for _, w := range policy.WarningReasons() {
+		if !strings.Contains(string(doc), "### "+string(w.Reason)+"\n") {
+			t.Errorf("docs/reasons.md has no entry for warning %s", w.Reason)
+		}
+	}
+}

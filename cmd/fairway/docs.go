@@ -1,0 +1,124 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/fairway-bgp/fairway/policy"
+	"github.com/fairway-bgp/fairway/routes"
+)
+
+// generated is the reference documentation that is made from the program
+// itself, by file name.
+func generated() map[string]func(io.Writer) {
+	return map[string]func(io.Writer){
+		"reasons.md":     writeReasons,
+		"annotations.md": writeAnnotations,
+		"commands.md":    writeCommands,
+	}
+}
+
+// newDocsCommand writes the generated documentation; `make golden` calls it.
+func newDocsCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "docs FOLDER", Hidden: true, Args: cobra.ExactArgs(1),
+		Short: "Write the generated reference documentation",
+		RunE: func(_ *cobra.Command, args []string) error {
+			for name, write := range generated() {
+				var b bytes.Buffer
+				write(&b)
+				if err := os.WriteFile(filepath.Join(args[0], name), b.Bytes(), 0o644); err != nil {
+					return fmt.Errorf("write documentation: %w", err)
+				}
+			}
+			return nil
+		},
+	}
+}
+
+const generatedNote = "<!-- Made by `make golden` from the program itself; do not edit. -->\n\n"
+
+func writeReasons(w io.Writer) {
+	fmt.Fprint(w, "# Reasons\n\n", generatedNote,
+		"Every prefix of a selected Subnet is either announced by a node or withheld with one of these\n"+
+			"reasons. They are tried in this order, and the first that applies is given. `fairway why SUBNET` shows\n"+
+			"the whole chain.\n")
+	for _, c := range policy.Chain() {
+		fmt.Fprintf(w, "\n## %s\n\n%s\n\nWhat to do: %s.\n", c.Reason, c.When, c.Mend(exampleCase()))
+	}
+	fmt.Fprint(w, "\n# Warnings\n\nGiven about what is announced all the same.\n")
+	for _, x := range policy.WarningReasons() {
+		fmt.Fprintf(w, "\n### %s\n\n%s\n", x.Reason, x.When)
+	}
+}
+
+// exampleCase lets a remedy name a Subnet and a Node.
+func exampleCase() *routes.Case {
+	return &routes.Case{Snapshot: &routes.Snapshot{}, Subnet: &routes.Subnet{Name: "SUBNET"}, Node: &routes.Node{Name: "NODE"},
+		TuningErr: &routes.AnnotationError{Name: routes.Prefix + "NAME"}}
+}
+
+func writeAnnotations(w io.Writer) {
+	fmt.Fprint(w, "# Annotations and labels\n\n", generatedNote,
+		"| on | name | value | meaning |\n|---|---|---|---|\n")
+	for _, a := range routes.Annotations() {
+		fmt.Fprintf(w, "| %s | `%s` | %s | %s |\n", a.On, a.Name, a.Value, a.Meaning)
+	}
+	fmt.Fprint(w, "\nA value that does not parse withholds the Subnet (`InvalidAnnotation`). In a running daemon a Subnet that\n"+
+		"was announced keeps its last good annotations until the mistake is mended. Taking `advertise` away, or\n"+
+		"setting it to `false`, always withdraws.\n")
+}
+
+func writeCommands(w io.Writer) {
+	fmt.Fprint(w, "# Commands and flags\n\n", generatedNote,
+		"Exit status: 0 good, 1 something is wrong, 2 could not tell or bad usage.\n")
+	writeCommand(w, newRootCommand("fairway"))
+}
+
+func writeCommand(w io.Writer, c *cobra.Command) {
+	if c.Hidden {
+		return
+	}
+	if c.HasParent() {
+		text := c.Long
+		if text == "" {
+			text = c.Short + "."
+		}
+		fmt.Fprintf(w, "\n## %s\n\n%s\n", strings.TrimSpace(c.UseLine()), text)
+		if c.Example != "" {
+			fmt.Fprintf(w, "\n```\n%s\n```\n", c.Example)
+		}
+		writeFlags(w, c.NonInheritedFlags())
+	}
+	for _, sub := range c.Commands() {
+		writeCommand(w, sub)
+	}
+}
+
+func writeFlags(w io.Writer, flags *pflag.FlagSet) {
+	if !flags.HasAvailableFlags() {
+		return
+	}
+	fmt.Fprint(w, "\n| flag | default | meaning |\n|---|---|---|\n")
+	flags.VisitAll(func(f *pflag.Flag) {
+		if f.Hidden || f.Name == "help" {
+			return
+		}
+		name := "--" + f.Name
+		if f.Shorthand != "" {
+			name = "-" + f.Shorthand + ", " + name
+		}
+		value := f.DefValue
+		if f.Name == "node" && value != "" {
+			value = "the host's name"
+		}
+		fmt.Fprintf(w, "| `%s` | %s | %s |\n", name, strings.Trim(value, "[]"), f.Usage)
+	})
+}
