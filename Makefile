@@ -1,0 +1,40 @@
+# Fairway. `make help` lists what there is to do; everything else installs what
+# it needs (Debian packages, by apt-get) and says so.
+
+GO       ?= go
+BIN      := bin
+# What the tests run for real: routers, a key-value store for the API server, a
+# firewall's tools. The demo needs iproute2 alone.
+DEMO_NEEDS := iproute2
+TEST_NEEDS := $(DEMO_NEEDS) frr bird2 gobgpd iptables nftables ipset conntrack ethtool iputils-ping etcd-server curl
+
+.DEFAULT_GOAL := help
+.PHONY: help build test demo lint golden bench
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## Build bin/fairway and bin/gobgp
+	$(GO) build -trimpath -o $(BIN)/ ./cmd/fairway github.com/osrg/gobgp/v4/cmd/gobgp
+
+demo: build ## Play the main job on this machine and prove each step (root)
+	@./scripts/need $(DEMO_NEEDS)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/fairway lab demo
+
+test: ## Run every test, with real routers and the real kernel (root)
+	@./scripts/need $(TEST_NEEDS)
+	$(GO) vet ./...
+	$(GO) test -timeout 25m ./...
+
+lint: ## gofmt, go vet, staticcheck
+	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "gofmt -w $$unformatted"; exit 1; }
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+
+golden: ## Rewrite golden files and generated documentation; read the diff
+	$(GO) test ./policy ./export -update
+	$(GO) run ./cmd/fairway docs docs
+
+bench: ## Run the benchmarks
+	@./scripts/need $(TEST_NEEDS)
+	$(GO) test -run '^$$' -bench . -benchmem ./...
