@@ -115,7 +115,8 @@ func (o Options) spaces() ([]string, error) {
 
 // build makes the lab, step by step.
 func (l *Lab) build(ctx context.Context) error {
-	steps := []func() error{l.makeState, l.makeSpaces, l.startRouter, l.startOutside, l.startAgent, l.startDaemons}
+	router := func() error { return l.startRouter(ctx) }
+	steps := []func() error{l.makeState, l.makeSpaces, router, l.startOutside, l.startAgent, l.startDaemons}
 	for _, step := range steps {
 		if err := ctx.Err(); err != nil {
 			return err

@@ -34,10 +34,10 @@ func (r Router) check() error {
 }
 
 // startRouter starts the chosen router.
-func (l *Lab) startRouter() error {
+func (l *Lab) startRouter(ctx context.Context) error {
 	switch l.Router {
 	case FRR:
-		return l.startFRR()
+		return l.startFRR(ctx)
 	case BIRD:
 		return l.startBIRD()
 	}

@@ -1,8 +1,10 @@
 package lab
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/user"
 	"path/filepath"
@@ -15,7 +17,7 @@ func frrDaemon(name string) string { return filepath.Join("/usr/lib/frr", name) 
 
 // startFRR runs zebra and bgpd by hand, with sockets and pid files of their own,
 // so that a router which the machine runs for itself is not touched.
-func (l *Lab) startFRR() error {
+func (l *Lab) startFRR(ctx context.Context) error {
 	dir := filepath.Join(l.State, "frr")
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		return fmt.Errorf("router frr: %w", err)
@@ -23,21 +25,31 @@ func (l *Lab) startFRR() error {
 	if err := giveToFRR(dir); err != nil {
 		return err
 	}
-	config := map[string]string{"zebra": "hostname tor\n", "bgpd": frrConfig()}
-	for _, daemon := range []string{"zebra", "bgpd"} {
-		file := filepath.Join(dir, daemon+".conf")
-		if err := os.WriteFile(file, []byte(config[daemon]), 0o644); err != nil {
-			return fmt.Errorf("router frr: %w", err)
-		}
-		argv := []string{
-			frrDaemon(daemon), "-f", file, "-i", filepath.Join(dir, daemon+".pid"),
-			"-z", filepath.Join(dir, "zserv.api"), "--vty_socket", dir, "--log", "stdout",
-		}
-		if err := l.run(daemon, routerSpace, argv...); err != nil {
-			return err
-		}
+	zserv := filepath.Join(dir, "zserv.api")
+	if err := l.startFRRDaemon("zebra", dir, zserv, "hostname tor\n"); err != nil {
+		return err
 	}
-	return nil
+	// bgpd that does not find zebra tries again after 10 s only.
+	err := until(ctx, proofBound, func() error {
+		conn, err := net.Dial("unix", zserv)
+		if err != nil {
+			return fmt.Errorf("router frr: zebra does not answer: %w: %s", err, l.lastWords("zebra"))
+		}
+		return conn.Close()
+	})
+	if err != nil {
+		return err
+	}
+	return l.startFRRDaemon("bgpd", dir, zserv, frrConfig())
+}
+
+func (l *Lab) startFRRDaemon(name, dir, zserv, config string) error {
+	file := filepath.Join(dir, name+".conf")
+	if err := os.WriteFile(file, []byte(config), 0o644); err != nil {
+		return fmt.Errorf("router frr: %w", err)
+	}
+	return l.run(name, routerSpace, frrDaemon(name), "-f", file, "-i", filepath.Join(dir, name+".pid"),
+		"-z", zserv, "--vty_socket", dir, "--log", "stdout")
 }
 
 // giveToFRR lets the daemons write their sockets: they give root up and run as
