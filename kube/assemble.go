@@ -57,9 +57,9 @@ type standingPeer struct {
 	created time.Time
 }
 
-// assemble makes one picture of the files. An object that does not convert keeps
-// the value it had last.
-func assemble(files []file, settings routes.Settings, last standing) (Contents, standing) {
+// assemble makes one picture of the files, without the Snapshot, and gives the
+// values for it. An object that does not convert keeps the value it had last.
+func assemble(files []file, last standing) (Contents, standing) {
 	files = copyObjects(files)
 	chosen := choose(files)
 	now := standing{}
@@ -78,7 +78,6 @@ func assemble(files []file, settings routes.Settings, last standing) (Contents, 
 	maps.Copy(now, settlePeers(chosen, now, last))
 
 	var c Contents
-	c.Snapshot = snapshot(now, settings)
 	c.Ignored = ignored(files)
 	for _, f := range files {
 		c.Problems = append(c.Problems, f.problems...)
@@ -264,26 +263,29 @@ func secretsByName(chosen []*object, now standing) func(string) (secret, error) 
 	}
 }
 
-// snapshot sorts the values by kind and name, and fills in what files lack.
-func snapshot(now standing, settings routes.Settings) policy.Snapshot {
-	var subnets []subnetDraft
-	var nodes []nodeDraft
-	s := policy.Snapshot{}
-	s.Settings = settings
-	for _, k := range slices.SortedFunc(maps.Keys(now), key.compare) {
-		switch v := now[k].(type) {
+// drafts are the values of each kind, sorted by namespace and name.
+type drafts struct {
+	subnets []subnetDraft
+	nodes   []nodeDraft
+	pods    []routes.Pod
+	peers   []policy.Peer
+}
+
+func (s standing) drafts() drafts {
+	var d drafts
+	for _, k := range slices.SortedFunc(maps.Keys(s), key.compare) {
+		switch v := s[k].(type) {
 		case subnetDraft:
-			subnets = append(subnets, v)
+			d.subnets = append(d.subnets, v)
 		case nodeDraft:
-			nodes = append(nodes, v)
+			d.nodes = append(d.nodes, v)
 		case []routes.Pod:
-			s.Pods = append(s.Pods, v...)
+			d.pods = append(d.pods, v...)
 		case standingPeer:
-			s.Peers = append(s.Peers, v.Peer)
+			d.peers = append(d.peers, v.Peer)
 		}
 	}
-	s.Subnets, s.Nodes = fillIn(subnets, nodes, settings)
-	return s
+	return d
 }
 
 func (k key) compare(l key) int {

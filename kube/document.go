@@ -79,7 +79,7 @@ func parse(name string, stream []byte) []object {
 func decodeDocument(where string, text []byte, repeated error) []object {
 	var h header
 	if err := strictjson.UnmarshalCaseSensitivePreserveInts(text, &h); err != nil {
-		return []object{tornObject(where, notAnObject(text, err))}
+		return []object{tornObject(where, notAnObject(err))}
 	}
 	if strings.HasSuffix(h.Kind, "List") && h.Items != nil {
 		return decodeList(where, h, repeated)
@@ -193,10 +193,10 @@ func tornObject(where, message string) object {
 }
 
 // notAnObject says what a document is that has no header of an object.
-func notAnObject(text []byte, err error) string {
+func notAnObject(err error) string {
 	var wrongType *json.UnmarshalTypeError
 	if errors.As(err, &wrongType) && wrongType.Field != "" {
-		return fmt.Sprintf("%s is not a %s: not a Kubernetes object", wrongType.Field, wrongType.Type)
+		return wrongType.Field + " " + expectation(wrongType.Field, err)
 	}
 	return "not a Kubernetes object: a map with apiVersion, kind and metadata is needed"
 }

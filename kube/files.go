@@ -36,7 +36,8 @@ func ReadFiles(paths []string, settings routes.Settings) (Contents, error) {
 	for i := range files {
 		files[i].unread = files[i].lack != ""
 	}
-	c, _ := assemble(files, settings, nil)
+	c, values := assemble(files, nil)
+	c.Snapshot = snapshotOfFiles(values, settings)
 	return c, nil
 }
 
@@ -52,6 +53,8 @@ type look struct {
 	root    string
 	sources []source
 	err     error
+	// stat is that of the path, behind symlinks; nil for standard input.
+	stat os.FileInfo
 }
 
 // lookAll reads every path; a file that two paths lead to counts for the first
@@ -85,6 +88,7 @@ func lookAt(path string) look {
 		l.err = err
 		return l
 	}
+	l.stat = stat
 	if !stat.IsDir() {
 		data, err := os.ReadFile(path)
 		l.sources, l.err = []source{{name: path, data: data}}, err

@@ -3,8 +3,18 @@ package kube
 import (
 	"slices"
 
+	"github.com/fairway-bgp/fairway/policy"
 	"github.com/fairway-bgp/fairway/routes"
 )
+
+// snapshotOfFiles makes the Snapshot of objects that no controller has seen.
+func snapshotOfFiles(values standing, settings routes.Settings) policy.Snapshot {
+	d := values.drafts()
+	s := policy.Snapshot{Peers: d.peers}
+	s.Settings, s.Pods = settings, d.pods
+	s.Subnets, s.Nodes = fillIn(d.subnets, d.nodes, settings)
+	return s
+}
 
 // fillIn gives Subnets and Nodes of files as Kube-OVN's controller and the
 // kubelet would have left them. What has a status is taken as it is: a

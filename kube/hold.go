@@ -41,7 +41,8 @@ func (v view) next(looks []look, settings routes.Settings, now time.Time) view {
 			out.files = append(out.files, f)
 		}
 	}
-	out.contents, out.standing = assemble(out.files, settings, v.standing)
+	out.contents, out.standing = assemble(out.files, v.standing)
+	out.contents.Snapshot = snapshotOfFiles(out.standing, settings)
 	stampSince(out.contents.Problems, v.contents.Problems, now)
 	return out
 }
@@ -69,6 +70,11 @@ func (v view) keepRoot(root, why string) []file {
 	}
 	files[0].problems = []Problem{{Severity: Wrong, Where: root, Message: message}}
 	return files
+}
+
+// holds reports whether a path has given any object.
+func (v view) holds(root string) bool {
+	return slices.ContainsFunc(v.files, func(f file) bool { return f.root == root && len(f.objects) > 0 })
 }
 
 // hold adds to a file that is not whole the objects of its last version that are

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/fairway-bgp/fairway/api/v1alpha1"
 	"github.com/fairway-bgp/fairway/policy"
@@ -83,6 +84,10 @@ func peerOf(p *v1alpha1.BGPPeer, r *report) peerDraft {
 	s := &p.Spec
 	out := peerDraft{created: created(p.ObjectMeta), secret: secretRef(s.PasswordSecretRef, r)}
 	out.Name = p.Name
+	// The name is one of a comma-separated list in fairway.dev/peers.
+	if why := validation.IsDNS1123Subdomain(p.Name); len(why) > 0 {
+		r.wrong("metadata.name", p.Name, "is not a name that Kubernetes takes: use lower-case letters, digits, - and .")
+	}
 	out.Nodes = selectorOf(s.NodeSelector, "spec.nodeSelector", r)
 	if s.LocalASN != nil {
 		out.LocalASN = asn("spec.localASN", s.LocalASN, r)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"strconv"
 	"strings"
 
 	"sigs.k8s.io/yaml"
@@ -92,12 +93,6 @@ func (d document) toJSON() ([]byte, error) {
 // explain gives the parser's words with the line in the file, and without the
 // text that it quotes, which may be part of a Secret.
 func (d document) explain(err error) string {
-	// Parsed again behind as many empty lines, the document's errors have the
-	// file's line numbers.
-	padded := append(bytes.Repeat([]byte("\n"), d.line), d.text...)
-	if _, again := yaml.YAMLToJSONStrict(padded); again != nil {
-		err = again
-	}
 	s := err.Error()
 	for _, prefix := range []string{"error converting YAML to JSON: ", "yaml: ", "unmarshal errors:"} {
 		s = strings.TrimPrefix(s, prefix)
@@ -111,6 +106,10 @@ func (d document) explain(err error) string {
 	case strings.Contains(s, "anchor"):
 		return "an anchor's value contains itself"
 	}
+	s = regexp.MustCompile(`\bline \d+`).ReplaceAllStringFunc(s, func(line string) string {
+		n, _ := strconv.Atoi(strings.TrimPrefix(line, "line "))
+		return fmt.Sprintf("line %d", n+d.line)
+	})
 	// `…` is a value, "…" a key.
 	return regexp.MustCompile("`[^`]*`").ReplaceAllString(s, "a value")
 }

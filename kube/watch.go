@@ -27,7 +27,10 @@ import (
 const (
 	settle     = 20 * time.Millisecond
 	mostSettle = 500 * time.Millisecond
-	// retry is how often it tries again to watch where the kernel would not.
+	// relook is how often it looks without being told, for what the kernel tells
+	// nobody: mounts and unmounts, other hosts' writes to a network file system.
+	relook = time.Minute
+	// retry is how often it does where the kernel refuses to watch.
 	retry = 10 * time.Second
 )
 
@@ -66,7 +69,7 @@ func (f *Files) Run(ctx context.Context) error {
 		return fmt.Errorf("watch files: %w", err)
 	}
 	defer kernel.Close()
-	w := &watch{Files: f, kernel: kernel, renewed: map[string]bool{}}
+	w := &watch{Files: f, kernel: kernel, renewed: map[string]bool{}, stats: map[string]os.FileInfo{}}
 	if slices.Contains(f.paths, Stdin) {
 		if w.stdin, err = io.ReadAll(os.Stdin); err != nil {
 			return fmt.Errorf("read standard input: %w", err)
@@ -91,12 +94,14 @@ type watch struct {
 	deaf string
 	// renewed holds paths that were replaced and have held no file since.
 	renewed map[string]bool
+	// stats tell whether a path still leads to the same folder.
+	stats map[string]os.FileInfo
 }
 
 // changed waits for the next change that matters, and until it has settled. It is
 // false once ctx has ended.
 func (w *watch) changed(ctx context.Context) bool {
-	var again <-chan time.Time
+	again := time.After(relook)
 	if w.deaf != "" {
 		again = time.After(retry)
 	}
@@ -145,24 +150,33 @@ func (w *watch) pass() {
 	w.listen()
 	looks := lookAll(w.paths, bytes.NewReader(w.stdin))
 	for i := range looks {
-		l := &looks[i]
-		if l.err != nil || !w.renewed[l.root] {
-			continue
-		}
-		// A folder that has been made anew is filled next. Till then, nothing in it
-		// has been deleted on purpose.
-		if len(l.sources) == 0 {
-			l.err = errRenewed
-		} else {
-			delete(w.renewed, l.root)
-		}
+		w.doubt(&looks[i])
 	}
-	next := w.view.next(looks, w.settings, time.Now())
-	w.publish(next)
+	w.publish(w.view.next(looks, w.settings, time.Now()))
+}
+
+// doubt makes an error of a folder that is another one than before and empty: it
+// is about to be filled, or its mount is gone. Nothing in it has been deleted on
+// purpose.
+func (w *watch) doubt(l *look) {
+	if l.stat == nil {
+		return
+	}
+	if last := w.stats[l.root]; last != nil && !os.SameFile(last, l.stat) {
+		w.renewed[l.root] = true
+	}
+	w.stats[l.root] = l.stat
+	switch {
+	case l.err != nil || !w.renewed[l.root]:
+	case len(l.sources) == 0 && w.view.holds(l.root):
+		l.err = errRenewed
+	default:
+		delete(w.renewed, l.root)
+	}
 }
 
 // errRenewed stands for the error of reading a folder that has just been made.
-var errRenewed = errors.New("is new and empty; to take its objects away, put a file with nothing but a comment there")
+var errRenewed = errors.New("is another folder than before, and empty; to take its objects away, put a file with nothing but a comment there")
 
 // publish makes a view the latest, if it differs from the last.
 func (w *watch) publish(next view) {

@@ -1,0 +1,93 @@
+package kube
+
+import (
+	"reflect"
+	"testing"
+
+	"github.com/fairway-bgp/fairway/routes"
+)
+
+// seedsForFuzzing are inputs from which a fuzzer finds its way.
+func seedsForFuzzing(f *testing.F) {
+	for _, s := range []string{
+		seed,
+		peerText("tor-a", peerAddr, peerAS, "families: [ipv4-unicast]", "holdTime: 9s", "passwordSecretRef: {name: md5}", "attributes: {communities: ['1:2'], med: 5}"),
+		secretPre + "data: {password: eA==}\n",
+		"kind: SubnetList\napiVersion: kubeovn.io/v1\nitems: [{metadata: {name: a}, spec: {gatewayNodeSelectors: [{matchLabels: {a: b}}]}}]\n",
+		"kind: List\nitems: [null, 5, {kind: List, items: []}]\n",
+		"apiVersion: v1\nkind: Pod\nmetadata: {name: p, annotations: {ovn.kubernetes.io/ip_address: 10.0.0.1, ovn.kubernetes.io/logical_switch: s}}\nspec: {nodeName: n}\n",
+		"apiVersion: v1\nkind: Node\nmetadata: {name: n1, labels: {a: 5}}\nstatus: {addresses: [{type: InternalIP, address: 1.2.3.4}]}\n",
+		"a: &a [*a]\n", "? {a: b}\n: c\n", "--- |\n x\n...\n", `{"apiVersion":"v1","kind":"Node","metadata":{"name":"é"}}`, "a: b\n...\n%YAML 1.1\n--- !!binary x\n",
+	} {
+		f.Add([]byte(s))
+	}
+}
+
+// No input makes a panic, and no document takes another with it, in front of it
+// or behind.
+func FuzzOneDocumentNeverHarmsAnother(f *testing.F) {
+	seedsForFuzzing(f)
+	f.Fuzz(func(t *testing.T, text []byte) {
+		bystander := "apiVersion: kubeovn.io/v1\nkind: Subnet\nmetadata: {name: bystander-of-fuzz}\nspec: {cidrBlock: 10.0.0.0/16}\n"
+		stream := []byte(bystander + "---\n")
+		stream = append(stream, text...)
+		stream = append(stream, "\n---\n"+bystander...)
+		objects := parse("in.yaml", stream)
+		var seen []object
+		for _, o := range objects {
+			if o.name == "bystander-of-fuzz" && o.kind == kindSubnet {
+				seen = append(seen, o)
+			}
+		}
+		if len(seen) != 2 {
+			t.Fatalf("%d of the 2 good documents are left of %q", len(seen), stream)
+		}
+		want, _ := seen[0].value.(subnetDraft)
+		if got, _ := seen[1].value.(subnetDraft); want.Name == "" || !reflect.DeepEqual(got, want) {
+			t.Fatalf("%+v became %+v", want, got)
+		}
+	})
+}
+
+// Whatever follows a good version, a watch never loses a Subnet or a BGPPeer
+// that the text still names wrongly, and takes the good version again.
+func FuzzWatchNeverPanics(f *testing.F) {
+	seedsForFuzzing(f)
+	f.Fuzz(func(t *testing.T, text []byte) {
+		versions := [][]byte{[]byte(seed), text, nil, []byte(seed)}
+		var first, v view
+		for i, data := range versions {
+			v = v.next([]look{{root: "in", sources: []source{{name: "in/a.yaml", data: data}}}}, routes.DefaultSettings, noon)
+			if i == 0 {
+				first = v
+			}
+		}
+		if !reflect.DeepEqual(v.contents, first.contents) {
+			t.Fatalf("after %q the good version gives\n%+v\nwant\n%+v", text, v.contents, first.contents)
+		}
+	})
+}
+
+// Half of a good file, wherever it ends, removes nothing that its whole
+// documents do not leave out on purpose.
+func TestEveryPrefixOfAFile(t *testing.T) {
+	whole := seed + peerText("tor-a", peerAddr, peerAS)
+	good := view{}.next([]look{{root: "in", sources: []source{{name: "a.yaml", data: []byte(whole)}}}}, routes.DefaultSettings, noon)
+	lost := map[int]bool{}
+	for n := range len(whole) {
+		v := good.next([]look{{root: "in", sources: []source{{name: "a.yaml", data: []byte(whole[:n])}}}}, routes.DefaultSettings, noon)
+		if len(v.contents.Snapshot.Subnets) < 2 || len(v.contents.Snapshot.Peers) < 1 {
+			lost[n] = true
+			// Only a text that ends where a document ends says that there is no more,
+			// or one whose last name is cut short.
+			last := split([]byte(whole[:n]))
+			text := string(last[len(last)-1].text)
+			if o := parse("a.yaml", []byte(text)); o[len(o)-1].torn {
+				t.Errorf("objects are lost after %q", whole[:n])
+			}
+		}
+	}
+	if len(lost) > len(whole)/2 {
+		t.Errorf("%d of %d prefixes lose objects", len(lost), len(whole))
+	}
+}
