@@ -71,6 +71,10 @@ func newWire(t *testing.T) *wire {
 		w.namespace(n)
 		w.run("tor", "ip", "link", "add", n, "type", "veth", "peer", "name", "eth0", "netns", w.prefix+n)
 		w.run("tor", "ip", "link", "set", n, "master", "br0", "up")
+		// Nodes forward (Kube-OVN's init container), and so take no address from
+		// the router advertisements that FRR sends for extended next hops; dialling
+		// from such an address, they would be strangers to the router.
+		w.run(n, "sysctl", "-q", "-w", "net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1")
 		w.run(n, "ip", "link", "set", "eth0", "up")
 		w.run(n, "ip", "addr", "add", fmt.Sprintf("172.30.0.1%d/24", i+1), "dev", "eth0")
 		w.run(n, "ip", "addr", "add", fmt.Sprintf("fd00:30::1%d/64", i+1), "dev", "eth0", "nodad")
@@ -97,6 +101,8 @@ func (w *wire) namespace(name string) {
 			w.t.Errorf("remove namespace %s: %v: %s", full, err, out)
 		}
 	})
+	// Link-local addresses are there at once; FRR turns IPv6 sessions away without.
+	w.run(name, "sysctl", "-q", "-w", "net.ipv6.conf.all.accept_dad=0", "net.ipv6.conf.default.accept_dad=0")
 	w.run(name, "ip", "link", "set", "lo", "up")
 }
 
@@ -133,6 +139,16 @@ func (w *wire) start(ns string, args ...string) {
 		cmd.Wait()
 		if w.t.Failed() {
 			w.t.Logf("%s: %s\n%s", ns, strings.Join(args, " "), log.String())
+		}
+	})
+}
+
+// onFailure shows what a command says at the end of a test that failed.
+func (w *wire) onFailure(ns string, args ...string) {
+	w.t.Cleanup(func() {
+		if w.t.Failed() {
+			out, err := w.try(ns, args...)
+			w.t.Logf("%s: %s: %v\n%s", ns, strings.Join(args, " "), err, out)
 		}
 	})
 }
@@ -239,6 +255,7 @@ func (w *wire) speak(in Input, plan policy.Plan) {
 	}
 	conf := w.file("gobgpd-"+plan.Node+".toml", c.String())
 	w.start(plan.Node, "gobgpd", "-f", conf, "--api-hosts", "127.0.0.1:50051", "--pprof-disable")
+	w.onFailure(plan.Node, "gobgp", "neighbor", s.Address.String())
 	w.eventually(plan.Node+": gobgpd answers", func() string {
 		if out, err := w.try(plan.Node, "gobgp", "global"); err != nil {
 			return out
@@ -292,7 +309,8 @@ func twoNodes(peer string) Input {
 }
 
 // peers are the routers that the real ones are told to be: those of cluster(),
-// and tor-b once more as "ibgp", in the nodes' own AS and with IPv6 alone.
+// tor-b once more as "ibgp", in the nodes' own AS and with IPv6 alone, and
+// core.dc1 as "multihop", where the nodes are in two ASes, neither the router's.
 func peers() map[string]Input {
 	ibgp := twoNodes("tor-b")
 	for i := range ibgp.Plans {
@@ -300,7 +318,9 @@ func peers() map[string]Input {
 		s.PeerASN, s.ExtendedNextHop, s.Families = s.LocalASN, false, []policy.Family{policy.IPv6Unicast}
 		ibgp.Plans[i].Adverts = slices.DeleteFunc(ibgp.Plans[i].Adverts, func(a policy.Advert) bool { return a.Prefix.Addr().Is4() })
 	}
-	return map[string]Input{"tor-a": twoNodes("tor-a"), "tor-b": twoNodes("tor-b"), "core.dc1": twoNodes("core.dc1"), "ibgp": ibgp}
+	multihop := twoNodes("core.dc1")
+	multihop.Plans[0].Sessions[0].LocalASN, multihop.Plans[1].Sessions[0].LocalASN = 64521, 64522
+	return map[string]Input{"multihop": multihop, "tor-a": twoNodes("tor-a"), "tor-b": twoNodes("tor-b"), "core.dc1": twoNodes("core.dc1"), "ibgp": ibgp}
 }
 
 // session is the one that a plan has with the router of the input.
@@ -315,7 +335,7 @@ func (w *wire) frr(bgpPort string) {
 	need(w.t, "vtysh", "/usr/lib/frr/zebra", "/usr/lib/frr/bgpd", "/usr/lib/frr/staticd")
 	common := func(daemon string) []string {
 		return []string{"/usr/lib/frr/" + daemon, "-u", "frr", "-g", "frr", "--vty_socket", w.dir, "-z", w.dir + "/zserv",
-			"-i", w.dir + "/" + daemon + ".pid", "-f", w.file(daemon+".conf", ""), "-P", "0", "--log", "stdout"}
+			"-i", w.dir + "/" + daemon + ".pid", "-f", w.file(daemon+".conf", ""), "-P", "0", "--log", "stdout", "--log-level", "debug"}
 	}
 	w.start("tor", common("zebra")...)
 	w.eventually("zebra listens", func() string {
@@ -326,6 +346,7 @@ func (w *wire) frr(bgpPort string) {
 	})
 	w.start("tor", append(common("bgpd"), "-p", bgpPort)...)
 	w.start("tor", common("staticd")...)
+	w.onFailure("tor", "vtysh", "--vty_socket", w.dir, "-c", "show bgp neighbors")
 	w.eventually("FRR answers", func() string {
 		for _, d := range []string{"zebra", "bgpd", "staticd"} {
 			if out, err := w.try("tor", "vtysh", "--vty_socket", w.dir, "-d", d, "-c", "show version"); err != nil {
@@ -334,6 +355,7 @@ func (w *wire) frr(bgpPort string) {
 		}
 		return ""
 	})
+	w.vtysh("debug bgp neighbor-events") // shown by a test that fails
 }
 
 // frrLoad loads a configuration as the header says, and fails on any line that
@@ -392,7 +414,7 @@ func (w *wire) proveRoutes(name string) {
 		w.wantHops("tor", "10.166.0.0/16", v4...)
 		w.wantHops("tor", "10.168.0.0/16", v4[0])
 	}
-	if name != "core.dc1" {
+	if name != "core.dc1" && name != "multihop" {
 		w.wantHops("tor", "fd00:166::/64", "fd00:30::11", "fd00:30::12")
 	}
 	if name == "tor-a" {
