@@ -11,53 +11,58 @@ import (
 	"github.com/fsnotify/fsnotify"
 )
 
-// places are the points of the file system at which a change can change what the
-// paths of the input hold.
-type places struct {
-	// folders are those in which every change counts.
-	folders map[string]bool
-	// names are files, folders and symlinks of which the appearing, vanishing and
-	// replacing counts; their parents are watched for it.
-	names map[string]bool
+// place is where a path of the input leads, and the points of the file system at
+// which a change can change what is there. All names are absolute and free of
+// symlinks but for their last part, as those of the kernel's events then are.
+type place struct {
+	path string
+	// folder is that which the path leads to, if it is one; every change in it
+	// counts.
+	folder string
+	// way holds every symlink on the way to the path, and its end.
+	way map[string]bool
+	// links holds the same for files in the folder that are symlinks.
+	links map[string]bool
 }
 
-// findPlaces looks at the paths of the input as they are now. A path that is not
-// there is represented by the first part of it that is missing.
-func findPlaces(paths []string) places {
-	p := places{folders: map[string]bool{}, names: map[string]bool{}}
+// findPlaces looks at the paths of the input as they are now. The end of one that
+// is not there is the first part of it that is missing.
+func findPlaces(paths []string) []place {
+	var places []place
 	for _, path := range paths {
 		abs, err := filepath.Abs(path)
 		if path == Stdin || err != nil {
 			continue
 		}
-		p.follow(abs)
-		entries, err := os.ReadDir(abs)
-		if err != nil {
-			continue
-		}
-		p.folders[abs] = true
-		for _, e := range entries {
-			if e.Type()&fs.ModeSymlink != 0 && holdsObjects(e.Name()) {
-				p.follow(filepath.Join(abs, e.Name()))
+		p := place{path: path, way: map[string]bool{}, links: map[string]bool{}}
+		end := follow(abs, p.way)
+		if entries, err := os.ReadDir(end); err == nil {
+			p.folder = end
+			for _, e := range entries {
+				if e.Type()&fs.ModeSymlink != 0 && holdsObjects(e.Name()) {
+					follow(filepath.Join(end, e.Name()), p.links)
+				}
 			}
 		}
+		places = append(places, p)
 	}
-	return p
+	return places
 }
 
-// follow notes a path, every symlink on the way, and where it ends.
-func (p places) follow(path string) {
+// follow notes every symlink on the way along a path, and where it ends.
+func follow(path string, way map[string]bool) (end string) {
 	// As many symlinks as Linux follows (path_resolution(7)).
 	for range 40 {
-		p.names[path] = true
 		link, target := firstSymlink(path)
 		if link == "" {
-			p.names[target] = true
-			return
+			path = target
+			break
 		}
-		p.names[link] = true
+		way[link] = true
 		path = target
 	}
+	way[path] = true
+	return path
 }
 
 // firstSymlink gives the first symlink on the way and the path with it resolved;
@@ -83,33 +88,41 @@ func firstSymlink(path string) (link, resolved string) {
 	return "", at
 }
 
-// watched gives the folders to watch. Parents that are not there are left out:
-// a name nearer to the root stands for them.
-func (p places) watched() []string {
-	set := map[string]bool{}
-	for f := range p.folders {
-		set[f] = true
-	}
-	for n := range p.names {
-		if stat, err := os.Stat(filepath.Dir(n)); err == nil && stat.IsDir() {
-			set[filepath.Dir(n)] = true
+// toWatch gives the folders to watch for the places, sorted: a name's appearing,
+// vanishing and replacing is an event of its parent. What is not there is left
+// out.
+func toWatch(places []place) []string {
+	var folders []string
+	for _, p := range places {
+		if p.folder != "" {
+			folders = append(folders, p.folder)
+		}
+		for _, names := range []map[string]bool{p.way, p.links} {
+			for n := range names {
+				if stat, err := os.Stat(filepath.Dir(n)); err == nil && stat.IsDir() {
+					folders = append(folders, filepath.Dir(n))
+				}
+			}
 		}
 	}
-	var out []string
-	for f := range set {
-		out = append(out, f)
-	}
-	slices.Sort(out)
-	return out
+	slices.Sort(folders)
+	return slices.Compact(folders)
 }
 
-// concerns reports whether an event may have changed what the paths hold.
-func (p places) concerns(e fsnotify.Event) bool {
-	if p.folders[filepath.Dir(e.Name)] || p.names[e.Name] {
+// concerns reports whether an event may have changed what the path holds.
+func (p place) concerns(e fsnotify.Event) bool {
+	return p.folder != "" && p.folder == filepath.Dir(e.Name) || p.moved(e) || touches(e, p.links)
+}
+
+// moved reports whether an event is about the way to the path.
+func (p place) moved(e fsnotify.Event) bool { return touches(e, p.way) }
+
+// touches reports whether an event is about one of the names, or a folder above.
+func touches(e fsnotify.Event, names map[string]bool) bool {
+	if names[e.Name] {
 		return true
 	}
-	// A folder above one of the names, itself renamed or removed.
-	for n := range p.names {
+	for n := range names {
 		if strings.HasPrefix(n, e.Name+"/") {
 			return true
 		}

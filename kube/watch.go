@@ -8,10 +8,8 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"reflect"
 	"slices"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -87,7 +85,7 @@ func (f *Files) Run(ctx context.Context) error {
 type watch struct {
 	*Files
 	kernel *fsnotify.Watcher
-	places places
+	places []place
 	view   view
 	stdin  []byte
 	// deaf says why some folder cannot be watched; empty if all can.
@@ -117,7 +115,7 @@ func (w *watch) changed(ctx context.Context) bool {
 		case <-enough:
 			return true
 		case e := <-w.kernel.Events:
-			if !w.places.concerns(e) {
+			if !slices.ContainsFunc(w.places, func(p place) bool { return p.concerns(e) }) {
 				continue
 			}
 			w.note(e)
@@ -132,14 +130,14 @@ func (w *watch) changed(ctx context.Context) bool {
 	}
 }
 
-// note remembers that a path, or a folder above it, has been replaced.
+// note remembers that a path, or something on the way to it, has been replaced.
 func (w *watch) note(e fsnotify.Event) {
 	if !e.Has(fsnotify.Create) && !e.Has(fsnotify.Remove) && !e.Has(fsnotify.Rename) {
 		return
 	}
-	for _, path := range w.paths {
-		if abs, err := filepath.Abs(path); err == nil && (abs == e.Name || strings.HasPrefix(abs, e.Name+"/")) {
-			w.renewed[path] = true
+	for _, p := range w.places {
+		if p.moved(e) {
+			w.renewed[p.path] = true
 		}
 	}
 }
@@ -211,7 +209,7 @@ func (w *watch) listen() {
 	// after that the events do.
 	for range 5 {
 		w.places, deaf = findPlaces(w.paths), ""
-		folders := w.places.watched()
+		folders := toWatch(w.places)
 		for _, folder := range folders {
 			if err := w.kernel.Add(folder); err != nil && !errors.Is(err, fs.ErrNotExist) {
 				deaf = fmt.Sprintf("%s: %v", folder, err)

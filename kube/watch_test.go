@@ -270,16 +270,23 @@ func TestWatchConfigMapSwap(t *testing.T) {
 	}
 }
 
-// The whole input as one symlink that is swapped, as deployment tools do.
+// The whole input as one symlink that is swapped, as deployment tools do, with a
+// symlink inside, so that two names lead to one folder.
 func TestWatchFolderSymlinkSwap(t *testing.T) {
-	w := startWatch(t, map[string]string{"v1/a.yaml": nodeText("a"), "v2/b.yaml": nodeText("b")}, "current")
-	w.do(os.Symlink("v1", w.path("current")))
+	w := startWatch(t, map[string]string{"a1/.real": nodeText("a"), "a2/.real": nodeText("b")}, "current")
+	w.do(os.Symlink(".real", w.path("a1/a.yaml")))
+	w.do(os.Symlink(".real", w.path("a2/a.yaml")))
+	w.do(os.Symlink("a1", w.path("current")))
 	w.until("a", "")
-	w.do(os.Symlink("v2", w.path("next")))
+	w.write("a1/c.yaml", nodeText("c"))
+	w.until("a c", "")
+	w.do(os.Symlink("a2", w.path("next")))
 	w.do(os.Rename(w.path("next"), w.path("current")))
 	w.until("b", "")
-	w.write("v2/b.yaml", nodeText("c"))
-	w.until("c", "")
+	w.write("a2/c.yaml", nodeText("c"))
+	w.until("b c", "")
+	w.write("a2/.real", nodeText("d"))
+	w.until("c d", "")
 }
 
 // An object that stops converting keeps its last value.

@@ -1,0 +1,145 @@
+package kube
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"time"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+
+	"github.com/fairway-bgp/fairway/api/v1alpha1"
+)
+
+// Access says how to reach an API server.
+type Access struct {
+	// Kubeconfig is a path; empty for $KUBECONFIG, ~/.kube/config, or what a Pod
+	// finds in its file system.
+	Kubeconfig string
+	// Context is one of the kubeconfig's; empty for its current one.
+	Context string
+	// Namespace is Fairway's own, with its Secrets and its Lease; empty for the
+	// one of the context, or of the Pod.
+	Namespace string
+}
+
+// Limits of the client itself. The API server has its own (priority and
+// fairness); these only bound a mistake of ours.
+const (
+	mostRequests = 50
+	mostBurst    = 100
+)
+
+// requestBound is how long one request that is no watch may take.
+const requestBound = 15 * time.Second
+
+// Cluster is an API server and the right to talk to it. Nothing is running in
+// it: connections are made as requests need them.
+type Cluster struct {
+	server, namespace string
+	config            *rest.Config
+	clients           map[schema.GroupVersion]rest.Interface
+}
+
+// Connect reads the kubeconfig, or what a Pod has in its place. It asks the API
+// server nothing.
+func Connect(a Access) (*Cluster, error) {
+	rules := clientcmd.NewDefaultClientConfigLoadingRules()
+	rules.ExplicitPath = a.Kubeconfig
+	loader := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, &clientcmd.ConfigOverrides{
+		CurrentContext: a.Context, Context: clientcmdapi.Context{Namespace: a.Namespace},
+	})
+	config, err := loader.ClientConfig()
+	if clientcmd.IsEmptyConfig(err) {
+		return nil, fmt.Errorf("connect to the cluster: no kubeconfig (give --kubeconfig or $KUBECONFIG), and this is no Pod")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("connect to the cluster: %w", err)
+	}
+	namespace, _, err := loader.Namespace()
+	if err != nil {
+		return nil, fmt.Errorf("connect to the cluster: %w", err)
+	}
+	return connect(config, namespace)
+}
+
+func connect(config *rest.Config, namespace string) (*Cluster, error) {
+	config = rest.CopyConfig(config)
+	config.QPS, config.Burst = mostRequests, mostBurst
+	config.UserAgent = "fairway"
+	config.WarningHandler = rest.NoWarnings{}
+	transport, err := rest.HTTPClientFor(config)
+	if err != nil {
+		return nil, fmt.Errorf("connect to %s: %w", config.Host, err)
+	}
+	c := &Cluster{server: config.Host, namespace: namespace, config: config, clients: map[schema.GroupVersion]rest.Interface{}}
+	for _, gv := range []schema.GroupVersion{coreVersion(), kubeOVNVersion(), v1alpha1.GroupVersion(), leaseVersion()} {
+		if c.clients[gv], err = clientFor(config, gv, transport); err != nil {
+			return nil, fmt.Errorf("connect to %s: %w", config.Host, err)
+		}
+	}
+	return c, nil
+}
+
+// clientFor gives a client of one API version that speaks JSON: converting is
+// this package's own business.
+func clientFor(config *rest.Config, gv schema.GroupVersion, transport *http.Client) (rest.Interface, error) {
+	config = rest.CopyConfig(config)
+	config.GroupVersion, config.APIPath = &gv, "/apis"
+	if gv.Group == "" {
+		config.APIPath = "/api"
+	}
+	config.NegotiatedSerializer = pieceCodecs()
+	config.ContentType, config.AcceptContentTypes = "application/json", "application/json"
+	return rest.RESTClientForConfigAndClient(config, transport)
+}
+
+// Server is the API server's address, for people.
+func (c *Cluster) Server() string { return c.server }
+
+// Namespace is Fairway's own.
+func (c *Cluster) Namespace() string { return c.namespace }
+
+func coreVersion() schema.GroupVersion { return schema.GroupVersion{Version: "v1"} }
+
+func kubeOVNVersion() schema.GroupVersion {
+	return schema.GroupVersion{Group: "kubeovn.io", Version: "v1"}
+}
+
+func leaseVersion() schema.GroupVersion {
+	return schema.GroupVersion{Group: "coordination.k8s.io", Version: "v1"}
+}
+
+// resource is a kind as the API server names it in paths.
+type resource struct {
+	version      schema.GroupVersion
+	plural, kind string
+}
+
+func subnetResource() resource  { return resource{kubeOVNVersion(), "subnets", kindSubnet} }
+func nodeResource() resource    { return resource{coreVersion(), "nodes", kindNode} }
+func podResource() resource     { return resource{coreVersion(), "pods", kindPod} }
+func secretResource() resource  { return resource{coreVersion(), "secrets", kindSecret} }
+func peerResource() resource    { return resource{v1alpha1.GroupVersion(), "bgppeers", kindBGPPeer} }
+func speakerResource() resource { return resource{v1alpha1.GroupVersion(), "speakers", "Speaker"} }
+
+// String gives "subnets.kubeovn.io", as RBAC and kubectl have it.
+func (r resource) String() string { return r.version.WithResource(r.plural).GroupResource().String() }
+
+// at begins a request for an object, or for all of them with name "".
+func (c *Cluster) at(req *rest.Request, r resource, namespace, name string) *rest.Request {
+	req = req.NamespaceIfScoped(namespace, namespace != "").Resource(r.plural)
+	if name != "" {
+		req = req.Name(name)
+	}
+	return req.Timeout(requestBound)
+}
+
+// Alive asks the API server for nothing but an answer.
+func (c *Cluster) Alive(ctx context.Context) error {
+	_, err := c.clients[coreVersion()].Get().AbsPath("/version").Timeout(requestBound).DoRaw(ctx)
+	return err
+}
