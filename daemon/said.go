@@ -1,8 +1,6 @@
 package daemon
 
 import (
-	"slices"
-
 	"github.com/sirupsen/logrus"
 
 	"github.com/fairway-bgp/fairway/policy"
@@ -10,6 +8,7 @@ import (
 )
 
 // said logs what changed between one picture and the next, each thing once.
+// Sessions are not among it: the speaker tells of them as it happens.
 type said struct {
 	log  *logrus.Entry
 	last *status.Status
@@ -28,7 +27,6 @@ func (s *said) changes(now *status.Status) {
 		s.log.Error(text)
 	}
 	s.planChanges(before.Plan, now.Plan)
-	s.sessionChanges(before.Sessions, now.Sessions)
 	if now.Ready && !before.Ready {
 		s.log.WithField("prefixes", len(now.Plan.Adverts)).Info("ready")
 	}
@@ -65,25 +63,6 @@ func advertPrefixes(p policy.Plan) []advertLine {
 		lines[i].role = ""
 	}
 	return lines
-}
-
-func (s *said) sessionChanges(before, now []status.Session) {
-	for _, n := range now {
-		i := slices.IndexFunc(before, func(b status.Session) bool { return b.Peer == n.Peer })
-		was := status.Session{State: "Idle"}
-		if i >= 0 {
-			was = before[i]
-		}
-		log := s.log.WithFields(logrus.Fields{"peer": n.Peer, "address": n.Address})
-		switch {
-		case n.Established() && !was.Established():
-			log.Info("session established")
-		case was.Established() && !n.Established():
-			log.WithField("why", n.LastError).Warn("session lost")
-		case n.LastError != "" && n.LastError != was.LastError && !n.Established():
-			log.WithField("why", n.LastError).Warn("session stays down")
-		}
-	}
 }
 
 // added gives what is in now and not in before, in now's order.

@@ -117,7 +117,7 @@ func (p Plan) writeWarnings(b *bytes.Buffer) {
 		if w.Subnet != "" {
 			about = w.Subnet + ": " + about
 		}
-		writeWrapped(b, "! ", "    ", about+": "+w.Detail)
+		WriteWrapped(b, "! ", "    ", about+": "+w.Detail)
 	}
 }
 
@@ -138,7 +138,7 @@ func writeTable(b *bytes.Buffer, rows [][]string) {
 	}
 	for _, r := range rows {
 		if len(r) == 1 {
-			writeWrapped(b, "    ", "    ", r[0])
+			WriteWrapped(b, "    ", "    ", r[0])
 			continue
 		}
 		writeRow(b, r, widths)
@@ -159,9 +159,9 @@ func writeRow(b *bytes.Buffer, cells []string, widths []int) {
 	fmt.Fprintln(b, strings.TrimRight(line, " "))
 }
 
-// writeWrapped prints prose in lines of at most width columns: lead before the
+// WriteWrapped prints prose in lines of at most width columns: lead before the
 // first, indent before the others.
-func writeWrapped(b *bytes.Buffer, lead, indent, text string) {
+func WriteWrapped(b *bytes.Buffer, lead, indent, text string) {
 	line, empty := lead, true
 	for _, word := range strings.Fields(text) {
 		if !empty && len(line)+1+len(word) > width {
@@ -223,7 +223,7 @@ func writeExplanation(b *bytes.Buffer, g alike) {
 	if g.Reason != "" {
 		verdict = "withheld, " + string(g.Reason)
 	}
-	writeWrapped(b, "", "    ", fmt.Sprintf("Subnet %s, %s, on %s: %s", g.Subnet, cmp.Or(g.Prefix, "no CIDR"), strings.Join(g.nodes, ", "), verdict))
+	WriteWrapped(b, "", "    ", fmt.Sprintf("Subnet %s, %s, on %s: %s", g.Subnet, cmp.Or(g.Prefix, "no CIDR"), strings.Join(g.nodes, ", "), verdict))
 	b.WriteString(chainText(g.Explanation))
 }
 
@@ -235,19 +235,19 @@ func chainText(e Explanation) string {
 		if !s.Passed {
 			mark = "STOP"
 		}
-		writeWrapped(&b, fmt.Sprintf("  %s  %-22s", mark, s.Reason), strings.Repeat(" ", 30), s.Answer)
+		WriteWrapped(&b, fmt.Sprintf("  %s  %-22s", mark, s.Reason), strings.Repeat(" ", 30), s.Answer)
 	}
 	for _, a := range e.Adverts {
 		fmt.Fprintf(&b, "  > %s, role %s\n", a.Prefix, a.Role)
 		for _, x := range a.Exports {
-			writeWrapped(&b, "    to "+x.Peer+": ", "      ", exportText(a.Advert, x))
+			WriteWrapped(&b, "    to "+x.Peer+": ", "      ", exportText(a.Advert, x))
 		}
 	}
 	for _, w := range e.Warnings {
-		writeWrapped(&b, "  ! ", "    ", string(w.Reason)+": "+w.Detail)
+		WriteWrapped(&b, "  ! ", "    ", string(w.Reason)+": "+w.Detail)
 	}
 	if e.Mend != "" {
-		writeWrapped(&b, "  To change it: ", "    ", e.Mend)
+		WriteWrapped(&b, "  To change it: ", "    ", e.Mend)
 	}
 	return b.String()
 }

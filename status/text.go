@@ -6,6 +6,8 @@ import (
 	"io"
 	"strings"
 	"time"
+
+	"github.com/fairway-bgp/fairway/policy"
 )
 
 // WriteText prints the picture for people, in lines of 80 columns. now is the
@@ -17,13 +19,13 @@ func (s *Status) WriteText(w io.Writer, now time.Time) error {
 		ready = "NOT READY: " + strings.Join(s.Waiting, "; ")
 	}
 	fmt.Fprintf(&b, "Fairway %s on node %s, up %s, %s\n", s.Version, s.Node, Ago(s.Started, now), ready)
-	fmt.Fprintf(&b, "Source %s %s: %d Subnets, %d Nodes, %d BGPPeers\n", s.Source.Kind, strings.Join(s.Source.From, " "), s.Source.Subnets, s.Source.Nodes, s.Source.Peers)
+	fmt.Fprintf(&b, "Source %s %s: %s, %s, %s\n", s.Source.Kind, strings.Join(s.Source.From, " "), count(s.Source.Subnets, "Subnet"), count(s.Source.Nodes, "Node"), count(s.Source.Peers, "BGPPeer"))
 	for _, p := range s.Source.Problems {
-		fmt.Fprintf(&b, "  ! %s\n", p)
+		policy.WriteWrapped(&b, "  ! ", "    ", p)
 	}
 	fmt.Fprintf(&b, "Speaker AS %d, router ID %s: %d prefixes in its table, %s\n", s.Speaker.ASN, s.Speaker.RouterID, s.Speaker.Originated, inSync(s.Speaker.InSync))
 	for _, e := range s.Speaker.Errors {
-		fmt.Fprintf(&b, "  ! %s\n", e)
+		policy.WriteWrapped(&b, "  ! ", "    ", e)
 	}
 	s.writeSessions(&b, now)
 	b.WriteByte('\n')
@@ -54,7 +56,7 @@ func (s *Status) writeSessions(b *bytes.Buffer, now time.Time) {
 		}
 		fmt.Fprintf(b, "  %-16s %-22s %-12s %-9s %5d\n", e.Peer, e.Address, e.State, since, e.Advertised)
 		if e.LastError != "" && !e.Established() {
-			fmt.Fprintf(b, "    %s\n", e.LastError)
+			policy.WriteWrapped(b, "    ", "    ", e.LastError)
 		}
 	}
 }
@@ -71,4 +73,11 @@ func Ago(then, now time.Time) string {
 		return fmt.Sprintf("%dh%dm", int(d.Hours()), int(d.Minutes())%60)
 	}
 	return fmt.Sprintf("%dd%dh", int(d.Hours())/24, int(d.Hours())%24)
+}
+
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }
