@@ -42,6 +42,8 @@ type file struct {
 	problems []Problem
 	// lack says why the version is not whole; empty if it is.
 	lack string
+	// ended is true if the text ends with a line end, or a good version of it did.
+	ended bool
 	// unread is true if something is missing that nothing stands in for.
 	unread bool
 }

@@ -131,7 +131,7 @@ func holdsObjects(name string) bool {
 
 // file parses what was read, unless last is the same version.
 func (s source) file(root string, last *file) file {
-	f := file{root: root, name: s.name}
+	f := file{root: root, name: s.name, ended: bytes.HasSuffix(s.data, []byte("\n"))}
 	switch {
 	case s.err != nil:
 		f.lack = "cannot be read: " + cause(s.err)

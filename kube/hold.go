@@ -35,6 +35,9 @@ func (v view) next(looks []look, settings routes.Settings, now time.Time) view {
 		}
 		for _, s := range l.sources {
 			f := s.file(l.root, last[s.name])
+			if f.lack == "" && !f.ended && last[s.name] != nil && last[s.name].ended {
+				f = f.cutShort()
+			}
 			if f.lack != "" {
 				f = hold(f, last[s.name])
 			}
@@ -84,14 +87,28 @@ func hold(f file, last *file) file {
 		f.unread = true
 		return f
 	}
-	f.unread = last.unread
-	kept := keptObjects(last.objects, f.parsed)
-	f.objects = slices.Concat(f.parsed, kept)
+	f.unread, f.ended = last.unread, last.ended
+	kept := keptObjects(last.objects, f.objects)
+	f.objects = slices.Concat(f.objects, kept)
 	if len(kept) == 0 {
 		return f
 	}
 	message := fmt.Sprintf("%s; of its last good version %s in force: %s", f.lack, stay(len(kept)), names(kept))
 	f.problems = []Problem{{Severity: Wrong, Where: f.name, Message: message}}
+	return f
+}
+
+// cutShort is for a file that ends inside a line and did not before: what looks
+// like its last object may be the first half of it, with natOutgoing still to
+// come.
+func (f file) cutShort() file {
+	f.lack = "ends in the middle of a line, as if half written"
+	f.objects = slices.Clone(f.objects)
+	if n := len(f.objects); n > 0 && f.objects[n-1].kind != "" {
+		last := &f.objects[n-1]
+		last.value, last.problems = nil, slices.Clone(last.problems)
+		last.add(Problem{Severity: Wrong, Message: "is the last in a file that ends in the middle of a line, as if half written: add a line end"})
+	}
 	return f
 }
 

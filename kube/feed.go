@@ -1,0 +1,280 @@
+package kube
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"math/rand/v2"
+	"net/url"
+	"sync"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/resourceversion"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/cache"
+	strictjson "sigs.k8s.io/json"
+)
+
+// A watch that broke is tried again after firstRetry, then ever later up to
+// lastRetry and half of that by chance. client-go's own back-off goes to a
+// minute, and as long a change would go unseen after the API server is back.
+const (
+	firstRetry = 200 * time.Millisecond
+	lastRetry  = 1500 * time.Millisecond
+	// refusedRetry comes on top while an API server that is there says no (no such
+	// CRD, not allowed), and has said nothing else yet: that may last for days.
+	refusedRetry = 2 * time.Second
+)
+
+// feed follows the objects of one kind, or one of them, and keeps what it knew
+// whenever it cannot.
+type feed struct {
+	resource
+	// namespace and field narrow the feed down; empty for everything.
+	namespace, field string
+	client           rest.Interface
+	// changed is called after each change, and must not block.
+	changed func()
+
+	mu    sync.Mutex
+	kept  map[key]stored
+	state feedState
+}
+
+// feedState says how well a feed works.
+type feedState struct {
+	// synced is true once everything has been read. It stays true.
+	synced bool
+	// why says what keeps the feed from being in step, since when; "" if nothing
+	// does. answered is true after a first answer or error.
+	why      string
+	since    time.Time
+	answered bool
+}
+
+// stored is one object as it is kept.
+type stored struct {
+	object
+	uid types.UID
+	// text is the trimmed object.
+	text string
+}
+
+// run follows until ctx ends.
+func (f *feed) run(ctx context.Context) {
+	backoff := wait.Backoff{Duration: firstRetry, Factor: 2, Cap: lastRetry, Steps: 8, Jitter: 0.5}
+	source := &cache.ListWatch{ListWithContextFunc: f.list, WatchFuncWithContext: f.watch}
+	cache.NewReflectorWithOptions(source, &piece{}, f, cache.ReflectorOptions{
+		Name: f.String(), Backoff: &backoff,
+	}).RunWithContext(ctx)
+}
+
+func (f *feed) request(o metav1.ListOptions) *rest.Request {
+	o.FieldSelector = f.field
+	return f.client.Get().NamespaceIfScoped(f.namespace, f.namespace != "").Resource(f.plural).VersionedParams(&o, listParameters())
+}
+
+// list is half of what the reflector asks for.
+func (f *feed) list(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+	f.rest(ctx)
+	var list pieces
+	err := f.request(o).Timeout(requestBound).Do(ctx).Into(&list)
+	f.note(ctx, err)
+	return &list, err
+}
+
+// watch is the other half.
+func (f *feed) watch(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
+	f.rest(ctx)
+	if err := f.sameHistory(ctx, o); err != nil {
+		f.note(ctx, err)
+		return nil, err
+	}
+	o.Watch = true
+	request := f.request(o)
+	if o.TimeoutSeconds != nil {
+		request = request.Timeout(time.Duration(*o.TimeoutSeconds) * time.Second)
+	}
+	w, err := request.Watch(ctx)
+	f.note(ctx, err)
+	return w, err
+}
+
+// sameHistory finds out whether a watch can be taken up where it ended. After
+// etcd was emptied or restored from a backup, resource versions begin lower, and
+// a watch from a higher one would be silent until they come by again. The error
+// makes the reflector list anew.
+func (f *feed) sameHistory(ctx context.Context, o metav1.ListOptions) error {
+	if o.ResourceVersion == "" || o.ResourceVersion == "0" || o.SendInitialEvents != nil {
+		return nil
+	}
+	var newest pieces
+	if err := f.request(metav1.ListOptions{Limit: 1}).Timeout(requestBound).Do(ctx).Into(&newest); err != nil {
+		return err
+	}
+	if order, err := resourceversion.CompareResourceVersion(newest.ResourceVersion, o.ResourceVersion); err == nil && order < 0 {
+		return apierrors.NewResourceExpired(fmt.Sprintf("the API server is at resource version %s, before %s", newest.ResourceVersion, o.ResourceVersion))
+	}
+	return nil
+}
+
+// rest waits where the API server has said nothing but no.
+func (f *feed) rest(ctx context.Context) {
+	s := f.condition()
+	if s.synced || s.why == "" {
+		return
+	}
+	select {
+	case <-ctx.Done():
+	case <-time.After(refusedRetry + rand.N(refusedRetry/4)):
+	}
+}
+
+// note remembers how a request went, and tells of a change.
+func (f *feed) note(ctx context.Context, err error) {
+	if ctx.Err() != nil {
+		return
+	}
+	f.mu.Lock()
+	before := f.state
+	f.state.answered = f.state.answered || err != nil
+	switch {
+	case err == nil:
+		f.state.why, f.state.since = "", time.Time{}
+	default:
+		f.state.why = f.explain(err)
+		if f.state.since.IsZero() {
+			f.state.since = time.Now().UTC()
+		}
+	}
+	changed := before != f.state
+	f.mu.Unlock()
+	if changed {
+		f.changed()
+	}
+}
+
+// explain gives an API server's refusal in words that say what to do.
+func (f *feed) explain(err error) string {
+	var request *url.Error
+	switch {
+	case apierrors.IsNotFound(err):
+		return fmt.Sprintf("the API server does not know %s: its CRD is not installed", f.resource)
+	case apierrors.IsForbidden(err), apierrors.IsUnauthorized(err):
+		return "the API server refuses: " + err.Error()
+	case errors.Is(err, io.EOF):
+		return "the API server hung up"
+	case errors.As(err, &request):
+		// Without the URL, whose parameters differ from try to try.
+		return "the API server does not answer: " + request.Err.Error()
+	}
+	return err.Error()
+}
+
+// condition gives the state as it is.
+func (f *feed) condition() feedState {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.state
+}
+
+// objects gives what is kept; nobody changes it afterwards.
+func (f *feed) objects() map[key]stored {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return maps.Clone(f.kept)
+}
+
+// Transformer trims objects as soon as they come.
+func (f *feed) Transformer() cache.TransformFunc {
+	return func(o any) (any, error) {
+		if p, ok := o.(*piece); ok && p.Annotations[metav1.InitialEventsAnnotationKey] == "" {
+			q := *p
+			q.text, q.Annotations = trim(f.resource, p.text), nil
+			return &q, nil
+		}
+		return o, nil
+	}
+}
+
+// keep converts a piece.
+func (f *feed) keep(p *piece) stored {
+	text := trim(f.resource, p.text)
+	return stored{object: readPiece(text), uid: p.UID, text: string(text)}
+}
+
+// readPiece converts an object of the API server; it has no place in a file.
+func readPiece(text []byte) object {
+	var h header
+	if err := strictjson.UnmarshalCaseSensitivePreserveInts(text, &h); err != nil {
+		return tornObject("", notAnObject(err))
+	}
+	return decodeObject("", h, text, nil)
+}
+
+// Add keeps a new object, for the reflector.
+func (f *feed) Add(o any) error { return f.Update(o) }
+
+// Update keeps a changed object, for the reflector.
+func (f *feed) Update(o any) error {
+	p, ok := o.(*piece)
+	if !ok {
+		return fmt.Errorf("follow %s: unexpected %T", f.resource, o)
+	}
+	s := f.keep(p)
+	f.mu.Lock()
+	old, had := f.kept[f.keyOf(p)]
+	if f.kept == nil {
+		f.kept = map[key]stored{}
+	}
+	f.kept[f.keyOf(p)] = s
+	f.mu.Unlock()
+	if !had || old.text != s.text || old.uid != s.uid {
+		f.changed()
+	}
+	return nil
+}
+
+// Delete forgets an object, for the reflector.
+func (f *feed) Delete(o any) error {
+	p, ok := o.(*piece)
+	if !ok {
+		return fmt.Errorf("follow %s: unexpected %T", f.resource, o)
+	}
+	f.mu.Lock()
+	delete(f.kept, f.keyOf(p))
+	f.mu.Unlock()
+	f.changed()
+	return nil
+}
+
+// Replace takes a whole list, for the reflector.
+func (f *feed) Replace(list []any, _ string) error {
+	kept := make(map[key]stored, len(list))
+	for _, o := range list {
+		p, ok := o.(*piece)
+		if !ok {
+			return fmt.Errorf("follow %s: unexpected %T", f.resource, o)
+		}
+		kept[f.keyOf(p)] = f.keep(p)
+	}
+	f.mu.Lock()
+	f.kept = kept
+	f.state = feedState{synced: true, answered: true}
+	f.mu.Unlock()
+	f.changed()
+	return nil
+}
+
+// Resync is nothing: whoever reads, reads everything.
+func (f *feed) Resync() error { return nil }
+
+func (f *feed) keyOf(p *piece) key { return key{f.kind, p.Namespace, p.Name} }
