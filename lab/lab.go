@@ -116,7 +116,8 @@ func (o Options) spaces() ([]string, error) {
 // build makes the lab, step by step.
 func (l *Lab) build(ctx context.Context) error {
 	router := func() error { return l.startRouter(ctx) }
-	steps := []func() error{l.makeState, l.makeSpaces, router, l.startOutside, l.startAgent, l.startDaemons}
+	overlay := func() error { return l.waitForOverlay(ctx) }
+	steps := []func() error{l.makeState, l.makeSpaces, router, l.startOutside, l.startAgent, overlay, l.startDaemons}
 	for _, step := range steps {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -124,22 +125,6 @@ func (l *Lab) build(ctx context.Context) error {
 		if err := step(); err != nil {
 			return err
 		}
-	}
-	return nil
-}
-
-// claim makes the state folder. Only one program can make it, so of two that
-// start the same lab at once, one gets no further and touches nothing.
-func (l *Lab) claim() error {
-	if err := os.MkdirAll(filepath.Dir(l.State), 0o755); err != nil {
-		return fmt.Errorf("state folder: %w", err)
-	}
-	err := os.Mkdir(l.State, 0o755)
-	if errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("%w%s (found %s)", ErrLeftover, l.label(), l.State)
-	}
-	if err != nil {
-		return fmt.Errorf("state folder: %w", err)
 	}
 	return nil
 }
@@ -212,6 +197,21 @@ func (l *Lab) startAgent() error {
 	return l.run("agent", "", l.Binary, "lab", "play", "agent", l.Prefix, l.State, l.Binary)
 }
 
+// waitForOverlay waits for Kube-OVN's part, which comes before Fairway's in a
+// cluster too: a daemon announces nothing that its node has no route to.
+func (l *Lab) waitForOverlay(ctx context.Context) error {
+	ctx, done := l.whileAllRun(ctx)
+	defer done()
+	for _, n := range nodes() {
+		for _, p := range prefixes(routed4, routed6) {
+			if err := l.WaitForRoute(ctx, n.name, p, joinGateway(p.Addr().Is6())); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 func (l *Lab) startDaemons() error {
 	for _, n := range nodes() {
 		if err := l.StartDaemon(n.name); err != nil {
@@ -230,6 +230,18 @@ func (l *Lab) StartDaemon(node string, more ...string) error {
 // StatusAddress is where a node's daemon serves its page, inside the node's
 // namespace.
 const StatusAddress = "127.0.0.1:7473"
+
+// Command is argv in one of the lab's namespaces, or outside all where station
+// is "", not started yet. It belongs to the lab: Down ends it.
+func (l *Lab) Command(ctx context.Context, station string, argv ...string) *exec.Cmd {
+	return l.command(ctx, station, argv...)
+}
+
+// ClusterDir is the folder of YAML that plays the API server.
+func (l *Lab) ClusterDir() string { return l.clusterDir() }
+
+// GRPCSocket is where a node's daemon serves the gobgp CLI.
+func (l *Lab) GRPCSocket(node string) string { return l.grpcSocket(node) }
 
 // Signal sends a signal to a process of the lab: a node's daemon ("n1"), the
 // "router" or the "agent".
@@ -287,10 +299,7 @@ func Down(ctx context.Context, opts Options) error {
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
-	if err := os.RemoveAll(opts.State); err != nil {
-		return fmt.Errorf("remove the state folder: %w", err)
-	}
-	return nil
+	return opts.removeState()
 }
 
 // Exec replaces this program by argv inside one of the lab's namespaces: n1, n2,

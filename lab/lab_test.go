@@ -416,6 +416,33 @@ func TestDownAfterKill(t *testing.T) {
 	}
 }
 
+// A folder that is not a lab's is never emptied, whatever the command line says.
+func TestDownLeavesStrangeFoldersAlone(t *testing.T) {
+	opts := testOptions(t)
+	strange := opts
+	strange.State = t.TempDir()
+	file := filepath.Join(strange.State, "thesis.tex")
+	if err := os.WriteFile(file, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Start(t.Context(), strange); !errors.Is(err, ErrLeftover) {
+		t.Errorf("error %v, want that the folder is there", err)
+	}
+	for _, owner := range []string{"", opts.Prefix + "other-"} {
+		if owner != "" {
+			if err := os.WriteFile(filepath.Join(strange.State, stateMark), []byte(owner), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := Down(t.Context(), strange); err == nil || !strings.Contains(err.Error(), "it stays") {
+			t.Errorf("error %v, want that the folder stays", err)
+		}
+	}
+	if _, err := os.Stat(file); err != nil {
+		t.Error(err)
+	}
+}
+
 // An interrupted `ip netns add` leaves a file without a namespace on it.
 func TestDownRemovesHalfANamespace(t *testing.T) {
 	opts := testOptions(t)

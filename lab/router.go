@@ -121,8 +121,10 @@ func waitFor(addr netip.Addr) *api.Peer {
 		})
 	}
 	return &api.Peer{
-		Conf:            &api.PeerConf{NeighborAddress: addr.String(), PeerAsn: NodeASN},
-		Transport:       &api.Transport{PassiveMode: true},
+		Conf:      &api.PeerConf{NeighborAddress: addr.String(), PeerAsn: NodeASN},
+		Transport: &api.Transport{PassiveMode: true},
+		// GoBGP turns a neighbour away for 5 s after a reset, unless told.
+		Timers:          &api.Timers{Config: &api.TimersConfig{IdleHoldTimeAfterReset: 1}},
 		GracefulRestart: &api.GracefulRestart{Enabled: true, RestartTime: 120},
 		AfiSafis:        families,
 	}

@@ -64,9 +64,10 @@ func newLabDemoCommand(opts *lab.Options) *cobra.Command {
 }
 
 // untilInterrupted ends with the signals that ask a program to end, so that what
-// the lab made is taken away before this program goes.
+// the lab made is taken away before this program goes. SIGPIPE is among them: it
+// is what `| head` ends a program with.
 func untilInterrupted(cmd *cobra.Command) (context.Context, context.CancelFunc) {
-	return signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	return signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE)
 }
 
 // labResult gives exit status 1 to a lab that works otherwise than it should, 2
