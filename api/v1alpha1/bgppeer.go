@@ -7,8 +7,10 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 // +kubebuilder:object:root=true
 // +kubebuilder:resource:scope=Cluster,shortName=bgpp
 // +kubebuilder:printcolumn:name="Address",type=string,JSONPath=`.spec.peerAddress`
-// +kubebuilder:printcolumn:name="Peer ASN",type=integer,JSONPath=`.spec.peerASN`
-// +kubebuilder:printcolumn:name="Local ASN",type=integer,JSONPath=`.spec.localASN`
+// +kubebuilder:printcolumn:name="Peer ASN",type=integer,format=int64,JSONPath=`.spec.peerASN`
+// +kubebuilder:printcolumn:name="Local ASN",type=integer,format=int64,JSONPath=`.spec.localASN`
+// +kubebuilder:printcolumn:name="Hold",type=string,priority=1,JSONPath=`.spec.holdTime`
+// +kubebuilder:printcolumn:name="Password Secret",type=string,priority=1,JSONPath=`.spec.passwordSecretRef.name`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 type BGPPeer struct {
 	metav1.TypeMeta `json:",inline"`
@@ -33,14 +35,22 @@ type BGPPeerList struct {
 // not be zero are pointers, so that a missing one and a wrong one are told
 // apart.
 //
-// +kubebuilder:validation:XValidation:rule="has(self.peerAddress) != has(self.interface)",message="give either peerAddress or interface"
-// +kubebuilder:validation:XValidation:rule="!(has(self.ttlSecurity) && self.ttlSecurity && has(self.ebgpMultihop) && self.ebgpMultihop)",message="ttlSecurity is for a neighbour one hop away: it excludes ebgpMultihop"
+// +kubebuilder:validation:XValidation:rule=`has(self.peerAddress) || has(self.interface)`,message="give peerAddress, the neighbour's IPv4 or IPv6 address"
+// +kubebuilder:validation:XValidation:rule=`!has(self.peerAddress) || !has(self.interface)`,message="peerAddress and interface exclude each other: give one of them"
+// +kubebuilder:validation:XValidation:rule=`!(has(self.ttlSecurity) && self.ttlSecurity && has(self.ebgpMultihop) && self.ebgpMultihop)`,message="ttlSecurity is for a neighbour one hop away and excludes ebgpMultihop: leave one of them out"
+// +kubebuilder:validation:XValidation:rule=`!has(self.sourceAddress) || !has(self.peerAddress) || !isIP(self.sourceAddress.split('%')[0]) || !isIP(self.peerAddress.split('%')[0]) || ip(self.sourceAddress.split('%')[0]).family() == ip(self.peerAddress.split('%')[0]).family()`,message="sourceAddress and peerAddress must be of the same family, both IPv4 or both IPv6"
+// +kubebuilder:validation:XValidation:rule=`!has(self.sourceAddress) || !has(self.peerAddress) || self.sourceAddress != self.peerAddress`,message="sourceAddress is the neighbour's own address: give one of the node's, or leave it out"
+// +kubebuilder:validation:XValidation:rule=`!has(self.keepaliveTime) || !self.keepaliveTime.matches('^([0-9]+[hms])+$') || !(has(self.holdTime) ? self.holdTime : '90s').matches('^([0-9]+[hms])+$') || duration(self.keepaliveTime).getSeconds() * 3 <= duration((has(self.holdTime) ? self.holdTime : '90s')).getSeconds()`,message="keepaliveTime must be a third of holdTime (90s if absent) or less, so that one lost KEEPALIVE does not end the session"
 type BGPPeerSpec struct {
 	// PeerAddress is the neighbour's IPv4 or IPv6 address. An IPv6 link-local one
 	// needs its interface as zone: fe80::1%eth1.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:XValidation:rule=`isIP(self.split('%')[0])`,message="peerAddress is not an IP address: write it without name, port or prefix length"
+	// +kubebuilder:validation:XValidation:rule=`!isIP(self.split('%')[0]) || !ip(self.split('%')[0]).isUnspecified()`,message="peerAddress is the unspecified address: give that of one router"
+	// +kubebuilder:validation:XValidation:rule=`!isIP(self.split('%')[0]) || !(ip(self.split('%')[0]).family() == 4 ? cidr('224.0.0.0/4') : cidr('ff00::/8')).containsIP(ip(self.split('%')[0])) && self.split('%')[0] != '255.255.255.255'`,message="peerAddress is a multicast or broadcast address: give a unicast one"
+	// +kubebuilder:validation:XValidation:rule=`!isIP(self.split('%')[0]) || (ip(self.split('%')[0]).family() == 6 && ip(self.split('%')[0]).isLinkLocalUnicast()) == self.contains('%')`,message="an IPv6 link-local address needs its interface, as in fe80::1%eth1, and no other address takes one"
 	PeerAddress string `json:"peerAddress,omitempty"`
 
 	// Interface names the link to an unnumbered neighbour, in place of
@@ -53,32 +63,40 @@ type BGPPeerSpec struct {
 	// PeerASN is the neighbour's AS number, 1 to 4294967294, except the reserved
 	// 23456 (RFC 6793) and 65535 (RFC 7300).
 	// +required
-	// +kubebuilder:validation:Minimum=1
-	// +kubebuilder:validation:Maximum=4294967294
+	// +kubebuilder:validation:XValidation:rule=`self >= 1 && self <= 4294967294`,message="an AS number is 1 to 4294967294; AS 0 may not be used (RFC 7607)"
+	// +kubebuilder:validation:XValidation:rule=`self != 23456`,message="AS 23456 is AS_TRANS (RFC 6793) and may not be used"
+	// +kubebuilder:validation:XValidation:rule=`self != 65535`,message="AS 65535 is reserved (RFC 7300) and may not be used"
 	PeerASN *int64 `json:"peerASN"`
 
 	// LocalASN is our own AS number towards this neighbour. Absent, the node's
 	// annotation fairway.dev/local-asn counts.
 	// +optional
-	// +kubebuilder:validation:Minimum=1
-	// +kubebuilder:validation:Maximum=4294967294
+	// +kubebuilder:validation:XValidation:rule=`self >= 1 && self <= 4294967294`,message="an AS number is 1 to 4294967294; AS 0 may not be used (RFC 7607)"
+	// +kubebuilder:validation:XValidation:rule=`self != 23456`,message="AS 23456 is AS_TRANS (RFC 6793) and may not be used"
+	// +kubebuilder:validation:XValidation:rule=`self != 65535`,message="AS 65535 is reserved (RFC 7300) and may not be used"
 	LocalASN *int64 `json:"localASN,omitempty"`
 
 	// NodeSelector selects the nodes that have this neighbour, such as those of one
 	// rack. Absent or empty, it selects every node.
 	// +optional
+	// +kubebuilder:validation:XValidation:rule=`!has(self.matchExpressions) || self.matchExpressions.all(e, e.operator in ['In', 'NotIn', 'Exists', 'DoesNotExist'])`,message="an operator of matchExpressions is In, NotIn, Exists or DoesNotExist"
+	// +kubebuilder:validation:XValidation:rule=`!has(self.matchExpressions) || self.matchExpressions.all(e, (e.operator in ['In', 'NotIn']) == (has(e.values) && size(e.values) > 0))`,message="In and NotIn need values, Exists and DoesNotExist take none"
 	NodeSelector *metav1.LabelSelector `json:"nodeSelector,omitempty"`
 
 	// Port is the neighbour's TCP port. Absent: 179.
 	// +optional
-	// +kubebuilder:validation:Minimum=1
-	// +kubebuilder:validation:Maximum=65535
+	// +kubebuilder:validation:XValidation:rule=`self >= 1 && self <= 65535`,message="a TCP port is 1 to 65535; leave it out for 179"
 	// +kubebuilder:default=179
 	Port *int32 `json:"port,omitempty"`
 
 	// SourceAddress is the address of the node that the session leaves from, of the
 	// same family as peerAddress. Absent, the kernel chooses.
 	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:XValidation:rule=`isIP(self.split('%')[0])`,message="sourceAddress is not an IP address: write it without name, port or prefix length"
+	// +kubebuilder:validation:XValidation:rule=`!isIP(self.split('%')[0]) || !ip(self.split('%')[0]).isUnspecified()`,message="sourceAddress is the unspecified address: give one of the node's, or leave it out"
+	// +kubebuilder:validation:XValidation:rule=`!isIP(self.split('%')[0]) || !(ip(self.split('%')[0]).family() == 4 ? cidr('224.0.0.0/4') : cidr('ff00::/8')).containsIP(ip(self.split('%')[0])) && self.split('%')[0] != '255.255.255.255'`,message="sourceAddress is a multicast or broadcast address: give a unicast one"
+	// +kubebuilder:validation:XValidation:rule=`!isIP(self.split('%')[0]) || (ip(self.split('%')[0]).family() == 6 && ip(self.split('%')[0]).isLinkLocalUnicast()) == self.contains('%')`,message="an IPv6 link-local address needs its interface, as in fe80::1%eth1, and no other address takes one"
 	SourceAddress string `json:"sourceAddress,omitempty"`
 
 	// PasswordSecretRef names the Secret with the TCP MD5 password (RFC 2385), in
@@ -104,16 +122,22 @@ type BGPPeerSpec struct {
 	// sides counts. Absent: 90s. 0, which RFC 4271 allows, is refused: a dead
 	// neighbour would keep its routes for ever.
 	// +optional
+	// +kubebuilder:validation:XValidation:rule=`self.matches('^([0-9]+[hms])+$')`,message="write whole hours, minutes or seconds with their unit, such as 90s or 1m30s"
+	// +kubebuilder:validation:XValidation:rule=`!self.matches('^([0-9]+[hms])+$') || (duration(self) >= duration('3s') && duration(self) <= duration('65535s'))`,message="holdTime is 3s to 65535s: less, or 0, is no hold time (RFC 4271 section 4.2); leave it out for 90s"
 	HoldTime *metav1.Duration `json:"holdTime,omitempty"`
 
 	// KeepaliveTime is the time between two KEEPALIVEs: whole seconds, 1s to a third
 	// of holdTime. Absent: a third of holdTime, so 30s where that is absent too.
 	// +optional
+	// +kubebuilder:validation:XValidation:rule=`self.matches('^([0-9]+[hms])+$')`,message="write whole hours, minutes or seconds with their unit, such as 90s or 1m30s"
+	// +kubebuilder:validation:XValidation:rule=`!self.matches('^([0-9]+[hms])+$') || (duration(self) >= duration('1s') && duration(self) <= duration('65535s'))`,message="keepaliveTime is at least 1s; leave it out for a third of holdTime"
 	KeepaliveTime *metav1.Duration `json:"keepaliveTime,omitempty"`
 
 	// ConnectRetryTime is the time between two attempts to connect: whole seconds,
 	// 1s to 65535s. Absent: 5s.
 	// +optional
+	// +kubebuilder:validation:XValidation:rule=`self.matches('^([0-9]+[hms])+$')`,message="write whole hours, minutes or seconds with their unit, such as 90s or 1m30s"
+	// +kubebuilder:validation:XValidation:rule=`!self.matches('^([0-9]+[hms])+$') || (duration(self) >= duration('1s') && duration(self) <= duration('65535s'))`,message="connectRetryTime is 1s to 65535s; leave it out for 5s"
 	ConnectRetryTime *metav1.Duration `json:"connectRetryTime,omitempty"`
 
 	// Families are the address families of the session. Absent: both.
@@ -158,6 +182,7 @@ type SecretKeyRef struct {
 	// Name of the Secret.
 	// +required
 	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
 	Name string `json:"name"`
 
 	// Key in the Secret. Absent: password, as in a Secret of type
@@ -172,17 +197,20 @@ type BFD struct {
 	// TransmitInterval is the shortest time between two packets of ours.
 	// Absent: 300ms.
 	// +optional
+	// +kubebuilder:validation:XValidation:rule=`self.matches('^([0-9]+(h|m|s|ms))+$')`,message="write a time with its unit, such as 300ms"
+	// +kubebuilder:validation:XValidation:rule=`!self.matches('^([0-9]+(h|m|s|ms))+$') || (duration(self) >= duration('1ms') && duration(self) <= duration('60s'))`,message="transmitInterval is 1ms to 60s; leave it out for 300ms"
 	TransmitInterval *metav1.Duration `json:"transmitInterval,omitempty"`
 
 	// ReceiveInterval is the shortest time between two packets of the neighbour.
 	// Absent: 300ms.
 	// +optional
+	// +kubebuilder:validation:XValidation:rule=`self.matches('^([0-9]+(h|m|s|ms))+$')`,message="write a time with its unit, such as 300ms"
+	// +kubebuilder:validation:XValidation:rule=`!self.matches('^([0-9]+(h|m|s|ms))+$') || (duration(self) >= duration('1ms') && duration(self) <= duration('60s'))`,message="receiveInterval is 1ms to 60s; leave it out for 300ms"
 	ReceiveInterval *metav1.Duration `json:"receiveInterval,omitempty"`
 
 	// DetectMultiplier is the number of packets that may be lost. Absent: 3.
 	// +optional
-	// +kubebuilder:validation:Minimum=1
-	// +kubebuilder:validation:Maximum=255
+	// +kubebuilder:validation:XValidation:rule=`self >= 1 && self <= 255`,message="detectMultiplier is 1 to 255"
 	DetectMultiplier *int32 `json:"detectMultiplier,omitempty"`
 }
 
@@ -197,6 +225,8 @@ type GracefulRestart struct {
 	// RestartTime is how long the neighbour keeps our routes without a session:
 	// whole seconds, 1s to 4095s (12 bits, RFC 4724 section 3). Absent: 120s.
 	// +optional
+	// +kubebuilder:validation:XValidation:rule=`self.matches('^([0-9]+[hms])+$')`,message="write whole hours, minutes or seconds with their unit, such as 90s or 1m30s"
+	// +kubebuilder:validation:XValidation:rule=`!self.matches('^([0-9]+[hms])+$') || (duration(self) >= duration('1s') && duration(self) <= duration('4095s'))`,message="restartTime is 1s to 4095s (RFC 4724 section 3); leave it out for 120s"
 	RestartTime *metav1.Duration `json:"restartTime,omitempty"`
 }
 
@@ -206,24 +236,24 @@ type Attributes struct {
 	// well-known ("no-export") or large ("65000:1:2").
 	// +optional
 	// +listType=set
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule=`self.all(c, c.matches('^[0-9]{1,5}:[0-9]{1,5}$|^[1-9][0-9]{0,9}:[0-9]{1,10}:[0-9]{1,10}$') || c in ['graceful-shutdown', 'accept-own', 'llgr-stale', 'no-llgr', 'blackhole', 'no-export', 'no-advertise', 'no-export-subconfed', 'no-peer'])`,message="a community is written 65000:100, 65000:1:2 or by its well-known name, such as no-export; one per item"
 	Communities []string `json:"communities,omitempty"`
 
 	// MED is the multi-exit discriminator, 0 to 4294967295. Absent: none is sent.
 	// +optional
-	// +kubebuilder:validation:Minimum=0
-	// +kubebuilder:validation:Maximum=4294967295
+	// +kubebuilder:validation:XValidation:rule=`self >= 0 && self <= 4294967295`,message="med is 0 to 4294967295"
 	MED *int64 `json:"med,omitempty"`
 
 	// LocalPref is LOCAL_PREF, 0 to 4294967295; it counts towards an internal
 	// neighbour only. Absent: 100.
 	// +optional
-	// +kubebuilder:validation:Minimum=0
-	// +kubebuilder:validation:Maximum=4294967295
+	// +kubebuilder:validation:XValidation:rule=`self >= 0 && self <= 4294967295`,message="localPref is 0 to 4294967295"
 	LocalPref *int64 `json:"localPref,omitempty"`
 
 	// ASPathPrepend is how often our own AS number is prepended in addition, 0 to 16.
 	// +optional
-	// +kubebuilder:validation:Minimum=0
-	// +kubebuilder:validation:Maximum=16
+	// +kubebuilder:validation:XValidation:rule=`self >= 0 && self <= 16`,message="asPathPrepend is 0 to 16"
 	ASPathPrepend *int32 `json:"asPathPrepend,omitempty"`
 }
