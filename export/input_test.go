@@ -51,7 +51,7 @@ func torB(asn uint32) policy.Session {
 func core(asn uint32) policy.Session {
 	return policy.Session{Peer: "core.dc1", LocalASN: asn, SessionSettings: policy.SessionSettings{
 		Address: addr("10.255.0.1"), Port: 179, PeerASN: 64512, EBGPMultihop: true, Passive: true,
-		HoldTime: 30 * time.Second, KeepaliveTime: 10 * time.Second, ConnectRetryTime: 2 * time.Second,
+		HoldTime: 9 * time.Second, KeepaliveTime: 3 * time.Second, ConnectRetryTime: 2 * time.Second,
 		Families: []policy.Family{policy.IPv4Unicast},
 	}}
 }
