@@ -28,6 +28,17 @@ func (s Snapshot) AssumeNode(name string) Snapshot {
 	return s
 }
 
+// AssumePeer gives the Snapshot with a peer of every node where it has no
+// BGPPeer at all: static routes can be planned for without BGP.
+func (s Snapshot) AssumePeer() Snapshot {
+	if len(s.Peers) == 0 {
+		s.Peers = []Peer{{Name: "static", LocalASN: 64512, SessionSettings: SessionSettings{
+			Address: netip.IPv4Unspecified(), PeerASN: 64512, Families: []Family{IPv4Unicast, IPv6Unicast},
+		}}}
+	}
+	return s
+}
+
 // Peer is a BGPPeer object (api/v1alpha1), parsed: a neighbour of every node
 // that Nodes selects.
 type Peer struct {

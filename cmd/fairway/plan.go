@@ -61,6 +61,9 @@ func (f *planFlags) run(c *cobra.Command) error {
 	if f.node != "" {
 		s = s.AssumeNode(f.node)
 	}
+	if f.static || export.Format(f.output) == export.IPRoute {
+		s = s.AssumePeer()
+	}
 	names, err := nodes(s, f.node)
 	if err != nil {
 		return err
@@ -101,7 +104,7 @@ func (f *planFlags) print(w io.Writer, s policy.Snapshot, plans []policy.Plan) e
 		}
 		return nil
 	}
-	return export.Write(w, export.Format(f.output), export.Input{Plans: plans, Nodes: s.Nodes, Peer: f.peer, Static: f.static})
+	return export.Write(w, export.Format(f.output), export.Input{Plans: plans, Nodes: s.Nodes, Subnets: s.Subnets, Peer: f.peer, Static: f.static})
 }
 
 // planFormats are the values of -o.
