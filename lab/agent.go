@@ -81,16 +81,18 @@ func (a *agent) follow(ctx context.Context, watcher *fsnotify.Watcher) error {
 	}
 }
 
-// pass reads, decides and applies once. After a file that cannot be read, what
-// that file said before still holds.
+// pass reads, decides and applies once. A file that makes no sense takes nothing
+// away: what it said before still holds.
 func (a *agent) pass() {
-	c, incomplete, err := readCluster(a.options.clusterDir())
+	c, problems, err := readCluster(a.options.clusterDir())
 	if err != nil {
-		a.log.WithError(err).Warn("read the cluster")
+		a.log.WithError(err).Warn("nothing is changed")
+		return
 	}
-	if incomplete {
-		c = c.over(a.last)
+	for file, problem := range problems {
+		a.log.WithError(problem).WithField("file", file).Warn("what this file said before still holds")
 	}
+	c = c.with(a.last, func(file string) bool { return problems[file] != nil })
 	a.last = c
 	o := overlayOf(c)
 	if err := a.wiring.applyNetwork(o); err != nil {
@@ -163,11 +165,23 @@ func (a *agent) stopPod(p runningPod) {
 	}
 }
 
-// over is c with what is only in last kept.
-func (c cluster) over(last cluster) cluster {
-	c.subnets = append(c.subnets, last.subnets...)
-	c.pods = append(c.pods, last.pods...)
-	c.nodes = append(c.nodes, last.nodes...)
+// with is c and those objects of last that stood in the chosen files.
+func (c cluster) with(last cluster, chosen func(file string) bool) cluster {
+	for _, s := range last.subnets {
+		if chosen(s.file) {
+			c.subnets = append(c.subnets, s)
+		}
+	}
+	for _, p := range last.pods {
+		if chosen(p.file) {
+			c.pods = append(c.pods, p)
+		}
+	}
+	for _, n := range last.nodes {
+		if chosen(n.file) {
+			c.nodes = append(c.nodes, n)
+		}
+	}
 	c.sort()
 	return c
 }

@@ -27,6 +27,8 @@ type cluster struct {
 }
 
 type subnet struct {
+	// file is where the object stands.
+	file        string
 	name        string
 	cidrs       []netip.Prefix
 	nat         bool
@@ -41,19 +43,20 @@ type subnet struct {
 }
 
 type pod struct {
-	name, node, subnet string
-	addrs              []netip.Addr
+	file, name, node, subnet string
+	addrs                    []netip.Addr
 }
 
 type node struct {
-	name   string
-	labels map[string]string
-	ready  bool
+	file, name string
+	labels     map[string]string
+	ready      bool
 }
 
 // object is the union of the fields that the lab reads of Subnet
 // (pkg/apis/kubeovn/v1/subnet.go), Pod and Node.
 type object struct {
+	file     string
 	Kind     string            `json:"kind"`
 	Metadata metav1.ObjectMeta `json:"metadata"`
 	Spec     struct {
@@ -77,15 +80,15 @@ type object struct {
 	Items []json.RawMessage `json:"items"`
 }
 
-// readCluster reads the YAML files of a folder. Objects that make no sense are
-// left out, each with an error; the cluster holds the others. A file that is no
-// YAML makes incomplete true: what is missing then is not known to be gone.
-func readCluster(dir string) (c cluster, incomplete bool, err error) {
+// readCluster reads the YAML files of a folder, not its subfolders, without
+// hidden files. One bad object does not stop the others; problems say what is
+// wrong, by file. What such a file does not say now is not known to be gone.
+func readCluster(dir string) (c cluster, problems map[string]error, err error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		return cluster{}, true, fmt.Errorf("read the cluster: %w", err)
+		return cluster{}, nil, fmt.Errorf("read the cluster: %w", err)
 	}
-	var problems []error
+	problems = map[string]error{}
 	for _, e := range entries {
 		ext := filepath.Ext(e.Name())
 		if strings.HasPrefix(e.Name(), ".") || ext != ".yaml" && ext != ".yml" && ext != ".json" {
@@ -96,64 +99,56 @@ func readCluster(dir string) (c cluster, incomplete bool, err error) {
 			err = errors.New("empty, an editor is probably at work")
 		}
 		if err == nil {
-			err = c.addDocuments(text)
+			err = c.addDocuments(e.Name(), text)
 		}
 		if err != nil {
-			var odd *oddObject
-			incomplete = incomplete || !errors.As(err, &odd)
-			problems = append(problems, fmt.Errorf("%s: %w", e.Name(), err))
+			problems[e.Name()] = err
 		}
 	}
 	c.sort()
-	return c, incomplete, errors.Join(problems...)
+	return c, problems, nil
 }
-
-// oddObject is an object that parses and makes no sense.
-type oddObject struct {
-	kind, name, what string
-}
-
-func (o *oddObject) Error() string { return fmt.Sprintf("%s %s: %s", o.kind, o.name, o.what) }
 
 // addDocuments adds the objects of one file.
-func (c *cluster) addDocuments(text []byte) error {
-	var odd error
+func (c *cluster) addDocuments(file string, text []byte) error {
+	var errs []error
 	documents := yamlutil.NewYAMLReader(bufio.NewReader(bytes.NewReader(text)))
 	for {
 		doc, err := documents.Read()
 		if err == io.EOF {
-			return odd
+			return errors.Join(errs...)
 		}
 		if err != nil {
-			return err
+			return errors.Join(append(errs, err)...)
 		}
-		if err := c.addDocument(doc); err != nil {
-			var o *oddObject
-			if !errors.As(err, &o) {
-				return err
-			}
-			odd = err
-		}
+		errs = append(errs, c.addDocument(file, doc))
 	}
 }
 
-func (c *cluster) addDocument(doc []byte) error {
+func (c *cluster) addDocument(file string, doc []byte) error {
 	var o object
 	if err := yaml.Unmarshal(doc, &o); err != nil {
 		return err
 	}
+	o.file = file
+	var errs []error
 	for _, item := range o.Items {
-		if err := c.addDocument(item); err != nil {
-			return err
-		}
+		errs = append(errs, c.addDocument(file, item))
 	}
+	if err := c.addObject(o); err != nil {
+		errs = append(errs, fmt.Errorf("%s %s: %w", o.Kind, o.Metadata.Name, err))
+	}
+	return errors.Join(errs...)
+}
+
+func (c *cluster) addObject(o object) error {
 	switch o.Kind {
 	case "Subnet":
 		return c.addSubnet(o)
 	case "Pod":
 		return c.addPod(o)
 	case "Node":
-		c.nodes = append(c.nodes, node{o.Metadata.Name, o.Metadata.Labels, o.ready()})
+		c.nodes = append(c.nodes, node{o.file, o.Metadata.Name, o.Metadata.Labels, o.ready()})
 	}
 	return nil
 }
@@ -175,6 +170,7 @@ func (c *cluster) addSubnet(o object) error {
 		return nil
 	}
 	s := subnet{
+		file:        o.file,
 		name:        o.Metadata.Name,
 		nat:         o.Spec.NATOutgoing,
 		centralized: o.Spec.GatewayType == "centralized",
@@ -186,7 +182,7 @@ func (c *cluster) addSubnet(o object) error {
 	for _, text := range strings.Split(o.Spec.CIDRBlock, ",") {
 		p, err := netip.ParsePrefix(strings.TrimSpace(text))
 		if err != nil {
-			return &oddObject{"Subnet", s.name, "spec.cidrBlock: " + err.Error()}
+			return fmt.Errorf("spec.cidrBlock: %w", err)
 		}
 		s.cidrs = append(s.cidrs, p.Masked())
 	}
@@ -211,14 +207,14 @@ func gatewayNames(list string) []string {
 // IPAM sets.
 func (c *cluster) addPod(o object) error {
 	const ip, logicalSwitch = "ovn.kubernetes.io/ip_address", "ovn.kubernetes.io/logical_switch"
-	p := pod{name: o.Metadata.Name, node: o.Spec.NodeName, subnet: o.Metadata.Annotations[logicalSwitch]}
+	p := pod{file: o.file, name: o.Metadata.Name, node: o.Spec.NodeName, subnet: o.Metadata.Annotations[logicalSwitch]}
 	if p.subnet == "" || o.Metadata.Annotations[ip] == "" {
-		return &oddObject{"Pod", p.name, "without the annotations " + logicalSwitch + " and " + ip + " it has no place in the lab"}
+		return fmt.Errorf("without the annotations %s and %s it has no place in the lab", logicalSwitch, ip)
 	}
 	for _, text := range strings.Split(o.Metadata.Annotations[ip], ",") {
 		a, err := netip.ParseAddr(strings.TrimSpace(text))
 		if err != nil {
-			return &oddObject{"Pod", p.name, ip + ": " + err.Error()}
+			return fmt.Errorf("%s: %w", ip, err)
 		}
 		p.addrs = append(p.addrs, a)
 	}

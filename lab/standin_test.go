@@ -89,7 +89,10 @@ func announce(ctx context.Context, dir, name, socket string) error {
 	}
 	have := map[netip.Prefix]*apiutil.Path{}
 	for {
-		c, incomplete, _ := readCluster(dir)
+		c, problems, err := readCluster(dir)
+		if err != nil {
+			return err
+		}
 		for _, sub := range c.subnets {
 			carries := sub.name != "nat" && (!sub.centralized || returnTable(activeGateways(sub, c.nodes)) == returnTable([]string{name}))
 			for _, p := range sub.cidrs {
@@ -98,7 +101,7 @@ func announce(ctx context.Context, dir, name, socket string) error {
 				case carries && path == nil:
 					have[p] = localPath(p, me)
 					_, err = s.AddPath(apiutil.AddPathRequest{Paths: []*apiutil.Path{have[p]}})
-				case !carries && path != nil && !incomplete:
+				case !carries && path != nil && len(problems) == 0:
 					delete(have, p)
 					err = s.DeletePath(apiutil.DeletePathRequest{Paths: []*apiutil.Path{path}})
 				}
