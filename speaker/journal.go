@@ -11,18 +11,21 @@ import (
 	"github.com/sirupsen/logrus"
 )
 
-// journal remembers of each session what GoBGP tells once and then forgets.
+// journal remembers of each session what GoBGP tells once and then forgets. It
+// has entries for the sessions that are wanted; what it hears of others it
+// ignores.
 type journal struct {
 	log  *logrus.Entry
 	bell func()
 
 	mu      sync.Mutex
 	entries map[netip.Addr]*entry
-	names   map[netip.Addr]string
 }
 
 // entry is what the journal knows of one session.
 type entry struct {
+	// peer is the BGPPeer's name.
+	peer  string
 	state bgp.FSMState
 	since time.Time
 	// lastError says why the session last went down or did not come up.
@@ -34,19 +37,24 @@ type entry struct {
 }
 
 func newJournal(log *logrus.Entry, bell func()) *journal {
-	return &journal{log: log, bell: bell, entries: map[netip.Addr]*entry{}, names: map[netip.Addr]string{}}
+	return &journal{log: log, bell: bell, entries: map[netip.Addr]*entry{}}
 }
 
-func (j *journal) name(names map[netip.Addr]string) {
+// follow sets which sessions the journal is about.
+func (j *journal) follow(peers map[netip.Addr]string) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.names = names
-}
-
-func (j *journal) forget(a netip.Addr) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	delete(j.entries, a)
+	for a := range j.entries {
+		if _, ok := peers[a]; !ok {
+			delete(j.entries, a)
+		}
+	}
+	for a, name := range peers {
+		if _, ok := j.entries[a]; !ok {
+			j.entries[a] = &entry{}
+		}
+		j.entries[a].peer = name
+	}
 }
 
 // of gives a copy of the entry, the zero entry where there is none.
@@ -59,25 +67,19 @@ func (j *journal) of(a netip.Addr) entry {
 	return entry{}
 }
 
-func (j *journal) entry(a netip.Addr) *entry {
-	e, ok := j.entries[a]
-	if !ok {
-		e = &entry{}
-		j.entries[a] = e
-	}
-	return e
-}
-
 // changed notes a change of state and rings the bell.
 func (j *journal) changed(p apiutil.Peer, at time.Time) {
 	defer j.bell()
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	a := p.State.NeighborAddress
-	e := j.entry(a)
+	e, ok := j.entries[a]
+	if !ok {
+		return
+	}
 	was, is := e.state, p.State.SessionState
 	e.state, e.since = is, at
-	log := j.log.WithFields(logrus.Fields{"peer": j.names[a], "address": a.String()})
+	log := j.log.WithFields(logrus.Fields{"peer": e.peer, "address": a.String()})
 	if is == bgp.BGP_FSM_ESTABLISHED {
 		e.lastError, e.lastErrorAt, e.text = "", time.Time{}, ""
 		log.Info("session is established")
@@ -108,7 +110,9 @@ func downReason(s apiutil.PeerState) string {
 func (j *journal) said(a netip.Addr, text string) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.entry(a).text = text
+	if e, ok := j.entries[a]; ok {
+		e.text = text
+	}
 }
 
 // failed notes why a session does not come up.
@@ -118,6 +122,7 @@ func (j *journal) failed(a netip.Addr, why string) {
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	e := j.entry(a)
-	e.lastError, e.lastErrorAt = why, time.Now()
+	if e, ok := j.entries[a]; ok {
+		e.lastError, e.lastErrorAt = why, time.Now()
+	}
 }

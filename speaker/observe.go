@@ -107,6 +107,10 @@ func (s *Speaker) session(p *api.Peer, v *view) Session {
 		UpdatesSent: int(p.State.Messages.Sent.Update),
 	}
 	if out.State != Established {
+		if p.Conf.AuthPassword != "" && strings.HasSuffix(out.LastError, "i/o timeout") {
+			// RFC 2385 section 2: a segment with a wrong digest is dropped silently.
+			out.LastError += " (TCP MD5 is on: a wrong password looks the same)"
+		}
 		return out
 	}
 	out.LastError, out.LastErrorAt = "", time.Time{}

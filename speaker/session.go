@@ -134,7 +134,7 @@ func (s *server) removePeers(ctx context.Context, wish policy.Wish) error {
 			continue
 		}
 		delete(s.sources, a)
-		s.journal.forget(a)
+		s.log.WithField("address", a.String()).Info("session removed")
 	}
 	return errors.Join(errs...)
 }

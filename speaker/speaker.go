@@ -109,6 +109,8 @@ func (s *Speaker) Run(ctx context.Context) error {
 func (s *Speaker) Sync(ctx context.Context, wish policy.Wish) error {
 	select {
 	case <-s.running:
+	case <-s.ended:
+		return errors.New("sync: the speaker does not run")
 	case <-ctx.Done():
 		return ctx.Err()
 	}
@@ -191,11 +193,11 @@ func (s *Speaker) publish(sessions []policy.Session) {
 		v.peers[session.Address] = session.Peer
 	}
 	s.view.Store(v)
-	s.journal.name(v.peers)
+	s.journal.follow(v.peers)
 }
 
 // Stop ends all sessions on purpose: every established peer gets a
-// Cease/Administrative Shutdown with the text (RFC 9003, at most 255 octets),
+// Cease/Administrative Shutdown with the text (RFC 9003; GoBGP cuts it at 128 octets),
 // so it drops the routes at once, graceful restart or not.
 func (s *Speaker) Stop(ctx context.Context, text string) error {
 	return s.leave(ctx, func(srv *server, ctx context.Context) error { return srv.stopWithText(ctx, text) })

@@ -448,6 +448,68 @@ func TestPeerSaysWhyItLeft(t *testing.T) {
 	}
 }
 
+// GoBGP makes a restarting speaker wait for all its peers with graceful restart,
+// also for those that are away.
+func TestAbsentPeerHoldsNobodyBack(t *testing.T) {
+	src := loopback()
+	a := newRouter(t, "tor-a", 65100, ours, src, func(_ *router, p *api.Peer) {
+		p.GracefulRestart = &api.GracefulRestart{Enabled: true, RestartTime: 120}
+		for _, f := range p.AfiSafis {
+			f.MpGracefulRestart = &api.MpGracefulRestart{Config: &api.MpGracefulRestartConfig{Enabled: true}}
+		}
+	})
+	here, away := a.session(ours), a.session(ours)
+	here.GracefulRestartTime, away.GracefulRestartTime = 2*time.Minute, 2*time.Minute
+	away.Peer, away.Address = "away", loopback()
+	s := running(t, Options{})
+	w := wishFor(away, here)
+	w.RIB = routes.RIB{pfx("10.1.0.0/16"): {Class: 1}}
+	w.Exports = []policy.Export{export(1, "tor-a", policy.Attributes{})}
+	mustSync(t, s, w)
+	a.wantTable("10.1.0.0/16 as=65001 via=" + src.String())
+	// From then on changes go out at once.
+	delete(w.RIB, pfx("10.1.0.0/16"))
+	mustSync(t, s, w)
+	a.wantTable()
+}
+
+// A crash or an update of the speaker: the peer keeps the routes.
+func TestStopForRestartLeavesRoutes(t *testing.T) {
+	src := loopback()
+	a := newRouter(t, "tor-a", 65100, ours, src, func(_ *router, p *api.Peer) {
+		p.GracefulRestart = &api.GracefulRestart{Enabled: true, RestartTime: 120}
+		for _, f := range p.AfiSafis {
+			f.MpGracefulRestart = &api.MpGracefulRestart{Config: &api.MpGracefulRestartConfig{Enabled: true}}
+		}
+	})
+	session := a.session(ours)
+	session.GracefulRestartTime = 2 * time.Minute
+	w := wishFor(session)
+	w.RIB = routes.RIB{pfx("10.1.0.0/16"): {Class: 1}, pfx("10.2.0.0/16"): {Class: 1}}
+	w.Exports = []policy.Export{export(1, "tor-a", policy.Attributes{})}
+	s := running(t, Options{})
+	mustSync(t, s, w)
+	one, two := "10.1.0.0/16 as=65001 via="+src.String(), "10.2.0.0/16 as=65001 via="+src.String()
+	a.wantTable(one, two)
+	if err := s.StopForRestart(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	down := func() bool { return a.peer().State.SessionState != api.PeerState_SESSION_STATE_ESTABLISHED }
+	if !within(patience, down) {
+		t.Fatal("the session stays up")
+	}
+	a.wantTable(one, two)
+	a.forget()
+	// What went meanwhile goes when the speaker is back, and nothing else.
+	delete(w.RIB, pfx("10.2.0.0/16"))
+	s = running(t, Options{})
+	mustSync(t, s, w)
+	a.wantTable(one)
+	if heard := a.heard(); slices.Contains(heard, "-10.1.0.0/16") {
+		t.Errorf("heard %v", heard)
+	}
+}
+
 func TestNewRouterID(t *testing.T) {
 	s, w, a, _ := pair(t)
 	w.RIB = routes.RIB{pfx("10.1.0.0/16"): {Class: 1}}
