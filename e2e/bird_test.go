@@ -24,6 +24,14 @@ protocol bgp speaker {
   ipv4 { import all; export none; };
   ipv6 { import all; export none; };
 }
+protocol bgp speaker6 {
+  local ` + birdAddress6 + ` as 65001;
+  neighbor ` + birdUplink6 + ` as 65001;
+  passive on;
+  rr client;
+  ipv4 { import all; export none; extended next hop on; };
+  ipv6 { import all; export none; };
+}
 `
 
 func startBIRD(t *testing.T, namespace string) *bird {

@@ -31,10 +31,11 @@ import (
 const (
 	interopPatience = 30 * time.Second
 	// The speaker's namespace and its two uplinks.
-	frrUplink, frrAddress   = "172.30.1.1", "172.30.1.2"
-	birdUplink, birdAddress = "172.30.2.1", "172.30.2.2"
-	interopPassword         = "interop-secret"
-	interopASN              = 65001
+	frrUplink, frrAddress     = "172.30.1.1", "172.30.1.2"
+	birdUplink, birdAddress   = "172.30.2.1", "172.30.2.2"
+	birdUplink6, birdAddress6 = "fd00:30:2::1", "fd00:30:2::2"
+	interopPassword           = "interop-secret"
+	interopASN                = 65001
 )
 
 // TestInterop makes three namespaces and runs itself again inside the speaker's:
@@ -186,6 +187,22 @@ func interop(whole *testing.T, prefix string) {
 			t.Error("the session does not say that nobody answers")
 		}
 		s.sync(t, w)
+		f.want(t, interopAtFRR())
+	})
+	t.Run("over IPv6, IPv4 with an IPv6 next hop", func(t *testing.T) {
+		six := w
+		session := w.Sessions[0]
+		session.Peer, session.Password, session.ExtendedNextHop = "bird6", "", true
+		session.Address, session.SourceAddress = netip.MustParseAddr(birdAddress6), netip.MustParseAddr(birdUplink6)
+		six.Sessions = []policy.Session{session, w.Sessions[1]}
+		six.Exports = []policy.Export{{Class: 1, Peer: "bird6"}, {Class: 4, Peer: "bird6"}}
+		s.sync(t, six)
+		b.want(t, map[string]route{
+			"10.1.0.0/16":     {nextHop: birdUplink6, localPref: "100"},
+			"2001:db8:6::/64": {nextHop: birdUplink6, localPref: "100"},
+		})
+		s.sync(t, w)
+		b.want(t, interopAtBIRD())
 		f.want(t, interopAtFRR())
 	})
 	t.Run("goodbye", func(t *testing.T) {
