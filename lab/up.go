@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 	"strings"
 )
 
@@ -38,7 +39,7 @@ Look
   fairway lab exec{label} n1 fairway status
   fairway lab exec{label} n1 curl -s {status}/status.json
   gobgp --target unix://{socket} neighbor
-
+{router}
 Change something, and look again: Subnets, Pods, nodes and the BGPPeer are in
   {dir}
 Try gatewayType: centralized and gatewayNode: n1 in subnet-routed.yaml.
@@ -51,6 +52,17 @@ Logs are in {state}/log. To remove it all: fairway lab down{label}
 `
 	return strings.NewReplacer(
 		"{label}", l.label(), "{web}", "http://"+webPod4, "{socket}", l.grpcSocket("n1"), "{status}", "http://"+StatusAddress,
-		"{dir}", l.clusterDir(), "{state}", l.State,
+		"{dir}", l.clusterDir(), "{router}", l.routerLook(), "{state}", l.State,
 	).Replace(text)
+}
+
+// routerLook is how to ask a real router for its own view.
+func (l *Lab) routerLook() string {
+	switch l.Router {
+	case FRR:
+		return "  vtysh --vty_socket " + filepath.Join(l.State, "frr") + " -c 'show bgp summary'\n"
+	case BIRD:
+		return "  birdc -s " + filepath.Join(l.State, "bird.ctl") + " show route\n"
+	}
+	return ""
 }
