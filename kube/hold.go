@@ -80,6 +80,21 @@ func (v view) holds(root string) bool {
 	return slices.ContainsFunc(v.files, func(f file) bool { return f.root == root && len(f.objects) > 0 })
 }
 
+// lacksFiles reports whether a file that has given objects is not among the
+// looks, though its folder is there.
+func (v view) lacksFiles(looks []look) bool {
+	there := map[string]bool{}
+	for _, l := range looks {
+		there[l.root] = l.err != nil
+		for _, s := range l.sources {
+			there[s.name] = true
+		}
+	}
+	return slices.ContainsFunc(v.files, func(f file) bool {
+		return len(f.objects) > 0 && !there[f.name] && !there[f.root]
+	})
+}
+
 // hold adds to a file that is not whole the objects of its last version that are
 // missing from it.
 func hold(f file, last *file) file {

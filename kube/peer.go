@@ -279,6 +279,9 @@ func defaults(a *v1alpha1.Attributes, r *report) policy.Defaults {
 	}
 	for i, text := range a.Communities {
 		standard, large, err := routes.ParseCommunities(text)
+		if strings.Contains(text, ",") {
+			err = fmt.Errorf("%q has a comma: one community per item", text)
+		}
 		if err != nil {
 			r.wrong(fmt.Sprintf("%s.communities[%d]", field, i), nil, "%v", err)
 		}

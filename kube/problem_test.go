@@ -103,6 +103,7 @@ func TestPeerProblems(t *testing.T) {
 		"families none":              {[]string{peerAddr, peerAS, "families: []"}, "wrong spec.families: []: a session without a family carries nothing: leave it out for both"},
 		"restart time too long":      {[]string{peerAddr, peerAS, "gracefulRestart: {restartTime: 4096s}"}, "wrong spec.gracefulRestart.restartTime: 1h8m16s: is not between 1s and 4095s; leave it out for 120s"},
 		"community":                  {[]string{peerAddr, peerAS, "attributes: {communities: ['65000:1', 'no-exports']}"}, `wrong spec.attributes.communities[1]: "no-exports" is neither AS:VALUE nor the name of a well-known community`},
+		"two communities in one":     {[]string{peerAddr, peerAS, "attributes: {communities: ['65000:1,65000:2']}"}, `wrong spec.attributes.communities[0]: "65000:1,65000:2" has a comma: one community per item`},
 		"med":                        {[]string{peerAddr, peerAS, "attributes: {med: -1}"}, "wrong spec.attributes.med: -1: is not a number from 0 to 4294967295"},
 		"local pref":                 {[]string{peerAddr, peerAS, "attributes: {localPref: 4294967296}"}, "wrong spec.attributes.localPref: 4294967296: is not a number from 0 to 4294967295"},
 		"prepend":                    {[]string{peerAddr, peerAS, "attributes: {asPathPrepend: 17}"}, "wrong spec.attributes.asPathPrepend: 17: is not a number from 0 to 16"},

@@ -25,6 +25,10 @@ import (
 const (
 	settle     = 20 * time.Millisecond
 	mostSettle = 500 * time.Millisecond
+	// gone is how long a file must be missing from its folder until its objects are
+	// gone, too: who removes a folder removes its files first, and who fills it anew
+	// does not fill it at once.
+	gone = time.Second
 	// relook is how often it looks without being told, for what the kernel tells
 	// nobody: mounts and unmounts, other hosts' writes to a network file system.
 	relook = time.Minute
@@ -36,7 +40,9 @@ const (
 // whenever one changes. Nothing is ever taken back because something cannot be
 // read: a file that is unreadable, empty or not whole keeps the objects that it
 // gave last, a path that is gone keeps everything, and an object that does not
-// convert keeps its last value. Each has its Problem.
+// convert keeps its last value. Each has its Problem. Only a file cut off at the
+// end of a line cannot be told from a shorter one: who writes in place and slowly
+// should write elsewhere and rename.
 type Files struct {
 	paths    []string
 	settings routes.Settings
@@ -74,8 +80,8 @@ func (f *Files) Run(ctx context.Context) error {
 		}
 	}
 	for {
-		w.pass()
-		if !w.changed(ctx) {
+		again := w.pass(time.Now())
+		if !w.changed(ctx, again) {
 			return nil
 		}
 	}
@@ -94,15 +100,14 @@ type watch struct {
 	renewed map[string]bool
 	// stats tell whether a path still leads to the same folder.
 	stats map[string]os.FileInfo
+	// missing is when files were first seen to be missing; zero if none is.
+	missing time.Time
 }
 
-// changed waits for the next change that matters, and until it has settled. It is
-// false once ctx has ended.
-func (w *watch) changed(ctx context.Context) bool {
-	again := time.After(relook)
-	if w.deaf != "" {
-		again = time.After(retry)
-	}
+// changed waits for the next change that matters, and until it has settled, or
+// for the given time. It is false once ctx has ended.
+func (w *watch) changed(ctx context.Context, atMost time.Duration) bool {
+	again := time.After(atMost)
 	var quiet, enough <-chan time.Time
 	for {
 		select {
@@ -142,15 +147,29 @@ func (w *watch) note(e fsnotify.Event) {
 	}
 }
 
-// pass looks at everything and publishes what is new. It listens first, so that
-// no change falls between looking and listening.
-func (w *watch) pass() {
+// pass looks at everything, publishes what is new, and says when to look again
+// even if nothing happens. It listens first, so that no change falls between
+// looking and listening.
+func (w *watch) pass(now time.Time) (again time.Duration) {
 	w.listen()
 	looks := lookAll(w.paths, bytes.NewReader(w.stdin))
 	for i := range looks {
 		w.doubt(&looks[i])
 	}
-	w.publish(w.view.next(looks, w.settings, time.Now()))
+	if !w.view.lacksFiles(looks) {
+		w.missing = time.Time{}
+	} else if w.missing.IsZero() {
+		w.missing = now
+	}
+	if !w.missing.IsZero() && now.Sub(w.missing) < gone {
+		return gone - now.Sub(w.missing)
+	}
+	w.missing = time.Time{}
+	w.publish(w.view.next(looks, w.settings, now))
+	if w.deaf != "" {
+		return retry
+	}
+	return relook
 }
 
 // doubt makes an error of a folder that is another one than before and empty: it

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fsnotify/fsnotify"
 	"github.com/sirupsen/logrus"
 
 	"github.com/fairway-bgp/fairway/routes"
@@ -197,6 +198,47 @@ func TestWatchFolderRemovedAndMadeAgain(t *testing.T) {
 	}
 	if nodeNames(first) != "a b" {
 		t.Error("Contents that were handed out have changed")
+	}
+}
+
+// rm -r takes the files first, and may take its time: what stays gone for long
+// has been deleted on purpose, what is gone with its folder has not.
+func TestWatchFolderRemovedSlowly(t *testing.T) {
+	for name, tc := range map[string]struct {
+		at    time.Duration
+		whole bool
+		want  string
+	}{
+		"at once":                {gone / 2, false, "a b"},
+		"with the folder":        {gone / 2, true, "a b"},
+		"for long":               {gone + gone/2, false, "b"},
+		"the folder, after long": {gone + gone/2, true, "a b"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			w := &watched{T: t, dir: dir}
+			w.write("in/a.yaml", nodeText("a"))
+			w.write("in/b.yaml", nodeText("b"))
+			kernel, err := fsnotify.NewWatcher()
+			w.do(err)
+			defer kernel.Close()
+			log := logrus.New()
+			log.SetOutput(io.Discard)
+			files := NewFiles([]string{w.path("in")}, routes.DefaultSettings, func() {}, logrus.NewEntry(log))
+			run := &watch{Files: files, kernel: kernel, renewed: map[string]bool{}, stats: map[string]os.FileInfo{}}
+			run.pass(noon)
+			w.do(os.Remove(w.path("in/a.yaml")))
+			if again := run.pass(noon.Add(time.Minute)); again != gone {
+				t.Errorf("looks again after %s, want %s", again, gone)
+			}
+			if tc.whole {
+				w.do(os.RemoveAll(w.path("in")))
+			}
+			run.pass(noon.Add(time.Minute + tc.at))
+			if c, _ := files.Latest(); nodeNames(c) != tc.want {
+				t.Errorf("nodes %s, want %s", nodeNames(c), tc.want)
+			}
+		})
 	}
 }
 
