@@ -19,6 +19,9 @@ type logHandler struct {
 	peer netip.Addr
 }
 
+// stoppedTwice is GoBGP's line when its Stop comes after StopBgp.
+const stoppedTwice = "failed to stop BGP server"
+
 // Enabled is true at every level: the failure of a connection is a debug line.
 func (h *logHandler) Enabled(_ context.Context, level slog.Level) bool { return true }
 
@@ -26,6 +29,9 @@ func (h *logHandler) Enabled(_ context.Context, level slog.Level) bool { return 
 // has a line for every peer at every load of policies, and the journal says
 // what matters.
 func (h *logHandler) Handle(_ context.Context, r slog.Record) error {
+	if r.Message == stoppedTwice {
+		return nil
+	}
 	h.tap(r)
 	level := logrus.DebugLevel
 	switch {

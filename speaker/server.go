@@ -136,6 +136,9 @@ func (s *server) stopGracefully(ctx context.Context) error {
 func (s *server) stop(ctx context.Context, r *api.StopBgpRequest) error {
 	err := s.StopBgp(ctx, r)
 	s.served.Wait()
+	// StopBgp leaves GoBGP's BFD loop running, which Stop ends; that it cannot stop
+	// BGP a second time is no news (logHandler).
+	s.Stop()
 	if s.unwatch != nil {
 		s.unwatch()
 	}

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"reflect"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -536,6 +537,40 @@ func TestNothingWanted(t *testing.T) {
 	err := s.Sync(context.Background(), policy.Wish{Sessions: []policy.Session{{Peer: "x", LocalASN: 1, SessionSettings: policy.SessionSettings{Address: loopback(), PeerASN: 2}}}})
 	if err == nil || !strings.Contains(err.Error(), "router id") {
 		t.Errorf("no router id: %v", err)
+	}
+}
+
+func TestNothingIsLeftRunning(t *testing.T) {
+	before := runtime.NumGoroutine()
+	for i := range 5 {
+		s, err := New(Options{Log: quiet()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(context.Background())
+		over := make(chan error, 1)
+		go func() { over <- s.Run(ctx) }()
+		w := wishFor(policy.Session{Peer: "nobody", LocalASN: ours, SessionSettings: policy.SessionSettings{
+			Address: loopback(), PeerASN: 65100, Port: 1, Families: []policy.Family{policy.IPv4Unicast},
+		}})
+		mustSync(t, s, w)
+		w.RouterID = netip.MustParseAddr("192.0.2.2")
+		mustSync(t, s, w)
+		if i%2 == 0 {
+			if err := s.Stop(ctx, "over"); err != nil {
+				t.Error(err)
+			}
+		}
+		cancel()
+		if err := <-over; err != nil {
+			t.Error(err)
+		}
+		if err := s.Sync(context.Background(), w); err == nil {
+			t.Error("Sync works after Run")
+		}
+	}
+	if !within(patience, func() bool { return runtime.NumGoroutine() <= before }) {
+		t.Errorf("%d goroutines, %d before", runtime.NumGoroutine(), before)
 	}
 }
 
