@@ -73,7 +73,7 @@ func (f *Files) Run(ctx context.Context) error {
 		return fmt.Errorf("watch files: %w", err)
 	}
 	defer kernel.Close()
-	w := &watch{Files: f, kernel: kernel, renewed: map[string]bool{}, stats: map[string]os.FileInfo{}}
+	w := &watcher{Files: f, kernel: kernel, renewed: map[string]bool{}, stats: map[string]os.FileInfo{}}
 	if slices.Contains(f.paths, Stdin) {
 		if w.stdin, err = io.ReadAll(os.Stdin); err != nil {
 			return fmt.Errorf("read standard input: %w", err)
@@ -87,8 +87,8 @@ func (f *Files) Run(ctx context.Context) error {
 	}
 }
 
-// watch is the state of Run, in its goroutine.
-type watch struct {
+// watcher is the state of Run, in its goroutine.
+type watcher struct {
 	*Files
 	kernel *fsnotify.Watcher
 	places []place
@@ -106,7 +106,7 @@ type watch struct {
 
 // changed waits for the next change that matters, and until it has settled, or
 // for the given time. It is false once ctx has ended.
-func (w *watch) changed(ctx context.Context, atMost time.Duration) bool {
+func (w *watcher) changed(ctx context.Context, atMost time.Duration) bool {
 	again := time.After(atMost)
 	var quiet, enough <-chan time.Time
 	for {
@@ -136,7 +136,7 @@ func (w *watch) changed(ctx context.Context, atMost time.Duration) bool {
 }
 
 // note remembers that a path, or something on the way to it, has been replaced.
-func (w *watch) note(e fsnotify.Event) {
+func (w *watcher) note(e fsnotify.Event) {
 	if !e.Has(fsnotify.Create) && !e.Has(fsnotify.Remove) && !e.Has(fsnotify.Rename) {
 		return
 	}
@@ -150,7 +150,7 @@ func (w *watch) note(e fsnotify.Event) {
 // pass looks at everything, publishes what is new, and says when to look again
 // even if nothing happens. It listens first, so that no change falls between
 // looking and listening.
-func (w *watch) pass(now time.Time) (again time.Duration) {
+func (w *watcher) pass(now time.Time) (again time.Duration) {
 	w.listen()
 	looks := lookAll(w.paths, bytes.NewReader(w.stdin))
 	for i := range looks {
@@ -175,7 +175,7 @@ func (w *watch) pass(now time.Time) (again time.Duration) {
 // doubt makes an error of a folder that is another one than before and empty: it
 // is about to be filled, or its mount is gone. Nothing in it has been deleted on
 // purpose.
-func (w *watch) doubt(l *look) {
+func (w *watcher) doubt(l *look) {
 	if l.stat == nil {
 		return
 	}
@@ -196,7 +196,7 @@ func (w *watch) doubt(l *look) {
 var errRenewed = errors.New("is another folder than before, and empty; to take its objects away, put a file with nothing but a comment there")
 
 // publish makes a view the latest, if it differs from the last.
-func (w *watch) publish(next view) {
+func (w *watcher) publish(next view) {
 	last := w.view
 	w.view = next
 	if w.latest.Load() != nil && reflect.DeepEqual(last.contents, next.contents) {
@@ -208,7 +208,7 @@ func (w *watch) publish(next view) {
 }
 
 // logChanges logs each problem once, when it comes and when it goes.
-func (w *watch) logChanges(last, next []Problem) {
+func (w *watcher) logChanges(last, next []Problem) {
 	for _, p := range next {
 		if !slices.Contains(last, p) {
 			w.log.Warn(p.Error())
@@ -222,7 +222,7 @@ func (w *watch) logChanges(last, next []Problem) {
 }
 
 // listen watches the places where a change counts, as they are now.
-func (w *watch) listen() {
+func (w *watcher) listen() {
 	deaf := ""
 	// While it is listening, places may come and go; a few rounds follow them, and
 	// after that the events do.

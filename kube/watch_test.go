@@ -225,7 +225,7 @@ func TestWatchFolderRemovedSlowly(t *testing.T) {
 			log := logrus.New()
 			log.SetOutput(io.Discard)
 			files := NewFiles([]string{w.path("in")}, routes.DefaultSettings, func() {}, logrus.NewEntry(log))
-			run := &watch{Files: files, kernel: kernel, renewed: map[string]bool{}, stats: map[string]os.FileInfo{}}
+			run := &watcher{Files: files, kernel: kernel, renewed: map[string]bool{}, stats: map[string]os.FileInfo{}}
 			run.pass(noon)
 			w.do(os.Remove(w.path("in/a.yaml")))
 			if again := run.pass(noon.Add(time.Minute)); again != gone {
