@@ -195,10 +195,19 @@ func TestChangesReachOnlyWhomTheyConcern(t *testing.T) {
 	w.Exports = append(w.Exports, export(4, "tor-a", policy.Attributes{}))
 	expect("a path moves to fewer peers", []string{"+10.3.0.0/16"}, []string{"-10.3.0.0/16"})
 
-	// The last path of a class goes together with its rules.
-	delete(w.RIB, pfx("10.1.0.0/16"))
+	// So does the last path of its class, whose rules go at the same time: those
+	// tell GoBGP that tor-b is owed a withdrawal.
+	w.RIB[pfx("10.1.0.0/16")] = routes.Path{Class: 4}
 	w.Exports = slices.DeleteFunc(slices.Clone(w.Exports), func(e policy.Export) bool { return e.Class == 3 })
-	expect("a path and its rules removed", []string{"-10.1.0.0/16"}, []string{"-10.1.0.0/16"})
+	expect("the last path of a class moves", []string{"+10.1.0.0/16"}, []string{"-10.1.0.0/16"})
+
+	// Paths go together with their rules. GoBGP withdraws from everybody, also from
+	// a peer that never had the path; that is harmless.
+	delete(w.RIB, pfx("10.1.0.0/16"))
+	delete(w.RIB, pfx("10.3.0.0/16"))
+	w.Exports = slices.DeleteFunc(slices.Clone(w.Exports), func(e policy.Export) bool { return e.Class == 4 })
+	gone := []string{"-10.1.0.0/16", "-10.3.0.0/16"}
+	expect("paths and their rules removed", gone, gone)
 }
 
 func TestPeerIsAddedAndRemovedBesideAnother(t *testing.T) {
