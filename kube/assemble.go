@@ -62,6 +62,16 @@ type standingPeer struct {
 // assemble makes one picture of the files, without the Snapshot, and gives the
 // values for it. An object that does not convert keeps the value it had last.
 func assemble(files []file, last standing) (Contents, standing) {
+	return assembleFrom(files, last, notInFiles)
+}
+
+// notInFiles is what a BGPPeer is told of a Secret that no file has.
+func notInFiles(string) error {
+	return errors.New("is not in the input: add it, or take passwordSecretRef away")
+}
+
+// assembleFrom is assemble with the source's own words for a missing Secret.
+func assembleFrom(files []file, last standing, absent func(secret string) error) (Contents, standing) {
 	files = copyObjects(files)
 	chosen := choose(files)
 	now := standing{}
@@ -77,7 +87,7 @@ func assemble(files []file, last standing) (Contents, standing) {
 			now[o.key] = v
 		}
 	}
-	maps.Copy(now, settlePeers(chosen, now, last))
+	maps.Copy(now, settlePeers(chosen, now, last, absent))
 
 	var c Contents
 	c.Ignored = ignored(files)
@@ -171,8 +181,8 @@ func (s standing) fallback(o *object) any {
 // settlePeers gives the BGPPeers that can have a session. Of two with one
 // address for the same nodes only the first by creation, then by name, can:
 // where only the node shows that they meet, the core decides.
-func settlePeers(chosen []*object, now, last standing) standing {
-	find := secretsByName(chosen, now)
+func settlePeers(chosen []*object, now, last standing, absent func(string) error) standing {
+	find := secretsByName(chosen, now, absent)
 	type candidate struct {
 		*object
 		peer standingPeer
@@ -243,7 +253,7 @@ func resolve(o *object, find func(string) (secret, error)) (standingPeer, bool) 
 
 // secretsByName finds Secrets in whatever namespace they are: files say nothing
 // of the one that Fairway runs in.
-func secretsByName(chosen []*object, now standing) func(string) (secret, error) {
+func secretsByName(chosen []*object, now standing, absent func(string) error) func(string) (secret, error) {
 	named := map[string][]*object{}
 	for _, o := range chosen {
 		if o.kind == kindSecret {
@@ -253,7 +263,7 @@ func secretsByName(chosen []*object, now standing) func(string) (secret, error) 
 	return func(name string) (secret, error) {
 		switch found := named[name]; len(found) {
 		case 0:
-			return nil, errors.New("is not in the input: add it, or take passwordSecretRef away")
+			return nil, absent(name)
 		case 1:
 			if s, ok := now[found[0].key].(secret); ok {
 				return s, nil

@@ -17,7 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/resourceversion"
 	"k8s.io/apimachinery/pkg/util/wait"
-	"k8s.io/apimachinery/pkg/watch"
+	apiwatch "k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/cache"
 	strictjson "sigs.k8s.io/json"
@@ -92,7 +92,7 @@ func (f *feed) list(ctx context.Context, o metav1.ListOptions) (runtime.Object, 
 }
 
 // watch is the other half.
-func (f *feed) watch(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
+func (f *feed) watch(ctx context.Context, o metav1.ListOptions) (apiwatch.Interface, error) {
 	f.rest(ctx)
 	if err := f.sameHistory(ctx, o); err != nil {
 		f.note(ctx, err)

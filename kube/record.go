@@ -1,0 +1,241 @@
+package kube
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"sync/atomic"
+	"time"
+
+	"github.com/sirupsen/logrus"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/fairway-bgp/fairway/api/v1alpha1"
+)
+
+// The Speaker is written at most every recordEvery, and again recordRetry after
+// the API server did not take it.
+const (
+	recordEvery = time.Second
+	recordRetry = 2 * time.Second
+)
+
+// fieldManager is who Fairway is to server-side apply.
+const fieldManager = "fairway"
+
+// Recorder writes the Speaker object of one node, when it changes. It needs the
+// verbs get, create and patch on speakers, and patch on speakers/status.
+type Recorder struct {
+	cluster *Cluster
+	node    string
+	log     *logrus.Entry
+	wish    atomic.Pointer[recorded]
+	rings   chan struct{}
+}
+
+// recorded is what a Speaker holds.
+type recorded struct {
+	owner  types.UID
+	status v1alpha1.SpeakerStatus
+}
+
+// NewRecorder gives a Recorder that has not begun.
+func NewRecorder(c *Cluster, node string, log *logrus.Entry) *Recorder {
+	return &Recorder{cluster: c, node: node, log: log, rings: make(chan struct{}, 1)}
+}
+
+// Offer hands over what the Speaker shall hold; owner is the Node's UID, so that
+// the Speaker goes with it. Conditions need no transition time. It never blocks.
+func (r *Recorder) Offer(owner types.UID, status v1alpha1.SpeakerStatus) {
+	if owner == "" {
+		return
+	}
+	r.wish.Store(&recorded{owner, status})
+	select {
+	case r.rings <- struct{}{}:
+	default:
+	}
+}
+
+// Run writes until ctx ends.
+func (r *Recorder) Run(ctx context.Context) error {
+	var last *recorded
+	wait := time.Duration(0)
+	failing := ""
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(wait):
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-r.rings:
+		}
+		next, err := r.write(ctx, last, r.wish.Load())
+		wait = recordEvery
+		if err == nil {
+			last, failing = next, ""
+			continue
+		}
+		wait = recordRetry
+		r.ringAgain()
+		if ctx.Err() == nil && err.Error() != failing {
+			failing = err.Error()
+			r.log.Warn(failing)
+		}
+	}
+}
+
+// ringAgain makes the next turn try what this one could not do.
+func (r *Recorder) ringAgain() {
+	select {
+	case r.rings <- struct{}{}:
+	default:
+	}
+}
+
+// write brings the object from last, nil if that is not known, to wish.
+func (r *Recorder) write(ctx context.Context, last, wish *recorded) (*recorded, error) {
+	if last == nil {
+		there, err := r.read(ctx)
+		if err != nil {
+			return nil, err
+		}
+		last = there
+	}
+	next := &recorded{wish.owner, *wish.status.DeepCopy()}
+	next.status.Conditions = transitions(last.status.Conditions, next.status.Conditions)
+	if reflect.DeepEqual(next, last) {
+		return last, nil
+	}
+	if next.owner != last.owner {
+		if err := r.applyObject(ctx, next.owner); err != nil {
+			return nil, err
+		}
+	}
+	err := r.apply(ctx, "status", map[string]any{"status": next.status})
+	if apierrors.IsNotFound(err) {
+		// Somebody deleted it; it is made anew.
+		if err = r.applyObject(ctx, next.owner); err == nil {
+			err = r.apply(ctx, "status", map[string]any{"status": next.status})
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return next, nil
+}
+
+// read gives what an earlier run left, so that conditions keep their times.
+func (r *Recorder) read(ctx context.Context) (*recorded, error) {
+	s, err := r.cluster.Speaker(ctx, r.node)
+	if apierrors.IsNotFound(err) {
+		return &recorded{}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	out := &recorded{status: s.Status}
+	if len(s.OwnerReferences) == 1 {
+		out.owner = s.OwnerReferences[0].UID
+	}
+	return out, nil
+}
+
+func (r *Recorder) applyObject(ctx context.Context, owner types.UID) error {
+	return r.apply(ctx, "", map[string]any{"ownerReferences": []metav1.OwnerReference{{
+		APIVersion: "v1", Kind: kindNode, Name: r.node, UID: owner,
+	}}})
+}
+
+// apply sends one part of the object: its ownerReferences, or with subresource
+// "status" its status.
+func (r *Recorder) apply(ctx context.Context, subresource string, part map[string]any) error {
+	metadata := map[string]any{"name": r.node}
+	body := map[string]any{"apiVersion": v1alpha1.GroupVersion().String(), "kind": "Speaker", "metadata": metadata}
+	for name, value := range part {
+		if name == "status" {
+			body[name] = value
+		} else {
+			metadata[name] = value
+		}
+	}
+	text, err := json.Marshal(body)
+	if err != nil {
+		return fmt.Errorf("write Speaker %s: %w", r.node, err)
+	}
+	resource := speakerResource()
+	request := r.cluster.at(r.cluster.clients[resource.version].Patch(types.ApplyPatchType), resource, "", r.node).
+		Param("fieldManager", fieldManager).Param("force", "true").Body(text)
+	if subresource != "" {
+		request = request.SubResource(subresource)
+	}
+	if _, err := request.DoRaw(ctx); err != nil {
+		return fmt.Errorf("write Speaker %s: %w", r.node, err)
+	}
+	return nil
+}
+
+// transitions dates conditions: one whose status stays keeps its time.
+func transitions(last, next []metav1.Condition) []metav1.Condition {
+	now := metav1.Now().Rfc3339Copy()
+	for i := range next {
+		next[i].LastTransitionTime = now
+		if old := meta.FindStatusCondition(last, next[i].Type); old != nil && old.Status == next[i].Status {
+			next[i].LastTransitionTime = old.LastTransitionTime
+		}
+	}
+	return next
+}
+
+// Speaker reads the Speaker of a node.
+func (c *Cluster) Speaker(ctx context.Context, node string) (*v1alpha1.Speaker, error) {
+	resource := speakerResource()
+	text, err := c.at(c.clients[resource.version].Get(), resource, "", node).DoRaw(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read Speaker %s: %w", node, err)
+	}
+	var s v1alpha1.Speaker
+	if err := json.Unmarshal(text, &s); err != nil {
+		return nil, fmt.Errorf("read Speaker %s: %w", node, err)
+	}
+	return &s, nil
+}
+
+// Speakers reads all Speakers, sorted by name as the API server has them.
+func (c *Cluster) Speakers(ctx context.Context) ([]v1alpha1.Speaker, error) {
+	resource := speakerResource()
+	text, err := c.at(c.clients[resource.version].Get(), resource, "", "").DoRaw(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read Speakers: %w", err)
+	}
+	var list v1alpha1.SpeakerList
+	if err := json.Unmarshal(text, &list); err != nil {
+		return nil, fmt.Errorf("read Speakers: %w", err)
+	}
+	return list.Items, nil
+}
+
+// AnnotateNode sets an annotation of a Node, or removes it with value "".
+func (c *Cluster) AnnotateNode(ctx context.Context, node, annotation, value string) error {
+	var to any
+	if value != "" {
+		to = value
+	}
+	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"annotations": map[string]any{annotation: to}}})
+	if err != nil {
+		return fmt.Errorf("annotate Node %s: %w", node, err)
+	}
+	resource := nodeResource()
+	_, err = c.at(c.clients[resource.version].Patch(types.MergePatchType), resource, "", node).Body(patch).DoRaw(ctx)
+	if err != nil {
+		return fmt.Errorf("annotate Node %s: %w", node, err)
+	}
+	return nil
+}
