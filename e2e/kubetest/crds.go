@@ -27,7 +27,7 @@ func (s *Server) InstallCRDs(ctx context.Context) error {
 
 // InstallOwnCRDs installs BGPPeer and Speaker from manifests/crds.
 func (s *Server) InstallOwnCRDs(ctx context.Context) error {
-	files, err := filepath.Glob(filepath.Join(s.root, ownCRDs, "*.yaml"))
+	files, err := filepath.Glob(filepath.Join(s.root, ownCRDs, "fairway.dev_*.yaml"))
 	if err != nil {
 		return err
 	}

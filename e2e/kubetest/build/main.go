@@ -1,6 +1,7 @@
-// Command build compiles the tests' kube-apiserver into the cache, shows how far
-// it is, and prints the binary's path. Tests would build it themselves, but go
-// test keeps back what they say until they are done.
+// Command build compiles what the tests of an installation need and the cache does
+// not have yet, kube-apiserver and the tools, and shows how far it is. Tests would
+// build them themselves, but go test keeps back what they say until they are done,
+// and counts the minutes against -timeout.
 package main
 
 import (
@@ -16,10 +17,23 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	path, err := kubetest.Build(ctx, os.Stderr)
-	if err != nil {
+	if err := build(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
+}
+
+func build(ctx context.Context) error {
+	path, err := kubetest.Build(ctx, os.Stderr)
+	if err != nil {
+		return err
+	}
 	fmt.Println(path)
+	for _, name := range kubetest.Tools() {
+		if path, err = kubetest.Tool(ctx, name, os.Stderr); err != nil {
+			return err
+		}
+		fmt.Println(path)
+	}
+	return nil
 }
