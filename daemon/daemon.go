@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"net/netip"
+	"reflect"
 	"slices"
 	"time"
 
@@ -42,6 +43,9 @@ type Options struct {
 	Gate    Gate
 	Board   *status.Board
 	Bell    *Bell
+	// Posted is called with each picture after it was posted, and must not block;
+	// nil for nobody.
+	Posted func(*status.Status)
 }
 
 // Intervals of the loop.
@@ -51,6 +55,9 @@ const (
 	minInterval = 5 * time.Millisecond
 	// retryInterval is when a pass that could not do everything is tried again.
 	retryInterval = time.Second
+	// echoInterval is when a pass that changed something is followed by a look at
+	// what became of it: sessions send, and count, a moment later.
+	echoInterval = 250 * time.Millisecond
 	// maxInterval is when a pass is made though nothing rang: it repairs what
 	// nobody could have told of.
 	maxInterval = 30 * time.Second
@@ -63,6 +70,8 @@ type Daemon struct {
 	memory  policy.Memory
 	// plan is the newest one; nil until there is a first.
 	plan *policy.Plan
+	// draining is what the Node said last.
+	draining bool
 	// said holds what was logged last, so that only changes are logged.
 	said said
 }
@@ -75,9 +84,13 @@ func New(o Options) *Daemon { return &Daemon{Options: o, said: said{log: o.Log}}
 func (d *Daemon) Run(ctx context.Context) error {
 	d.started = time.Now().UTC()
 	for {
+		before := d.plan
 		next := maxInterval
-		if !d.pass(ctx) {
+		switch {
+		case !d.pass(ctx):
 			next = retryInterval
+		case before == nil || d.plan == nil || !reflect.DeepEqual(before.Adverts, d.plan.Adverts):
+			next = echoInterval
 		}
 		if !d.Bell.wait(ctx, next) {
 			return nil
@@ -94,6 +107,7 @@ func (d *Daemon) pass(ctx context.Context) bool {
 	s, about, synced := d.Source.Latest()
 	var syncErr error
 	if synced {
+		d.draining = draining(s, d.Node)
 		plan := d.decide(s)
 		syncErr = d.Speaker.Sync(ctx, plan.Wish())
 		d.plan = &plan
@@ -105,6 +119,9 @@ func (d *Daemon) pass(ctx context.Context) bool {
 	st := d.picture(about, observed, syncErr, observeErr)
 	d.said.changes(st)
 	d.Board.Post(st)
+	if d.Posted != nil {
+		d.Posted(st)
+	}
 	return syncErr == nil && observeErr == nil
 }
 
@@ -117,6 +134,13 @@ func (d *Daemon) decide(s policy.Snapshot) policy.Plan {
 	plan := policy.Make(s, d.Node)
 	d.memory = d.memory.Remember(s, plan)
 	return plan
+}
+
+// draining reports whether the Node asks for everything to be withdrawn.
+func draining(s policy.Snapshot, node string) bool {
+	return slices.ContainsFunc(s.Nodes, func(n routes.Node) bool {
+		return n.Name == node && n.Annotations[routes.AnnotationDrain] == "true"
+	})
 }
 
 // prefixes gives the CIDRs of all selected Subnets that parse.
@@ -146,7 +170,7 @@ func sleep(ctx context.Context, d time.Duration) bool {
 func (d *Daemon) picture(about status.Source, o speaker.Observed, errs ...error) *status.Status {
 	st := &status.Status{
 		Version: d.Version, Node: d.Node, Started: d.started, At: time.Now().UTC(),
-		Waiting: []string{}, Source: about, Sessions: []status.Session{},
+		Waiting: []string{}, Draining: d.draining, Source: about, Sessions: []status.Session{},
 		Plan: policy.Plan{Node: d.Node, Adverts: []policy.Advert{}, Withheld: []policy.Withheld{}, Warnings: []policy.Warning{}, Sessions: []policy.Session{}},
 	}
 	if d.plan != nil {

@@ -17,8 +17,10 @@ type Status struct {
 	At time.Time `json:"at"`
 	// Ready is true once the source has been read and its plan handed to the
 	// speaker without error; Waiting says what is missing.
-	Ready    bool      `json:"ready"`
-	Waiting  []string  `json:"waiting"`
+	Ready   bool     `json:"ready"`
+	Waiting []string `json:"waiting"`
+	// Draining is true if the Node asks for everything to be withdrawn.
+	Draining bool      `json:"draining"`
 	Source   Source    `json:"source"`
 	Plan     Plan      `json:"plan"`
 	Speaker  Speaker   `json:"speaker"`
@@ -30,9 +32,9 @@ type Plan = policy.Plan
 
 // Source says where the objects come from and how well that works.
 type Source struct {
-	// Kind is "files".
+	// Kind is "files" or "api".
 	Kind string `json:"kind"`
-	// From are the paths.
+	// From are the paths, or the API server's address.
 	From []string `json:"from"`
 	// Waiting says what has not been read yet; empty once everything has.
 	Waiting []string `json:"waiting"`
@@ -42,6 +44,9 @@ type Source struct {
 	// Problems are objects or files that are not as they should be. What was
 	// announced because of them stays.
 	Problems []string `json:"problems"`
+	// StaleSince is when the source, or a part of it, was last in step; zero while
+	// it is. What was known then stays in force, and Problems say why.
+	StaleSince time.Time `json:"staleSince,omitzero"`
 }
 
 // Speaker is the embedded BGP process.

@@ -1,0 +1,55 @@
+package daemon
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/fairway-bgp/fairway/kube"
+	"github.com/fairway-bgp/fairway/policy"
+	"github.com/fairway-bgp/fairway/status"
+)
+
+// LiveSource is a Source of a cluster for one node.
+type LiveSource struct {
+	*kube.Live
+	// Server is the API server's address, for people.
+	Server string
+	Node   string
+}
+
+// Latest gives the objects as they were seen last. That the API server cannot be
+// followed right now makes them no less good; it is among the problems.
+func (l LiveSource) Latest() (policy.Snapshot, status.Source, bool) {
+	v, ok := l.Live.Latest()
+	s := v.Snapshot
+	about := status.Source{
+		Kind: "api", From: []string{l.Server}, Waiting: append([]string{}, v.Waiting...), Problems: []string{},
+		Subnets: len(s.Subnets), Nodes: len(s.Nodes), Peers: len(s.Peers), StaleSince: staleSince(v),
+	}
+	for _, p := range v.Lapses {
+		about.Problems = append(about.Problems, fmt.Sprintf("%s not followed since %s: %s", p.Kind, p.Since.Format(time.RFC3339), p.Why))
+	}
+	if !v.Saved.IsZero() {
+		about.Problems = append(about.Problems, fmt.Sprintf("last-known state of %s in force, until %s or the API server is back",
+			v.Saved.Format(time.RFC3339), v.Until.Format(time.RFC3339)))
+	}
+	about.Problems = append(about.Problems, v.Held...)
+	for _, p := range v.Problems {
+		about.Problems = append(about.Problems, p.Error())
+	}
+	if ok && !s.HasNode(l.Node) {
+		about.Problems = append(about.Problems, fmt.Sprintf("Node %s does not exist: it counts as not Ready", l.Node))
+	}
+	return s, about, ok
+}
+
+// staleSince gives the earliest time since when a part is not in step.
+func staleSince(v kube.LiveView) time.Time {
+	since := v.Saved
+	for _, p := range v.Lapses {
+		if since.IsZero() || p.Since.Before(since) {
+			since = p.Since
+		}
+	}
+	return since
+}

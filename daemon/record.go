@@ -1,0 +1,137 @@
+package daemon
+
+import (
+	"cmp"
+	"fmt"
+	"strings"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/fairway-bgp/fairway/api/v1alpha1"
+	"github.com/fairway-bgp/fairway/policy"
+	"github.com/fairway-bgp/fairway/status"
+)
+
+// Bounds of a Speaker, so that it stays small with any number of Subnets.
+const (
+	mostListed = 50
+	mostText   = 256
+	// mostMessage keeps a condition's message below its schema's 32768.
+	mostMessage = 1024
+)
+
+// Condition types of a Speaker. Drained is there only while its Node drains.
+const (
+	ConditionReady       = "Ready"
+	ConditionSessions    = "SessionsEstablished"
+	ConditionRoutes      = "RoutesInSync"
+	ConditionHost        = "HostReady"
+	ConditionSourceFresh = "SourceFresh"
+	ConditionDrained     = "Drained"
+)
+
+// SpeakerStatus gives the picture as the node's Speaker holds it.
+func SpeakerStatus(s *status.Status) v1alpha1.SpeakerStatus {
+	out := v1alpha1.SpeakerStatus{
+		Configured: int32(len(s.Sessions)),
+		Announced:  announced(s.Plan.Adverts),
+		Withheld:   withheld(s.Plan.Withheld),
+		Conditions: conditions(s),
+	}
+	if s.Speaker.RouterID.IsValid() {
+		out.RouterID = s.Speaker.RouterID.String()
+	}
+	for _, e := range s.Sessions {
+		if e.Established() {
+			out.Established++
+		}
+		if len(out.Sessions) < mostListed {
+			out.Sessions = append(out.Sessions, sessionRecord(e))
+		}
+	}
+	return out
+}
+
+func sessionRecord(e status.Session) v1alpha1.SessionStatus {
+	out := v1alpha1.SessionStatus{
+		Peer: e.Peer, Address: e.Address, State: strings.ToLower(e.State),
+		LastError: cut(e.LastError, mostText), Advertised: int64(e.Advertised),
+	}
+	if !e.Since.IsZero() {
+		// The API server keeps whole seconds.
+		since := metav1.NewTime(e.Since.Truncate(time.Second).Local())
+		out.Since = &since
+	}
+	return out
+}
+
+func announced(adverts []policy.Advert) v1alpha1.AnnouncedPrefixes {
+	out := v1alpha1.AnnouncedPrefixes{Count: int64(len(adverts))}
+	for _, a := range adverts[:min(mostListed, len(adverts))] {
+		out.First = append(out.First, v1alpha1.AnnouncedPrefix{Prefix: a.Prefix.String(), Subnet: a.Subnet, Role: string(a.Role)})
+	}
+	return out
+}
+
+func withheld(list []policy.Withheld) v1alpha1.WithheldPrefixes {
+	out := v1alpha1.WithheldPrefixes{Count: int64(len(list))}
+	for i, w := range list {
+		if out.Reasons == nil {
+			out.Reasons = map[string]int64{}
+		}
+		out.Reasons[string(w.Reason)]++
+		if i < mostListed {
+			out.First = append(out.First, v1alpha1.WithheldPrefix{
+				Prefix: w.Prefix, Subnet: w.Subnet, Reason: string(w.Reason), Detail: cut(w.Detail, mostText),
+			})
+		}
+	}
+	return out
+}
+
+// conditions sums the picture up, in Kubernetes' form.
+func conditions(s *status.Status) []metav1.Condition {
+	out := []metav1.Condition{
+		condition(ConditionReady, s.Ready, "AsPlanned", "NotReady", s.Waiting...),
+		sessionsCondition(s.Sessions),
+		condition(ConditionRoutes, s.Speaker.InSync, "AsPlanned", "NotAsPlanned", s.Speaker.Errors...),
+		{Type: ConditionHost, Status: metav1.ConditionUnknown, Reason: "NotChecked"},
+		condition(ConditionSourceFresh, s.Source.StaleSince.IsZero(), "Following", "Stale", s.Source.Problems...),
+	}
+	if s.Draining {
+		out = append(out, condition(ConditionDrained, drained(s), "NothingAnnounced", "Withdrawing"))
+	}
+	return out
+}
+
+func condition(kind string, yes bool, good, bad string, messages ...string) metav1.Condition {
+	c := metav1.Condition{Type: kind, Status: metav1.ConditionTrue, Reason: good}
+	if !yes {
+		c.Status, c.Reason = metav1.ConditionFalse, bad
+	}
+	c.Message = cut(strings.Join(messages, "; "), mostMessage)
+	return c
+}
+
+// sessionsCondition is true if there are sessions and all of them are up.
+func sessionsCondition(sessions []status.Session) metav1.Condition {
+	var down []string
+	for _, e := range sessions {
+		if !e.Established() {
+			down = append(down, fmt.Sprintf("%s (%s): %s", e.Peer, e.Address, cmp.Or(e.LastError, strings.ToLower(e.State))))
+		}
+	}
+	if len(sessions) == 0 {
+		return condition(ConditionSessions, false, "", "NoPeer", "no BGPPeer selects this node")
+	}
+	return condition(ConditionSessions, len(down) == 0, "AllUp", "SessionDown", down...)
+}
+
+// cut shortens a text to so many bytes, on a rune's border.
+func cut(text string, most int) string {
+	if len(text) <= most {
+		return text
+	}
+	return strings.ToValidUTF8(text[:most-len("…")], "") + "…"
+}
