@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"strings"
@@ -13,15 +14,17 @@ import (
 )
 
 // input are the flags that say where objects come from and how they are read;
-// plan, why and run have the same.
+// plan, why and run have the same. Without files, a cluster is the source.
 type input struct {
 	files    []string
+	access   kube.Access
 	settings routes.Settings
 }
 
 func (in *input) addFlags(c *cobra.Command) {
 	f := c.Flags()
-	f.StringSliceVarP(&in.files, "filename", "f", nil, "file or folder of YAML objects; may be given more than once")
+	f.StringSliceVarP(&in.files, "filename", "f", nil, "file or folder of YAML objects, instead of a cluster; may be given more than once")
+	addAccessFlags(c, &in.access)
 	f.BoolVar(&in.settings.AdoptKubeOVN, "adopt-kube-ovn-annotations", false, "let "+routes.AnnotationKubeOVN+" select a Subnet without "+routes.AnnotationAdvertise)
 	f.StringVar(&in.settings.ClusterRouter, "cluster-router", routes.DefaultSettings.ClusterRouter, "name of Kube-OVN's default VPC")
 	f.StringVar(&in.settings.NodeSwitch, "node-switch", routes.DefaultSettings.NodeSwitch, "name of Kube-OVN's join Subnet")
@@ -29,11 +32,12 @@ func (in *input) addFlags(c *cobra.Command) {
 
 // read reads the objects once. Problems with single objects go to stderr and do
 // not stop the others; bad says whether there were any.
-func (in *input) read(stderr io.Writer) (c kube.Contents, bad bool, err error) {
-	if len(in.files) == 0 {
-		return c, false, fmt.Errorf("no input: give -f FILE or -f FOLDER with Subnets, Nodes and BGPPeers")
+func (in *input) read(ctx context.Context, stderr io.Writer) (c kube.Contents, bad bool, err error) {
+	if len(in.files) > 0 {
+		c, err = kube.ReadFiles(in.files, in.settings)
+	} else {
+		c, err = in.readCluster(ctx)
 	}
-	c, err = kube.ReadFiles(in.files, in.settings)
 	if err != nil {
 		return c, false, err
 	}
@@ -45,6 +49,23 @@ func (in *input) read(stderr io.Writer) (c kube.Contents, bad bool, err error) {
 		fmt.Fprintf(stderr, "fairway: ignored %s\n", strings.Join(c.Ignored, ", "))
 	}
 	return c, bad, nil
+}
+
+// readCluster reads a cluster with the rights of the kubeconfig's user. Secrets
+// are not read.
+func (in *input) readCluster(ctx context.Context) (kube.Contents, error) {
+	cluster, err := kube.Connect(in.access)
+	if err != nil {
+		return kube.Contents{}, fmt.Errorf("no input: give -f FILE or -f FOLDER, or a cluster: %w", err)
+	}
+	return kube.ReadCluster(ctx, cluster, in.settings)
+}
+
+// addAccessFlags are the flags that say which cluster.
+func addAccessFlags(c *cobra.Command, a *kube.Access) {
+	f := c.Flags()
+	f.StringVar(&a.Kubeconfig, "kubeconfig", "", "kubeconfig file (default: $KUBECONFIG, ~/.kube/config, or what a Pod has)")
+	f.StringVar(&a.Context, "context", "", "context of the kubeconfig (default: its current one)")
 }
 
 // nodes gives the names to plan for: the one asked for, else every Node of the

@@ -53,7 +53,7 @@ func (f *planFlags) run(c *cobra.Command) error {
 	if !slices.Contains(planFormats(), f.output) {
 		return fmt.Errorf("-o %s: not a format; use one of %s", f.output, strings.Join(planFormats(), ", "))
 	}
-	contents, bad, err := f.read(c.ErrOrStderr())
+	contents, bad, err := f.read(c.Context(), c.ErrOrStderr())
 	if err != nil {
 		return err
 	}

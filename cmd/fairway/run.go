@@ -17,7 +17,6 @@ import (
 
 	"github.com/fairway-bgp/fairway/daemon"
 	"github.com/fairway-bgp/fairway/host"
-	"github.com/fairway-bgp/fairway/kube"
 	"github.com/fairway-bgp/fairway/speaker"
 	"github.com/fairway-bgp/fairway/status"
 	"github.com/fairway-bgp/fairway/web"
@@ -28,6 +27,7 @@ const stopBound = 5 * time.Second
 
 type runFlags struct {
 	input
+	live
 	node, listen            string
 	grpcSocket, grpcAddress string
 	bgpPort                 int32
@@ -39,19 +39,22 @@ type runFlags struct {
 func newRunCommand() *cobra.Command {
 	var f runFlags
 	c := &cobra.Command{
-		Use:   "run -f FILE|FOLDER",
+		Use:   "run",
 		Short: "Run the daemon of this node",
 		Long: `Run the daemon of this node: follow the objects, announce what the plan says, and
 show it on loopback. SIGTERM and SIGINT withdraw everything and end the sessions
 with a text that says so.
 
-A file that no longer parses, or goes away with its folder, withdraws nothing.`,
-		Example: `  fairway run -f /etc/fairway --node n1
+The objects are a cluster's, or with -f those of files. An API server that goes
+away, or a file that no longer parses, withdraws nothing.`,
+		Example: `  fairway run --node n1 --state-dir /var/lib/fairway
+  fairway run -f /etc/fairway --node n1
   gobgp --target unix:///run/fairway/gobgp.sock neighbor`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return f.run(c.Context(), c.ErrOrStderr()) },
 	}
-	f.addFlags(c)
+	f.input.addFlags(c)
+	f.live.addFlags(c)
 	hostname, _ := os.Hostname()
 	c.Flags().StringVar(&f.node, "node", hostname, "name of this node's Node object")
 	c.Flags().StringVar(&f.listen, "listen", defaultListen, "loopback address of the status page")
@@ -70,10 +73,7 @@ func (f *runFlags) run(ctx context.Context, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	switch {
-	case len(f.files) == 0:
-		return fmt.Errorf("no input: give -f FILE or -f FOLDER with Subnets, Nodes and BGPPeers")
-	case f.node == "":
+	if f.node == "" {
 		return fmt.Errorf("no node: give --node NAME")
 	}
 	listener, err := web.Listen(f.listen)
@@ -89,11 +89,14 @@ func (f *runFlags) run(ctx context.Context, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	files := kube.NewFiles(f.files, f.settings, bell.Ring, log.WithField("part", "source"))
+	from, err := f.source(bell.Ring, log)
+	if err != nil {
+		return err
+	}
 	board := &status.Board{}
 	d := daemon.New(daemon.Options{
 		Version: versionText(), Node: f.node, Log: log, Board: board, Bell: bell, Speaker: sp,
-		Source: daemon.FileSource{Files: files, Paths: f.files, Node: f.node}, Gate: f.gate(),
+		Source: from.source, Posted: from.posted, Gate: f.gate(),
 	})
 
 	signalled, release := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
@@ -101,7 +104,9 @@ func (f *runFlags) run(ctx context.Context, stderr io.Writer) error {
 	group, running := errgroup.WithContext(signalled)
 	speaking, silence := context.WithCancel(ctx)
 	defer silence()
-	group.Go(func() error { return files.Run(running) })
+	for _, run := range from.run {
+		group.Go(func() error { return run(running) })
+	}
 	group.Go(func() error { return web.Serve(running, listener, board) })
 	group.Go(func() error { return host.WatchDatapath(running, bell.Ring) })
 	// The loop ends before the speaker is stopped, so that nothing is announced

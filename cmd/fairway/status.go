@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/fairway-bgp/fairway/kube"
 	"github.com/fairway-bgp/fairway/status"
 )
 
@@ -18,22 +19,31 @@ const defaultListen = "127.0.0.1:7473"
 
 func newStatusCommand() *cobra.Command {
 	var address, output string
+	var access kube.Access
+	var wholeCluster bool
 	c := &cobra.Command{
 		Use:   "status",
 		Short: "Show what the daemon on this node does",
 		Long: `Show sessions, announced and withheld prefixes, and problems of the daemon on
-this node.
+this node, or with --cluster what the Speaker of every node says.
 
 Exit status: 0 if it is ready and every session is up, 1 if not, 2 if it
 cannot be asked.`,
+		Example: `  fairway status
+  kubectl fairway status --cluster`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if output != "text" && output != "json" {
 				return fmt.Errorf("-o %s: not a format; use text or json", output)
 			}
+			if wholeCluster {
+				return showSpeakers(c.Context(), c.OutOrStdout(), access, output)
+			}
 			return showStatus(c.OutOrStdout(), address, output)
 		},
 	}
+	addAccessFlags(c, &access)
+	c.Flags().BoolVar(&wholeCluster, "cluster", false, "show the Speakers of all nodes, from the API server")
 	c.Flags().StringVar(&address, "address", defaultListen, "the daemon's --listen address")
 	c.Flags().StringVarP(&output, "output", "o", "text", "text or json")
 	c.RegisterFlagCompletionFunc("output", completeFormats([]string{"text", "json"}))
@@ -72,7 +82,7 @@ func fetch(url string) ([]byte, error) {
 	client := &http.Client{Timeout: 10 * time.Second}
 	r, err := client.Get(url)
 	if err != nil {
-		return nil, fmt.Errorf("no daemon answers: %w (start it with 'fairway run', or give --address)", err)
+		return nil, fmt.Errorf("no daemon answers: %w (start it with 'fairway run', give --address, or ask the cluster with --cluster)", err)
 	}
 	defer r.Body.Close()
 	body, err := io.ReadAll(r.Body)

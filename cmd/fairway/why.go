@@ -42,7 +42,7 @@ func (f *whyFlags) run(c *cobra.Command, subnet string) error {
 	if f.output != "text" && f.output != "json" {
 		return fmt.Errorf("-o %s: not a format; use text or json", f.output)
 	}
-	contents, _, err := f.read(c.ErrOrStderr())
+	contents, _, err := f.read(c.Context(), c.ErrOrStderr())
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,79 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/sirupsen/logrus"
+	"github.com/spf13/cobra"
+
+	"github.com/fairway-bgp/fairway/daemon"
+	"github.com/fairway-bgp/fairway/kube"
+	"github.com/fairway-bgp/fairway/status"
+)
+
+// live are the flags of a daemon that follows a cluster.
+type live struct {
+	namespace         string
+	stateDir          string
+	stateMaxAge       time.Duration
+	massWithdrawDelay time.Duration
+}
+
+func (l *live) addFlags(c *cobra.Command) {
+	f := c.Flags()
+	f.StringVar(&l.namespace, "namespace", "", "namespace of the Secrets with passwords, and of the reporter's Lease (default: the Pod's, or the context's)")
+	f.StringVar(&l.stateDir, "state-dir", "", "folder for the last-known state, for a start while the API server is away; it holds passwords, for root alone; empty for none")
+	f.DurationVar(&l.stateMaxAge, "state-max-age", 24*time.Hour, "how old the last-known state may be to count")
+	f.DurationVar(&l.massWithdrawDelay, "mass-withdraw-delay", 10*time.Minute, "how long Subnets that vanish in a mass stay announced, unless the Node is annotated with "+kube.ConfirmMassWithdraw+"=true; 0 for not at all")
+}
+
+// origin is where a daemon's objects come from, and where its news goes.
+type origin struct {
+	source daemon.Source
+	posted func(*status.Status)
+	// run works until its context ends.
+	run []func(context.Context) error
+}
+
+// source gives the files, or else the cluster.
+func (f *runFlags) source(bell func(), log *logrus.Entry) (origin, error) {
+	if len(f.files) > 0 {
+		files := kube.NewFiles(f.files, f.settings, bell, log.WithField("part", "source"))
+		return origin{
+			source: daemon.FileSource{Files: files, Paths: f.files, Node: f.node},
+			run:    []func(context.Context) error{files.Run},
+		}, nil
+	}
+	access := f.access
+	access.Namespace = f.namespace
+	cluster, err := kube.Connect(access)
+	if err != nil {
+		return origin{}, fmt.Errorf("no input: give -f FILE or -f FOLDER, or a cluster: %w", err)
+	}
+	return f.cluster(cluster, bell, log), nil
+}
+
+// cluster follows a cluster, and writes into it what this node does.
+func (f *runFlags) cluster(cluster *kube.Cluster, bell func(), log *logrus.Entry) origin {
+	objects := kube.NewLive(kube.LiveOptions{
+		Cluster: cluster, Settings: f.settings, Node: f.node, Bell: bell, Log: log.WithField("part", "source"),
+		StateDir: f.stateDir, StateMaxAge: f.stateMaxAge, MassWithdrawDelay: f.massWithdrawDelay,
+	})
+	recorder := kube.NewRecorder(cluster, f.node, log.WithField("part", "record"))
+	herald := kube.NewHerald(cluster, f.node, log.WithField("part", "events"))
+	reporter := daemon.Reporter{Cluster: cluster, Settings: f.settings, Node: f.node, Herald: herald, Log: log.WithField("part", "reporter")}
+	var news daemon.News
+	return origin{
+		source: daemon.LiveSource{Live: objects, Server: cluster.Server(), Node: f.node},
+		posted: func(s *status.Status) {
+			v, _ := objects.Latest()
+			recorder.Offer(v.NodeUID, daemon.SpeakerStatus(s))
+			for _, e := range news.Of(s, v.NodeUID) {
+				herald.Tell(e)
+			}
+		},
+		run: []func(context.Context) error{objects.Run, recorder.Run, herald.Run, reporter.Run},
+	}
+}
