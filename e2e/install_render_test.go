@@ -188,8 +188,8 @@ func TestSchemaOfValues(t *testing.T) {
 	}
 }
 
-// flagLine is one flag in the help of a command: name, type, description.
-var flagLine = regexp.MustCompile(`(?m)^ +(?:-\w, )?    --([a-z0-9-]+)( \w+)? {2,}(.*)$|^ +(?:-\w, )--([a-z0-9-]+)( \w+)? {2,}(.*)$`)
+// flagLine is one flag in the help of a command: name and type.
+var flagLine = regexp.MustCompile(`(?m)^ +(?:-\w, )?--([a-z0-9-]+)( \w+)?  +\S`)
 
 // flagSchemas gives a schema for each flag of `fairway run` that the chart does not
 // set itself.
@@ -203,11 +203,11 @@ func flagSchemas(t *testing.T) map[string]any {
 	}
 	out := map[string]any{}
 	for _, m := range flagLine.FindAllStringSubmatch(string(help), -1) {
-		name, kind, about := m[1]+m[4], strings.TrimSpace(m[2]+m[5]), m[3]+m[6]
+		name, kind := m[1], strings.TrimSpace(m[2])
 		if slices.Contains([]string{"help", "node", "filename", "kubeconfig", "context", "namespace"}, name) {
 			continue // the chart's own business, or not for a Pod
 		}
-		out[name] = flagSchema(kind, about)
+		out[name] = flagSchema(kind)
 	}
 	if len(out) < 8 {
 		t.Fatalf("only %d flags found in the help of `fairway run`:\n%s", len(out), help)
@@ -215,8 +215,8 @@ func flagSchemas(t *testing.T) map[string]any {
 	return out
 }
 
-func flagSchema(kind, about string) map[string]any {
-	s := map[string]any{"description": about, "type": "string"}
+func flagSchema(kind string) map[string]any {
+	s := map[string]any{"type": "string"}
 	switch {
 	case kind == "":
 		s["type"] = "boolean"

@@ -59,15 +59,25 @@ func (s *Server) PodToken(ctx context.Context, namespace, account, node string) 
 	if err != nil {
 		return "", fmt.Errorf("make a Pod for a token: %w", err)
 	}
+	return s.BoundToken(ctx, pod)
+}
+
+// BoundToken gives a token of a Pod's ServiceAccount that is bound to the Pod.
+func (s *Server) BoundToken(ctx context.Context, pod *corev1.Pod) (string, error) {
+	client, err := kubernetes.NewForConfig(s.Config())
+	if err != nil {
+		return "", err
+	}
 	hour := int64(3600)
-	review, err := client.CoreV1().ServiceAccounts(namespace).CreateToken(ctx, account, &authenticationv1.TokenRequest{
+	account := pod.Spec.ServiceAccountName
+	review, err := client.CoreV1().ServiceAccounts(pod.Namespace).CreateToken(ctx, account, &authenticationv1.TokenRequest{
 		Spec: authenticationv1.TokenRequestSpec{
 			ExpirationSeconds: &hour,
 			BoundObjectRef:    &authenticationv1.BoundObjectReference{Kind: "Pod", APIVersion: "v1", Name: pod.Name, UID: pod.UID},
 		},
 	}, metav1.CreateOptions{})
 	if err != nil {
-		return "", fmt.Errorf("token of ServiceAccount %s/%s: %w", namespace, account, err)
+		return "", fmt.Errorf("token of ServiceAccount %s/%s: %w", pod.Namespace, account, err)
 	}
 	return review.Status.Token, nil
 }

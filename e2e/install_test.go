@@ -1,0 +1,35 @@
+package e2e
+
+import (
+	"testing"
+
+	"github.com/fairway-bgp/fairway/e2e/kubetest"
+)
+
+// TestInstall installs Fairway on a real API server, by chart and by kustomize, and
+// then is one of its daemons, with the token that a kubelet would have given it.
+func TestInstall(t *testing.T) {
+	s := kubetest.StartForTest(t)
+	if err := s.InstallSubnetCRD(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, story := range []struct {
+		name string
+		tell func(*testing.T, *kubetest.Server)
+	}{
+		{"by chart, and away again", testChart},
+		{"by kustomize", testKustomize},
+		{"the examples' peers are taken", testExamples},
+		{"the Pod may do little", testPod},
+		{"the daemon's token may do what it must and no more", testAccess},
+		{"people may look", testView},
+		{"a daemon writes its own Speaker alone", testOwnSpeaker},
+		{"a daemon reports on its own Node and on Subnets", testOwnEvents},
+		{"a BGPPeer that cannot be meant is refused in words", testMessages},
+		{"a BGPPeer that can be meant is taken", testGoodPeers},
+		{"kubectl get has columns", testColumns},
+		{"kubectl has short names", testNames},
+	} {
+		t.Run(story.name, func(t *testing.T) { story.tell(t, s) })
+	}
+}
