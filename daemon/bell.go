@@ -3,6 +3,8 @@ package daemon
 import (
 	"context"
 	"time"
+
+	"github.com/sirupsen/logrus"
 )
 
 // Bell wakes the loop. Any number of goroutines may ring it; rings that come
@@ -31,5 +33,22 @@ func (b *Bell) wait(ctx context.Context, d time.Duration) bool {
 		return true
 	case <-t.C:
 		return true
+	}
+}
+
+// KeepWatching runs a watch that rings the bell until ctx ends, and again
+// whenever it breaks: no change may go unnoticed for long, and no watch that
+// breaks may end the daemon.
+func (b *Bell) KeepWatching(ctx context.Context, log *logrus.Entry, watch func(ctx context.Context, bell func()) error) error {
+	for {
+		err := watch(ctx, b.Ring)
+		if ctx.Err() != nil {
+			return nil
+		}
+		log.WithError(err).Warn("a watch broke; looking at everything, and watching again")
+		b.Ring()
+		if !sleep(ctx, retryInterval) {
+			return nil
+		}
 	}
 }

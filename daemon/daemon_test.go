@@ -273,3 +273,20 @@ func TestAThousandRingsAreFewPasses(t *testing.T) {
 		t.Errorf("%d passes for a thousand rings", n)
 	}
 }
+
+func TestAWatchThatBreaksIsRunAgain(t *testing.T) {
+	log := logrus.New()
+	log.SetOutput(io.Discard)
+	ctx, cancel := context.WithTimeout(context.Background(), bound)
+	defer cancel()
+	var runs int
+	err := daemon.NewBell().KeepWatching(ctx, logrus.NewEntry(log), func(context.Context, func()) error {
+		if runs++; runs == 2 {
+			cancel()
+		}
+		return errors.New("no buffer space available")
+	})
+	if err != nil || runs != 2 {
+		t.Errorf("%d runs, %v; want 2 and no error", runs, err)
+	}
+}

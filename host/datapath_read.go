@@ -2,7 +2,6 @@ package host
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -59,9 +58,17 @@ func prefixOf(n *net.IPNet) (netip.Prefix, bool) {
 	return netip.PrefixFrom(a, ones).Masked(), true
 }
 
+// watchBuffer is how much the kernel may have waiting for us, in bytes; it gives
+// less where net.core.rmem_max is smaller. A thousand routes are about 200 KiB.
+const watchBuffer = 4 << 20
+
 // WatchDatapath rings the bell on every change of a link or route until ctx
-// ends. The bell must not block.
+// ends. The bell must not block. The error is why the watch ended before that;
+// changes may have been missed then, so the caller rings once more and watches
+// again. ENOBUFS, more changes than the kernel keeps, is such an error.
 func WatchDatapath(ctx context.Context, bell func()) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	links := make(chan netlink.LinkUpdate, 64)
 	routes := make(chan netlink.RouteUpdate, 1024)
 	broken := make(chan error, 2)
@@ -74,9 +81,15 @@ func WatchDatapath(ctx context.Context, bell func()) error {
 	if err := netlink.LinkSubscribeWithOptions(links, ctx.Done(), netlink.LinkSubscribeOptions{ErrorCallback: report}); err != nil {
 		return fmt.Errorf("watch links: %w", err)
 	}
-	if err := netlink.RouteSubscribeWithOptions(routes, ctx.Done(), netlink.RouteSubscribeOptions{ErrorCallback: report}); err != nil {
+	// The subscription closes its channel when its socket is closed; until then
+	// it must find a reader.
+	defer drain(links)
+	if err := netlink.RouteSubscribeWithOptions(routes, ctx.Done(), netlink.RouteSubscribeOptions{
+		ErrorCallback: report, ReceiveBufferSize: watchBuffer,
+	}); err != nil {
 		return fmt.Errorf("watch routes: %w", err)
 	}
+	defer drain(routes)
 	for {
 		select {
 		case <-ctx.Done():
@@ -86,22 +99,17 @@ func WatchDatapath(ctx context.Context, bell func()) error {
 				return nil
 			}
 			return fmt.Errorf("watch links and routes: %w", err)
-		case _, ok := <-links:
-			if !ok {
-				return watchEnded(ctx)
-			}
-		case _, ok := <-routes:
-			if !ok {
-				return watchEnded(ctx)
-			}
+		case <-links:
+		case <-routes:
 		}
 		bell()
 	}
 }
 
-func watchEnded(ctx context.Context) error {
-	if ctx.Err() != nil {
-		return nil
-	}
-	return errors.New("watch links and routes: the kernel closed the subscription")
+// drain reads a channel to its end in the background.
+func drain[T any](c <-chan T) {
+	go func() {
+		for range c {
+		}
+	}()
 }

@@ -99,7 +99,7 @@ func (a *agent) pass() {
 		a.log.WithError(err).Error("apply the overlay")
 	}
 	a.applyPods(o)
-	a.log.WithFields(logrus.Fields{"cidrs": o.cidrs, "pods": len(a.pods), "returns": len(o.returns)}).Info("overlay applied")
+	a.log.WithFields(logrus.Fields{"cidrs": len(o.cidrs), "pods": len(a.pods), "returns": len(o.returns)}).Info("overlay applied")
 }
 
 // applyPods starts, replaces and stops Pods.

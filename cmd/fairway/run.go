@@ -108,7 +108,7 @@ func (f *runFlags) run(ctx context.Context, stderr io.Writer) error {
 		group.Go(func() error { return run(running) })
 	}
 	group.Go(func() error { return web.Serve(running, listener, board) })
-	group.Go(func() error { return host.WatchDatapath(running, bell.Ring) })
+	group.Go(func() error { return bell.KeepWatching(running, log.WithField("part", "datapath"), host.WatchDatapath) })
 	// The loop ends before the speaker is stopped, so that nothing is announced
 	// anew behind its back.
 	group.Go(func() error {
