@@ -1,0 +1,433 @@
+package e2e
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// cluster is a running lab of the real program, driven as its user would: by
+// editing files.
+type cluster struct {
+	binary, prefix, state string
+}
+
+// upLab builds the program and brings a lab up that goes when the test ends.
+func upLab(t testing.TB, router string) *cluster {
+	t.Helper()
+	needRoot(t, "ip")
+	dir := t.TempDir()
+	c := &cluster{binary: filepath.Join(dir, "fairway"), prefix: fmt.Sprintf("fwd%d-", os.Getpid()), state: filepath.Join(dir, "state")}
+	mustRun(t, "go", "build", "-o", c.binary, "../cmd/fairway")
+	t.Cleanup(func() {
+		if out, err := c.lab("down").CombinedOutput(); err != nil {
+			t.Errorf("lab down: %v\n%s", err, out)
+		}
+	})
+	if out, err := c.lab("up", "--router", router).CombinedOutput(); err != nil {
+		t.Fatalf("lab up: %v\n%s", err, out)
+	}
+	return c
+}
+
+func needRoot(t testing.TB, files ...string) {
+	t.Helper()
+	missing := ""
+	if os.Getuid() != 0 {
+		missing = " root"
+	}
+	for _, f := range files {
+		if _, err := exec.LookPath(f); err != nil {
+			missing += " " + f
+		}
+	}
+	if missing == "" {
+		return
+	}
+	if os.Getenv("CI") != "" {
+		t.Fatalf("missing:%s", missing)
+	}
+	t.Skipf("missing:%s", missing)
+}
+
+func mustRun(t testing.TB, argv ...string) string {
+	t.Helper()
+	out, err := exec.Command(argv[0], argv[1:]...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s: %v\n%s", strings.Join(argv, " "), err, out)
+	}
+	return string(out)
+}
+
+// lab gives a `fairway lab` command for this lab.
+func (c *cluster) lab(args ...string) *exec.Cmd {
+	return exec.Command(c.binary, append([]string{"lab", args[0], "--prefix", c.prefix, "--state", c.state}, args[1:]...)...)
+}
+
+// in gives a command in a station's namespace.
+func (c *cluster) in(station string, argv ...string) *exec.Cmd {
+	return exec.Command("ip", append([]string{"netns", "exec", c.prefix + station}, argv...)...)
+}
+
+func (c *cluster) file(name string) string { return filepath.Join(c.state, "cluster", name) }
+
+// edit replaces text in a file of the lab's folder, which must be there.
+func (c *cluster) edit(t testing.TB, name, from, to string) {
+	t.Helper()
+	data, err := os.ReadFile(c.file(name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(data), from) {
+		t.Fatalf("%s does not have %q:\n%s", name, from, data)
+	}
+	c.write(t, name, strings.Replace(string(data), from, to, 1))
+}
+
+func (c *cluster) write(t testing.TB, name, text string) {
+	t.Helper()
+	if err := os.WriteFile(c.file(name), []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// nextHops gives the router's kernel next hops for a prefix, sorted.
+func (c *cluster) nextHops(prefix string) []string {
+	family := "-4"
+	if strings.Contains(prefix, ":") {
+		family = "-6"
+	}
+	out, _ := c.in("tor", "ip", family, "route", "show", prefix).Output()
+	var hops []string
+	words := strings.Fields(string(out))
+	for i, w := range words {
+		if w == "via" && i+1 < len(words) {
+			hops = append(hops, words[i+1])
+		}
+	}
+	slices.Sort(hops)
+	return hops
+}
+
+// eventually waits for the router's next hops.
+func (c *cluster) eventually(t testing.TB, prefix string, want ...string) {
+	t.Helper()
+	until(t, fmt.Sprintf("the router has %s by %v", prefix, want), func() (string, bool) {
+		got := c.nextHops(prefix)
+		return fmt.Sprint(got), slices.Equal(got, want)
+	})
+}
+
+// until waits for a condition; got says what there is instead.
+func until(t testing.TB, what string, ok func() (got string, done bool)) {
+	t.Helper()
+	var got string
+	for end := time.Now().Add(interopPatience); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		var done bool
+		if got, done = ok(); done {
+			return
+		}
+	}
+	t.Fatalf("never: %s; there is: %s", what, got)
+}
+
+// says waits for words in a node's `fairway status`.
+func (c *cluster) says(t testing.TB, node string, words ...string) {
+	t.Helper()
+	until(t, fmt.Sprintf("%s says %q", node, words), func() (string, bool) {
+		out, _ := c.in(node, c.binary, "status").CombinedOutput()
+		text := strings.Join(strings.Fields(string(out)), " ")
+		return string(out), !slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(text, w) })
+	})
+}
+
+// watchRouter fails the test if the router ever loses a prefix until stop is
+// called. It listens to the kernel, so that no moment is missed.
+func (c *cluster) watchRouter(t testing.TB, prefix string) (stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	monitor := exec.CommandContext(ctx, "ip", "netns", "exec", c.prefix+"tor", "ip", "-o", "monitor", "route")
+	out, err := monitor.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := monitor.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := make(chan string, 100)
+	go func() {
+		defer close(lines)
+		for s := bufio.NewScanner(out); s.Scan(); {
+			lines <- s.Text()
+		}
+	}()
+	// A route of our own, made again until the monitor tells of it, shows that it
+	// listens.
+	c.mark(t, lines, "192.0.2.250/32")
+	return func() {
+		t.Helper()
+		for _, line := range c.mark(t, lines, "192.0.2.251/32") {
+			if strings.HasPrefix(line, "Deleted "+prefix) {
+				t.Errorf("the router lost %s: %s", prefix, line)
+			}
+		}
+		cancel()
+		_ = monitor.Wait()
+	}
+}
+
+// mark makes a route and gives the lines up to the one that tells of it.
+func (c *cluster) mark(t testing.TB, lines <-chan string, route string) []string {
+	t.Helper()
+	var before []string
+	end := time.After(interopPatience)
+	again := time.NewTicker(100 * time.Millisecond)
+	defer again.Stop()
+	for {
+		// The kernel tells of a route that is new, not of one that is there.
+		_ = c.in("tor", "ip", "route", "del", "blackhole", route).Run()
+		_ = c.in("tor", "ip", "route", "add", "blackhole", route).Run()
+		for waiting := true; waiting; {
+			select {
+			case line := <-lines:
+				if strings.HasPrefix(line, "blackhole "+strings.TrimSuffix(route, "/32")) {
+					_ = c.in("tor", "ip", "route", "del", "blackhole", route).Run()
+					return before
+				}
+				before = append(before, line)
+			case <-again.C:
+				waiting = false
+			case <-end:
+				t.Fatalf("the route monitor never told of %s", route)
+			}
+		}
+	}
+}
+
+const (
+	routed  = "10.166.0.0/16"
+	routed6 = "fd00:10:166::/64"
+)
+
+// TestNothingIsLostByMistakes makes every mistake a person can make in the
+// files; the router, which a monitor watches, must not lose the route for a
+// moment, and the daemon must say what is wrong.
+func TestNothingIsLostByMistakes(t *testing.T) {
+	c := upLab(t, "embedded")
+	c.eventually(t, routed, "172.30.0.11", "172.30.0.12", "172.30.0.13")
+	subnet, err := os.ReadFile(c.file("subnet-routed.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	peer, err := os.ReadFile(c.file("bgppeer-tor.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, mistake := range []struct {
+		name  string
+		make  func()
+		words []string
+	}{
+		{"unknown annotation value", func() { c.edit(t, "subnet-routed.yaml", `"true"`, `"ture"`) }, []string{"InvalidAnnotation", `"ture"`}},
+		{"AS of 0", func() { c.edit(t, "bgppeer-tor.yaml", "peerASN: 65000", "peerASN: 0") }, []string{"BGPPeer tor: spec.peerASN: 0"}},
+		{"a peer without an AS", func() { c.edit(t, "bgppeer-tor.yaml", "  peerASN: 65000\n", "") }, []string{"BGPPeer tor: spec.peerASN: missing"}},
+		{"an unknown field", func() { c.edit(t, "bgppeer-tor.yaml", "spec:\n", "spec:\n  holdtime: 9s\n") }, []string{"spec.holdtime: there is no such field"}},
+		{"a missing password", func() {
+			c.edit(t, "bgppeer-tor.yaml", "spec:\n", "spec:\n  passwordSecretRef: {name: gone}\n")
+		}, []string{"Secret gone is not in the input"}},
+		{"two BGPPeers with one address", func() {
+			c.write(t, "twin.yaml", strings.Replace(string(peer), "name: tor", "name: twin", 1))
+		}, []string{"BGPPeer twin: spec.peerAddress: 172.30.0.1"}},
+		{"YAML that does not parse", func() { c.write(t, "subnet-routed.yaml", string(subnet)+"\n{{{\n") }, []string{"subnet-routed.yaml"}},
+		{"half a file", func() { c.write(t, "subnet-routed.yaml", string(subnet[:len(subnet)/2])) }, []string{"subnet-routed.yaml"}},
+		{"an empty file", func() { c.write(t, "subnet-routed.yaml", "") }, []string{"subnet-routed.yaml"}},
+	} {
+		t.Run(mistake.name, func(t *testing.T) {
+			stop := c.watchRouter(t, routed)
+			mistake.make()
+			c.says(t, "n1", mistake.words...)
+			c.says(t, "n3", mistake.words...)
+			c.write(t, "subnet-routed.yaml", string(subnet))
+			c.write(t, "bgppeer-tor.yaml", string(peer))
+			os.Remove(c.file("twin.yaml"))
+			until(t, "the mistake is forgotten", func() (string, bool) {
+				out, _ := c.in("n1", c.binary, "status").CombinedOutput()
+				return string(out), !strings.Contains(string(out), "!")
+			})
+			c.eventually(t, routed, "172.30.0.11", "172.30.0.12", "172.30.0.13")
+			stop()
+		})
+	}
+	t.Run("the folder is gone for a while", func(t *testing.T) {
+		stop := c.watchRouter(t, routed)
+		folder := filepath.Join(c.state, "cluster")
+		if err := os.Rename(folder, folder+".away"); err != nil {
+			t.Fatal(err)
+		}
+		c.says(t, "n2", "cannot be read", "objects stay in force")
+		if err := os.Rename(folder+".away", folder); err != nil {
+			t.Fatal(err)
+		}
+		until(t, "read again", func() (string, bool) {
+			out, _ := c.in("n2", c.binary, "status").CombinedOutput()
+			return string(out), !strings.Contains(string(out), "!")
+		})
+		stop()
+	})
+	t.Run("deleting the file withdraws", func(t *testing.T) {
+		if err := os.Remove(c.file("subnet-routed.yaml")); err != nil {
+			t.Fatal(err)
+		}
+		c.eventually(t, routed)
+		c.write(t, "subnet-routed.yaml", string(subnet))
+		c.eventually(t, routed, "172.30.0.11", "172.30.0.12", "172.30.0.13")
+	})
+}
+
+// TestNodeLifeCycle takes nodes in and out in every way there is.
+func TestNodeLifeCycle(t *testing.T) {
+	c := upLab(t, "embedded")
+	all := []string{"172.30.0.11", "172.30.0.12", "172.30.0.13"}
+	c.eventually(t, routed, all...)
+	c.eventually(t, routed6, "fd00:30::11", "fd00:30::12", "fd00:30::13")
+
+	t.Run("drain", func(t *testing.T) {
+		c.edit(t, "nodes.yaml", "  name: n2\n  annotations:\n", "  name: n2\n  annotations:\n    fairway.dev/drain: \"true\"\n")
+		c.eventually(t, routed, all[0], all[2])
+		c.says(t, "n2", "Draining", "Established")
+		c.edit(t, "nodes.yaml", "    fairway.dev/drain: \"true\"\n", "")
+		c.eventually(t, routed, all...)
+	})
+	t.Run("the way into the overlay", func(t *testing.T) {
+		route := strings.Fields(strings.TrimSpace(mustRun(t, "ip", "-n", c.prefix+"n3", "route", "show", routed)))
+		mustRun(t, "ip", "-n", c.prefix+"n3", "route", "del", routed)
+		c.eventually(t, routed, all[0], all[1])
+		c.says(t, "n3", "DatapathDown", "no route to "+routed+" by ovn0")
+		mustRun(t, append([]string{"ip", "-n", c.prefix + "n3", "route", "add"}, route...)...)
+		c.eventually(t, routed, all...)
+	})
+	t.Run("a daemon is killed and comes back", func(t *testing.T) {
+		pid := strings.TrimSpace(mustRun(t, "pgrep", "-f", "^"+c.binary+" run .*--node n1 "))
+		mustRun(t, "kill", "-9", pid)
+		c.eventually(t, routed, all[1], all[2])
+		daemon := c.in("n1", c.binary, "run", "-f", filepath.Join(c.state, "cluster"), "--node", "n1", "--grpc-socket", filepath.Join(c.state, "n1.sock"))
+		if err := daemon.Start(); err != nil {
+			t.Fatal(err)
+		}
+		ended := make(chan error, 1)
+		go func() { ended <- daemon.Wait() }()
+		c.eventually(t, routed, all...)
+
+		if err := daemon.Process.Signal(os.Interrupt); err != nil {
+			t.Fatal(err)
+		}
+		c.eventually(t, routed, all[1], all[2])
+		select {
+		case err := <-ended:
+			if err != nil {
+				t.Errorf("a deliberate end: %v", err)
+			}
+		case <-time.After(interopPatience):
+			t.Error("the daemon does not end")
+		}
+	})
+}
+
+// TestThousandSubnets adds a thousand Subnets in one file, and takes them away.
+func TestThousandSubnets(t *testing.T) {
+	c := upLab(t, "embedded")
+	c.eventually(t, routed, "172.30.0.11", "172.30.0.12", "172.30.0.13")
+	var b strings.Builder
+	for i := range 1000 {
+		fmt.Fprintf(&b, "apiVersion: kubeovn.io/v1\nkind: Subnet\nmetadata: {name: s%d, annotations: {fairway.dev/advertise: \"true\"}}\nspec: {cidrBlock: 10.%d.%d.0/24}\n---\n", i, 200+i/250, i%250)
+	}
+	c.write(t, "thousand.yaml", b.String())
+	count := func() int {
+		out, _ := c.in("tor", "ip", "-o", "route", "show", "root", "10.200.0.0/14").Output()
+		return strings.Count(string(out), "\n")
+	}
+	until(t, "a thousand routes", func() (string, bool) { n := count(); return fmt.Sprint(n), n == 1000 })
+	if err := os.Remove(c.file("thousand.yaml")); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "none of them", func() (string, bool) { n := count(); return fmt.Sprint(n), n == 0 })
+	c.eventually(t, routed, "172.30.0.11", "172.30.0.12", "172.30.0.13")
+}
+
+// BenchmarkFileToKernel measures from the write of a file to the route in the
+// router's kernel, and back.
+func BenchmarkFileToKernel(b *testing.B) {
+	c := upLab(b, "embedded")
+	c.eventually(b, routed, "172.30.0.11", "172.30.0.12", "172.30.0.13")
+	monitor := exec.Command("ip", "netns", "exec", c.prefix+"tor", "ip", "-o", "monitor", "route")
+	out, err := monitor.StdoutPipe()
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := monitor.Start(); err != nil {
+		b.Fatal(err)
+	}
+	defer func() { monitor.Process.Kill(); monitor.Wait() }()
+	lines := make(chan string, 100)
+	go func() {
+		defer close(lines)
+		for s := bufio.NewScanner(out); s.Scan(); {
+			lines <- s.Text()
+		}
+	}()
+	c.mark(b, lines, "192.0.2.250/32")
+	text := "apiVersion: kubeovn.io/v1\nkind: Subnet\nmetadata: {name: probe, annotations: {fairway.dev/advertise: \"%t\"}}\nspec: {cidrBlock: 10.199.0.0/16}\n"
+	c.write(b, "probe.yaml", fmt.Sprintf(text, false))
+	c.says(b, "n1", "3 Subnets")
+	// The lab's own agent makes the nodes' routes when the Subnet appears; what is
+	// measured is the annotation.
+	var on, off []time.Duration
+	for b.Loop() {
+		on = append(on, measure(b, c, lines, fmt.Sprintf(text, true), "10.199.0.0/16"))
+		c.eventually(b, "10.199.0.0/16", "172.30.0.11", "172.30.0.12", "172.30.0.13")
+		drainLines(lines)
+		off = append(off, measure(b, c, lines, fmt.Sprintf(text, false), "Deleted 10.199.0.0/16"))
+		c.eventually(b, "10.199.0.0/16")
+		drainLines(lines)
+	}
+	slices.Sort(on)
+	slices.Sort(off)
+	b.ReportMetric(on[len(on)/2].Seconds()*1000, "ms-announce-median")
+	b.ReportMetric(on[len(on)-1].Seconds()*1000, "ms-announce-max")
+	b.ReportMetric(off[len(off)/2].Seconds()*1000, "ms-withdraw-median")
+	b.ReportMetric(off[len(off)-1].Seconds()*1000, "ms-withdraw-max")
+}
+
+func drainLines(lines <-chan string) {
+	for {
+		select {
+		case <-lines:
+		default:
+			return
+		}
+	}
+}
+
+// measure writes the probe's file and gives the time until the monitor tells of
+// a route whose line starts so.
+func measure(b *testing.B, c *cluster, lines <-chan string, text, start string) time.Duration {
+	begin := time.Now()
+	c.write(b, "probe.yaml", text)
+	for end := time.After(interopPatience); ; {
+		select {
+		case line := <-lines:
+			if strings.HasPrefix(line, start) {
+				return time.Since(begin)
+			}
+		case <-end:
+			b.Fatalf("no route %s", start)
+		}
+	}
+}
