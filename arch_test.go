@@ -23,7 +23,7 @@ const module = "github.com/fairway-bgp/fairway/"
 // within the same level only what alsoAllowed names.
 func level() map[string]int {
 	return map[string]int{
-		"routes": 0, "host": 0, "api/v1alpha1": 0, "lab": 0,
+		"routes": 0, "host": 0, "host/netfilter": 0, "host/hosttest": 0, "api/v1alpha1": 0, "lab": 0,
 		"policy": 1, "kube": 1, "speaker": 1,
 		"status": 2, "export": 2,
 		"daemon": 3, "web": 3,
@@ -44,7 +44,7 @@ func why() map[int]string {
 
 // sameLevel are the arrows within a level.
 func sameLevel() map[string][]string {
-	return map[string][]string{"kube": {"policy"}, "speaker": {"policy"}}
+	return map[string][]string{"host": {"host/netfilter"}, "kube": {"policy"}, "speaker": {"policy"}}
 }
 
 // only says which packages may import what, by the beginning of the path.

@@ -1,0 +1,368 @@
+package netfilter_test
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/vishvananda/netlink"
+
+	"github.com/fairway-bgp/fairway/host/hosttest"
+	"github.com/fairway-bgp/fairway/host/netfilter"
+)
+
+// The kernel's own verdicts are what Walk is compared with: random rule sets of
+// the matches that it claims to know, in a router's namespace, and random
+// packets really sent through it.
+//
+//	FAIRWAY_KERNEL_CASES=3000 FAIRWAY_KERNEL_SEED=7 go test -run Kernel ./host/netfilter
+
+const (
+	defaultCases   = 150
+	packetsPerCase = 12
+)
+
+func TestWalkAgreesWithTheKernel(t *testing.T) {
+	hosttest.Need(t, "iptables-legacy", "iptables-nft", "nft", "ipset", "ip")
+	cases, seed := number("FAIRWAY_KERNEL_CASES", defaultCases), number("FAIRWAY_KERNEL_SEED", int(time.Now().UnixNano()%1e6))
+	b := newBench(t)
+	verdicts := map[netfilter.Verdict]int{}
+	for i := range cases {
+		b.play(rand.New(rand.NewPCG(uint64(seed), uint64(i))), verdicts)
+		if t.Failed() {
+			t.Fatalf("case %d of seed %d", i, seed)
+		}
+	}
+	b.receive()
+	b.judgeLate()
+	t.Logf("seed %d: %d rule sets, %d packets, %v, %d rewritten", seed, cases, b.sent, verdicts, b.rewritten)
+	if verdicts[netfilter.Accepted] < b.sent/20 || verdicts[netfilter.Dropped] < b.sent/20 || verdicts[netfilter.Unknown] > b.sent/10 {
+		t.Errorf("the cases say too little: %v", verdicts)
+	}
+}
+
+func number(env string, otherwise int) int {
+	if n, err := strconv.Atoi(os.Getenv(env)); err == nil {
+		return n
+	}
+	return otherwise
+}
+
+// bench is a router between two cables, whose other ends only send and receive
+// frames.
+type bench struct {
+	t             *testing.T
+	router        *hosttest.Space
+	client        *hosttest.Port
+	server        *hosttest.Port
+	up, down      *hosttest.Port
+	seen          map[uint32][]byte
+	expectDropped map[uint32]string
+	sent          int
+	rewritten     int
+}
+
+func newBench(t *testing.T) *bench {
+	r, c, s := hosttest.NewSpace(t), hosttest.NewSpace(t), hosttest.NewSpace(t)
+	hosttest.Cable(t, r, "up0", c, "c0")
+	hosttest.Cable(t, r, "ovn0", s, "s0")
+	b := &bench{t: t, router: r, seen: map[uint32][]byte{}, expectDropped: map[uint32]string{}}
+	b.client, b.server, b.up, b.down = c.Open("c0"), s.Open("s0"), r.Open("up0"), r.Open("ovn0")
+	r.Sh(fmt.Sprintf(`
+ip addr add 10.1.0.1/24 dev up0; ip -6 addr add fd01::1/64 dev up0 nodad
+ip addr add 10.2.0.1/24 dev ovn0; ip -6 addr add fd02::1/64 dev ovn0 nodad
+ip neigh replace 10.1.0.2 lladdr %[1]s dev up0; ip neigh replace fd01::2 lladdr %[1]s dev up0
+ip neigh replace 10.2.0.2 lladdr %[2]s dev ovn0; ip neigh replace fd02::2 lladdr %[2]s dev ovn0
+ip route add default via 10.1.0.2; ip -6 route add default via fd01::2
+ip route add 10.166.0.0/16 via 10.2.0.2; ip -6 route add fd00:166::/32 via fd02::2
+`, b.client.MAC, b.server.MAC))
+	for key, value := range map[string]string{"net.ipv4.ip_forward": "1", "net.ipv6.conf.all.forwarding": "1", "net.ipv4.conf.all.rp_filter": "0",
+		"net.ipv4.conf.up0.rp_filter": "0", "net.ipv4.conf.ovn0.rp_filter": "0", "net.ipv4.icmp_ratelimit": "0"} {
+		r.Sysctl(key, value)
+	}
+	return b
+}
+
+// probe is one packet of a case.
+type probe struct {
+	netfilter.Packet
+	marker uint32
+}
+
+// play makes a rule set, sends packets, and compares.
+func (b *bench) play(r *rand.Rand, verdicts map[netfilter.Verdict]int) {
+	six := r.IntN(3) == 0
+	b.clear()
+	probes := b.probes(r, six)
+	b.establish(probes)
+	text := generate(r, six)
+	text.install(b.router)
+	rules := b.read(six)
+	for _, p := range probes {
+		if err := b.client.Send(b.up.MAC, p.bytes()); err != nil {
+			b.t.Fatal(err)
+		}
+		b.sent++
+	}
+	for _, p := range probes {
+		result := rules.Walk(p.Packet)
+		verdicts[result.Verdict]++
+		story := func() string {
+			return fmt.Sprintf("%s\n%s\nevaluated as: %s by %v (doubt %v: %s)\n%s\n%s", p, text, result.Verdict, result.By, result.Doubt, result.Question, trail(result), b.dump())
+		}
+		switch result.Verdict {
+		case netfilter.Accepted:
+			if !b.arrives(p.marker) {
+				b.t.Errorf("accepted, but the kernel dropped it: %s", story())
+				return
+			}
+			if result.Rewritten == netfilter.Yes {
+				b.rewritten++
+			}
+			if got := sourceOf(b.seen[p.marker]); (got != p.Src) != (result.Rewritten == netfilter.Yes) && result.Rewritten != netfilter.Maybe {
+				b.t.Errorf("rewritten is %s, but it arrived from %s: %s", result.Rewritten, got, story())
+				return
+			}
+		case netfilter.Dropped:
+			if b.receive(); b.seen[p.marker] != nil {
+				b.t.Errorf("dropped, but it arrived: %s", story())
+				return
+			}
+			b.expectDropped[p.marker] = fmt.Sprint(p, text)
+		}
+	}
+}
+
+func trail(r netfilter.Result) string {
+	var out strings.Builder
+	for i := range r.Trail {
+		fmt.Fprintf(&out, "  %s => %s\n", &r.Trail[i], r.Trail[i].Did)
+	}
+	return out.String()
+}
+
+// judgeLate looks for packets that came after their case was judged.
+func (b *bench) judgeLate() {
+	for marker, story := range b.expectDropped {
+		if b.seen[marker] != nil {
+			b.t.Errorf("dropped, but it arrived late: %s", story)
+		}
+	}
+}
+
+func (b *bench) dump() string {
+	return b.router.Run("sh", "-c", "iptables-legacy-save; ip6tables-legacy-save; nft list ruleset; ipset save")
+}
+
+// clear takes all rules, sets and connections away.
+func (b *bench) clear() {
+	// Connections are tracked only while some rule asks for them.
+	b.router.RunWith("flush ruleset\ntable inet tracking {\n chain input {\n type filter hook input priority 0;\n ct state new counter\n }\n}\n", "nft", "-f", "-")
+	for _, six := range []string{"", "6"} {
+		used := b.router.Run("sh", "-c", "cat /proc/net/ip"+six+"_tables_names 2>/dev/null || true")
+		var empty strings.Builder
+		for _, table := range strings.Fields(used) {
+			fmt.Fprintf(&empty, "*%s\n", table)
+			if table == "filter" {
+				empty.WriteString(":FORWARD ACCEPT\n")
+			}
+			empty.WriteString("COMMIT\n")
+		}
+		b.router.RunWith(empty.String(), "ip"+six+"tables-legacy-restore")
+	}
+	// The kernel gives sets free some time after the rules that name them.
+	b.router.Run("ipset", "flush") // a set in a list is in use too
+	b.until(func() bool { _, err := b.router.Command("", "ipset", "destroy"); return err == nil }, "the sets stay in use")
+	err := b.router.Do(func() error { return netlink.ConntrackTableFlush(netlink.ConntrackTable) })
+	if err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// read gives the ruleset from what the tools print.
+func (b *bench) read(six bool) *netfilter.Ruleset {
+	family, six6 := netfilter.IPv4, ""
+	if six {
+		family, six6 = netfilter.IPv6, "6"
+	}
+	rs := &netfilter.Ruleset{Local: []netip.Addr{netip.MustParseAddr("10.1.0.1"), netip.MustParseAddr("10.2.0.1"), netip.MustParseAddr("fd01::1")}}
+	for _, backend := range []netfilter.Backend{netfilter.IptablesLegacy, netfilter.IptablesNft} {
+		save := "ip" + six6 + strings.TrimPrefix(string(backend), "ip") + "-save"
+		tables, err := netfilter.ParseIptables(b.router.Run("sh", "-c", save+" 2>/dev/null"), backend, family)
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		rs.Tables = append(rs.Tables, tables...)
+	}
+	tables, err := netfilter.ParseNft([]byte(b.router.Run("sh", "-c", "nft -j list table inet t1 2>/dev/null || echo '{}'")), nil)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	rs.Tables = append(rs.Tables, tables...)
+	if rs.Sets, err = netfilter.ParseIPSets(b.router.Run("ipset", "save")); err != nil {
+		b.t.Fatal(err)
+	}
+	return rs
+}
+
+// pools of values that rules and packets share, small, so that they meet.
+func addresses(six bool) (from, to []string) {
+	if six {
+		return []string{"fd99::1", "fd99::2", "fd99:1::1"}, []string{"fd00:166::10", "fd00:166::11", "fd00:166:1::10"}
+	}
+	return []string{"203.0.113.1", "203.0.113.2", "198.51.100.7"}, []string{"10.166.0.10", "10.166.0.11", "10.166.1.10"}
+}
+
+func ports() []uint16 { return []uint16{22, 80, 443, 1024, 8080} }
+
+func pick[T any](r *rand.Rand, from []T) T { return from[r.IntN(len(from))] }
+
+// probes are packets of different connections.
+func (b *bench) probes(r *rand.Rand, six bool) []probe {
+	var out []probe
+	taken := map[netfilter.Packet]bool{}
+	src, dst := addresses(six)
+	for len(out) < packetsPerCase {
+		p := netfilter.Packet{In: "up0", Out: "ovn0", Src: netip.MustParseAddr(pick(r, src)), Dst: netip.MustParseAddr(pick(r, dst)), State: netfilter.New, ReturnsByIn: netfilter.Yes}
+		switch r.IntN(4) {
+		case 0:
+			p.Protocol, p.SrcPort, p.DstPort = netfilter.UDP, pick(r, ports()), pick(r, ports())
+		case 1:
+			p.Protocol, p.SrcPort = netfilter.ICMP, uint16(r.IntN(60000)) // its identifier
+			if six {
+				p.Protocol = netfilter.ICMPv6
+			}
+		default:
+			p.Protocol, p.SrcPort, p.DstPort = netfilter.TCP, pick(r, ports()), pick(r, ports())
+		}
+		if taken[p] {
+			continue
+		}
+		taken[p] = true
+		state := pick(r, []netfilter.State{netfilter.New, netfilter.New, netfilter.Established, netfilter.Invalid})
+		p.State, p.Flags, p.Type = stateful(r, p, state)
+		out = append(out, probe{p, uint32(b.sent + len(out) + 1)}) // markers are never used twice
+	}
+	return out
+}
+
+// stateful gives flags or type that bring a packet into a state, and the state
+// that it then has.
+func stateful(r *rand.Rand, p netfilter.Packet, want netfilter.State) (netfilter.State, uint8, uint8) {
+	request, reply := uint8(8), uint8(0)
+	if p.Protocol == netfilter.ICMPv6 {
+		request, reply = 128, 129
+	}
+	switch {
+	case p.Protocol == netfilter.UDP && want == netfilter.Invalid:
+		return netfilter.New, 0, 0
+	case p.Protocol == netfilter.UDP:
+		return want, 0, 0
+	case p.Protocol != netfilter.TCP && want == netfilter.New:
+		return want, 0, request
+	case p.Protocol != netfilter.TCP:
+		return want, 0, reply
+	case want == netfilter.New:
+		return want, pick(r, []uint8{netfilter.SYN, netfilter.ACK}), 0
+	case want == netfilter.Established:
+		return want, netfilter.SYN | netfilter.ACK, 0
+	}
+	return want, pick(r, []uint8{netfilter.SYN | netfilter.ACK, netfilter.RST, netfilter.FIN | netfilter.ACK}), 0
+}
+
+func (p probe) bytes() []byte {
+	return hosttest.IP(p.Src, p.Dst, hosttest.Transport{Protocol: p.Protocol, SrcPort: p.SrcPort, DstPort: p.DstPort, Flags: p.Flags, Type: p.Type, Payload: p.payload()})
+}
+
+func (p probe) payload() []byte {
+	return binary.BigEndian.AppendUint32([]byte("fairway!"), p.marker)
+}
+
+// establish sends what each packet in state established answers, while there are
+// no rules.
+func (b *bench) establish(probes []probe) {
+	for _, p := range probes {
+		if p.State != netfilter.Established {
+			continue
+		}
+		t := hosttest.Transport{Protocol: p.Protocol, SrcPort: p.DstPort, DstPort: p.SrcPort, Flags: netfilter.SYN}
+		switch p.Protocol {
+		case netfilter.ICMP:
+			t.SrcPort, t.Type = p.SrcPort, 8
+		case netfilter.ICMPv6:
+			t.SrcPort, t.Type = p.SrcPort, 128
+		}
+		t.Payload = binary.BigEndian.AppendUint32([]byte("fairway?"), p.marker)
+		if err := b.server.Send(b.down.MAC, hosttest.IP(p.Dst, p.Src, t)); err != nil {
+			b.t.Fatal(err)
+		}
+		// It must be through before rules come.
+		b.until(func() bool { return b.passed(p.marker) }, "the first packet of a connection does not pass an empty router")
+	}
+}
+
+func (b *bench) passed(marker uint32) bool {
+	want := binary.BigEndian.AppendUint32([]byte("fairway?"), marker)
+	for {
+		packet, err := b.client.Next()
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		if packet == nil {
+			return false
+		}
+		if bytes.HasSuffix(packet, want) {
+			return true
+		}
+	}
+}
+
+func (b *bench) until(done func() bool, complaint string) bool {
+	deadline := time.Now().Add(2 * time.Second)
+	for !done() {
+		if time.Now().After(deadline) {
+			if complaint != "" {
+				b.t.Fatal(complaint)
+			}
+			return false
+		}
+		time.Sleep(50 * time.Microsecond) // the deadline bounds it
+	}
+	return true
+}
+
+func (b *bench) arrives(marker uint32) bool {
+	return b.until(func() bool { b.receive(); return b.seen[marker] != nil }, "")
+}
+
+// receive takes in what has come to the server.
+func (b *bench) receive() {
+	for {
+		packet, err := b.server.Next()
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		if packet == nil {
+			return
+		}
+		if i := bytes.Index(packet, []byte("fairway!")); i > 0 && len(packet) >= i+12 {
+			b.seen[binary.BigEndian.Uint32(packet[i+8:])] = packet
+		}
+	}
+}
+
+func sourceOf(packet []byte) netip.Addr {
+	from := packet[12:16]
+	if packet[0]>>4 == 6 {
+		from = packet[8:24]
+	}
+	a, _ := netip.AddrFromSlice(from)
+	return a
+}

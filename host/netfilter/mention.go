@@ -1,0 +1,104 @@
+package netfilter
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+// Mentions gives the networks that rules (of other chains than NAT's) and their
+// sets name, sorted. Traffic of one of them may fare otherwise than its
+// neighbours'.
+func (rs *Ruleset) Mentions() []netip.Prefix {
+	var out []netip.Prefix
+	add := func(text string) {
+		if strings.ContainsAny(text, ".:") {
+			out = append(out, prefixesIn(text)...)
+		}
+	}
+	for _, t := range rs.Tables {
+		if t.Name == "nat" && t.Backend != Nft {
+			continue
+		}
+		for _, c := range t.Chains {
+			if c.NAT {
+				continue
+			}
+			for _, r := range c.Rules {
+				for _, word := range strings.FieldsFunc(r.Text, outsideAddress) {
+					add(word)
+				}
+			}
+		}
+		for _, s := range t.sets {
+			for _, e := range s.elements {
+				for _, p := range e.key {
+					if p.isAddr {
+						out = append(out, netip.PrefixFrom(p.addrs.from, p.addrs.bits()).Masked())
+					}
+				}
+			}
+		}
+	}
+	for _, s := range rs.Sets {
+		for _, m := range s.members {
+			first, _, _ := strings.Cut(m.text, ",")
+			add(first)
+		}
+	}
+	slices.SortFunc(out, netip.Prefix.Compare)
+	return slices.Compact(out)
+}
+
+// outsideAddress is what cannot be part of an address or a prefix.
+func outsideAddress(c rune) bool {
+	return !strings.ContainsRune("0123456789abcdefABCDEF.:/-", c)
+}
+
+func prefixesIn(word string) []netip.Prefix {
+	var out []netip.Prefix
+	parts := []string{word}
+	if _, ok := parseRange(word); !ok {
+		return nil
+	}
+	if from, to, ranged := strings.Cut(word, "-"); ranged {
+		parts = []string{from, to}
+	}
+	for _, part := range parts {
+		if p, err := netip.ParsePrefix(part); err == nil {
+			out = append(out, p.Masked())
+		} else if a, err := netip.ParseAddr(part); err == nil && a.Zone() == "" {
+			out = append(out, netip.PrefixFrom(a, a.BitLen()))
+		}
+	}
+	return out
+}
+
+// WithFirst gives the Ruleset as it would be with a rule, as iptables-save
+// prints it without "-A CHAIN", in the first place of a chain of every iptables
+// backend that has it. The receiver stays as it is.
+func (rs *Ruleset) WithFirst(table, chain, rule string) *Ruleset {
+	out := *rs
+	out.Tables = slices.Clone(rs.Tables)
+	for i, t := range out.Tables {
+		c := t.Chains[chain]
+		if t.Backend == Nft || t.Name != table || c == nil {
+			continue
+		}
+		scratch := &Table{Chains: map[string]*Chain{}}
+		if err := scratch.append("-A " + chain + " " + rule); err != nil {
+			continue
+		}
+		first := *scratch.Chains[chain].Rules[0]
+		longer := *c
+		longer.Rules = append([]*Rule{&first}, c.Rules...)
+		copied := *t
+		copied.Chains = map[string]*Chain{}
+		for name, other := range t.Chains {
+			copied.Chains[name] = other
+		}
+		copied.Chains[chain] = &longer
+		out.Tables[i] = &copied
+	}
+	return &out
+}

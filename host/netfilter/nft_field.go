@@ -1,0 +1,224 @@
+package netfilter
+
+import (
+	"encoding/json"
+	"slices"
+)
+
+// nftExpression is the left side of a comparison.
+type nftExpression struct {
+	Payload *struct{ Protocol, Field string }
+	Meta    *struct{ Key string }
+	Ct      *struct{ Key, Dir string }
+	Fib     *struct {
+		Result string
+		Flags  flagList
+	}
+	Concat []json.RawMessage
+	And    []json.RawMessage `json:"&"`
+}
+
+// flagList is one word or a list of them.
+type flagList []string
+
+// UnmarshalJSON reads both forms.
+func (f *flagList) UnmarshalJSON(b []byte) error {
+	var one string
+	if json.Unmarshal(b, &one) == nil {
+		*f = flagList{one}
+		return nil
+	}
+	return json.Unmarshal(b, (*[]string)(f))
+}
+
+// fields gives what a left side reads: one field, or several of a
+// concatenation.
+func (t *Table) fields(raw json.RawMessage) ([]field, bool) {
+	var e nftExpression
+	if json.Unmarshal(raw, &e) != nil {
+		return nil, false
+	}
+	if e.Concat == nil {
+		f, ok := t.field(e)
+		return []field{f}, ok
+	}
+	var out []field
+	for _, part := range e.Concat {
+		more, ok := t.fields(part)
+		if !ok || len(more) != 1 {
+			return nil, false
+		}
+		out = append(out, more[0])
+	}
+	return out, true
+}
+
+func (t *Table) field(e nftExpression) (field, bool) {
+	switch {
+	case e.Payload != nil:
+		return payloadField(e.Payload.Protocol, e.Payload.Field)
+	case e.Meta != nil:
+		return metaField(e.Meta.Key)
+	case e.Ct != nil && e.Ct.Dir == "":
+		return ctField(e.Ct.Key)
+	case e.Fib != nil:
+		return fibField(e.Fib.Result, e.Fib.Flags)
+	case len(e.And) == 2:
+		return t.masked(e.And)
+	}
+	return field{}, false
+}
+
+// masked is FIELD & NUMBER, of marks and flags.
+func (t *Table) masked(operands []json.RawMessage) (field, bool) {
+	inner, ok := t.fields(operands[0])
+	if !ok || len(inner) != 1 || inner[0].kind != kindMark && inner[0].kind != kindFlags {
+		return field{}, false
+	}
+	n, ok := parseNumber(operands[1], inner[0].kind)
+	read := inner[0].read
+	return field{inner[0].kind, func(p *Packet) (value, presence) {
+		v, there := read(p)
+		v.number &= n
+		v.unknownBits &= uint32(n)
+		return v, there
+	}}, ok
+}
+
+// has gives the value where the packet has the field.
+func has(there bool, v value) (value, presence) {
+	if !there {
+		return value{}, absent
+	}
+	return v, known
+}
+
+// payloadField reads headers. A question about IPv4 is No for an IPv6 packet,
+// and one about TCP for UDP: nft puts those questions in front.
+func payloadField(protocol, name string) (field, bool) {
+	switch protocol + " " + name {
+	case "ip saddr", "ip daddr", "ip6 saddr", "ip6 daddr":
+		six, source := protocol == "ip6", name == "saddr"
+		return field{kindAddr, func(p *Packet) (value, presence) {
+			return has(p.is6() == six, value{addr: p.addr(source)})
+		}}, true
+	case "ip protocol", "ip6 nexthdr":
+		six := protocol == "ip6"
+		return field{kindProtocol, func(p *Packet) (value, presence) {
+			return has(p.is6() == six, value{number: uint64(p.Protocol)})
+		}}, true
+	case "tcp sport", "tcp dport", "udp sport", "udp dport", "th sport", "th dport":
+		number, source := protocols[protocol], name == "sport"
+		return field{kindNumber, func(p *Packet) (value, presence) {
+			port, ok := p.port(source)
+			if protocol == "th" && !ok {
+				return value{}, unknownValue // the first bytes of another header
+			}
+			return has(ok && (protocol == "th" || p.Protocol == number), value{number: uint64(port)})
+		}}, true
+	case "tcp flags":
+		return field{kindFlags, func(p *Packet) (value, presence) {
+			return has(p.Protocol == TCP, value{number: uint64(p.Flags)})
+		}}, true
+	case "icmp type", "icmp code", "icmpv6 type", "icmpv6 code":
+		return icmpField(protocol, name), true
+	}
+	return field{}, false
+}
+
+func icmpField(protocol, name string) field {
+	k, number := kindICMP, uint8(ICMP)
+	if protocol == "icmpv6" {
+		k, number = kindICMPv6, ICMPv6
+	}
+	if name == "code" {
+		k = kindNumber
+	}
+	return field{k, func(p *Packet) (value, presence) {
+		v := value{number: uint64(p.Type)}
+		if name == "code" {
+			v.number = uint64(p.Code)
+		}
+		return has(p.Protocol == number, v)
+	}}
+}
+
+func metaField(key string) (field, bool) {
+	simple := func(k kind, v func(*Packet) value) (field, bool) {
+		return field{k, func(p *Packet) (value, presence) { return v(p), known }}, true
+	}
+	switch key {
+	case "iifname", "iif":
+		return simple(kindLink, func(p *Packet) value { return value{link: p.In} })
+	case "oifname", "oif":
+		return simple(kindLink, func(p *Packet) value { return value{link: p.Out} })
+	case "l4proto":
+		return simple(kindProtocol, func(p *Packet) value { return value{number: uint64(p.Protocol)} })
+	case "nfproto":
+		return simple(kindNFProto, ipVersion)
+	case "protocol":
+		return simple(kindEther, ipVersion)
+	case "mark":
+		return simple(kindMark, func(p *Packet) value { return value{number: uint64(p.mark.value), unknownBits: ^p.mark.known} })
+	case "pkttype":
+		return simple(kindPktType, func(*Packet) value { return value{number: constants[kindPktType]["unicast"]} })
+	}
+	return field{}, false
+}
+
+func ipVersion(p *Packet) value {
+	if p.is6() {
+		return value{number: 6}
+	}
+	return value{number: 4}
+}
+
+func ctField(key string) (field, bool) {
+	switch key {
+	case "state":
+		return field{kindState, func(p *Packet) (value, presence) {
+			v := value{number: uint64(p.State)}
+			if v.number&(v.number-1) != 0 {
+				v.unknownBits = uint32(p.State)
+			}
+			return v, known
+		}}, true
+	case "mark":
+		return field{kindMark, func(p *Packet) (value, presence) {
+			switch {
+			case p.State&^(Invalid|Untracked) == 0:
+				return value{}, absent // no connection
+			case p.State&(Invalid|Untracked) != 0:
+				return value{}, unknownValue
+			}
+			return value{number: uint64(p.ctMark.value), unknownBits: ^p.ctMark.known}, known
+		}}, true
+	}
+	return field{}, false
+}
+
+// fibField asks the routing table (nft(8), FIB EXPRESSIONS): the type of an
+// address, or whether the way back to the source leaves by the incoming link.
+func fibField(result string, flags flagList) (field, bool) {
+	switch {
+	case result == "type" && len(flags) == 1 && (flags[0] == "saddr" || flags[0] == "daddr"):
+		source := flags[0] == "saddr"
+		return field{kindAddrType, func(p *Packet) (value, presence) {
+			if name := p.rules.kindOf(p.addr(source)); name != "" {
+				return value{number: constants[kindAddrType][name]}, known
+			}
+			return value{}, unknownValue
+		}}, true
+	case result == "oif" && slices.Contains(flags, "saddr") && slices.Contains(flags, "iif") && !slices.Contains(flags, "daddr"):
+		return field{kindBool, func(p *Packet) (value, presence) {
+			switch p.ReturnsByIn {
+			case Yes:
+				return value{number: 1}, known
+			case No:
+				return value{number: 0}, known
+			}
+			return value{}, unknownValue
+		}}, true
+	}
+	return field{}, false
+}

@@ -1,0 +1,404 @@
+package netfilter
+
+import (
+	"encoding/json"
+	"net/netip"
+	"strconv"
+)
+
+// kind is what sort of constants a field is compared with.
+type kind uint8
+
+const (
+	kindNone kind = iota
+	kindAddr
+	kindNumber
+	kindProtocol
+	kindLink
+	kindMark
+	kindState
+	kindFlags
+	kindICMP
+	kindICMPv6
+	kindNFProto
+	kindEther
+	kindAddrType
+	kindPktType
+	kindBool
+)
+
+// value is what a field of a packet holds.
+type value struct {
+	addr        netip.Addr
+	number      uint64
+	link        string
+	unknownBits uint32
+}
+
+// presence is whether a packet has a field at all, and whether it is known.
+type presence uint8
+
+const (
+	known presence = iota
+	absent
+	unknownValue
+)
+
+// field reads one thing of a packet.
+type field struct {
+	kind kind
+	read func(*Packet) (value, presence)
+}
+
+// constants are the names of values, by kind (nft describe).
+var constants = map[kind]map[string]uint64{
+	kindState: {"new": uint64(New), "established": uint64(Established), "related": uint64(Related), "invalid": uint64(Invalid), "untracked": uint64(Untracked)},
+	kindFlags: {"fin": FIN, "syn": SYN, "rst": RST, "psh": PSH, "ack": ACK, "urg": URG, "ecn": 1 << 6, "cwr": 1 << 7},
+	kindICMP: {"echo-reply": 0, "destination-unreachable": 3, "source-quench": 4, "redirect": 5, "echo-request": 8,
+		"router-advertisement": 9, "router-solicitation": 10, "time-exceeded": 11, "parameter-problem": 12,
+		"timestamp-request": 13, "timestamp-reply": 14, "info-request": 15, "info-reply": 16, "address-mask-request": 17, "address-mask-reply": 18},
+	kindICMPv6: {"destination-unreachable": 1, "packet-too-big": 2, "time-exceeded": 3, "parameter-problem": 4,
+		"echo-request": 128, "echo-reply": 129, "mld-listener-query": 130, "mld-listener-report": 131, "mld-listener-done": 132,
+		"mld-listener-reduction": 132, "nd-router-solicit": 133, "nd-router-advert": 134, "nd-neighbor-solicit": 135,
+		"nd-neighbor-advert": 136, "nd-redirect": 137, "router-renumbering": 138, "mld2-listener-report": 143},
+	kindNFProto:  {"ipv4": 4, "ipv6": 6},
+	kindEther:    {"ip": 4, "ip6": 6},
+	kindAddrType: {"local": 1, "unicast": 2, "multicast": 3, "broadcast": 4},
+	kindPktType:  {"unicast": 1, "host": 1, "broadcast": 2, "multicast": 3, "other": 4},
+}
+
+// constant gives the value of a name.
+func constant(k kind, name string) (uint64, bool) {
+	if k == kindProtocol {
+		n, ok := protocols[name]
+		return uint64(n), ok
+	}
+	n, ok := constants[k][name]
+	return n, ok
+}
+
+// parseNumber reads a number, a boolean, the name of a constant, or a list of
+// names that are flags.
+func parseNumber(raw json.RawMessage, k kind) (uint64, bool) {
+	var n uint64
+	if json.Unmarshal(raw, &n) == nil {
+		return n, k != kindState && k != kindNFProto && k != kindEther && k != kindAddrType && k != kindPktType
+	}
+	var b bool
+	if json.Unmarshal(raw, &b) == nil && k == kindBool {
+		if b {
+			n = 1
+		}
+		return n, true
+	}
+	var name string
+	if json.Unmarshal(raw, &name) == nil {
+		if n, ok := constant(k, name); ok {
+			return n, true
+		}
+		n, err := strconv.ParseUint(name, 0, 64)
+		return n, err == nil
+	}
+	var or struct {
+		Or []json.RawMessage `json:"|"`
+	}
+	if json.Unmarshal(raw, &or) == nil && or.Or != nil {
+		for _, one := range or.Or {
+			bits, ok := parseNumber(one, k)
+			if !ok {
+				return 0, false
+			}
+			n |= bits
+		}
+		return n, true
+	}
+	var names []json.RawMessage
+	if (k == kindState || k == kindFlags) && json.Unmarshal(raw, &names) == nil {
+		for _, one := range names {
+			bit, ok := parseNumber(one, k)
+			if !ok {
+				return 0, false
+			}
+			n |= bit
+		}
+		return n, true
+	}
+	return 0, false
+}
+
+func (t *Table) statement(e map[string]json.RawMessage) statement {
+	for name, raw := range e {
+		switch name {
+		case "match":
+			return t.match(raw)
+		case "vmap":
+			return t.verdictMap(raw)
+		case "mangle":
+			return mangle(raw)
+		case "notrack":
+			return statement{text: name, change: untrack, carries: true}
+		case "masquerade", "snat":
+			return decides(name, decision{kind: rewriteSource})
+		case "dnat", "redirect":
+			return decides(name, decision{kind: rewriteTarget})
+		case "counter", "log", "set", "map", "flow", "ct helper", "ct timeout", "ct expectation", "dup", "secmark", "last", "meter":
+			return statement{text: name, change: func(*Packet) {}}
+		case "queue", "tproxy", "synproxy", "fwd":
+			return decides(name, decision{kind: foreign})
+		}
+		if d, ok := verdictOf(e); ok {
+			return decides(name, d)
+		}
+		return unknown(name + " " + string(raw))
+	}
+	return statement{text: "nothing", change: func(*Packet) {}}
+}
+
+// match is {"op": …, "left": …, "right": …}.
+func (t *Table) match(raw json.RawMessage) statement {
+	var m struct {
+		Op          string
+		Left, Right json.RawMessage
+	}
+	text := "match " + string(raw)
+	if json.Unmarshal(raw, &m) != nil {
+		return unknown(text)
+	}
+	fields, ok := t.fields(m.Left)
+	if !ok {
+		return unknown(text)
+	}
+	var compare func([]value) Truth
+	switch m.Op {
+	case "==", "!=":
+		compare, ok = t.oneOf(m.Right, fields)
+		if m.Op == "!=" && ok {
+			equal := compare
+			compare = func(v []value) Truth { return equal(v).Not() }
+		}
+	case "in":
+		compare, ok = anyBit(m.Right, fields)
+	case "<", ">", "<=", ">=":
+		compare, ok = ordered(m.Op, m.Right, fields)
+	default:
+		ok = false
+	}
+	if !ok {
+		return unknown(text)
+	}
+	return asks(text, func(p *Packet) Truth {
+		values, there := readAll(fields, p)
+		switch there {
+		case absent:
+			return No // a question about what the packet does not have ends the rule
+		case unknownValue:
+			return Maybe
+		}
+		return compare(values)
+	})
+}
+
+func readAll(fields []field, p *Packet) ([]value, presence) {
+	values, there := make([]value, 0, len(fields)), known
+	for _, f := range fields {
+		v, h := f.read(p)
+		if h == absent {
+			return nil, absent
+		}
+		there = max(there, h)
+		values = append(values, v)
+	}
+	return values, there
+}
+
+// oneOf compares with a constant, an anonymous set or a named one.
+func (t *Table) oneOf(raw json.RawMessage, fields []field) (func([]value) Truth, bool) {
+	set, ok := t.setOf(raw, fields)
+	if !ok {
+		return nil, false
+	}
+	return func(v []value) Truth {
+		truth := No
+		for _, e := range set.elements {
+			truth = truth.or(e.holds(v))
+			if truth == Yes {
+				return Yes
+			}
+		}
+		if set.odd {
+			return Maybe
+		}
+		return truth
+	}, true
+}
+
+func (e nftElement) holds(v []value) Truth {
+	truth := Yes
+	for i, p := range e.key {
+		truth = min(truth, p.holds(v[i]))
+	}
+	return truth
+}
+
+// setOf gives the right side of a comparison as a set.
+func (t *Table) setOf(raw json.RawMessage, fields []field) (*nftSet, bool) {
+	var name string
+	if json.Unmarshal(raw, &name) == nil && len(name) > 1 && name[0] == '@' {
+		s := t.sets[name[1:]]
+		if s == nil || len(s.elements) > 0 && len(s.elements[0].key) != len(fields) {
+			return nil, false
+		}
+		return s, true
+	}
+	var kinds []kind
+	for _, f := range fields {
+		kinds = append(kinds, f.kind)
+	}
+	s := &nftSet{}
+	var anonymous struct{ Set []json.RawMessage }
+	if json.Unmarshal(raw, &anonymous) == nil && anonymous.Set != nil {
+		for _, e := range anonymous.Set {
+			s.add(e, kinds)
+		}
+		return s, true
+	}
+	s.add(raw, kinds)
+	return s, !s.odd
+}
+
+// anyBit is nft's implicit comparison of flags: any of them.
+func anyBit(raw json.RawMessage, fields []field) (func([]value) Truth, bool) {
+	if len(fields) != 1 || fields[0].kind != kindState && fields[0].kind != kindFlags {
+		return nil, false
+	}
+	bits, ok := parseNumber(raw, fields[0].kind)
+	isState := fields[0].kind == kindState
+	return func(v []value) Truth {
+		switch {
+		case v[0].number&bits == 0:
+			return No
+		case isState && v[0].number&^bits != 0:
+			return Maybe // several states are possible
+		}
+		return Yes
+	}, ok
+}
+
+func ordered(op string, raw json.RawMessage, fields []field) (func([]value) Truth, bool) {
+	if len(fields) != 1 || fields[0].kind != kindNumber && fields[0].kind != kindProtocol {
+		return nil, false
+	}
+	n, ok := parseNumber(raw, fields[0].kind)
+	return func(v []value) Truth {
+		a := v[0].number
+		return truthOf(op == "<" && a < n || op == ">" && a > n || op == "<=" && a <= n || op == ">=" && a >= n)
+	}, ok
+}
+
+// verdictMap is {"key": …, "data": …}. A packet that no element fits goes on
+// with the next rule.
+func (t *Table) verdictMap(raw json.RawMessage) statement {
+	var m struct{ Key, Data json.RawMessage }
+	text := "vmap " + string(raw)
+	foreignMap := decides(text, decision{kind: foreign})
+	if json.Unmarshal(raw, &m) != nil {
+		return foreignMap
+	}
+	fields, ok := t.fields(m.Key)
+	if !ok {
+		return foreignMap
+	}
+	set, ok := t.setOf(m.Data, fields)
+	if !ok || set.odd {
+		return foreignMap
+	}
+	return statement{text: text, decide: func(p *Packet) []decision {
+		values, there := readAll(fields, p)
+		if there == absent {
+			return []decision{{kind: goOn}}
+		}
+		var out []decision
+		for _, e := range set.elements {
+			truth := Maybe
+			if there == known {
+				truth = e.holds(values)
+			}
+			switch truth {
+			case Yes:
+				return e.verdict
+			case Maybe:
+				out = append(out, e.verdict...)
+			}
+		}
+		return append(out, decision{kind: goOn})
+	}}
+}
+
+// mangle is {"key": …, "value": …}; what it writes matters only for marks.
+func mangle(raw json.RawMessage) statement {
+	var m struct {
+		Key   struct{ Meta, Ct *struct{ Key string } }
+		Value json.RawMessage
+	}
+	text := "set " + string(raw)
+	if json.Unmarshal(raw, &m) != nil {
+		return unknown(text)
+	}
+	read, ok := markExpression(m.Value)
+	ofMeta := m.Key.Meta != nil && m.Key.Meta.Key == "mark"
+	ofCt := m.Key.Ct != nil && m.Key.Ct.Key == "mark"
+	if !ofMeta && !ofCt {
+		return statement{text: text, change: func(*Packet) {}}
+	}
+	return statement{text: text, carries: true, change: func(p *Packet) {
+		got := mark{}
+		if ok {
+			got = read(p)
+		}
+		switch {
+		case ofMeta:
+			p.mark = got
+		case p.State&^(Invalid|Untracked) != 0:
+			p.ctMark = got
+		}
+	}}
+}
+
+// markExpression reads a number, meta mark, ct mark, or "&", "|", "^" of one of
+// them with a number.
+func markExpression(raw json.RawMessage) (func(*Packet) mark, bool) {
+	if n, ok := parseNumber(raw, kindMark); ok {
+		return func(*Packet) mark { return mark{uint32(n), ^uint32(0)} }, true
+	}
+	var e struct {
+		Meta, Ct *struct{ Key string }
+		And      []json.RawMessage `json:"&"`
+		Or       []json.RawMessage `json:"|"`
+		Xor      []json.RawMessage `json:"^"`
+	}
+	if json.Unmarshal(raw, &e) != nil {
+		return nil, false
+	}
+	switch {
+	case e.Meta != nil && e.Meta.Key == "mark":
+		return func(p *Packet) mark { return p.mark }, true
+	case e.Ct != nil && e.Ct.Key == "mark":
+		return func(p *Packet) mark { return p.ctMark }, true
+	case len(e.And) == 2:
+		return combined(e.And, func(m mark, n uint32) mark { return mark{m.value & n, m.known | ^n} })
+	case len(e.Or) == 2:
+		return combined(e.Or, func(m mark, n uint32) mark { return mark{m.value | n, m.known | n} })
+	case len(e.Xor) == 2:
+		return combined(e.Xor, func(m mark, n uint32) mark { return mark{(m.value ^ n) & m.known, m.known} })
+	}
+	return nil, false
+}
+
+func combined(operands []json.RawMessage, f func(mark, uint32) mark) (func(*Packet) mark, bool) {
+	left, okLeft := markExpression(operands[0])
+	n, okRight := parseNumber(operands[1], kindMark)
+	if !okLeft || !okRight {
+		return nil, false
+	}
+	return func(p *Packet) mark { return f(left(p), uint32(n)) }, true
+}

@@ -1,0 +1,186 @@
+package netfilter
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+)
+
+// IANA protocol numbers that the evaluator gives a meaning to.
+const (
+	ICMP   = 1
+	TCP    = 6
+	UDP    = 17
+	ICMPv6 = 58
+)
+
+// TCP flags (RFC 9293 section 3.1).
+const (
+	FIN = 1 << iota
+	SYN
+	RST
+	PSH
+	ACK
+	URG
+)
+
+// State is a set of conntrack states (nf_conntrack_tuple_common.h). A packet has
+// one of them; more than one bit means that it is not known which.
+type State uint8
+
+// The states of conntrack(8).
+const (
+	New State = 1 << iota
+	Established
+	Related
+	Invalid
+	Untracked
+)
+
+// String names the states, as iptables and nft do.
+func (s State) String() string {
+	var names []string
+	for i, n := range []string{"new", "established", "related", "invalid", "untracked"} {
+		if s&(1<<i) != 0 {
+			names = append(names, n)
+		}
+	}
+	return strings.Join(names, " or ")
+}
+
+// Packet is a forwarded packet and what the kernel knows about it on its way.
+// Walk hands copies on; a Packet is a value.
+type Packet struct {
+	// In and Out are the names of the links that it comes and goes by.
+	In, Out  string
+	Src, Dst netip.Addr
+	// Protocol is the IANA number; ports count for TCP and UDP, Flags for TCP,
+	// Type and Code for ICMP and ICMPv6.
+	Protocol         uint8
+	SrcPort, DstPort uint16
+	Flags            uint8
+	Type, Code       uint8
+	State            State
+	// ReturnsByIn is whether the route back to Src leaves by In, which reverse
+	// path filters in rules ask.
+	ReturnsByIn Truth
+
+	// rules and hook are where the packet is on its way.
+	rules *Ruleset
+	hook  Hook
+	// mark and ctMark are what rules on the way have set.
+	mark, ctMark mark
+	// source and target are whether a rule on the way rewrites the address.
+	source, target rewrite
+}
+
+// mark is a number of which only the bits in known are known.
+type mark struct{ value, known uint32 }
+
+// join keeps the bits that are known to be the same in both.
+func (m mark) join(o mark) mark {
+	known := m.known & o.known &^ (m.value ^ o.value)
+	return mark{m.value & known, known}
+}
+
+// set replaces the bits of mask by value's, after flipping: iptables' and nft's
+// (mark & ^mask) ^ value.
+func (m mark) set(value, mask uint32) mark {
+	known := m.known | mask
+	v := (m.value &^ mask) ^ value
+	return mark{v & known, known}
+}
+
+// equals is whether mark & mask == value.
+func (m mark) equals(value, mask uint32) Truth {
+	if (m.value^value)&mask&m.known != 0 || value&^mask != 0 {
+		return No
+	}
+	return truthOf(mask&^m.known == 0).or(Maybe)
+}
+
+func (t Truth) or(o Truth) Truth { return max(t, o) }
+
+// rewrite is whether, and by which rule, NAT rewrites an address.
+type rewrite struct {
+	truth Truth
+	by    *Step
+}
+
+func (r rewrite) join(o rewrite) rewrite {
+	by := r.by
+	if by == nil {
+		by = o.by
+	}
+	return rewrite{either(r.truth, o.truth), by}
+}
+
+// is6 is whether it is an IPv6 packet. One address may be unknown after NAT.
+func (p *Packet) is6() bool {
+	if p.Src.IsValid() {
+		return p.Src.Is6()
+	}
+	return p.Dst.Is6()
+}
+
+// join is what is known of a packet that went one of two ways.
+func (p Packet) join(q Packet) Packet {
+	p.State |= q.State
+	p.mark, p.ctMark = p.mark.join(q.mark), p.ctMark.join(q.ctMark)
+	p.source, p.target = p.source.join(q.source), p.target.join(q.target)
+	if p.Src != q.Src {
+		p.Src = netip.Addr{}
+	}
+	if p.Dst != q.Dst {
+		p.Dst = netip.Addr{}
+	}
+	return p
+}
+
+// String is the packet in one line, for people.
+func (p Packet) String() string {
+	kind := ProtocolName(p.Protocol)
+	switch p.Protocol {
+	case TCP:
+		kind = fmt.Sprintf("tcp %d>%d %s", p.SrcPort, p.DstPort, flagText(p.Flags))
+	case UDP:
+		kind = fmt.Sprintf("udp %d>%d", p.SrcPort, p.DstPort)
+	case ICMP, ICMPv6:
+		kind = fmt.Sprintf("%s type %d", kind, p.Type)
+	}
+	return fmt.Sprintf("%s -> %s, %s, conntrack %s, in by %s, out by %s", p.Src, p.Dst, kind, p.State, p.In, p.Out)
+}
+
+func flagText(f uint8) string {
+	var names []string
+	for i, n := range flagNames {
+		if f&(1<<i) != 0 {
+			names = append(names, strings.ToUpper(n))
+		}
+	}
+	return strings.Join(names, "+")
+}
+
+// flagNames are the TCP flags from the lowest bit.
+var flagNames = []string{"fin", "syn", "rst", "psh", "ack", "urg", "ecn", "cwr"}
+
+// protocols are the names that iptables-save and nft print.
+var protocols = map[string]uint8{
+	"icmp": ICMP, "igmp": 2, "ipip": 4, "ipencap": 4, "tcp": TCP, "udp": UDP, "dccp": 33, "ipv6": 41, "gre": 47, "esp": 50,
+	"ah": 51, "icmpv6": ICMPv6, "ipv6-icmp": ICMPv6, "ospf": 89, "pim": 103, "vrrp": 112, "l2tp": 115, "sctp": 132, "udplite": 136,
+}
+
+// ProtocolName is the name of an IANA number, or the number.
+func ProtocolName(n uint8) string {
+	switch n {
+	case ICMP:
+		return "icmp"
+	case TCP:
+		return "tcp"
+	case UDP:
+		return "udp"
+	case ICMPv6:
+		return "icmpv6"
+	}
+	return fmt.Sprintf("protocol %d", n)
+}

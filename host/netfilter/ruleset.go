@@ -1,0 +1,208 @@
+package netfilter
+
+import (
+	"net/netip"
+	"strings"
+)
+
+// Backend is who keeps a table. The kernel runs all of them.
+type Backend string
+
+// The backends. IptablesNft are tables of nftables that iptables-nft owns.
+const (
+	IptablesLegacy Backend = "iptables-legacy"
+	IptablesNft    Backend = "iptables-nft"
+	Nft            Backend = "nft"
+)
+
+// Family is the packets that a table sees.
+type Family string
+
+// Families, by nft's names.
+const (
+	IPv4 Family = "ip"
+	IPv6 Family = "ip6"
+	Inet Family = "inet"
+)
+
+func (f Family) sees(p *Packet) bool {
+	return f == Inet || (f == IPv6) == p.is6()
+}
+
+// Hook is a place in the kernel's way of a packet (netfilter.h).
+type Hook string
+
+// The hooks of a forwarded packet, in its order.
+const (
+	Prerouting  Hook = "prerouting"
+	Forward     Hook = "forward"
+	Postrouting Hook = "postrouting"
+)
+
+// Priorities by which chains of a hook are ordered (netfilter_ipv4.h).
+const (
+	priorityRaw       = -300
+	priorityConntrack = -200
+	priorityMangle    = -150
+	priorityDNAT      = -100
+	priorityFilter    = 0
+	prioritySecurity  = 50
+	prioritySNAT      = 100
+)
+
+// Ruleset is everything that can drop or change a packet on its way.
+type Ruleset struct {
+	Tables []*Table
+	// Sets are the kernel's ipsets by name.
+	Sets IPSets
+	// Local are this node's own addresses, which addrtype and fib ask.
+	Local []netip.Addr
+}
+
+// Table is one table of one backend.
+type Table struct {
+	Backend Backend
+	Family  Family
+	Name    string
+	Chains  map[string]*Chain
+	// order has the chains' names as they were printed.
+	order []string
+	sets  map[string]*nftSet
+	// touched caches touches.
+	touched *[2]bool
+}
+
+// Chain is a list of rules. A base chain has a Hook; others are only jumped to.
+type Chain struct {
+	Name     string
+	Hook     Hook
+	Priority int
+	// NAT chains see only the first packet of a connection.
+	NAT bool
+	// Drops is whether the base chain's policy is to drop.
+	Drops bool
+	Rules []*Rule
+}
+
+// Rule is one rule.
+type Rule struct {
+	// Number is the position in its chain, from 1.
+	Number int
+	// Handle is nft's, 0 elsewhere.
+	Handle int
+	// Text is as its backend prints it.
+	Text    string
+	Comment string
+
+	statements []statement
+}
+
+// statement is one part of a rule: a question, a change of the packet, or a
+// decision. Exactly one function is set.
+type statement struct {
+	text   string
+	test   func(*Packet) Truth
+	change func(*Packet)
+	// decide gives the decisions that are possible; more than one where it is
+	// not known which.
+	decide func(*Packet) []decision
+	// carries is set for changes that the packet carries to later chains.
+	carries bool
+}
+
+// decision is what a rule does with a packet that matched.
+type decision struct {
+	kind  decisionKind
+	chain string
+}
+
+type decisionKind uint8
+
+const (
+	goOn decisionKind = iota
+	accept
+	drop
+	reject
+	jump
+	goTo
+	leave
+	rewriteSource
+	rewriteTarget
+	// foreign is a target that is not known: anything may come of it.
+	foreign
+)
+
+func decides(text string, ds ...decision) statement {
+	return statement{text: text, decide: func(*Packet) []decision { return ds }}
+}
+
+func asks(text string, test func(*Packet) Truth) statement {
+	return statement{text: text, test: test}
+}
+
+// unknown is a question that nothing is known about.
+func unknown(text string) statement {
+	return asks(text, func(*Packet) Truth { return Maybe })
+}
+
+// chain gives the named chain, made if it is not there.
+func (t *Table) chain(name string) *Chain {
+	if c := t.Chains[name]; c != nil {
+		return c
+	}
+	c := &Chain{Name: name}
+	t.Chains[name] = c
+	t.order = append(t.order, name)
+	return c
+}
+
+func (c *Chain) add(r *Rule) {
+	r.Number = len(c.Rules) + 1
+	c.Rules = append(c.Rules, r)
+}
+
+// Empty reports whether the table does nothing: no rule, and no policy that
+// drops.
+func (t *Table) Empty() bool {
+	for _, c := range t.Chains {
+		if c.Drops || len(c.Rules) > 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// Has reports whether rule's text has all of the words.
+func (r *Rule) Has(words ...string) bool {
+	for _, w := range words {
+		if !strings.Contains(r.Text, w) {
+			return false
+		}
+	}
+	return true
+}
+
+// Jumps reports whether the rule sends packets to the named chain.
+func (r *Rule) Jumps(chain string) bool {
+	for _, s := range r.statements {
+		if s.decide == nil {
+			continue
+		}
+		for _, d := range s.decide(&Packet{rules: &Ruleset{}}) {
+			if (d.kind == jump || d.kind == goTo) && d.chain == chain {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// Find gives the table of a backend and family, or nil.
+func (rs *Ruleset) Find(b Backend, f Family, name string) *Table {
+	for _, t := range rs.Tables {
+		if t.Backend == b && t.Family == f && t.Name == name {
+			return t
+		}
+	}
+	return nil
+}

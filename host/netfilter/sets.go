@@ -1,0 +1,305 @@
+package netfilter
+
+import (
+	"bufio"
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+)
+
+// IPSets are the kernel's ipsets by name.
+type IPSets map[string]*IPSet
+
+// IPSet is one ipset.
+type IPSet struct {
+	Name string
+	// Type is such as hash:net or hash:ip,port.
+	Type    string
+	is6     bool
+	netmask int
+	members []ipsetMember
+	lists   []string
+	// odd is set where a member does not parse: then nothing is known.
+	odd bool
+}
+
+type ipsetMember struct {
+	fields  []func(p *Packet, source bool) Truth
+	bits    int
+	nomatch bool
+	text    string
+}
+
+// Members are the set's elements, as printed.
+func (s *IPSet) Members() []string {
+	out := make([]string, 0, len(s.members))
+	for _, m := range s.members {
+		out = append(out, m.text)
+	}
+	return out
+}
+
+// ParseIPSets reads what `ipset save` prints. A set that is not understood is
+// kept and matches Maybe.
+func ParseIPSets(text string) (IPSets, error) {
+	sets := IPSets{}
+	lines := bufio.NewScanner(strings.NewReader(text))
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		words := strings.Fields(lines.Text())
+		if len(words) < 3 {
+			continue
+		}
+		switch words[0] {
+		case "create":
+			sets[words[1]] = newIPSet(words)
+		case "add":
+			s := sets[words[1]]
+			if s == nil {
+				return nil, fmt.Errorf("ipset save: %s has a member but is not created", words[1])
+			}
+			s.add(words[2], words[3:])
+		}
+	}
+	if err := lines.Err(); err != nil {
+		return nil, fmt.Errorf("ipset save: %w", err)
+	}
+	return sets, nil
+}
+
+func newIPSet(words []string) *IPSet {
+	s := &IPSet{Name: words[1], Type: words[2]}
+	for i := 3; i+1 < len(words); i++ {
+		switch words[i] {
+		case "family":
+			s.is6 = words[i+1] == "inet6"
+		case "netmask":
+			n, err := strconv.Atoi(words[i+1])
+			s.netmask, s.odd = n, s.odd || err != nil
+		case "bitmask", "markmask":
+			s.odd = true
+		}
+	}
+	return s
+}
+
+func (s *IPSet) add(text string, options []string) {
+	kind, parts, _ := strings.Cut(s.Type, ":")
+	if kind == "list" {
+		s.lists = append(s.lists, text)
+		return
+	}
+	m := ipsetMember{text: text}
+	for _, o := range options {
+		m.nomatch = m.nomatch || o == "nomatch"
+	}
+	values := strings.Split(text, ",")
+	names := strings.Split(parts, ",")
+	if len(values) != len(names) {
+		s.odd = true
+		return
+	}
+	for i, name := range names {
+		f, bits, ok := s.field(name, values[i])
+		if !ok {
+			s.odd = true
+			return
+		}
+		m.fields, m.bits = append(m.fields, f), m.bits+bits
+	}
+	s.members = append(s.members, m)
+}
+
+// field compiles one part of a member; bits is how narrow it is.
+func (s *IPSet) field(kind, value string) (test func(*Packet, bool) Truth, bits int, ok bool) {
+	switch kind {
+	case "ip", "net":
+		n, ok := parseRange(value)
+		if s.netmask > 0 && n.from.IsValid() {
+			p, err := n.from.Prefix(s.netmask)
+			if err != nil {
+				return nil, 0, false
+			}
+			n = rangeOf(p)
+		}
+		return func(p *Packet, source bool) Truth { return n.has(p.addr(source)) }, n.bits(), ok
+	case "port":
+		return portField(value)
+	case "iface":
+		return func(p *Packet, source bool) Truth {
+			switch {
+			case source && p.hook == Postrouting:
+				return Maybe // the kernel does not always hand the link on
+			case source:
+				return truthOf(p.In == value)
+			}
+			return truthOf(p.Out == value)
+		}, 16, !strings.HasPrefix(value, "physdev:")
+	case "mark":
+		n, err := strconv.ParseUint(value, 0, 32)
+		return func(p *Packet, _ bool) Truth { return p.mark.equals(uint32(n), ^uint32(0)) }, 32, err == nil
+	}
+	return nil, 0, false
+}
+
+// portField reads PORT, FROM-TO or PROTO:PORT.
+func portField(value string) (func(*Packet, bool) Truth, int, bool) {
+	proto, ports, has := strings.Cut(value, ":")
+	number := -1
+	if has {
+		n, ok := protocols[proto]
+		if !ok || n == ICMP || n == ICMPv6 {
+			return nil, 0, false
+		}
+		number = int(n)
+	} else {
+		ports = proto
+	}
+	r, ok := parsePorts(ports, "-")
+	return func(p *Packet, source bool) Truth {
+		port, has := p.port(source)
+		return truthOf(has && (number < 0 || int(p.Protocol) == number) && r.has(port))
+	}, 16, ok
+}
+
+// has asks whether the packet is in the set, each part of a member compared with
+// the source or the destination as sources says.
+func (sets IPSets) has(name string, p *Packet, sources []bool) Truth {
+	s := sets[name]
+	if s == nil || s.odd {
+		return Maybe
+	}
+	if len(s.lists) > 0 {
+		found := No
+		for _, l := range s.lists {
+			if !strings.HasPrefix(sets.typeOf(l), "list:") {
+				found = found.or(sets.has(l, p, sources))
+			}
+		}
+		return found
+	}
+	if strings.HasPrefix(s.Type, "hash:") && s.is6 != p.is6() {
+		return No
+	}
+	return s.lookUp(p, sources)
+}
+
+func (sets IPSets) typeOf(name string) string {
+	if s := sets[name]; s != nil {
+		return s.Type
+	}
+	return ""
+}
+
+// lookUp takes the narrowest member that matches, as the kernel does
+// (ip_set_hash_gen.h tries the longest prefix first).
+func (s *IPSet) lookUp(p *Packet, sources []bool) Truth {
+	found, bits := No, -1
+	for _, m := range s.members {
+		if len(m.fields) > len(sources) {
+			return No // the kernel refuses a rule with too few directions
+		}
+		t := Yes
+		for i, f := range m.fields {
+			t = min(t, f(p, sources[i]))
+		}
+		switch {
+		case t == No || m.bits < bits:
+		case t == Maybe:
+			return Maybe
+		default:
+			bits, found = m.bits, truthOf(!m.nomatch)
+		}
+	}
+	return found
+}
+
+// addr is the source or the destination; invalid where NAT made it unknown.
+func (p *Packet) addr(source bool) netip.Addr {
+	if source {
+		return p.Src
+	}
+	return p.Dst
+}
+
+// port is the source's or the destination's; false where the protocol has none.
+func (p *Packet) port(source bool) (uint16, bool) {
+	if p.Protocol != TCP && p.Protocol != UDP {
+		return 0, false
+	}
+	if source {
+		return p.SrcPort, true
+	}
+	return p.DstPort, true
+}
+
+// addrRange is from..to, both in it.
+type addrRange struct{ from, to netip.Addr }
+
+// parseRange reads ADDRESS, PREFIX or FROM-TO.
+func parseRange(text string) (addrRange, bool) {
+	if from, to, ok := strings.Cut(text, "-"); ok {
+		a, errA := netip.ParseAddr(from)
+		b, errB := netip.ParseAddr(to)
+		return addrRange{a, b}, errA == nil && errB == nil
+	}
+	if a, err := netip.ParseAddr(text); err == nil {
+		return addrRange{a, a}, true
+	}
+	p, err := netip.ParsePrefix(text)
+	if err != nil {
+		return addrRange{}, false
+	}
+	return rangeOf(p), true
+}
+
+func rangeOf(p netip.Prefix) addrRange {
+	p = p.Masked()
+	last := p.Addr().AsSlice()
+	for i := p.Bits(); i < len(last)*8; i++ {
+		last[i/8] |= 1 << (7 - i%8)
+	}
+	to, _ := netip.AddrFromSlice(last)
+	return addrRange{p.Addr(), to}
+}
+
+func (r addrRange) has(a netip.Addr) Truth {
+	if !a.IsValid() {
+		return Maybe
+	}
+	return truthOf(a.BitLen() == r.from.BitLen() && r.from.Compare(a) <= 0 && a.Compare(r.to) <= 0)
+}
+
+// bits is the length of the longest common prefix, which orders prefixes.
+func (r addrRange) bits() int {
+	a, b := r.from.AsSlice(), r.to.AsSlice()
+	for i := range len(a) * 8 {
+		if (a[i/8]^b[i/8])&(1<<(7-i%8)) != 0 {
+			return i
+		}
+	}
+	return len(a) * 8
+}
+
+type portRange struct{ from, to uint16 }
+
+// parsePorts reads PORT or FROM and TO with a separator between; a missing end
+// is the lowest or highest port.
+func parsePorts(text, separator string) (portRange, bool) {
+	from, to, ranged := strings.Cut(text, separator)
+	if !ranged {
+		to = from
+	}
+	if from == "" {
+		from = "0"
+	}
+	if to == "" {
+		to = "65535"
+	}
+	a, errA := strconv.ParseUint(from, 10, 16)
+	b, errB := strconv.ParseUint(to, 10, 16)
+	return portRange{uint16(a), uint16(b)}, errA == nil && errB == nil
+}
+
+func (r portRange) has(port uint16) bool { return r.from <= port && port <= r.to }
