@@ -47,11 +47,12 @@ func attributes(c *routes.Case, s Session, role routes.Role, hop netip.Addr) Att
 		LargeCommunities: routes.SortedSet(slices.Concat(t.LargeCommunities, d.LargeCommunities), routes.LargeCommunity.Compare),
 		MED:              cmp.Or(t.MED, d.MED),
 	}
-	if n := cmp.Or(t.ASPathPrepend, d.ASPathPrepend); n != nil {
-		a.ASPathPrepend = *n
-	}
 	if s.Internal() {
+		// No prepend: an internal peer takes its own AS in the path for a loop
+		// (RFC 4271 section 9.1.2).
 		a.LocalPref = cmp.Or(t.LocalPref, d.LocalPref)
+	} else if n := cmp.Or(t.ASPathPrepend, d.ASPathPrepend); n != nil {
+		a.ASPathPrepend = *n
 	}
 	if role == routes.RoleStandby {
 		a.worsen(s.Internal())

@@ -41,7 +41,7 @@ type Attributes struct {
 	MED              *uint32                 `json:"med"`
 	// LocalPref is set for internal peers only.
 	LocalPref *uint32 `json:"localPref"`
-	// ASPathPrepend is how often the session's local AS is prepended in
+	// ASPathPrepend, set for external peers only, is how often the session's local AS is prepended in
 	// addition to the one that eBGP demands.
 	ASPathPrepend uint8 `json:"asPathPrepend"`
 }

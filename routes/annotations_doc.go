@@ -19,7 +19,7 @@ func Annotations() []Annotation {
 		{"Subnet", AnnotationCommunities, "`65000:100,no-export,65000:1:2`", "Standard, well-known and large communities, in addition to the BGPPeer's."},
 		{"Subnet", AnnotationMED, "0 to 4294967295", "MULTI_EXIT_DISC; goes before the BGPPeer's."},
 		{"Subnet", AnnotationLocalPref, "0 to 4294967295", "LOCAL_PREF, to internal peers only; goes before the BGPPeer's."},
-		{"Subnet", AnnotationASPathPrepend, "0 to 16", "How often the local AS is prepended in addition; goes before the BGPPeer's."},
+		{"Subnet", AnnotationASPathPrepend, "0 to 16", "How often the local AS is prepended in addition, to external peers only; goes before the BGPPeer's."},
 		{"Subnet", AnnotationNextHop, "one address, or one of each family", "This next hop, say a Keepalived VIP, instead of the session's own address."},
 		{"Subnet", AnnotationStandby, "`true` or `false`", "Centralized without ECMP: the gateways that are not active announce too, with a path that loses (eBGP: 3 more prepends, iBGP: LOCAL_PREF less 50)."},
 		{"Subnet", AnnotationAllowNAT, "`true` or `false`", "Announce although `natOutgoing` is true, because a natOutgoingPolicyRule forwards part of the traffic."},
