@@ -125,8 +125,9 @@ func Objects(stream []byte) ([]*unstructured.Unstructured, error) {
 	}
 }
 
-// ApplyObject applies one object as whoever the configuration belongs to. A CRD is
-// waited for until its kind is served.
+// ApplyObject applies one object as whoever the configuration belongs to. Its status,
+// if it has one, is applied as well, as the controller would that is not here. A
+// CRD is waited for until its kind is served.
 func ApplyObject(ctx context.Context, config *rest.Config, o *unstructured.Unstructured) error {
 	resource, err := Resource(config, o)
 	if err != nil {
@@ -135,6 +136,11 @@ func ApplyObject(ctx context.Context, config *rest.Config, o *unstructured.Unstr
 	_, err = resource.Apply(ctx, o.GetName(), o, metav1.ApplyOptions{FieldManager: "kubetest", Force: true})
 	if err != nil {
 		return fmt.Errorf("apply %s %s: %w", o.GetKind(), o.GetName(), err)
+	}
+	if o.Object["status"] != nil && o.GetKind() != "CustomResourceDefinition" {
+		if _, err := resource.ApplyStatus(ctx, o.GetName(), o, metav1.ApplyOptions{FieldManager: "kubetest-status", Force: true}); err != nil {
+			return fmt.Errorf("apply status of %s %s: %w", o.GetKind(), o.GetName(), err)
+		}
 	}
 	if o.GetKind() == "CustomResourceDefinition" {
 		return awaitEstablished(ctx, resource, o.GetName())

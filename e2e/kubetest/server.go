@@ -26,6 +26,8 @@ type Options struct {
 	// Names are further addresses or host names that the server's certificate holds
 	// for, such as the address by which a network namespace reaches it.
 	Names []string
+	// Flags are further flags of kube-apiserver, such as those of its audit log.
+	Flags []string
 	// Progress is told about a build that takes long. nil: stderr.
 	Progress io.Writer
 }
@@ -148,7 +150,7 @@ func (s *Server) prepare(binary string, o Options) error {
 		bind = own
 	}
 	https := &http.Client{Transport: &http.Transport{TLSClientConfig: keys.client, DisableKeepAlives: true}, Timeout: 5 * time.Second}
-	s.API = &Process{name: "kube-apiserver", path: binary, log: filepath.Join(s.folder, "kube-apiserver.log"), ready: get(https, s.URL()+"/readyz", s.adminToken), args: []string{
+	s.API = &Process{name: "kube-apiserver", path: binary, log: filepath.Join(s.folder, "kube-apiserver.log"), ready: get(https, s.URL()+"/readyz", s.adminToken), args: append([]string{
 		"--etcd-servers=" + client, "--bind-address=" + bind, "--advertise-address=" + own, "--secure-port=" + s.port,
 		"--tls-cert-file=" + keys.serverCert, "--tls-private-key-file=" + keys.serverKey, "--cert-dir=" + s.folder,
 		"--service-account-issuer=https://kubernetes.default.svc", "--service-account-key-file=" + keys.accountPublic,
@@ -157,7 +159,7 @@ func (s *Server) prepare(binary string, o Options) error {
 		// Nothing here creates the default ServiceAccounts that the plugin asks for.
 		"--disable-admission-plugins=ServiceAccount",
 		"--endpoint-reconciler-type=none", "--profiling=false", "--v=1",
-	}}
+	}, o.Flags...)}
 	return nil
 }
 
