@@ -42,6 +42,11 @@ func runAgent(ctx context.Context, opts Options, log *logrus.Entry) error {
 	}
 	defer w.close()
 	a := &agent{options: opts, wiring: w, log: log, pods: map[string]runningPod{}}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	if err := a.servePages(ctx); err != nil {
+		return err
+	}
 	watcher, err := fsnotify.NewWatcher()
 	if err != nil {
 		return fmt.Errorf("watch: %w", err)

@@ -37,7 +37,7 @@ Look
   fairway lab exec{label} tor ip route
   fairway lab exec{label} ext curl -s {web}
   fairway lab exec{label} n1 fairway status
-  fairway lab exec{label} n1 curl -s {status}/status.json
+  {page} in a browser: what n1 does
   gobgp --target unix://{socket} neighbor
 {router}
 Change something, and look again: Subnets, Pods, nodes and the BGPPeer are in
@@ -51,7 +51,7 @@ Ask
 Logs are in {state}/log. To remove it all: fairway lab down{label}
 `
 	return strings.NewReplacer(
-		"{label}", l.label(), "{web}", "http://"+webPod4, "{socket}", l.grpcSocket("n1"), "{status}", "http://"+StatusAddress,
+		"{label}", l.label(), "{web}", "http://"+webPod4, "{socket}", l.grpcSocket("n1"), "{page}", l.page("n1"),
 		"{dir}", l.clusterDir(), "{router}", l.routerLook(), "{state}", l.State,
 	).Replace(text)
 }
