@@ -1,0 +1,278 @@
+package live
+
+import (
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// TestClusterIsFollowed goes through what people do to objects, one after the
+// other, and looks at the routers' kernels.
+func TestClusterIsFollowed(t *testing.T) {
+	w := newWorld(t, "a", "b")
+	a, b := w.routers["a"], w.routers["b"]
+	w.run()
+	w.peer("a", "")
+	w.subnet("blue", "10.1.0.0/16", "")
+	a.has("10.1.0.0/16")
+
+	t.Run("un-annotate, annotate, edit, delete", func(t *testing.T) {
+		w.advertise("blue", "null")
+		a.has("")
+		w.advertise("blue", `"true"`)
+		a.has("10.1.0.0/16")
+		w.patch(subnets(), "blue", `{"spec":{"cidrBlock":"10.9.0.0/16"}}`)
+		a.has("10.9.0.0/16")
+		w.subnet("green", "10.2.0.0/16", "")
+		a.has("10.2.0.0/16 10.9.0.0/16")
+		w.delete(subnets(), "green")
+		a.has("10.9.0.0/16")
+	})
+	t.Run("a typo is not a withdrawal", func(t *testing.T) {
+		lost := a.losses()
+		w.patch(subnets(), "blue", `{"metadata":{"annotations":{"fairway.dev/med":"cheap"}}}`)
+		w.says("/status.json", "is not a number")
+		w.patch(subnets(), "blue", `{"metadata":{"annotations":{"fairway.dev/med":null}}}`)
+		if got := lost(); len(got) > 0 {
+			t.Errorf("the router lost %v", got)
+		}
+	})
+	t.Run("natOutgoing flips", func(t *testing.T) {
+		w.patch(subnets(), "blue", `{"spec":{"natOutgoing":true}}`)
+		a.has("")
+		w.patch(subnets(), "blue", `{"spec":{"natOutgoing":false}}`)
+		a.has("10.9.0.0/16")
+	})
+	t.Run("the gateway moves", func(t *testing.T) {
+		w.subnet("central", "10.3.0.0/16", "")
+		w.patch(subnets(), "central", `{"spec":{"gatewayType":"centralized","gatewayNode":"n1,n2"}}`)
+		a.has("10.9.0.0/16")
+		w.patch(subnets(), "central", `{"status":{"activateGateway":"n1"}}`, "status")
+		a.has("10.3.0.0/16 10.9.0.0/16")
+		w.patch(subnets(), "central", `{"status":{"activateGateway":"n2"}}`, "status")
+		a.has("10.9.0.0/16")
+		w.patch(subnets(), "central", `{"spec":{"enableEcmp":true}}`)
+		a.has("10.3.0.0/16 10.9.0.0/16")
+		w.delete(subnets(), "central")
+		a.has("10.9.0.0/16")
+	})
+	t.Run("a BGPPeer is added, changed and removed", func(t *testing.T) {
+		w.until("session a is up", func() string { return lack(a.up() > 0) })
+		since := a.up()
+		w.peer("b", "")
+		b.has("10.9.0.0/16")
+		w.peer("b", ", families: [ipv4-unicast]")
+		w.until("session b has IPv4 alone", func() string {
+			return lack(b.up() > 0 && !strings.Contains(b.show("show bgp neighbors "+b.node+" json"), `"ipv6Unicast"`))
+		})
+		b.has("10.9.0.0/16")
+		w.delete(bgpPeers(), "b")
+		b.has("")
+		if now := a.up(); now != since {
+			t.Errorf("session a was established at %d, and again at %d", since, now)
+		}
+	})
+	t.Run("a Secret is rotated", func(t *testing.T) {
+		since := a.up()
+		w.peer("b", ", passwordSecretRef: {name: tor-b}")
+		w.says("/status.json", "Secret tor-b is not in namespace")
+		b.show("configure terminal", "router bgp 64512", "neighbor "+b.node+" password first-one")
+		w.apply("{apiVersion: v1, kind: Secret, metadata: {name: tor-b, namespace: fairway-system}, stringData: {password: first-one}}")
+		b.has("10.9.0.0/16")
+		b.show("configure terminal", "router bgp 64512", "neighbor "+b.node+" password second-one")
+		b.has("")
+		w.apply("{apiVersion: v1, kind: Secret, metadata: {name: tor-b, namespace: fairway-system}, stringData: {password: second-one}}")
+		b.has("10.9.0.0/16")
+		if now := a.up(); now != since {
+			t.Errorf("session a was established at %d, and again at %d", since, now)
+		}
+		if text, _ := w.ask("/status.json"); strings.Contains(text, "second-one") {
+			t.Error("the password is on the status page")
+		}
+		w.delete(bgpPeers(), "b")
+	})
+	t.Run("drain and undrain", func(t *testing.T) {
+		out, code := w.fairway("drain", "n1")
+		if code != 0 || a.routes() != "" {
+			t.Errorf("drain: exit %d, %s; the router has [%s]", code, out, a.routes())
+		}
+		if out, code := w.fairway("undrain", "n1"); code != 0 {
+			t.Errorf("undrain: exit %d, %s", code, out)
+		}
+		a.has("10.9.0.0/16")
+		out, code = w.fairway("drain", "n2", "--timeout=1s")
+		if code != 2 || !strings.Contains(out, "cannot be read") {
+			t.Errorf("drain of a node without a daemon: exit %d, %s", code, out)
+		}
+	})
+	t.Run("the Speaker tells", func(t *testing.T) {
+		w.subnet("nat", "10.4.0.0/16", ", natOutgoing: true")
+		w.until("the Speaker has it all", func() string {
+			s := w.speaker().Status
+			return lack(s.Established == 1 && s.Configured == 1 && s.Announced.Count == 1 && s.Withheld.Reasons["NATOutgoing"] == 1)
+		})
+		s := w.speaker()
+		if len(s.OwnerReferences) != 1 || s.OwnerReferences[0].Name != "n1" || s.OwnerReferences[0].UID == "" {
+			t.Errorf("owners: %+v", s.OwnerReferences)
+		}
+		w.delete(subnets(), "nat")
+	})
+	t.Run("the CLI asks the cluster", func(t *testing.T) {
+		if out, code := w.fairway("plan", "--node=n1"); code != 0 || !strings.Contains(out, "10.9.0.0/16") {
+			t.Errorf("plan: exit %d, %s", code, out)
+		}
+		if out, code := w.fairway("why", "blue"); code != 0 || !strings.Contains(out, "n2") {
+			t.Errorf("why: exit %d, %s", code, out)
+		}
+		w.until("status says ready", func() string {
+			out, code := w.fairway("status", "--cluster")
+			if code != 0 || !strings.Contains(out, "1/1 up") {
+				return out
+			}
+			return ""
+		})
+	})
+	t.Run("SIGTERM withdraws everything", func(t *testing.T) {
+		w.stop(syscall.SIGTERM)
+		a.has("")
+	})
+}
+
+// TestAPIServerGoesAway: nothing that is announced depends on it, and a change
+// made when it is back is announced at once.
+func TestAPIServerGoesAway(t *testing.T) {
+	w := newWorld(t, "a")
+	a := w.routers["a"]
+	state := w.dir + "/state"
+	w.run("--state-dir=" + state)
+	w.peer("a", ", gracefulRestart: {}")
+	w.subnet("blue", "10.1.0.0/16", "")
+	a.has("10.1.0.0/16")
+
+	t.Run("killed and back", func(t *testing.T) {
+		lost := a.losses()
+		w.server.API.Kill()
+		w.says("/status.json", "not followed since")
+		time.Sleep(away())
+		if got := lost(); len(got) > 0 {
+			t.Errorf("the router lost %v", got)
+		}
+		w.startAPI()
+		w.subnet("green", "10.2.0.0/16", "")
+		took := w.within(5*time.Second, "announced after the return", func() string {
+			return lack(a.routes() == "10.1.0.0/16 10.2.0.0/16")
+		})
+		t.Logf("after %s without API server, a change was announced %s after it was made", away(), took.Round(time.Millisecond))
+		w.advertise("green", "null")
+		a.has("10.1.0.0/16")
+		w.until("the page is clean again", func() string {
+			text, _ := w.ask("/status.json")
+			return lack(!strings.Contains(text, "not followed since"))
+		})
+	})
+	t.Run("restarted meanwhile, with a last-known state", func(t *testing.T) {
+		lost := a.losses()
+		w.server.API.Kill()
+		w.stop(syscall.SIGKILL)
+		w.run("--state-dir=" + state)
+		w.says("/status.json", "last-known state of")
+		w.until("the session is up", func() string { return lack(a.up() > 0) })
+		w.until("ready", func() string { text, code := w.ask("/readyz"); return lackCode(text, code, 200) })
+		a.has("10.1.0.0/16")
+		w.startAPI()
+		w.subnet("green", "10.2.0.0/16", "")
+		a.has("10.1.0.0/16 10.2.0.0/16")
+		w.advertise("green", "null")
+		a.has("10.1.0.0/16")
+		if got := lost(); len(got) != 1 {
+			t.Errorf("the router lost %v, want 10.2.0.0/16 alone", got)
+		}
+	})
+	t.Run("restarted meanwhile, without", func(t *testing.T) {
+		lost := a.losses()
+		w.server.API.Kill()
+		w.stop(syscall.SIGKILL)
+		w.until("the router sees it", func() string { return lack(a.up() == 0) })
+		w.run()
+		w.until("not ready, with the reason", func() string {
+			text, code := w.ask("/readyz")
+			if code != 503 || !strings.Contains(text, "subnets cannot be read") {
+				return text
+			}
+			return ""
+		})
+		// Longer than the router's and our own connect timers.
+		time.Sleep(4 * time.Second)
+		if a.up() != 0 {
+			t.Error("a session was opened with nothing to announce")
+		}
+		if got := lost(); len(got) > 0 || a.routes() != "10.1.0.0/16" {
+			t.Errorf("the router lost %v and has [%s]: it was to keep what it had", got, a.routes())
+		}
+		w.startAPI()
+		w.until("the session is up", func() string { return lack(a.up() > 0) })
+		a.has("10.1.0.0/16")
+	})
+}
+
+// TestEverythingVanishes: a store that was emptied, and a CRD that was deleted,
+// withdraw nothing before somebody has had time to look.
+func TestEverythingVanishes(t *testing.T) {
+	w := newWorld(t, "a")
+	a := w.routers["a"]
+	// The token of a ServiceAccount goes with the store; this story is about the
+	// objects.
+	w.kubeconfig = w.admin
+	w.run("--mass-withdraw-delay=1h")
+	w.peer("a", "")
+	w.subnet("blue", "10.1.0.0/16", "")
+	w.subnet("green", "10.2.0.0/16", "")
+	a.has("10.1.0.0/16 10.2.0.0/16")
+	lost := a.losses()
+
+	t.Run("CRD of Subnets deleted", func(t *testing.T) {
+		w.delete(like("apiextensions.k8s.io/v1", "CustomResourceDefinition", ""), "subnets.kubeovn.io")
+		w.says("/status.json", "2 of kind Subnet vanished together")
+		w.says("/status.json", "its CRD is not installed")
+		if err := w.server.InstallCRDs(w.ctx()); err != nil {
+			t.Fatal(err)
+		}
+		w.subnet("blue", "10.1.0.0/16", "")
+		w.subnet("green", "10.2.0.0/16", "")
+		w.until("nothing is held any more", func() string {
+			text, _ := w.ask("/status.json")
+			return lack(!strings.Contains(text, "vanished together") && !strings.Contains(text, "its CRD is not installed"))
+		})
+	})
+	t.Run("etcd emptied", func(t *testing.T) {
+		if err := w.server.EmptyEtcd(w.ctx()); err != nil {
+			t.Fatal(err)
+		}
+		w.says("/status.json", "its CRD is not installed")
+		w.says("/status.json", "1 of kind Node vanished together")
+		time.Sleep(3 * time.Second)
+		if got := a.routes(); got != "10.1.0.0/16 10.2.0.0/16" {
+			t.Errorf("the router has [%s]", got)
+		}
+		// What is made anew has lower resource versions than what is known.
+		w.install()
+		w.kubeconfig = w.admin
+		w.peer("a", "")
+		w.subnet("blue", "10.1.0.0/16", "")
+		w.subnet("green", "10.2.0.0/16", "")
+		w.subnet("red", "10.3.0.0/16", "")
+		a.has("10.1.0.0/16 10.2.0.0/16 10.3.0.0/16")
+	})
+	if got := lost(); len(got) > 0 {
+		t.Errorf("the router lost %v", got)
+	}
+	t.Run("confirmed by a person", func(t *testing.T) {
+		w.delete(subnets(), "blue")
+		w.delete(subnets(), "green")
+		w.delete(subnets(), "red")
+		w.says("/status.json", "3 of kind Subnet vanished together")
+		w.patch(like("v1", "Node", ""), "n1", `{"metadata":{"annotations":{"fairway.dev/confirm-mass-withdraw":"true"}}}`)
+		a.has("")
+	})
+}
