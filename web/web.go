@@ -61,6 +61,7 @@ func Handler(board *status.Board) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) { servePage(w, page, board.Newest()) })
 	mux.HandleFunc("GET /status.json", func(w http.ResponseWriter, _ *http.Request) { serveJSON(w, board.Newest()) })
+	mux.Handle("GET /metrics", metricsHandler(board))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { serveProbe(w, unhealthy(board.Newest(), time.Now())) })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { serveProbe(w, unready(board.Newest())) })
 	return guardHost(mux)

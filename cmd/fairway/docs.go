@@ -13,6 +13,7 @@ import (
 
 	"github.com/fairway-bgp/fairway/policy"
 	"github.com/fairway-bgp/fairway/routes"
+	"github.com/fairway-bgp/fairway/web"
 )
 
 // generated is the reference documentation that is made from the program
@@ -22,6 +23,7 @@ func generated() map[string]func(io.Writer) {
 		"reasons.md":     writeReasons,
 		"annotations.md": writeAnnotations,
 		"commands.md":    writeCommands,
+		"metrics.md":     writeMetrics,
 	}
 }
 
@@ -74,6 +76,15 @@ func writeAnnotations(w io.Writer) {
 	fmt.Fprint(w, "\nA value that does not parse withholds the Subnet (`InvalidAnnotation`). In a running daemon a Subnet that\n"+
 		"was announced keeps its last good annotations until the mistake is mended. Taking `advertise` away, or\n"+
 		"setting it to `false`, always withdraws.\n")
+}
+
+func writeMetrics(w io.Writer) {
+	fmt.Fprint(w, "# Metrics\n\n", generatedNote,
+		"At `/metrics` of the status page, in Prometheus' text format. Every value is read from the same picture as\n"+
+			"`fairway status`.\n\n| metric | labels | meaning |\n|---|---|---|\n")
+	for _, m := range web.Metrics() {
+		fmt.Fprintf(w, "| `%s` | %s | %s |\n", m.Name, strings.Join(m.Labels, ", "), m.Help)
+	}
 }
 
 func writeCommands(w io.Writer) {

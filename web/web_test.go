@@ -1,0 +1,149 @@
+package web
+
+import (
+	"flag"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/fairway-bgp/fairway/policy"
+	"github.com/fairway-bgp/fairway/routes"
+	"github.com/fairway-bgp/fairway/status"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+// picture is a daemon in an interesting state.
+func picture() *status.Status {
+	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	return &status.Status{
+		Version: "v1", Node: "n1", Started: at.Add(-time.Hour), At: at, Waiting: []string{"the speaker does not have everything"},
+		Source:  status.Source{Kind: "files", From: []string{"/etc/fairway"}, Subnets: 3, Nodes: 1, Peers: 2, Problems: []string{`a.yaml: BGPPeer <b>x</b>: spec.peerASN: 0`}},
+		Speaker: status.Speaker{RouterID: netip.MustParseAddr("172.30.0.11"), ASN: 65001, Originated: 2, Errors: []string{"session tor-b: no"}},
+		Sessions: []status.Session{
+			{Peer: "tor-a", Address: "172.30.0.1", State: "Established", Since: at, Advertised: 2, Flaps: 1},
+			{Peer: "tor-b", Address: "172.30.0.2", State: "Active", LastError: "connection refused"},
+		},
+		Plan: policy.Plan{Node: "n1",
+			Adverts: []policy.Advert{
+				{Prefix: netip.MustParsePrefix("10.166.0.0/16"), Subnet: "routed", Role: routes.RoleDistributed, Peers: []string{"tor-a"}},
+				{Prefix: netip.MustParsePrefix("10.168.0.0/16"), Subnet: "central", Role: routes.RoleActive, Peers: []string{"tor-a"}},
+			},
+			Withheld: []policy.Withheld{{Prefix: "10.167.0.0/16", Subnet: "nat", Reason: routes.NATOutgoing, Detail: "spec.natOutgoing is true"}},
+			Warnings: []policy.Warning{{Subnet: "routed", Reason: routes.Private, Detail: "spec.private is true"}},
+		},
+	}
+}
+
+// ask sends one request to a handler whose board has s.
+func ask(t *testing.T, s *status.Status, host, path string) (int, string) {
+	t.Helper()
+	var board status.Board
+	if s != nil {
+		board.Post(s)
+	}
+	r := httptest.NewRequest(http.MethodGet, "http://"+host+path, nil)
+	w := httptest.NewRecorder()
+	Handler(&board).ServeHTTP(w, r)
+	body, err := io.ReadAll(w.Result().Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w.Code, string(body)
+}
+
+func TestProbes(t *testing.T) {
+	ready := picture()
+	ready.Ready, ready.Waiting, ready.At = true, nil, time.Now()
+	waiting := picture()
+	waiting.At = time.Now()
+	stuck := picture()
+	stuck.At = time.Now().Add(-time.Hour)
+	for _, tt := range []struct {
+		name, path string
+		s          *status.Status
+		code       int
+		text       string
+	}{
+		{"healthy before the first pass", "/healthz", nil, 200, "ok"},
+		{"healthy while a session is down", "/healthz", waiting, 200, "ok"},
+		{"unhealthy when the loop is stuck", "/healthz", stuck, 503, "the last pass ended 60m ago"},
+		{"not ready before the first pass", "/readyz", nil, 503, "nothing has been read yet"},
+		{"not ready says why", "/readyz", waiting, 503, "the speaker does not have everything"},
+		{"ready", "/readyz", ready, 200, "ok"},
+		{"no status before the first pass", "/status.json", nil, 503, "starting"},
+		{"page before the first pass", "/", nil, 200, "Starting"},
+		{"nothing else", "/debug/pprof", waiting, 404, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			code, body := ask(t, tt.s, "127.0.0.1:7473", tt.path)
+			if code != tt.code || !strings.Contains(body, tt.text) {
+				t.Errorf("%s: %d %q, want %d with %q", tt.path, code, body, tt.code, tt.text)
+			}
+		})
+	}
+}
+
+func TestOnlyLocalNamesAreServed(t *testing.T) {
+	for host, want := range map[string]int{"127.0.0.1:7473": 200, "localhost:7473": 200, "[::1]:7473": 200, "evil.example:7473": 403, "10.0.0.1": 403} {
+		if code, _ := ask(t, picture(), host, "/status.json"); code != want {
+			t.Errorf("Host %s: %d, want %d", host, code, want)
+		}
+	}
+}
+
+func TestPageEscapesWhatObjectsSay(t *testing.T) {
+	code, body := ask(t, picture(), "localhost", "/")
+	if code != 200 || strings.Contains(body, "<b>x</b>") || !strings.Contains(body, "&lt;b&gt;x&lt;/b&gt;") {
+		t.Errorf("%d: a name from an object is not escaped", code)
+	}
+	for _, want := range []string{"10.166.0.0/16", "NATOutgoing", "connection refused", "Private", "session tor-b: no"} {
+		if !strings.Contains(body, want) {
+			t.Errorf("the page lacks %q", want)
+		}
+	}
+}
+
+func TestListenRefusesOtherAddresses(t *testing.T) {
+	for _, bad := range []string{"0.0.0.0:0", ":0", "10.0.0.1:0", "example.com:0", "127.0.0.1"} {
+		if l, err := Listen(bad); err == nil {
+			l.Close()
+			t.Errorf("Listen(%q) opened a port", bad)
+		}
+	}
+	l, err := Listen("127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if _, err := Listen(l.Addr().String()); err == nil || !strings.Contains(err.Error(), "another fairway") {
+		t.Errorf("a port in use: %v", err)
+	}
+}
+
+func TestMetricsGolden(t *testing.T) {
+	code, got := ask(t, picture(), "localhost", "/metrics")
+	if code != 200 {
+		t.Fatalf("%d: %s", code, got)
+	}
+	const path = "testdata/metrics.golden"
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("-want +got (go test ./web -update rewrites it):\n%s", diff)
+	}
+}
