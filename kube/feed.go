@@ -47,6 +47,9 @@ type feed struct {
 	mu    sync.Mutex
 	kept  map[key]stored
 	state feedState
+	// rewritten is true from when the store turned out to have another history
+	// until everything has been read again.
+	rewritten bool
 }
 
 // feedState says how well a feed works.
@@ -77,14 +80,18 @@ func (f *feed) run(ctx context.Context) {
 	}).RunWithContext(ctx)
 }
 
+// request makes one try: trying again is the reflector's.
 func (f *feed) request(o metav1.ListOptions) *rest.Request {
 	o.FieldSelector = f.field
-	return f.client.Get().NamespaceIfScoped(f.namespace, f.namespace != "").Resource(f.plural).VersionedParams(&o, listParameters())
+	return f.client.Get().NamespaceIfScoped(f.namespace, f.namespace != "").Resource(f.plural).VersionedParams(&o, listParameters()).MaxRetries(0)
 }
 
 // list is half of what the reflector asks for.
 func (f *feed) list(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
 	f.rest(ctx)
+	if f.isRewritten() {
+		o.ResourceVersion, o.ResourceVersionMatch = "", ""
+	}
 	var list pieces
 	err := f.request(o).Timeout(requestBound).Do(ctx).Into(&list)
 	f.note(ctx, err)
@@ -97,6 +104,9 @@ func (f *feed) watch(ctx context.Context, o metav1.ListOptions) (apiwatch.Interf
 	if err := f.sameHistory(ctx, o); err != nil {
 		f.note(ctx, err)
 		return nil, err
+	}
+	if f.isRewritten() && o.SendInitialEvents != nil {
+		o.ResourceVersion = ""
 	}
 	o.Watch = true
 	request := f.request(o)
@@ -121,9 +131,18 @@ func (f *feed) sameHistory(ctx context.Context, o metav1.ListOptions) error {
 		return err
 	}
 	if order, err := resourceversion.CompareResourceVersion(newest.ResourceVersion, o.ResourceVersion); err == nil && order < 0 {
+		f.mu.Lock()
+		f.rewritten = true
+		f.mu.Unlock()
 		return apierrors.NewResourceExpired(fmt.Sprintf("the API server is at resource version %s, before %s", newest.ResourceVersion, o.ResourceVersion))
 	}
 	return nil
+}
+
+func (f *feed) isRewritten() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.rewritten
 }
 
 // rest waits where the API server has said nothing but no.
@@ -269,6 +288,7 @@ func (f *feed) Replace(list []any, _ string) error {
 	f.mu.Lock()
 	f.kept = kept
 	f.state = feedState{synced: true, answered: true}
+	f.rewritten = false
 	f.mu.Unlock()
 	f.changed()
 	return nil

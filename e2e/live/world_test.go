@@ -461,14 +461,12 @@ func (w *world) ask(path string) (string, int) {
 	return strings.TrimSpace(string(out[:i])), code
 }
 
-// problems waits until the daemon's page says something.
+// says waits until the daemon's page says something.
 func (w *world) says(path, words string) {
 	w.Helper()
 	w.until(path+" says "+words, func() string {
-		if text, _ := w.ask(path); !strings.Contains(text, words) {
-			return text
-		}
-		return ""
+		text, _ := w.ask(path)
+		return lack(strings.Contains(text, words))
 	})
 }
 
