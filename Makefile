@@ -32,7 +32,7 @@ lint: ## gofmt, go vet, staticcheck
 	$(GO) tool staticcheck ./...
 
 golden: ## Rewrite golden files and generated documentation; read the diff
-	$(GO) test ./policy ./export -update
+	$(GO) test ./policy ./export ./status ./web -update
 	$(GO) run ./cmd/fairway docs docs
 
 bench: ## Run the benchmarks

@@ -20,10 +20,17 @@ func (s *Status) WriteText(w io.Writer, now time.Time) error {
 	}
 	fmt.Fprintf(&b, "Fairway %s on node %s, up %s, %s\n", s.Version, s.Node, Ago(s.Started, now), ready)
 	fmt.Fprintf(&b, "Source %s %s: %s, %s, %s\n", s.Source.Kind, strings.Join(s.Source.From, " "), count(s.Source.Subnets, "Subnet"), count(s.Source.Nodes, "Node"), count(s.Source.Peers, "BGPPeer"))
+	if !s.Source.StaleSince.IsZero() {
+		fmt.Fprintf(&b, "  ! not in step for %s; what was known then stays in force\n", Ago(s.Source.StaleSince, now))
+	}
 	for _, p := range s.Source.Problems {
 		policy.WriteWrapped(&b, "  ! ", "    ", p)
 	}
-	fmt.Fprintf(&b, "Speaker AS %d, router ID %s: %d prefixes in its table, %s\n", s.Speaker.ASN, s.Speaker.RouterID, s.Speaker.Originated, inSync(s.Speaker.InSync))
+	if s.Speaker.ASN == 0 {
+		fmt.Fprintf(&b, "Speaker not started: no session is wanted\n")
+	} else {
+		fmt.Fprintf(&b, "Speaker AS %d, router ID %s: %d prefixes in its table, %s\n", s.Speaker.ASN, s.Speaker.RouterID, s.Speaker.Originated, inSync(s.Speaker.InSync))
+	}
 	for _, e := range s.Speaker.Errors {
 		policy.WriteWrapped(&b, "  ! ", "    ", e)
 	}

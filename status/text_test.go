@@ -1,0 +1,79 @@
+package status_test
+
+import (
+	"bytes"
+	"flag"
+	"net/netip"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/fairway-bgp/fairway/policy"
+	"github.com/fairway-bgp/fairway/routes"
+	"github.com/fairway-bgp/fairway/status"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+func TestTextGolden(t *testing.T) {
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	settings := policy.SessionSettings{Address: netip.MustParseAddr("172.30.0.1"), Port: 179, PeerASN: 65000}
+	plan := policy.Plan{
+		Node:     "n1",
+		Adverts:  []policy.Advert{{Prefix: netip.MustParsePrefix("10.166.0.0/16"), Subnet: "routed", Role: routes.RoleDistributed, Peers: []string{"tor-a"}}},
+		Withheld: []policy.Withheld{{Prefix: "10.167.0.0/16", Subnet: "nat", Reason: routes.NATOutgoing, Detail: "spec.natOutgoing is true"}},
+		Sessions: []policy.Session{{Peer: "tor-a", LocalASN: 65001, SessionSettings: settings}},
+	}
+	for name, s := range map[string]*status.Status{
+		"starting": {Version: "v1", Node: "n1", Started: now, Waiting: []string{"the files have not been read yet"},
+			Source: status.Source{Kind: "files", From: []string{"/etc/fairway"}, Waiting: []string{"the files have not been read yet"}}, Plan: policy.Plan{Node: "n1"}},
+		"well": {Version: "v1", Node: "n1", Started: now.Add(-26 * time.Hour), Ready: true, Plan: plan,
+			Source:   status.Source{Kind: "files", From: []string{"/etc/fairway"}, Subnets: 2, Nodes: 1, Peers: 1},
+			Speaker:  status.Speaker{ASN: 65001, RouterID: netip.MustParseAddr("172.30.0.11"), Originated: 1, InSync: true},
+			Sessions: []status.Session{{Peer: "tor-a", Address: "172.30.0.1", State: "Established", Since: now.Add(-90 * time.Minute), Advertised: 1}}},
+		"unwell": {Version: "v1", Node: "n1", Started: now.Add(-72 * time.Hour), Waiting: []string{"the speaker does not have everything that the plan wants"}, Plan: plan,
+			Source: status.Source{Kind: "files", From: []string{"/etc/fairway"}, Subnets: 2, Nodes: 1, Peers: 1, StaleSince: now.Add(-5 * time.Minute),
+				Problems: []string{"/etc/fairway/peers.yaml document 2: BGPPeer tor-b: spec.peerASN: 0: an AS number is 1 to 4294967294; its last good version stays in force"}},
+			Speaker:  status.Speaker{ASN: 65001, RouterID: netip.MustParseAddr("172.30.0.11"), Originated: 1, Errors: []string{"session tor-a: listen on port 179: address already in use"}},
+			Sessions: []status.Session{{Peer: "tor-a", Address: "172.30.0.1", State: "Active", LastError: "the peer said: Cease, administrative shutdown (maintenance until noon)"}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var b bytes.Buffer
+			if err := s.WriteText(&b, now); err != nil {
+				t.Fatal(err)
+			}
+			path := "testdata/" + name + ".golden"
+			if *update {
+				if err := os.WriteFile(path, b.Bytes(), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(string(want), b.String()); diff != "" {
+				t.Errorf("-want +got (go test ./status -update rewrites it):\n%s", diff)
+			}
+			for line := range strings.Lines(b.String()) {
+				if len(line) > 81 {
+					t.Errorf("%d columns: %s", len(line)-1, line)
+				}
+			}
+		})
+	}
+}
+
+func TestAgo(t *testing.T) {
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	for d, want := range map[time.Duration]string{
+		-time.Second: "0s", 119 * time.Second: "119s", 2 * time.Minute: "2m", 119 * time.Minute: "119m", 3*time.Hour + 10*time.Minute: "3h10m", 52 * time.Hour: "2d4h",
+	} {
+		if got := status.Ago(now.Add(-d), now); got != want {
+			t.Errorf("Ago(%s) = %s, want %s", d, got, want)
+		}
+	}
+}
