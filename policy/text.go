@@ -17,8 +17,8 @@ const width = 80
 // WriteText prints the plan like a router's table, for people.
 func (p Plan) WriteText(w io.Writer) error {
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "Node %s: %s, %s, %s, %s\n", p.Node, count(len(p.Adverts), "prefix", "prefixes")+" announced",
-		fmt.Sprint(len(p.Withheld))+" withheld", count(len(p.Warnings), "warning", "warnings"), count(len(p.Sessions), "session", "sessions"))
+	fmt.Fprintf(&b, "Node %s: %s, %s, %s, %s\n", p.Node, Count(len(p.Adverts), "prefix", "prefixes")+" announced",
+		fmt.Sprint(len(p.Withheld))+" withheld", Count(len(p.Warnings), "warning", "warnings"), Count(len(p.Sessions), "session", "sessions"))
 	p.writeSessions(&b)
 	p.writeAdverts(&b)
 	p.writeWithheld(&b)
@@ -176,7 +176,8 @@ func WriteWrapped(b *bytes.Buffer, lead, indent, text string) {
 	fmt.Fprintln(b, line)
 }
 
-func count(n int, one, many string) string {
+// Count says how many there are of something.
+func Count(n int, one, many string) string {
 	if n == 1 {
 		return "1 " + one
 	}

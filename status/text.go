@@ -16,10 +16,13 @@ func (s *Status) WriteText(w io.Writer, now time.Time) error {
 	var b bytes.Buffer
 	ready := "ready"
 	if !s.Ready {
-		ready = "NOT READY: " + strings.Join(s.Waiting, "; ")
+		ready = "NOT READY"
 	}
 	fmt.Fprintf(&b, "Fairway %s on node %s, up %s, %s\n", s.Version, s.Node, Ago(s.Started, now), ready)
-	fmt.Fprintf(&b, "Source %s %s: %s, %s, %s\n", s.Source.Kind, strings.Join(s.Source.From, " "), count(s.Source.Subnets, "Subnet"), count(s.Source.Nodes, "Node"), count(s.Source.Peers, "BGPPeer"))
+	for _, w := range s.Waiting {
+		policy.WriteWrapped(&b, "  ! ", "    ", w)
+	}
+	fmt.Fprintf(&b, "Source %s %s: %s, %s, %s\n", s.Source.Kind, strings.Join(s.Source.From, " "), policy.Count(s.Source.Subnets, "Subnet", "Subnets"), policy.Count(s.Source.Nodes, "Node", "Nodes"), policy.Count(s.Source.Peers, "BGPPeer", "BGPPeers"))
 	if !s.Source.StaleSince.IsZero() {
 		fmt.Fprintf(&b, "  ! not in step for %s; what was known then stays in force\n", Ago(s.Source.StaleSince, now))
 	}
@@ -29,7 +32,7 @@ func (s *Status) WriteText(w io.Writer, now time.Time) error {
 	if s.Speaker.ASN == 0 {
 		fmt.Fprintf(&b, "Speaker not started: no session is wanted\n")
 	} else {
-		fmt.Fprintf(&b, "Speaker AS %d, router ID %s: %d prefixes in its table, %s\n", s.Speaker.ASN, s.Speaker.RouterID, s.Speaker.Originated, inSync(s.Speaker.InSync))
+		fmt.Fprintf(&b, "Speaker AS %d, router ID %s: its table has %s, %s\n", s.Speaker.ASN, s.Speaker.RouterID, policy.Count(s.Speaker.Originated, "prefix", "prefixes"), inSync(s.Speaker.InSync))
 	}
 	for _, e := range s.Speaker.Errors {
 		policy.WriteWrapped(&b, "  ! ", "    ", e)
@@ -80,11 +83,4 @@ func Ago(then, now time.Time) string {
 		return fmt.Sprintf("%dh%dm", int(d.Hours()), int(d.Minutes())%60)
 	}
 	return fmt.Sprintf("%dd%dh", int(d.Hours())/24, int(d.Hours())%24)
-}
-
-func count(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
 }
