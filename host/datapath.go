@@ -3,9 +3,10 @@ package host
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 )
 
-// Datapath is what the kernel knows about the way into the overlay.
+// Datapath is what the kernel knows about the ways out of this node.
 type Datapath struct {
 	// Err is set where the facts could not be read; then nothing is known.
 	Err error
@@ -14,6 +15,11 @@ type Datapath struct {
 	// Routes holds the main table's routes to networks, by destination: the name
 	// of the link each one leaves by.
 	Routes map[netip.Prefix][]string
+	// Addresses are this node's own.
+	Addresses []netip.Addr
+	// Learning are the links that have a default route from a router
+	// advertisement: IPv6 forwarding would end that (accept_ra).
+	Learning []string
 }
 
 // LinkState is whether a link is there and up.
@@ -36,13 +42,37 @@ func (d Datapath) Down(cidr netip.Prefix) string {
 		return fmt.Sprintf("link %s is down", d.Link.Name)
 	}
 	links := d.Routes[cidr]
-	for _, l := range links {
-		if l == d.Link.Name {
-			return ""
-		}
+	if slices.Contains(links, d.Link.Name) {
+		return ""
 	}
 	if len(links) > 0 {
 		return fmt.Sprintf("the route to %s leaves by %s, not by %s", cidr, links[0], d.Link.Name)
 	}
 	return fmt.Sprintf("no route to %s by %s", cidr, d.Link.Name)
+}
+
+// LinkTo is the link by which an address is reached, "" where there is no route.
+// It knows the main table only.
+func (d Datapath) LinkTo(a netip.Addr) string {
+	best, link := -1, ""
+	for p, links := range d.Routes {
+		if p.Bits() > best && p.Contains(a.WithZone("")) && len(links) > 0 {
+			best, link = p.Bits(), links[0]
+		}
+	}
+	if a.Zone() != "" {
+		return a.Zone()
+	}
+	return link
+}
+
+// inside are the node's own addresses in a prefix.
+func (d Datapath) inside(p netip.Prefix) []netip.Addr {
+	var out []netip.Addr
+	for _, a := range d.Addresses {
+		if p.Contains(a) {
+			out = append(out, a)
+		}
+	}
+	return out
 }

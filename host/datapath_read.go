@@ -36,11 +36,54 @@ func ReadDatapath(overlayLink string) Datapath {
 		return d
 	}
 	for _, r := range routes {
-		if dst, ok := prefixOf(r.Dst); ok {
-			d.Routes[dst] = append(d.Routes[dst], names[r.LinkIndex])
+		dst, ok := destination(r)
+		if !ok {
+			continue
+		}
+		d.Routes[dst] = append(d.Routes[dst], linksOf(r, names)...)
+		if dst.Bits() == 0 && dst.Addr().Is6() && r.Protocol == unix.RTPROT_RA {
+			d.Learning = append(d.Learning, names[r.LinkIndex])
+		}
+	}
+	addresses, err := netlink.AddrList(nil, netlink.FAMILY_ALL)
+	if err != nil {
+		d.Err = fmt.Errorf("list addresses: %w", err)
+		return d
+	}
+	for _, a := range addresses {
+		if p, ok := prefixOf(a.IPNet); ok && a.IPNet.IP != nil {
+			own, _ := netip.AddrFromSlice(a.IPNet.IP)
+			if p.Addr().Is4() {
+				own = own.Unmap()
+			}
+			d.Addresses = append(d.Addresses, own)
 		}
 	}
 	return d
+}
+
+// destination is the network that a route leads to; a default route may have
+// none.
+func destination(r netlink.Route) (netip.Prefix, bool) {
+	if r.Dst != nil {
+		return prefixOf(r.Dst)
+	}
+	if r.Family == netlink.FAMILY_V6 {
+		return netip.PrefixFrom(netip.IPv6Unspecified(), 0), true
+	}
+	return netip.PrefixFrom(netip.IPv4Unspecified(), 0), true
+}
+
+// linksOf are the links that a route leaves by, several with ECMP.
+func linksOf(r netlink.Route, names map[int]string) []string {
+	if len(r.MultiPath) == 0 {
+		return []string{names[r.LinkIndex]}
+	}
+	var out []string
+	for _, hop := range r.MultiPath {
+		out = append(out, names[hop.LinkIndex])
+	}
+	return out
 }
 
 func prefixOf(n *net.IPNet) (netip.Prefix, bool) {

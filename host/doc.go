@@ -1,7 +1,11 @@
 // Package host knows what this node must be like to forward the announced
-// traffic. Reading facts (I/O, never failing as a whole), judging them (pure)
-// and repairing are separate: files named *_read.go do the first, and nothing
-// else does I/O.
+// traffic, in three steps that do not mix: Read gathers facts (files named
+// *_read.go do the only I/O, and what cannot be read is unknown), Check judges
+// them against a Want (pure), and Enforcer repairs what we own and can undo it.
+//
+// The daemon derives a Want from its plan and keeps a Keeper running; `fairway
+// check` does the same once. How a packet fares in the packet filter is package
+// netfilter's business.
 //
 // Three answers, never two: a fact that cannot be read is unknown, and unknown
 // is neither ok nor wrong.

@@ -41,7 +41,13 @@ func (p part) compileTarget(t *Table) []statement {
 	return []statement{decides(text, decision{kind: foreign})}
 }
 
-func untrack(p *Packet) { p.State = Untracked }
+// untrack forbids tracking of a packet that has no connection yet: all before
+// conntrack's own hook, those in state INVALID behind it (nft_ct.c).
+func untrack(p *Packet) {
+	if p.State&Invalid != 0 {
+		p.State = p.State&^Invalid | Untracked
+	}
+}
 
 // setMark is MARK; iptables-save prints every form as --set-xmark VALUE/MASK.
 func (p part) setMark() func(*Packet) {

@@ -123,7 +123,8 @@ func ParseNftTexts(listing string) map[int]string {
 	for _, line := range strings.Split(listing, "\n") {
 		line = strings.TrimSpace(line)
 		text, handle, has := strings.Cut(line, " # handle ")
-		if strings.HasSuffix(text, "{") || line == "}" || line == "" {
+		isHead := !has && (strings.HasPrefix(text, "type ") || strings.HasPrefix(text, "comment "))
+		if strings.HasSuffix(text, "{") || line == "}" || line == "" || isHead {
 			parts = nil
 			continue
 		}

@@ -173,6 +173,10 @@ func ipVersion(p *Packet) value {
 	return value{number: 4}
 }
 
+// Bits of a connection's status (IPS_SRC_NAT, IPS_DST_NAT in
+// nf_conntrack_common.h).
+const statusSNAT, statusDNAT = 16, 32
+
 func ctField(key string) (field, bool) {
 	switch key {
 	case "state":
@@ -182,6 +186,17 @@ func ctField(key string) (field, bool) {
 				v.unknownBits = uint32(p.State)
 			}
 			return v, known
+		}}, true
+	case "status":
+		return field{kindStatus, func(p *Packet) (value, presence) {
+			switch {
+			case p.State&^(Invalid|Untracked) == 0:
+				return value{}, absent // no connection
+			case p.State&(Invalid|Untracked) != 0 || p.source.truth != No || p.target.truth != No:
+				return value{}, unknownValue
+			}
+			// What is asked about is not translated; the other bits are not known.
+			return value{unknownBits: ^uint32(statusSNAT | statusDNAT)}, known
 		}}, true
 	case "mark":
 		return field{kindMark, func(p *Packet) (value, presence) {

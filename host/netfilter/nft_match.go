@@ -17,6 +17,7 @@ const (
 	kindLink
 	kindMark
 	kindState
+	kindStatus
 	kindFlags
 	kindICMP
 	kindICMPv6
@@ -52,8 +53,9 @@ type field struct {
 
 // constants are the names of values, by kind (nft describe).
 var constants = map[kind]map[string]uint64{
-	kindState: {"new": uint64(New), "established": uint64(Established), "related": uint64(Related), "invalid": uint64(Invalid), "untracked": uint64(Untracked)},
-	kindFlags: {"fin": FIN, "syn": SYN, "rst": RST, "psh": PSH, "ack": ACK, "urg": URG, "ecn": 1 << 6, "cwr": 1 << 7},
+	kindState:  {"new": uint64(New), "established": uint64(Established), "related": uint64(Related), "invalid": uint64(Invalid), "untracked": uint64(Untracked)},
+	kindStatus: {"expected": 1, "seen-reply": 2, "assured": 4, "confirmed": 8, "snat": statusSNAT, "dnat": statusDNAT, "dying": 512},
+	kindFlags:  {"fin": FIN, "syn": SYN, "rst": RST, "psh": PSH, "ack": ACK, "urg": URG, "ecn": 1 << 6, "cwr": 1 << 7},
 	kindICMP: {"echo-reply": 0, "destination-unreachable": 3, "source-quench": 4, "redirect": 5, "echo-request": 8,
 		"router-advertisement": 9, "router-solicitation": 10, "time-exceeded": 11, "parameter-problem": 12,
 		"timestamp-request": 13, "timestamp-reply": 14, "info-request": 15, "info-reply": 16, "address-mask-request": 17, "address-mask-reply": 18},
@@ -113,7 +115,7 @@ func parseNumber(raw json.RawMessage, k kind) (uint64, bool) {
 		return n, true
 	}
 	var names []json.RawMessage
-	if (k == kindState || k == kindFlags) && json.Unmarshal(raw, &names) == nil {
+	if (k == kindState || k == kindFlags || k == kindStatus) && json.Unmarshal(raw, &names) == nil {
 		for _, one := range names {
 			bit, ok := parseNumber(one, k)
 			if !ok {
@@ -268,13 +270,16 @@ func (t *Table) setOf(raw json.RawMessage, fields []field) (*nftSet, bool) {
 
 // anyBit is nft's implicit comparison of flags: any of them.
 func anyBit(raw json.RawMessage, fields []field) (func([]value) Truth, bool) {
-	if len(fields) != 1 || fields[0].kind != kindState && fields[0].kind != kindFlags {
+	if len(fields) != 1 || fields[0].kind != kindState && fields[0].kind != kindFlags && fields[0].kind != kindStatus {
 		return nil, false
 	}
 	bits, ok := parseNumber(raw, fields[0].kind)
 	isState := fields[0].kind == kindState
 	return func(v []value) Truth {
+		unsure := uint64(v[0].unknownBits) & bits
 		switch {
+		case !isState && v[0].number&^uint64(v[0].unknownBits)&bits == 0 && unsure != 0:
+			return Maybe
 		case v[0].number&bits == 0:
 			return No
 		case isState && v[0].number&^bits != 0:

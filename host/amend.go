@@ -1,0 +1,341 @@
+package host
+
+import (
+	"fmt"
+	"hash/fnv"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/fairway-bgp/fairway/host/netfilter"
+)
+
+// Amendment is what is to be done to the host, in this order. An empty one says
+// that all is as it should be.
+type Amendment struct {
+	// Sets is an input for `ipset restore` that adds what rules will name.
+	Sets string
+	// Restores replace chains, each in one transaction.
+	Restores []Restore
+	// Leftovers is an input for `ipset restore` that removes what no rule names
+	// any more.
+	Leftovers string
+	Sysctls   []SysctlChange
+}
+
+// Restore is an input for iptables-restore --noflush.
+type Restore struct {
+	Backend netfilter.Backend
+	Family  netfilter.Family
+	Input   string
+}
+
+// SysctlChange sets a path below /proc/sys to a value.
+type SysctlChange struct{ Key, Value string }
+
+// Empty reports whether there is nothing to do.
+func (a Amendment) Empty() bool {
+	return a.Sets == "" && len(a.Restores) == 0 && a.Leftovers == "" && len(a.Sysctls) == 0
+}
+
+// place is a chain of iptables that we put a jump into, and our own chain behind
+// it.
+type place struct {
+	table, chain, own string
+	// only narrows the accept; target is what our rules do.
+	only, target string
+}
+
+// places are where an accept can help. Never inside OVN-* or KUBE-*: those are
+// rewritten by their owners every few seconds.
+func places() []place {
+	return []place{
+		{"filter", "FORWARD", "FAIRWAY-FORWARD", "", "ACCEPT"},
+		// Kube-OVN drops RSTs in state INVALID there (pkg/daemon/gateway_linux.go).
+		{"mangle", "POSTROUTING", "FAIRWAY-POSTROUTING", " -p tcp -m conntrack --ctstate INVALID -m tcp --tcp-flags RST RST", "ACCEPT"},
+	}
+}
+
+// untracking is where packets of the CIDRs can be kept from conntrack, so that no
+// rule finds them INVALID. It breaks NodePort replies with externalTrafficPolicy
+// Local, which need their connection's entry.
+func untracking() place {
+	return place{"raw", "PREROUTING", "FAIRWAY-PREROUTING", "", "CT --notrack"}
+}
+
+// Means are how the Enforcer may reach its end.
+type Means struct {
+	// NoTrack allows untracking.
+	NoTrack bool
+}
+
+// Amend says what is missing for the Want. It looks only at what we own:
+// our chains, our sets, and the sysctls that forwarding needs.
+func Amend(f Facts, w Want, m Means) Amendment {
+	var a Amendment
+	for _, six := range []bool{false, true} {
+		networks := w.prefixes(six)
+		sets := ownSet(six, f.Filter.of(six).Sets)
+		wanted := networks
+		if !f.Filter.SetTool {
+			wanted = nil
+		}
+		before, after := sets.amend(wanted)
+		a.Sets, a.Leftovers = a.Sets+before, a.Leftovers+after
+		for _, b := range []netfilter.Backend{netfilter.IptablesLegacy, netfilter.IptablesNft} {
+			if input := f.Filter.restore(b, six, w, m, networks); input != "" {
+				a.Restores = append(a.Restores, Restore{b, family(six), input})
+			}
+		}
+	}
+	a.Sysctls = sysctlChanges(f, w)
+	return a
+}
+
+func family(six bool) netfilter.Family {
+	if six {
+		return netfilter.IPv6
+	}
+	return netfilter.IPv4
+}
+
+// prefixes are the announced networks of a family, sorted.
+func (w Want) prefixes(six bool) []netip.Prefix {
+	var out []netip.Prefix
+	for _, n := range w.Networks {
+		if n.Prefix.Addr().Is6() == six {
+			out = append(out, n.Prefix.Masked())
+		}
+	}
+	slices.SortFunc(out, netip.Prefix.Compare)
+	return slices.Compact(out)
+}
+
+// members is our ipset of a family as it is.
+type members struct {
+	name, family string
+	exists       bool
+	has          []string
+}
+
+func ownSet(six bool, sets netfilter.IPSets) members {
+	m := members{name: setName(six), family: "inet"}
+	if six {
+		m.family = "inet6"
+	}
+	if s := sets[m.name]; s != nil {
+		m.exists, m.has = true, s.Members()
+	}
+	return m
+}
+
+func setName(six bool) string {
+	if six {
+		return "fairway6"
+	}
+	return "fairway4"
+}
+
+// amend gives what brings the set to the wanted networks: adds before, removals
+// after the rules have changed.
+func (m members) amend(wanted []netip.Prefix) (before, after string) {
+	want := make(map[string]bool, len(wanted))
+	for _, p := range wanted {
+		want[memberText(p)] = true
+	}
+	if len(want) == 0 {
+		if m.exists {
+			after = "destroy " + m.name + "\n"
+		}
+		return "", after
+	}
+	var add, del strings.Builder
+	if !m.exists {
+		fmt.Fprintf(&add, "create %s hash:net family %s maxelem 1048576\n", m.name, m.family)
+	}
+	for _, p := range wanted {
+		if !slices.Contains(m.has, memberText(p)) {
+			fmt.Fprintf(&add, "add %s %s\n", m.name, memberText(p))
+		}
+	}
+	for _, h := range m.has {
+		if !want[h] {
+			fmt.Fprintf(&del, "del %s %s\n", m.name, h)
+		}
+	}
+	return add.String(), del.String()
+}
+
+// memberText is a network as ipset prints it: a single address without length.
+func memberText(p netip.Prefix) string {
+	if p.IsSingleIP() {
+		return p.Addr().String()
+	}
+	return p.String()
+}
+
+// restore gives the input that brings one backend's chains into order; "" where
+// they are. A backend without rules drops nothing and stays untouched.
+func (f *Filter) restore(b netfilter.Backend, six bool, w Want, m Means, networks []netip.Prefix) string {
+	rules := f.of(six)
+	inUse := false
+	for _, t := range rules.Tables {
+		inUse = inUse || t.Backend == b && !t.Empty()
+	}
+	var out strings.Builder
+	for _, p := range append(places(), untracking()) {
+		t := rules.Find(b, family(six), p.table)
+		wanted := []string{}
+		if f.serves(p, b, six, w, m, t) && inUse && len(networks) > 0 {
+			wanted = p.rules(six, w, f.SetTool, networks)
+		}
+		if body := p.amend(t, wanted); body != "" {
+			fmt.Fprintf(&out, "*%s\n%sCOMMIT\n", p.table, body)
+		}
+	}
+	return out.String()
+}
+
+// serves is whether a place is of use now.
+func (f *Filter) serves(p place, b netfilter.Backend, six bool, w Want, m Means, t *netfilter.Table) bool {
+	switch p.table {
+	case "filter":
+		return true
+	case "mangle":
+		return w.asymmetric() && t != nil && t.Chains[p.chain] != nil && len(t.Chains[p.chain].Rules) > 0
+	}
+	// Untracking once is enough; nftables' backend comes first.
+	first := netfilter.IptablesNft
+	if f.of(six).Find(first, family(six), "filter") == nil {
+		first = netfilter.IptablesLegacy
+	}
+	return m.NoTrack && w.asymmetric() && b == first
+}
+
+// rules are what our own chain of a place shall hold, as iptables-save prints
+// them. The number in a comment is of the whole rule, so that comparing comments
+// is enough, whatever the order in which another version prints a rule.
+func (p place) rules(six bool, w Want, sets bool, networks []netip.Prefix) []string {
+	directions := []struct{ link, set, flag, what string }{{"-i " + w.Overlay, "src", "-s", "from"}, {"-o " + w.Overlay, "dst", "-d", "to"}}
+	if p.chain != "FORWARD" {
+		directions = directions[:1] // replies leave the overlay
+	}
+	if p.chain == "POSTROUTING" {
+		directions[0].link = ""
+	}
+	var out []string
+	for _, d := range directions {
+		matches := []string{fmt.Sprintf("-m set --match-set %s %s", setName(six), d.set)}
+		if !sets {
+			matches = nil
+			for _, n := range networks {
+				matches = append(matches, d.flag+" "+n.String())
+			}
+		}
+		for _, match := range matches {
+			words := strings.TrimSpace(strings.Join(strings.Fields(match+" "+d.link+p.only), " "))
+			h := fnv.New32a()
+			h.Write([]byte(words + p.target))
+			out = append(out, fmt.Sprintf(`-A %s %s -m comment --comment "%s %s announced Subnets (%08x)" -j %s`, p.own, words, commentStart, d.what, h.Sum32(), p.target))
+		}
+	}
+	return out
+}
+
+// commentStart begins the comment of every rule of ours.
+const commentStart = "fairway:"
+
+func (p place) jump() string {
+	return fmt.Sprintf(`%s -m comment --comment "%s announced Subnets first" -j %s`, p.chain, commentStart, p.own)
+}
+
+// amend gives the lines that make the place as wanted; "" where it is.
+func (p place) amend(t *netfilter.Table, wanted []string) string {
+	var own *netfilter.Chain
+	var jumps []*netfilter.Rule
+	inPlace := false
+	if t != nil {
+		own = t.Chains[p.own]
+		if c := t.Chains[p.chain]; c != nil {
+			for i, r := range c.Rules {
+				if r.Jumps(p.own) {
+					jumps = append(jumps, r)
+					inPlace = inPlace || i == 0
+				}
+			}
+		}
+	}
+	switch {
+	case len(wanted) == 0 && own == nil:
+		return ""
+	case len(wanted) > 0 && inPlace && len(jumps) == 1 && own != nil && sameComments(own, wanted):
+		return ""
+	}
+	var out strings.Builder
+	fmt.Fprintf(&out, ":%s - [0:0]\n", p.own) // made, or emptied
+	for _, r := range jumps {
+		fmt.Fprintf(&out, "-D %s\n", strings.TrimPrefix(r.Text, "-A "))
+	}
+	if len(wanted) == 0 {
+		fmt.Fprintf(&out, "-X %s\n", p.own)
+		return out.String()
+	}
+	for _, r := range wanted {
+		out.WriteString(r + "\n")
+	}
+	chain, rest, _ := strings.Cut(p.jump(), " ")
+	fmt.Fprintf(&out, "-I %s 1 %s\n", chain, rest)
+	return out.String()
+}
+
+func sameComments(c *netfilter.Chain, wanted []string) bool {
+	if len(c.Rules) != len(wanted) {
+		return false
+	}
+	for i, r := range c.Rules {
+		if r.Comment == "" || !strings.Contains(wanted[i], `"`+r.Comment+`"`) {
+			return false
+		}
+	}
+	return true
+}
+
+// sysctlChanges are the settings to change: forwarding, and strict reverse path
+// filters to loose.
+func sysctlChanges(f Facts, w Want) []SysctlChange {
+	var out []SysctlChange
+	for _, six := range []bool{false, true} {
+		if !w.has(six) {
+			continue
+		}
+		for _, key := range f.forwardingKeys(w, six) {
+			if state, _ := f.is(key, one); state == Wrong {
+				out = append(out, f.keepLearning(key)...)
+				out = append(out, SysctlChange{key, "1"})
+			}
+		}
+	}
+	if w.has(false) {
+		for _, link := range append(f.Uplinks(w, false), w.Overlay) {
+			if f.rpFilterOf(link).State == Wrong {
+				out = append(out, SysctlChange{rpFilterKey(link), "2"})
+			}
+		}
+	}
+	return out
+}
+
+// keepLearning keeps links learning their default route from router
+// advertisements, which IPv6 forwarding would end (ip-sysctl.rst, accept_ra).
+func (f *Facts) keepLearning(key string) []SysctlChange {
+	var out []SysctlChange
+	if !strings.HasPrefix(key, "net/ipv6/") {
+		return nil
+	}
+	for _, link := range f.Datapath.Learning {
+		if f.Sysctls[acceptRA(link)].Value == "1" {
+			out = append(out, SysctlChange{acceptRA(link), "2"})
+		}
+	}
+	return out
+}

@@ -1,0 +1,362 @@
+package host
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/fairway-bgp/fairway/host/netfilter"
+)
+
+// is compares a setting with what it should be.
+func (f *Facts) is(key string, good func(string) bool) (State, string) {
+	s, ok := f.Sysctls[key]
+	name := sysctlName(key)
+	switch {
+	case !ok:
+		return Unknown, name + " is not there"
+	case s.Err != nil:
+		return Unknown, s.Err.Error()
+	case good(s.Value):
+		return OK, name + "=" + s.Value
+	}
+	return Wrong, name + "=" + s.Value
+}
+
+// sysctlName is a path as sysctl(8) takes it. A link's name may have dots: those
+// become slashes.
+func sysctlName(key string) string {
+	parts := strings.Split(key, "/")
+	for i := range parts {
+		parts[i] = strings.ReplaceAll(parts[i], ".", "/")
+	}
+	return strings.Join(parts, ".")
+}
+
+func one(v string) bool { return v == "1" }
+
+func forwarding() Criterion {
+	return Criterion{
+		ID:    "forwarding",
+		Asks:  "Does the kernel forward packets of the announced families, between the uplinks and the overlay?",
+		Why:   "without forwarding the kernel drops every packet that is not for the node itself.",
+		Mend:  "sysctl -w net.ipv4.ip_forward=1; for IPv6 net.ipv6.conf.all.forwarding=1, and net.ipv6.conf.UPLINK.accept_ra=2 first where the node learns its default route by router advertisements, which forwarding would end.",
+		Drops: true,
+		judge: func(v *view) []Finding {
+			var out []Finding
+			for _, six := range v.families() {
+				for _, key := range v.facts.forwardingKeys(v.want, six) {
+					state, got := v.facts.is(key, one)
+					out = append(out, Finding{Subject: sysctlName(key), State: state, Want: "1", Got: got, Fix: v.facts.forwardingFix(key)})
+				}
+			}
+			return out
+		},
+	}
+}
+
+// forwardingKeys are the settings that must be 1: that of all links, and those
+// of the links on the way where they can differ.
+func (f *Facts) forwardingKeys(w Want, six bool) []string {
+	proto, keys := "ipv4", []string{"net/ipv4/ip_forward"}
+	if six {
+		proto, keys = "ipv6", []string{"net/ipv6/conf/all/forwarding"}
+	}
+	for _, link := range append(f.Uplinks(w, six), w.Overlay) {
+		key := "net/" + proto + "/conf/" + link + "/forwarding"
+		if s, ok := f.Sysctls[key]; ok && s.Err == nil {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
+func (f *Facts) forwardingFix(key string) string {
+	fix := "sysctl -w " + sysctlName(key) + "=1"
+	if strings.HasPrefix(key, "net/ipv6/") {
+		for _, link := range f.Datapath.Learning {
+			if s := f.Sysctls[acceptRA(link)]; s.Err == nil && s.Value == "1" {
+				fix = "sysctl -w " + sysctlName(acceptRA(link)) + "=2 && " + fix
+			}
+		}
+	}
+	return fix
+}
+
+func acceptRA(link string) string { return "net/ipv6/conf/" + link + "/accept_ra" }
+
+func rpFilterKey(link string) string { return "net/ipv4/conf/" + link + "/rp_filter" }
+
+func rpFilter() Criterion {
+	return Criterion{
+		ID:    "rp_filter",
+		Asks:  "Is the kernel's reverse path filter strict on an uplink or on the overlay link? The larger value of `all` and of the link counts.",
+		Why:   "strict reverse path filtering drops packets whose source would be answered by another link, as with ECMP and asymmetric returns.",
+		Mend:  "sysctl -w net.ipv4.conf.LINK.rp_filter=2 (loose), or 0 for both LINK and all.",
+		Drops: true,
+		judge: func(v *view) []Finding {
+			if !v.want.has(false) {
+				return nil // IPv6 has none
+			}
+			var out []Finding
+			for _, link := range append(v.facts.Uplinks(v.want, false), v.want.Overlay) {
+				out = append(out, v.facts.rpFilterOf(link))
+			}
+			return out
+		},
+	}
+}
+
+func (f *Facts) rpFilterOf(link string) Finding {
+	found := Finding{Subject: link, Want: "0 or 2, the larger of all and " + link, Fix: "sysctl -w " + sysctlName(rpFilterKey(link)) + "=2"}
+	all, own := f.Sysctls[rpFilterKey("all")], f.Sysctls[rpFilterKey(link)]
+	a, errAll := strconv.Atoi(all.Value)
+	o, errOwn := strconv.Atoi(own.Value)
+	switch {
+	case errAll != nil || errOwn != nil:
+		found.State, found.Got = Unknown, "rp_filter of all or "+link+" cannot be read"
+	case max(a, o) == 1:
+		found.State, found.Got = Wrong, fmt.Sprintf("all=%d, %s=%d: strict", a, link, o)
+	default:
+		found.State, found.Got = OK, fmt.Sprintf("all=%d, %s=%d", a, link, o)
+	}
+	return found
+}
+
+func datapath() Criterion {
+	return Criterion{
+		ID:    "datapath",
+		Asks:  "Is there exactly one route to the CIDR, by the overlay link, is that link up, and is no address of the node inside the CIDR?",
+		Why:   "without the route by the overlay link, traffic that the routers send here has nowhere to go; with a second one, or a node address inside, kube-ovn-cni gives up or flaps (pkg/daemon/controller_linux.go).",
+		Mend:  "Look at kube-ovn-cni on this node; remove routes to the CIDR by other links (`ip route del CIDR dev LINK`), and addresses of the node that lie inside it.",
+		Drops: true,
+		judge: func(v *view) []Finding {
+			var out []Finding
+			for _, n := range v.want.Networks {
+				out = append(out, v.facts.Datapath.judge(n))
+			}
+			return out
+		},
+	}
+}
+
+func (d Datapath) judge(n Network) Finding {
+	p := n.Prefix
+	found := Finding{Subject: p.String(), State: OK, Want: "one route by " + d.Link.Name, Got: "a route by " + d.Link.Name, Fix: "kubectl -n kube-system logs ds/kube-ovn-cni: it makes " + d.Link.Name + " and the routes"}
+	if d.Err != nil {
+		found.State, found.Got = Unknown, d.Err.Error()
+		return found
+	}
+	down := d.Down(p)
+	if p.IsSingleIP() || down != "" && d.covers(p) {
+		down = d.podDown(p)
+	}
+	var others []string
+	for _, l := range d.Routes[p] {
+		if l != d.Link.Name {
+			others = append(others, l)
+		}
+	}
+	switch inside := d.inside(p); {
+	case len(inside) > 0:
+		found.State, found.Got = Wrong, fmt.Sprintf("the node's own address %s lies inside, so kube-ovn-cni makes no route", inside[0])
+		found.Fix = "give the Subnet another CIDR, or the node another address"
+	case down != "":
+		found.State, found.Got = Wrong, down
+	case len(others) > 0:
+		found.State, found.Got = Wrong, "a second route by "+strings.Join(others, ", ")
+		found.Fix = fmt.Sprintf("ip route del %s dev %s", p, others[0])
+	}
+	return found
+}
+
+// covers reports whether a wider route by the overlay link leads to p: a part of
+// a CIDR, as mode pods announces, has no route of its own.
+func (d Datapath) covers(p netip.Prefix) bool {
+	for wider, links := range d.Routes {
+		if wider.Bits() > 0 && wider.Bits() < p.Bits() && wider.Contains(p.Addr()) && slices.Contains(links, d.Link.Name) {
+			return true
+		}
+	}
+	return false
+}
+
+func (d Datapath) podDown(p netip.Prefix) string {
+	switch {
+	case !d.Link.Exists || !d.Link.Up:
+		return d.Down(p)
+	case d.LinkTo(p.Addr()) != d.Link.Name:
+		return fmt.Sprintf("%s is not reached by %s", p, d.Link.Name)
+	}
+	return ""
+}
+
+func conntrack() Criterion {
+	return Criterion{
+		ID:   "conntrack",
+		Asks: "Has the connection table room, and does kube-proxy's drop of INVALID packets, decided from nf_conntrack_tcp_be_liberal at its start, stand in the way of asymmetric traffic?",
+		Why:  "a full table drops new connections, and kube-proxy in iptables mode drops INVALID packets unless nf_conntrack_tcp_be_liberal was 1 when it started; it does not look again.",
+		Mend: "sysctl -w net.netfilter.nf_conntrack_tcp_be_liberal=1 and restart kube-proxy; sysctl -w net.netfilter.nf_conntrack_max=N for more room.",
+		judge: func(v *view) []Finding {
+			return append(v.facts.tableRoom(), v.kubeProxyDecision()...)
+		},
+	}
+}
+
+// fullAt is the share of the table, in percent, from which it counts as full:
+// above it there is no room for a burst.
+const fullAt = 90
+
+func (f *Facts) tableRoom() []Finding {
+	const countKey, maxKey = "net/netfilter/nf_conntrack_count", "net/netfilter/nf_conntrack_max"
+	found := Finding{Subject: "table", Want: fmt.Sprintf("below %d %% of nf_conntrack_max", fullAt), Fix: "sysctl -w net.netfilter.nf_conntrack_max=N, twice the present value"}
+	count, errCount := strconv.Atoi(f.Sysctls[countKey].Value)
+	limit, errMax := strconv.Atoi(f.Sysctls[maxKey].Value)
+	_, there := f.Sysctls[maxKey]
+	switch {
+	case !there:
+		return nil // no conntrack in this kernel: nothing is tracked
+	case errCount != nil || errMax != nil:
+		found.State, found.Got = Unknown, "nf_conntrack_count or nf_conntrack_max cannot be read"
+	case limit > 0 && count*100 >= limit*fullAt:
+		found.State, found.Got = Wrong, fmt.Sprintf("%d of %d", count, limit)
+	default:
+		found.State, found.Got = OK, fmt.Sprintf("%d of %d", count, limit)
+		if limit == 0 {
+			found.Got = fmt.Sprintf("%d, no limit", count)
+		}
+	}
+	return []Finding{found}
+}
+
+// kubeProxyDecision compares kube-proxy's rule with the setting that it was
+// decided from (pkg/proxy/iptables/proxier.go in Kubernetes).
+func (v *view) kubeProxyDecision() []Finding {
+	if !v.want.asymmetric() {
+		return nil
+	}
+	var drops *netfilter.Rule
+	for _, six := range v.families() {
+		for _, t := range v.facts.Filter.of(six).Tables {
+			if c := t.Chains["KUBE-FORWARD"]; c != nil {
+				for _, r := range c.Rules {
+					if r.Has("INVALID", "-j DROP") {
+						drops = r
+					}
+				}
+			}
+		}
+	}
+	const key = "net/netfilter/nf_conntrack_tcp_be_liberal"
+	state, got := v.facts.is(key, one)
+	found := Finding{Subject: "kube-proxy", State: OK, Want: "no drop of INVALID in KUBE-FORWARD", Got: "no such rule",
+		Fix: "sysctl -w net.netfilter.nf_conntrack_tcp_be_liberal=1 && kubectl -n kube-system rollout restart ds/kube-proxy"}
+	switch {
+	case drops == nil && len(v.facts.Filter.Unread) > 0:
+		found.State, found.Got = Unknown, v.facts.Filter.Unread[0]
+	case drops == nil:
+	case state == OK:
+		found.State, found.Got = Wrong, got+" now, but was not when kube-proxy started: "+drops.Text
+		found.Fix = "kubectl -n kube-system rollout restart ds/kube-proxy"
+	default:
+		found.State, found.Got = Wrong, got+", and "+drops.Text
+	}
+	return []Finding{found}
+}
+
+func bgpPortTaken() Criterion {
+	return Criterion{
+		ID:   "bgp-port",
+		Asks: "Where a peer is passive: is the BGP port free for Fairway, or its own?",
+		Why:  "a passive session waits for the router to dial this port, and another program answers it.",
+		Mend: "Stop the other BGP speaker, or give `--bgp-port` another port.",
+		judge: func(v *view) []Finding {
+			if v.want.BGPPort == 0 {
+				return nil
+			}
+			return []Finding{v.facts.Sockets.port(v.want.BGPPort)}
+		},
+	}
+}
+
+func (s Sockets) port(port uint16) Finding {
+	found := Finding{Subject: fmt.Sprintf("port %d", port), State: OK, Want: "free, or fairway's", Got: "free", Fix: fmt.Sprintf("ss -ltnp 'sport = :%d' names the program; stop it", port)}
+	if s.Err != nil {
+		found.State, found.Got = Unknown, s.Err.Error()
+		return found
+	}
+	for _, l := range s.List {
+		if !l.Listening || l.Local.Port() != port {
+			continue
+		}
+		switch l.Program {
+		case ourProgram:
+			found.Got = "fairway's"
+		case "":
+			found.State, found.Got = Unknown, "taken; by whom cannot be seen from here"
+		default:
+			found.State, found.Got = Wrong, "taken by "+l.Program
+			return found
+		}
+	}
+	return found
+}
+
+// ourProgram is this program's own name.
+const ourProgram = "fairway"
+
+func doubleSpeaker() Criterion {
+	return Criterion{
+		ID:   "double-speaker",
+		Asks: "Does kube-ovn-speaker, or another program with a session to one of the peers, run on this node?",
+		Why:  "two speakers with one source address collide at the router, and both announce the same Subnets with different rules.",
+		Mend: "kubectl -n kube-system delete ds kube-ovn-speaker, or keep it from this node.",
+		judge: func(v *view) []Finding {
+			return []Finding{v.facts.otherSpeaker(v.want)}
+		},
+	}
+}
+
+func (f *Facts) otherSpeaker(w Want) Finding {
+	found := Finding{Subject: "node", State: OK, Want: "fairway alone", Got: "no other speaker", Fix: "kubectl -n kube-system delete ds kube-ovn-speaker"}
+	if slices.Contains(f.Processes.Names, "kube-ovn-speaker") {
+		found.State, found.Got = Wrong, "kube-ovn-speaker runs here"
+		return found
+	}
+	for _, s := range f.Sockets.List {
+		toPeer := slices.Contains(w.Peers, s.Remote.Addr()) && (s.Remote.Port() == bgpPort || s.Local.Port() == bgpPort)
+		if toPeer && !s.Listening && s.Program != "" && s.Program != ourProgram {
+			found.State, found.Got = Wrong, s.Program+" has a session with "+s.Remote.Addr().String()
+			found.Fix = "stop " + s.Program + " on this node, or let it have other peers"
+			return found
+		}
+	}
+	switch {
+	case f.Processes.Err != nil:
+		found.State, found.Got = Unknown, f.Processes.Err.Error()
+	case f.Sockets.Err != nil:
+		found.State, found.Got = Unknown, f.Sockets.Err.Error()
+	case f.Processes.Partial && f.strangerAtPeer(w):
+		found.State, found.Got = Unknown, "another program has a session with a peer; which one cannot be seen from inside this container"
+	}
+	return found
+}
+
+// strangerAtPeer reports sessions to a peer beyond one each, of programs that
+// cannot be seen.
+func (f *Facts) strangerAtPeer(w Want) bool {
+	sessions := map[string]int{}
+	for _, s := range f.Sockets.List {
+		if !s.Listening && s.Remote.Port() == bgpPort && slices.Contains(w.Peers, s.Remote.Addr()) {
+			sessions[s.Remote.Addr().String()]++
+		}
+	}
+	for _, n := range sessions {
+		if n > 1 {
+			return true
+		}
+	}
+	return false
+}

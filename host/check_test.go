@@ -1,0 +1,204 @@
+package host_test
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/fairway-bgp/fairway/host"
+	"github.com/fairway-bgp/fairway/host/hosttest"
+)
+
+const cidr4, cidr6 = "10.166.0.0/16", "fd00:166::/64"
+
+// node is a namespace like a node's: an uplink, the overlay link, and routes.
+func node(t testing.TB) *hosttest.Space {
+	t.Helper()
+	hosttest.Need(t, "ip", "iptables-legacy", "iptables-nft", "nft", "ipset")
+	n, far := hosttest.NewSpace(t), hosttest.NewSpace(t)
+	hosttest.Cable(t, n, "up0", far, "x0")
+	hosttest.Cable(t, n, "ovn0", far, "x1")
+	n.Sh(`ip addr add 172.30.0.11/24 dev up0; ip -6 addr add fd00:30::11/64 dev up0 nodad
+ip addr add 100.64.0.11/16 dev ovn0; ip -6 addr add fd00:100:64::11/112 dev ovn0 nodad
+ip route add default via 172.30.0.1; ip -6 route add default via fd00:30::1
+ip route add 10.166.0.0/16 via 100.64.0.1; ip -6 route add fd00:166::/64 via fd00:100:64::1`)
+	for key, value := range map[string]string{"net.ipv4.ip_forward": "1", "net.ipv6.conf.all.forwarding": "1", "net.ipv4.conf.all.rp_filter": "0", "net.ipv4.conf.up0.rp_filter": "0", "net.ipv4.conf.ovn0.rp_filter": "0"} {
+		n.Sysctl(key, value)
+	}
+	return n
+}
+
+// want4 is one asymmetric IPv4 network.
+func want4() host.Want {
+	return host.Want{Overlay: "ovn0", Peers: []netip.Addr{netip.MustParseAddr("172.30.0.1")},
+		Networks: []host.Network{{Prefix: netip.MustParsePrefix(cidr4), Subnet: "routed", Asymmetric: true}}}
+}
+
+func want6() host.Want {
+	w := want4()
+	w.Networks[0].Prefix = netip.MustParsePrefix(cidr6)
+	return w
+}
+
+// read is host.Read in a namespace. What runs elsewhere on this machine is left
+// out.
+func read(s *hosttest.Space) host.Facts {
+	var f host.Facts
+	s.Do(func() error { f = host.Read(context.Background(), "ovn0"); return nil })
+	f.Processes = host.Processes{}
+	return f
+}
+
+func states(findings []host.Finding) map[string]host.State {
+	out := map[string]host.State{}
+	for _, f := range findings {
+		if have, ok := out[f.Check]; !ok || host.Worst([]host.Finding{{State: have}, f}) == f.State {
+			out[f.Check] = f.State
+		}
+	}
+	return out
+}
+
+// find gives the worst finding of a check.
+func find(t *testing.T, findings []host.Finding, check string) host.Finding {
+	t.Helper()
+	var worst host.Finding
+	for _, f := range findings {
+		if f.Check == check && (worst.Check == "" || host.Worst([]host.Finding{worst, f}) == f.State && worst.State != f.State) {
+			worst = f
+		}
+	}
+	if worst.Check == "" {
+		t.Fatalf("no finding of %s in %v", check, findings)
+	}
+	return worst
+}
+
+// TestChecksAgainstRealRuleSets puts on a node what other programs put there.
+func TestChecksAgainstRealRuleSets(t *testing.T) {
+	cases := []struct {
+		name    string
+		install func(*hosttest.Space)
+		want    host.Want
+		// wrong has, by check that is not ok, its state and a part of got.
+		wrong map[string]string
+		// fixable is whether Fairway's own accept is offered.
+		fixable bool
+	}{
+		{"a plain node", func(*hosttest.Space) {}, want4(), nil, false},
+		{"a plain node, IPv6", func(*hosttest.Space) {}, want6(), nil, false},
+		{"docker, legacy", with("iptables-legacy-restore", dockerRules), want4(),
+			map[string]string{"forward-drop": "wrong iptables-legacy filter FORWARD: policy DROP", "invalid-drop": "wrong iptables-legacy filter FORWARD: policy DROP"}, true},
+		{"docker, nft", with("iptables-nft-restore", dockerRules), want4(),
+			map[string]string{"forward-drop": "wrong iptables-nft filter FORWARD: policy DROP", "invalid-drop": "wrong policy DROP"}, true},
+		{"docker and kube-ovn in one backend", func(s *hosttest.Space) {
+			s.RunWith(kubeOVNSets, "ipset", "restore")
+			s.RunWith(dockerRules, "iptables-nft-restore", "-n")
+			s.RunWith(kubeOVNRules, "iptables-nft-restore", "-n")
+		}, want4(), map[string]string{"invalid-drop": "wrong iptables-nft mangle OVN-POSTROUTING rule 1: -A OVN-POSTROUTING -p tcp"}, true},
+		{"docker and kube-ovn in two backends", func(s *hosttest.Space) {
+			s.RunWith(kubeOVNSets, "ipset", "restore")
+			s.RunWith(dockerRules, "iptables-legacy-restore", "-n")
+			s.RunWith(kubeOVNRules, "iptables-nft-restore", "-n")
+		}, want4(), map[string]string{"forward-drop": "wrong iptables-legacy filter FORWARD: policy DROP", "invalid-drop": "wrong iptables-legacy filter FORWARD: policy DROP"}, true},
+		{"kube-ovn with the subnet among the NATed", func(s *hosttest.Space) {
+			s.RunWith(kubeOVNSets+"add ovn40subnets-nat 10.166.0.0/16\n", "ipset", "restore")
+			s.RunWith(kubeOVNRules, "iptables-nft-restore", "-n")
+		}, want4(), map[string]string{"masquerade": "wrong iptables-nft nat OVN-MASQUERADE", "invalid-drop": "wrong OVN-POSTROUTING"}, true},
+		{"kube-proxy", with("iptables-nft-restore", kubeProxyPlain), want4(),
+			map[string]string{"invalid-drop": "wrong iptables-nft filter KUBE-FORWARD rule 1: -A KUBE-FORWARD -m conntrack --ctstate INVALID -j DROP", "conntrack": "wrong nf_conntrack_tcp_be_liberal=0"}, true},
+		{"kube-proxy and be_liberal set too late", func(s *hosttest.Space) {
+			s.RunWith(kubeProxyPlain, "iptables-legacy-restore")
+			s.Sysctl("net.netfilter.nf_conntrack_tcp_be_liberal", "1")
+		}, want4(), map[string]string{"invalid-drop": "wrong iptables-legacy filter KUBE-FORWARD rule 1", "conntrack": "wrong =1 now, but was not when kube-proxy started"}, true},
+		{"kube-proxy and a symmetric subnet", with("iptables-nft-restore", kubeProxyPlain), symmetric(), nil, false},
+		{"ufw", with("iptables-nft-restore", ufwRules), want4(),
+			map[string]string{"forward-drop": "wrong iptables-nft filter FORWARD: policy DROP", "invalid-drop": "wrong policy DROP"}, true},
+		{"ufw, IPv6", with("ip6tables-nft-restore", strings.NewReplacer("-p icmp -m icmp --icmp-type 8", "-p ipv6-icmp -m icmp6 --icmpv6-type 128").Replace(ufwRules)), want6(),
+			map[string]string{"forward-drop": "wrong ip6tables-nft filter FORWARD: policy DROP", "invalid-drop": "wrong policy DROP"}, true},
+		{"ufw, and the other family is asked about", with("ip6tables-legacy-restore", strings.Replace(ufwRules, "-p icmp -m icmp --icmp-type 8", "-p tcp", 1)), want4(), nil, false},
+		{"firewalld", with("nft -f -", fmt.Sprintf(firewalldRules, "")), want4(),
+			map[string]string{"forward-drop": "wrong nft inet firewalld filter_FWD_public rule 2: reject with icmpx admin-prohibited", "invalid-drop": "wrong nft inet firewalld filter_FORWARD rule 4: ct state invalid drop"}, false},
+		{"firewalld that allows the subnet, IPv6", with("nft -f -", fmt.Sprintf(firewalldRules, "ip6 daddr fd00:166::/64 accept; ip6 saddr fd00:166::/64 accept")), want6(),
+			map[string]string{"invalid-drop": "wrong ct state invalid drop"}, false},
+		{"a rule for a part of the subnet", with("nft -f -", "table ip f {\n chain fw { type filter hook forward priority 0; policy accept;\n ip daddr 10.166.7.0/24 drop\n }\n}\n"), want4(),
+			map[string]string{"forward-drop": "wrong ip daddr 10.166.7.0/24 drop", "invalid-drop": "wrong ip daddr 10.166.7.0/24 drop"}, false},
+		{"a match that is not known", with("iptables-nft-restore", "*filter\n-A FORWARD -m limit --limit 5/sec -j ACCEPT\n-A FORWARD -j DROP\nCOMMIT\n"), want4(),
+			map[string]string{"forward-drop": "unknown -m limit", "invalid-drop": "unknown -m limit"}, false},
+		{"a match that is not known and changes nothing", with("iptables-nft-restore", "*filter\n-A FORWARD -m limit --limit 5/sec -j LOG\n-A FORWARD -m statistic --mode random --probability 0.5 -j ACCEPT\nCOMMIT\n"), want4(), nil, false},
+		{"a drop in raw PREROUTING", with("iptables-legacy-restore", "*raw\n-A PREROUTING -i ovn0 -j DROP\nCOMMIT\n"), want4(),
+			map[string]string{"forward-drop": "wrong iptables-legacy raw PREROUTING rule 1", "invalid-drop": "wrong iptables-legacy raw PREROUTING rule 1", "masquerade": ""}, false},
+		{"a masquerade for everything", with("iptables-nft-restore", "*nat\n-A POSTROUTING -o up0 -j MASQUERADE\nCOMMIT\n"), want4(), map[string]string{"masquerade": "wrong iptables-nft nat POSTROUTING rule 1"}, false},
+		{"a masquerade in nft", with("nft -f -", "table ip n {\n chain post { type nat hook postrouting priority srcnat;\n oifname \"up0\" masquerade\n }\n}\n"), want4(), map[string]string{"masquerade": "wrong nft ip n post rule 1: oifname"}, false},
+		{"no forwarding", func(s *hosttest.Space) { s.Sysctl("net.ipv4.ip_forward", "0") }, want4(), map[string]string{"forwarding": "wrong net.ipv4.ip_forward=0"}, false},
+		{"no IPv6 forwarding", func(s *hosttest.Space) { s.Sysctl("net.ipv6.conf.all.forwarding", "0") }, want6(), map[string]string{"forwarding": "wrong net.ipv6.conf.all.forwarding=0"}, false},
+		{"no IPv6 forwarding, and no IPv6 prefix", func(s *hosttest.Space) { s.Sysctl("net.ipv6.conf.all.forwarding", "0") }, want4(), nil, false},
+		{"a strict filter on the uplink", func(s *hosttest.Space) { s.Sysctl("net.ipv4.conf.up0.rp_filter", "1") }, want4(), map[string]string{"rp_filter": "wrong all=0, up0=1: strict"}, false},
+		{"strict for all, loose on the links", func(s *hosttest.Space) {
+			s.Sysctl("net.ipv4.conf.all.rp_filter", "1")
+			s.Sysctl("net.ipv4.conf.up0.rp_filter", "2")
+			s.Sysctl("net.ipv4.conf.ovn0.rp_filter", "2")
+		}, want4(), nil, false},
+		{"no route to the CIDR", func(s *hosttest.Space) { s.Run("ip", "route", "del", "10.166.0.0/16") }, want4(), map[string]string{"datapath": "wrong no route"}, false},
+		{"a second route", func(s *hosttest.Space) {
+			s.Run("ip", "route", "add", "10.166.0.0/16", "via", "172.30.0.5", "metric", "50")
+		}, want4(), map[string]string{"datapath": "wrong a second route by up0"}, false},
+		{"an address of the node in the CIDR", func(s *hosttest.Space) { s.Run("ip", "addr", "add", "10.166.3.3/32", "dev", "lo") }, want4(), map[string]string{"datapath": "wrong 10.166.3.3 lies inside"}, false},
+		{"the overlay link is down", func(s *hosttest.Space) { s.Run("ip", "link", "set", "ovn0", "down") }, want4(), map[string]string{"datapath": "wrong link ovn0 is down"}, false},
+		{"no announcement", with("iptables-legacy-restore", dockerRules), host.Want{Overlay: "ovn0"}, nil, false},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			n := node(t)
+			c.install(n)
+			findings := host.Check(read(n), c.want)
+			for check, state := range states(findings) {
+				expected, part, _ := strings.Cut(c.wrong[check], " ")
+				if expected == "" {
+					expected = "ok"
+				}
+				f := find(t, findings, check)
+				if string(state) != expected || !strings.Contains(f.Got, part) {
+					t.Errorf("%s: want %s %q, got %s: %s", check, expected, part, state, f.Got)
+				}
+				if f.State != host.OK && f.Fix == "" {
+					t.Errorf("%s: no fix", check)
+				}
+				if offered := strings.HasPrefix(f.Fix, "fairway check --fix"); strings.HasSuffix(check, "-drop") && f.State == host.Wrong && offered != c.fixable {
+					t.Errorf("%s: fix is %q", check, f.Fix)
+				}
+			}
+		})
+	}
+}
+
+func with(command, input string) func(*hosttest.Space) {
+	return func(s *hosttest.Space) { s.RunWith(input, strings.Fields(command)...) }
+}
+
+func symmetric() host.Want {
+	w := want4()
+	w.Networks[0].Asymmetric = false
+	return w
+}
+
+func TestEveryCheckSaysUnknownWithoutFacts(t *testing.T) {
+	f := host.Facts{Datapath: host.Datapath{Err: fmt.Errorf("no netlink")}, Filter: host.Filter{Unread: []string{"nft is not installed"}},
+		Sysctls: map[string]host.Setting{"net/netfilter/nf_conntrack_max": {Err: fmt.Errorf("no")}}, Sockets: host.Sockets{Err: fmt.Errorf("no /proc")}}
+	w := want4()
+	w.BGPPort = 179
+	findings := host.Check(f, w)
+	for check, state := range states(findings) {
+		if state != host.Unknown {
+			t.Errorf("%s is %s without facts", check, state)
+		}
+	}
+	for _, c := range host.Criteria() {
+		if c.ID != "source-check" && !slices.ContainsFunc(findings, func(f host.Finding) bool { return f.Check == c.ID }) {
+			t.Errorf("%s says nothing", c.ID)
+		}
+	}
+}

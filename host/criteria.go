@@ -1,0 +1,58 @@
+package host
+
+// Criterion is one check: what it asks, why, and how it judges.
+type Criterion struct {
+	// ID is what findings, flags and documents call it.
+	ID string
+	// Asks is the question, for documents.
+	Asks string
+	// Why it matters, in one sentence.
+	Why string
+	// Mend is what to do in general, for documents.
+	Mend string
+	// Drops is whether traffic is lost where the answer is wrong; --host-gate
+	// withholds for it.
+	Drops bool
+
+	judge func(*view) []Finding
+}
+
+// Criteria are all checks, in the order in which findings are given.
+func Criteria() []Criterion {
+	return []Criterion{
+		forwarding(), rpFilter(), forwardDrop(), invalidDrop(), masquerade(), datapath(), conntrack(), bgpPortTaken(), doubleSpeaker(), sourceCheck(),
+	}
+}
+
+// Check judges. Without an announced network there is nothing that could be
+// wrong.
+func Check(f Facts, w Want) []Finding {
+	out := []Finding{}
+	if len(w.Networks) == 0 {
+		return out
+	}
+	v := newView(&f, w)
+	for _, c := range Criteria() {
+		if c.judge == nil {
+			continue
+		}
+		for _, found := range c.judge(v) {
+			found.Check, found.Why = c.ID, c.Why
+			if found.State == OK {
+				found.Fix = ""
+			}
+			out = append(out, found)
+		}
+	}
+	return out
+}
+
+// sourceCheck has no judge: it takes a second node (see Probe).
+func sourceCheck() Criterion {
+	return Criterion{
+		ID:   "source-check",
+		Asks: "Does the network between the nodes carry packets with a Pod's source address? Asked only by `fairway check --probe NODE`, between two nodes that run Fairway.",
+		Why:  "clouds and virtual switches drop packets whose source is not the machine's own address, and replies of Pods are such packets.",
+		Mend: "In the cloud or the hypervisor, disable IP checks for source and destination addresses (also called port security, or MAC/IP anti-spoofing) on the nodes' interfaces.",
+	}
+}

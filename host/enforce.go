@@ -1,0 +1,194 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/fairway-bgp/fairway/host/netfilter"
+)
+
+// Enforcer repairs what we own on this host, and undoes it.
+type Enforcer struct {
+	// State is the folder of the ledger and the lock.
+	State string
+	Means Means
+}
+
+// Enforce brings the host to what is wanted, as far as we own it, and reports
+// whether anything had to be done. Applied twice is applied once.
+func (e Enforcer) Enforce(ctx context.Context, w Want) (bool, error) {
+	return e.change(func() Amendment {
+		f := Facts{Datapath: ReadDatapath(w.Overlay), Sysctls: readSysctls(), Filter: ReadOwn(ctx)}
+		return Amend(f, w, e.Means)
+	}, e.apply, ctx)
+}
+
+// EnforceFilter is Enforce without the sysctls and without looking at routes:
+// the quick part, for when rules have changed.
+func (e Enforcer) EnforceFilter(ctx context.Context, w Want) (bool, error) {
+	return e.change(func() Amendment {
+		a := Amend(Facts{Filter: ReadOwn(ctx)}, w, e.Means)
+		a.Sysctls = nil
+		return a
+	}, e.apply, ctx)
+}
+
+// Fix does what Enforce would for facts that are there already.
+func (e Enforcer) Fix(ctx context.Context, f Facts, w Want) (bool, error) {
+	return e.change(func() Amendment { return Amend(f, w, e.Means) }, e.apply, ctx)
+}
+
+func (e Enforcer) change(amend func() Amendment, apply func(context.Context, Amendment) error, ctx context.Context) (bool, error) {
+	unlock, err := lock(e.State)
+	if err != nil {
+		return false, err
+	}
+	defer unlock()
+	a := amend()
+	if a.Empty() {
+		return false, nil
+	}
+	return true, apply(ctx, a)
+}
+
+// apply does every part; what fails does not stop the others.
+func (e Enforcer) apply(ctx context.Context, a Amendment) error {
+	var errs []error
+	if a.Sets != "" {
+		_, err := feed(ctx, a.Sets, "ipset", "restore", "-exist")
+		errs = append(errs, err)
+	}
+	for _, r := range a.Restores {
+		_, err := feed(ctx, r.Input, program(r.Backend, r.Family, "-restore"), "--noflush", "-w", lockSeconds)
+		errs = append(errs, err)
+	}
+	if a.Leftovers != "" {
+		errs = append(errs, removeSets(ctx, a.Leftovers))
+	}
+	errs = append(errs, e.setSysctls(a.Sysctls))
+	return errors.Join(errs...)
+}
+
+// lockSeconds is how long iptables waits for its lock.
+const lockSeconds = "5"
+
+// removeSets tries again for a while: the kernel gives a set free some time
+// after the rules that named it (nf_tables frees rules in the background).
+func removeSets(ctx context.Context, input string) error {
+	var err error
+	for range 20 {
+		if _, err = feed(ctx, input, "ipset", "restore", "-exist"); err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+	return err
+}
+
+// setSysctls writes settings, each with its old value in the ledger first. A
+// value of ours that is already there keeps the older one.
+func (e Enforcer) setSysctls(changes []SysctlChange) error {
+	if len(changes) == 0 {
+		return nil
+	}
+	l, err := readLedger(e.State)
+	if err != nil {
+		return err
+	}
+	for _, c := range changes {
+		now := readSysctl(c.Key)
+		if now.Err != nil {
+			return now.Err
+		}
+		entry, ours := l.Sysctls[c.Key]
+		if !ours {
+			entry.Old = now.Value
+		}
+		entry.New = c.Value
+		l.Sysctls[c.Key] = entry
+	}
+	if err := l.write(e.State); err != nil {
+		return err // without a way back there is no way there
+	}
+	var errs []error
+	for _, c := range changes {
+		errs = append(errs, writeSysctl(c.Key, c.Value))
+	}
+	return errors.Join(errs...)
+}
+
+func writeSysctl(key, value string) error {
+	if err := os.WriteFile(filepath.Join(sysctlRoot, key), []byte(value), 0o644); err != nil {
+		return fmt.Errorf("write sysctl %s=%s: %w", key, value, err)
+	}
+	return nil
+}
+
+// Undo takes away everything of ours: jumps, chains, sets, and sysctls that
+// still have our value. It reports what it could not.
+func (e Enforcer) Undo(ctx context.Context) error {
+	unlock, err := lock(e.State)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	var errs []error
+	filter := ReadOwn(ctx)
+	for _, problem := range filter.Unread {
+		errs = append(errs, errors.New(problem))
+	}
+	errs = append(errs, e.apply(ctx, Amend(Facts{Filter: filter}, Want{}, Means{})))
+	return errors.Join(append(errs, e.restoreSysctls())...)
+}
+
+// restoreSysctls writes the old values back, newest settings of others aside:
+// who changed a value after us wants it so.
+func (e Enforcer) restoreSysctls() error {
+	l, err := readLedger(e.State)
+	if err != nil || len(l.Sysctls) == 0 {
+		return err
+	}
+	var errs []error
+	for key, entry := range l.Sysctls {
+		now := readSysctl(key)
+		switch {
+		case now.Err != nil && errors.Is(now.Err, os.ErrNotExist):
+			delete(l.Sysctls, key) // the link is gone
+		case now.Err != nil:
+			errs = append(errs, now.Err)
+		case now.Value != entry.New:
+			delete(l.Sysctls, key)
+		default:
+			if err := writeSysctl(key, entry.Old); err != nil {
+				errs = append(errs, err)
+				continue
+			}
+			delete(l.Sysctls, key)
+		}
+	}
+	if len(l.Sysctls) == 0 {
+		return errors.Join(append(errs, os.Remove(filepath.Join(e.State, ledgerName)))...)
+	}
+	return errors.Join(append(errs, l.write(e.State))...)
+}
+
+// ReadOwn reads only what the Enforcer looks at: iptables of both backends and
+// our sets. It is quick, because it runs on every change of a rule.
+func ReadOwn(ctx context.Context) Filter {
+	r := filterReader{ctx: ctx}
+	for _, family := range []netfilter.Family{netfilter.IPv4, netfilter.IPv6} {
+		for _, backend := range []netfilter.Backend{netfilter.IptablesLegacy, netfilter.IptablesNft} {
+			r.iptables(backend, family)
+		}
+	}
+	r.ipsets()
+	return r.Filter
+}

@@ -1,0 +1,96 @@
+package host
+
+import (
+	"net/netip"
+	"slices"
+
+	"github.com/fairway-bgp/fairway/host/netfilter"
+)
+
+// Facts are what Read found. Each part has its own error: then that part is
+// unknown, and the others still count.
+type Facts struct {
+	Datapath Datapath
+	// Sysctls are settings by path below /proc/sys.
+	Sysctls map[string]Setting
+	Filter  Filter
+	Sockets Sockets
+	// Processes are the names of the programs that run here.
+	Processes Processes
+}
+
+// Setting is one sysctl, without its line end.
+type Setting struct {
+	Value string
+	Err   error
+}
+
+// Filter is the packet filter of both families.
+type Filter struct {
+	IPv4, IPv6 netfilter.Ruleset
+	// Unread says what could not be read: a drop that is seen is one all the
+	// same, but nothing is known to pass.
+	Unread []string
+	// SetTool is whether there is a program for ipsets.
+	SetTool bool
+}
+
+// of gives the rules that packets of a family meet.
+func (f *Filter) of(six bool) *netfilter.Ruleset {
+	if six {
+		return &f.IPv6
+	}
+	return &f.IPv4
+}
+
+// Sockets are TCP sockets of this network namespace.
+type Sockets struct {
+	Err  error
+	List []Socket
+}
+
+// Socket is one TCP socket.
+type Socket struct {
+	Local, Remote netip.AddrPort
+	Listening     bool
+	// Program is the name of the process that has it, "" where it cannot be seen.
+	Program string
+}
+
+// Processes are the programs that can be seen.
+type Processes struct {
+	Err   error
+	Names []string
+	// Partial is set where this process sees only its own container's.
+	Partial bool
+}
+
+// Uplinks are the links by which the peers, or else everything outside, is
+// reached in a family; sorted.
+func (f Facts) Uplinks(w Want, six bool) []string {
+	var out []string
+	for _, p := range w.Peers {
+		if p.Is6() == six {
+			out = append(out, f.Datapath.LinkTo(p))
+		}
+	}
+	for _, p := range w.Peers {
+		if len(out) == 0 && p.Is6() != six {
+			out = append(out, f.Datapath.LinkTo(p)) // a session of one family carries the other
+		}
+	}
+	if len(out) == 0 {
+		out = append(out, f.Datapath.LinkTo(stranger(six)))
+	}
+	out = slices.DeleteFunc(out, func(l string) bool { return l == "" || l == w.Overlay || l == "lo" })
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// stranger is an address that no cluster has, for a packet from anywhere.
+func stranger(six bool) netip.Addr {
+	if six {
+		return netip.MustParseAddr("2600:1406::77")
+	}
+	return netip.MustParseAddr("23.45.67.89")
+}

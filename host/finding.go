@@ -1,0 +1,97 @@
+package host
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+)
+
+// State is one of three answers.
+type State string
+
+// The answers. Unknown means that a fact could not be read, or that a rule asks
+// what cannot be told from here.
+const (
+	OK      State = "ok"
+	Wrong   State = "wrong"
+	Unknown State = "unknown"
+)
+
+// Finding is one answer about one subject.
+type Finding struct {
+	Check string `json:"check"`
+	// Subject is a prefix, a link or a setting.
+	Subject string `json:"subject"`
+	State   State  `json:"state"`
+	Want    string `json:"want"`
+	Got     string `json:"got"`
+	// Why it matters, in one sentence.
+	Why string `json:"why"`
+	// Fix is what to do, as a command where there is one; "" for ok.
+	Fix string `json:"fix"`
+}
+
+// Worst is the state that counts for several findings: wrong beats unknown,
+// unknown beats ok.
+func Worst(findings []Finding) State {
+	worst := OK
+	for _, f := range findings {
+		if f.State == Wrong {
+			return Wrong
+		}
+		if f.State == Unknown {
+			worst = Unknown
+		}
+	}
+	return worst
+}
+
+// Drops reports whether the finding says that traffic is lost.
+func (f Finding) Drops() bool {
+	if f.State != Wrong {
+		return false
+	}
+	for _, c := range Criteria() {
+		if c.ID == f.Check {
+			return c.Drops
+		}
+	}
+	return false
+}
+
+// WriteJSON prints findings as one object.
+func WriteJSON(w io.Writer, findings []Finding) error {
+	if findings == nil {
+		findings = []Finding{}
+	}
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	e.SetEscapeHTML(false)
+	return e.Encode(struct {
+		Findings []Finding `json:"findings"`
+	}{findings})
+}
+
+// WriteText prints findings for people: what is not ok at length, what is ok in
+// one line.
+func WriteText(w io.Writer, findings []Finding) error {
+	var b strings.Builder
+	count := map[State]int{}
+	for _, f := range findings {
+		count[f.State]++
+		fmt.Fprintf(&b, "%-8s%-15s%s\n", f.State, f.Check, f.Subject)
+		if f.State == OK {
+			continue
+		}
+		fmt.Fprintf(&b, "        want  %s\n        got   %s\n        why   %s\n", f.Want, indented(f.Got), f.Why)
+		if f.Fix != "" {
+			fmt.Fprintf(&b, "        fix   %s\n", indented(f.Fix))
+		}
+	}
+	fmt.Fprintf(&b, "%d ok, %d wrong, %d unknown\n", count[OK], count[Wrong], count[Unknown])
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func indented(text string) string { return strings.ReplaceAll(text, "\n", "\n              ") }

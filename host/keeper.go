@@ -1,0 +1,157 @@
+package host
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/sirupsen/logrus"
+)
+
+// Intervals of the Keeper.
+const (
+	// auditInterval is when everything is looked at though nothing was heard of.
+	auditInterval = 60 * time.Second
+	// auditPause is the least time between two audits: other agents change rules
+	// many times a second.
+	auditPause = time.Second
+	// retryInterval is when a repair that failed is tried again.
+	retryInterval = time.Second
+)
+
+// KeeperOptions are what a Keeper works with. Enforcer is nil for audit alone.
+type KeeperOptions struct {
+	Log      *logrus.Entry
+	Enforcer *Enforcer
+	// Tell is called after an audit that found something else than the last.
+	Tell func()
+}
+
+// Keeper audits, and where asked repairs, this node while the daemon runs. It
+// has a loop of its own, because reading the packet filter takes longer than a
+// pass of the daemon may.
+type Keeper struct {
+	KeeperOptions
+	rung    chan struct{}
+	changed chan struct{}
+
+	// audited is when the last audit ended; Run's alone.
+	audited time.Time
+
+	mu       sync.Mutex
+	want     Want
+	findings []Finding
+	known    bool
+}
+
+// NewKeeper gives a Keeper that has not begun and wants nothing.
+func NewKeeper(o KeeperOptions) *Keeper {
+	return &Keeper{KeeperOptions: o, rung: make(chan struct{}, 1), changed: make(chan struct{}, 1)}
+}
+
+// Ring says that something on the host has changed. It never blocks.
+func (k *Keeper) Ring() { ring(k.rung) }
+
+func ring(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// Follow hands over what is wanted from now on.
+func (k *Keeper) Follow(w Want) {
+	k.mu.Lock()
+	same := sameWant(k.want, w)
+	k.want = w
+	k.mu.Unlock()
+	if !same {
+		ring(k.changed)
+	}
+}
+
+func sameWant(a, b Want) bool {
+	return slices.Equal(a.Networks, b.Networks) && slices.Equal(a.Peers, b.Peers) && a.Overlay == b.Overlay && a.BGPPort == b.BGPPort
+}
+
+// Findings are those of the newest audit; false before there was one.
+func (k *Keeper) Findings() ([]Finding, bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.findings, k.known
+}
+
+// Run works until ctx ends. What it has put on the host stays: traffic goes on
+// while a daemon is replaced, and Undo removes it.
+func (k *Keeper) Run(ctx context.Context) error {
+	due := time.Now() // of the next audit
+	for {
+		timer := time.NewTimer(time.Until(due))
+		whole := true
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return nil
+		case <-k.rung:
+			whole = false
+		case <-k.changed:
+		case <-timer.C:
+		}
+		timer.Stop()
+		mended := k.repair(ctx, k.wanted(), whole)
+		if now := time.Now(); now.After(due) {
+			k.audit(ctx, k.wanted())
+			k.audited = time.Now()
+			due = k.audited.Add(auditInterval)
+		} else if soon := k.audited.Add(auditPause); soon.Before(due) {
+			due = soon // something has happened
+		}
+		if !mended {
+			due = time.Now().Add(retryInterval)
+		}
+	}
+}
+
+func (k *Keeper) wanted() Want {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.want
+}
+
+// repair enforces, if that is asked for, and reports whether all is well.
+func (k *Keeper) repair(ctx context.Context, w Want, whole bool) bool {
+	if k.Enforcer == nil || w.Overlay == "" { // no plan yet: what is there stays
+		return true
+	}
+	enforce := k.Enforcer.EnforceFilter
+	if whole {
+		enforce = k.Enforcer.Enforce
+	}
+	did, err := enforce(ctx, w)
+	if ctx.Err() != nil {
+		return true
+	}
+	if err != nil {
+		k.Log.WithError(err).Error("repair the host")
+		return false
+	}
+	if did {
+		k.Log.Info("host repaired: rules, sets or sysctls were not as the announcements need them")
+	}
+	return true
+}
+
+func (k *Keeper) audit(ctx context.Context, w Want) {
+	findings := Check(Read(ctx, w.Overlay), w)
+	if ctx.Err() != nil {
+		return
+	}
+	k.mu.Lock()
+	same := k.known && slices.Equal(k.findings, findings)
+	k.findings, k.known = findings, true
+	k.mu.Unlock()
+	if !same && k.Tell != nil {
+		k.Tell()
+	}
+}

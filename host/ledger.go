@@ -1,0 +1,90 @@
+package host
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+)
+
+// ledger is what we changed on the host and how it was before. It is written
+// before the change, so that a crash in between loses nothing.
+type ledger struct {
+	Sysctls map[string]sysctlEntry `json:"sysctls"`
+}
+
+type sysctlEntry struct {
+	Old string `json:"old"`
+	New string `json:"new"`
+}
+
+// ledgerName is the ledger's file in the state folder.
+const ledgerName = "host-ledger.json"
+
+func readLedger(folder string) (ledger, error) {
+	l := ledger{Sysctls: map[string]sysctlEntry{}}
+	b, err := os.ReadFile(filepath.Join(folder, ledgerName))
+	if errors.Is(err, fs.ErrNotExist) {
+		return l, nil
+	}
+	if err != nil {
+		return l, fmt.Errorf("read the ledger: %w", err)
+	}
+	if err := json.Unmarshal(b, &l); err != nil {
+		return l, fmt.Errorf("read the ledger %s: %w", filepath.Join(folder, ledgerName), err)
+	}
+	if l.Sysctls == nil {
+		l.Sysctls = map[string]sysctlEntry{}
+	}
+	return l, nil
+}
+
+// write replaces the file at once; only its owner may read it.
+func (l ledger) write(folder string) error {
+	b, err := json.MarshalIndent(l, "", "  ")
+	if err != nil {
+		return fmt.Errorf("write the ledger: %w", err)
+	}
+	f, err := os.CreateTemp(folder, "."+ledgerName+"-*") // mode 0600
+	if err != nil {
+		return fmt.Errorf("write the ledger: %w", err)
+	}
+	_, err = f.Write(append(b, '\n'))
+	err = errors.Join(err, f.Sync(), f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), filepath.Join(folder, ledgerName))
+	}
+	if err != nil {
+		return fmt.Errorf("write the ledger: %w", errors.Join(err, os.Remove(f.Name())))
+	}
+	return nil
+}
+
+// lockName is the file that keeps two daemons, or a daemon and `check --fix`,
+// from working on the host at once.
+const lockName = "host.lock"
+
+// lock waits for the folder's lock. The kernel frees it with the process.
+func lock(folder string) (unlock func(), err error) {
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		return nil, fmt.Errorf("state folder: %w", err)
+	}
+	f, err := os.OpenFile(filepath.Join(folder, lockName), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("lock the host: %w", err)
+	}
+	for {
+		err = unix.Flock(int(f.Fd()), unix.LOCK_EX)
+		if !errors.Is(err, unix.EINTR) {
+			break
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("lock the host: %w", errors.Join(err, f.Close()))
+	}
+	return func() { f.Close() }, nil
+}

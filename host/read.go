@@ -1,0 +1,272 @@
+package host
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/fairway-bgp/fairway/host/netfilter"
+)
+
+// readBound is how long one program may take to print what it knows.
+const readBound = 20 * time.Second
+
+// Read gathers what there is to know about this network namespace. It does not
+// fail as a whole: each part carries its own error.
+func Read(ctx context.Context, overlayLink string) Facts {
+	f := Facts{Datapath: ReadDatapath(overlayLink), Sysctls: readSysctls(), Sockets: readSockets(), Processes: readProcesses()}
+	f.Filter = ReadFilter(ctx)
+	f.Filter.IPv4.Local, f.Filter.IPv6.Local = f.Datapath.Addresses, f.Datapath.Addresses
+	return f
+}
+
+// sysctlFiles are patterns below /proc/sys.
+var sysctlFiles = []string{
+	"net/ipv4/ip_forward", "net/ipv4/conf/*/rp_filter", "net/ipv4/conf/*/forwarding",
+	"net/ipv6/conf/*/forwarding", "net/ipv6/conf/*/accept_ra",
+	"net/netfilter/nf_conntrack_tcp_be_liberal", "net/netfilter/nf_conntrack_max", "net/netfilter/nf_conntrack_count",
+}
+
+// sysctlRoot is where sysctls are; net is that of the calling thread's network
+// namespace.
+const sysctlRoot = "/proc/sys"
+
+func readSysctls() map[string]Setting {
+	out := map[string]Setting{}
+	for _, pattern := range sysctlFiles {
+		paths, err := filepath.Glob(filepath.Join(sysctlRoot, pattern))
+		if err != nil || len(paths) == 0 {
+			continue
+		}
+		for _, path := range paths {
+			key, _ := filepath.Rel(sysctlRoot, path)
+			out[key] = readSysctl(key)
+		}
+	}
+	return out
+}
+
+func readSysctl(key string) Setting {
+	b, err := os.ReadFile(filepath.Join(sysctlRoot, key))
+	if err != nil {
+		return Setting{Err: fmt.Errorf("read sysctl %s: %w", key, err)}
+	}
+	return Setting{Value: strings.TrimSpace(string(b))}
+}
+
+// ReadFilter reads the packet filter of every backend.
+func ReadFilter(ctx context.Context) Filter {
+	r := filterReader{ctx: ctx}
+	for _, family := range []netfilter.Family{netfilter.IPv4, netfilter.IPv6} {
+		for _, backend := range []netfilter.Backend{netfilter.IptablesLegacy, netfilter.IptablesNft} {
+			r.iptables(backend, family)
+		}
+	}
+	r.nft()
+	r.ipsets()
+	return r.Filter
+}
+
+type filterReader struct {
+	Filter
+	ctx context.Context
+}
+
+func (r *filterReader) unread(err error) { r.Unread = append(r.Unread, err.Error()) }
+
+// iptables reads one backend of one family.
+func (r *filterReader) iptables(b netfilter.Backend, f netfilter.Family) {
+	if b == netfilter.IptablesLegacy && len(legacyTables(f)) == 0 {
+		return
+	}
+	tool, err := saveTool(b, f)
+	if err != nil {
+		if b == netfilter.IptablesLegacy {
+			r.unread(err) // its tables are there, and nothing can read them
+		}
+		return // tables of iptables-nft show up as nft's too
+	}
+	text, err := output(r.ctx, tool)
+	if err != nil {
+		r.unread(err)
+		return
+	}
+	tables, err := netfilter.ParseIptables(text, b, f)
+	if err != nil {
+		r.unread(err)
+		return
+	}
+	rules := r.of(f == netfilter.IPv6)
+	rules.Tables = append(rules.Tables, tables...)
+}
+
+// legacyTables names the tables of iptables-legacy that are in use. The kernel
+// makes them at their first use, so asking further would make them.
+func legacyTables(f netfilter.Family) []string {
+	name := "ip_tables_names"
+	if f == netfilter.IPv6 {
+		name = "ip6_tables_names"
+	}
+	b, err := os.ReadFile("/proc/thread-self/net/" + name)
+	if err != nil {
+		return nil // no iptables-legacy in this kernel
+	}
+	return strings.Fields(string(b))
+}
+
+// program gives the name of a backend's program: iptables-legacy-save,
+// ip6tables-nft-restore.
+func program(b netfilter.Backend, f netfilter.Family, verb string) string {
+	name := string(b) + verb
+	if f == netfilter.IPv6 {
+		name = strings.Replace(name, "iptables", "ip6tables", 1)
+	}
+	return name
+}
+
+// saveTool finds the program, or the plain iptables-save where that is this
+// backend's.
+func saveTool(b netfilter.Backend, f netfilter.Family) (string, error) {
+	name := program(b, f, "-save")
+	if path, err := exec.LookPath(name); err == nil {
+		return path, nil
+	}
+	plain := strings.Replace(name, strings.TrimPrefix(string(b), "iptables"), "", 1)
+	if path, err := exec.LookPath(plain); err == nil {
+		version, err := exec.Command(path, "-V").Output()
+		isNft := strings.Contains(string(version), "nf_tables")
+		if err == nil && isNft == (b == netfilter.IptablesNft) {
+			return path, nil
+		}
+	}
+	return "", fmt.Errorf("%s is not installed", name)
+}
+
+// nft reads the tables that iptables-nft does not own.
+func (r *filterReader) nft() {
+	if _, err := exec.LookPath("nft"); err != nil {
+		r.unread(errors.New("nft is not installed"))
+		return
+	}
+	names, err := output(r.ctx, "nft", "list", "tables")
+	if err != nil {
+		r.unread(err)
+		return
+	}
+	for _, line := range strings.Split(names, "\n") {
+		words := strings.Fields(line) // table FAMILY NAME
+		if len(words) != 3 {
+			continue
+		}
+		family, name := netfilter.Family(words[1]), words[2]
+		if family != netfilter.IPv4 && family != netfilter.IPv6 && family != netfilter.Inet || r.known(family, name) {
+			continue
+		}
+		if err := r.nftTable(family, name); err != nil {
+			r.unread(err)
+		}
+	}
+}
+
+// known reports whether iptables-nft has printed the table.
+func (r *filterReader) known(f netfilter.Family, name string) bool {
+	return f != netfilter.Inet && r.of(f == netfilter.IPv6).Find(netfilter.IptablesNft, f, name) != nil
+}
+
+func (r *filterReader) nftTable(f netfilter.Family, name string) error {
+	listing, err := output(r.ctx, "nft", "-j", "list", "table", string(f), name)
+	if err != nil {
+		return err
+	}
+	texts, err := output(r.ctx, "nft", "-a", "list", "table", string(f), name)
+	if err != nil {
+		return err
+	}
+	tables, err := netfilter.ParseNft([]byte(listing), netfilter.ParseNftTexts(texts))
+	if err != nil {
+		return err
+	}
+	if f != netfilter.IPv6 {
+		r.IPv4.Tables = append(r.IPv4.Tables, tables...)
+	}
+	if f != netfilter.IPv4 {
+		r.IPv6.Tables = append(r.IPv6.Tables, tables...)
+	}
+	return nil
+}
+
+// ipsets reads the kernel's ipsets. Without the program, a rule that asks for a
+// set is unknown.
+func (r *filterReader) ipsets() {
+	if _, err := exec.LookPath("ipset"); err != nil {
+		return
+	}
+	r.SetTool = true
+	text, err := output(r.ctx, "ipset", "save")
+	if err != nil {
+		r.SetTool = false
+		return
+	}
+	sets, err := netfilter.ParseIPSets(text)
+	if err != nil {
+		r.unread(err)
+		return
+	}
+	r.IPv4.Sets, r.IPv6.Sets = sets, sets
+}
+
+// output runs a program and gives what it prints; an error has what it said.
+func output(ctx context.Context, argv ...string) (string, error) {
+	return feed(ctx, "", argv...)
+}
+
+// feed is output with a text as the program's input.
+func feed(ctx context.Context, input string, argv ...string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, readBound)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	var out, said bytes.Buffer
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(input), &out, &said
+	if err := cmd.Run(); err != nil {
+		return "", fmt.Errorf("%s: %w: %s", strings.Join(argv, " "), err, strings.TrimSpace(said.String()))
+	}
+	return out.String(), nil
+}
+
+// readProcesses reads the names of programs. In a container it sees the
+// container's alone.
+func readProcesses() Processes {
+	var p Processes
+	paths, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	if err != nil {
+		return Processes{Err: fmt.Errorf("list processes: %w", err)}
+	}
+	for _, path := range paths {
+		b, err := os.ReadFile(path)
+		if err != nil || len(b) == 0 {
+			continue // ended, or a part of the kernel
+		}
+		name, _, _ := bytes.Cut(b, []byte{0})
+		p.Names = append(p.Names, filepath.Base(string(name)))
+	}
+	slices.Sort(p.Names)
+	p.Names = slices.Compact(p.Names)
+	// Process 2 is the kernel's kthreadd, which only the first namespace shows.
+	if _, err := os.Stat("/proc/2/exe"); errors.Is(err, fs.ErrNotExist) && !kernelThread() {
+		p.Partial = true
+	}
+	return p
+}
+
+func kernelThread() bool {
+	b, err := os.ReadFile("/proc/2/comm")
+	return err == nil && strings.TrimSpace(string(b)) == "kthreadd"
+}

@@ -1,0 +1,108 @@
+package host
+
+import (
+	"bufio"
+	"encoding/hex"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// States of /proc/net/tcp (tcp_states.h).
+const (
+	tcpEstablished = "01"
+	tcpListen      = "0A"
+)
+
+// readSockets reads the listening and connected TCP sockets, and who has those
+// of BGP.
+func readSockets() Sockets {
+	var s Sockets
+	inodes := map[string]int{}
+	for _, name := range []string{"tcp", "tcp6"} {
+		f, err := os.Open("/proc/thread-self/net/" + name)
+		if err != nil {
+			if name == "tcp" {
+				s.Err = fmt.Errorf("read TCP sockets: %w", err)
+			}
+			continue
+		}
+		lines := bufio.NewScanner(f)
+		for lines.Scan() {
+			socket, inode, ok := parseSocket(lines.Text())
+			if ok && (socket.Local.Port() == bgpPort || socket.Remote.Port() == bgpPort) {
+				inodes[inode] = len(s.List)
+			}
+			if ok {
+				s.List = append(s.List, socket)
+			}
+		}
+		if err := lines.Err(); err != nil {
+			s.Err = fmt.Errorf("read TCP sockets: %w", err)
+		}
+		f.Close()
+	}
+	if len(inodes) > 0 { // looking through all processes is work
+		for inode, name := range socketOwners() {
+			if i, ok := inodes[inode]; ok {
+				s.List[i].Program = name
+			}
+		}
+	}
+	return s
+}
+
+// bgpPort is BGP's (RFC 4271 section 4).
+const bgpPort = 179
+
+// parseSocket reads a line of /proc/net/tcp that is a listener or a session.
+func parseSocket(line string) (s Socket, inode string, ok bool) {
+	w := strings.Fields(line)
+	if len(w) < 10 || w[3] != tcpListen && w[3] != tcpEstablished {
+		return Socket{}, "", false
+	}
+	local, okLocal := parseEndpoint(w[1])
+	remote, okRemote := parseEndpoint(w[2])
+	return Socket{Local: local, Remote: remote, Listening: w[3] == tcpListen}, w[9], okLocal && okRemote
+}
+
+// parseEndpoint reads ADDRESS:PORT in hexadecimal; the address is in words of
+// the machine's byte order, which is little-endian where Kube-OVN runs.
+func parseEndpoint(text string) (netip.AddrPort, bool) {
+	addr, port, ok := strings.Cut(text, ":")
+	b, err := hex.DecodeString(addr)
+	n, errPort := strconv.ParseUint(port, 16, 16)
+	if !ok || err != nil || errPort != nil || len(b)%4 != 0 {
+		return netip.AddrPort{}, false
+	}
+	for i := 0; i < len(b); i += 4 {
+		b[i], b[i+1], b[i+2], b[i+3] = b[i+3], b[i+2], b[i+1], b[i]
+	}
+	a, ok := netip.AddrFromSlice(b)
+	return netip.AddrPortFrom(a.Unmap(), uint16(n)), ok
+}
+
+// socketOwners are the programs by the inode of a socket, as far as they can be
+// seen.
+func socketOwners() map[string]string {
+	out := map[string]string{}
+	links, err := filepath.Glob("/proc/[0-9]*/fd/*")
+	if err != nil {
+		return out
+	}
+	for _, link := range links {
+		target, err := os.Readlink(link)
+		inode, ok := strings.CutPrefix(target, "socket:[")
+		if err != nil || !ok {
+			continue
+		}
+		name, err := os.ReadFile(filepath.Join(filepath.Dir(filepath.Dir(link)), "comm"))
+		if err == nil {
+			out[strings.TrimSuffix(inode, "]")] = strings.TrimSpace(string(name))
+		}
+	}
+	return out
+}

@@ -1,0 +1,47 @@
+package host
+
+import "net/netip"
+
+// Want is what the node shall be able to do. It follows from the plan: without
+// an announcement there is nothing to complain about, and IPv6 matters only with
+// an IPv6 prefix.
+type Want struct {
+	// Networks are what the node announces.
+	Networks []Network
+	// Peers are the BGP neighbours; the links that lead to them are the uplinks.
+	Peers []netip.Addr
+	// Overlay is the name of the link into the overlay.
+	Overlay string
+	// BGPPort is the TCP port that the daemon waits on for passive peers, 0 for
+	// none.
+	BGPPort uint16
+}
+
+// Network is one announced prefix.
+type Network struct {
+	Prefix netip.Prefix
+	Subnet string
+	// Asymmetric is whether replies may leave by another node than requests came
+	// in by: then a node sees connections from the middle.
+	Asymmetric bool
+}
+
+// has reports whether any network is of the family.
+func (w Want) has(six bool) bool {
+	for _, n := range w.Networks {
+		if n.Prefix.Addr().Is6() == six {
+			return true
+		}
+	}
+	return false
+}
+
+// asymmetric reports whether any network is.
+func (w Want) asymmetric() bool {
+	for _, n := range w.Networks {
+		if n.Asymmetric {
+			return true
+		}
+	}
+	return false
+}
