@@ -202,14 +202,15 @@ type router struct {
 	*world
 	name, space, address, node string
 	dir                        string
-	// kernel reads and watches the namespace's routes.
+	// kernel reads and watches the namespace's routes; origin marks those that the
+	// router's own program put there (rtnetlink(7), rtm_protocol).
 	kernel *netlink.Handle
 	handle netns.NsHandle
+	origin netlink.RouteProtocol
 }
 
-// startRouter links a router to the node and starts FRR in it: AS 64512, with
-// graceful restart as a helper, which is FRR's default.
-func (w *world) startRouter(name string, number int) *router {
+// link makes a router's namespace and links it to the node.
+func (w *world) link(name string, number int) *router {
 	w.Helper()
 	r := &router{world: w, name: name, space: w.prefix + name, node: fmt.Sprintf("172.31.%d.1", number), address: fmt.Sprintf("172.31.%d.2", number)}
 	w.space(r.space)
@@ -226,6 +227,16 @@ func (w *world) startRouter(name string, number int) *router {
 		w.Fatal(err)
 	}
 	w.Cleanup(func() { r.kernel.Close(); r.handle.Close() })
+	return r
+}
+
+// startRouter starts FRR in a namespace of its own: AS 64512, with graceful
+// restart as a helper, which is FRR's default.
+func (w *world) startRouter(name string, number int) *router {
+	w.Helper()
+	r := w.link(name, number)
+	r.origin = unix.RTPROT_BGP
+	var err error
 	// Not the test's folder: FRR's daemons are not root and must reach it.
 	if r.dir, err = os.MkdirTemp("", "frr"); err != nil {
 		w.Fatal(err)
@@ -274,8 +285,41 @@ func (r *router) start(program, config string) {
 	if err := os.WriteFile(file, []byte(config), 0o644); err != nil {
 		r.Fatal(err)
 	}
-	c := exec.Command("ip", "netns", "exec", r.space, "/usr/lib/frr/"+program, "-P", "0", "-i", filepath.Join(r.dir, program+".pid"),
+	r.spawn("/usr/lib/frr/"+program, "-P", "0", "-i", filepath.Join(r.dir, program+".pid"),
 		"-z", filepath.Join(r.dir, "zserv"), "--vty_socket", r.dir, "-f", file, "--log", "stdout")
+}
+
+// startBIRD starts BIRD 2 instead: FRR's bgpd and zebra wait for more before they
+// act, for about 60 ms together (bgp_main.c and zebra_rib.c, work queue hold).
+func (w *world) startBIRD(name string, number int) *router {
+	w.Helper()
+	r := w.link(name, number)
+	r.origin = unix.RTPROT_BIRD
+	r.dir = w.dir
+	file := filepath.Join(r.dir, "bird.conf")
+	config := fmt.Sprintf(`
+router id %[1]s;
+protocol device {}
+protocol kernel { ipv4 { import none; export where source = RTS_BGP; }; }
+protocol bgp {
+  local as 64512;
+  neighbor %[2]s as 65000;
+  passive on;
+  ipv4 { import all; export none; };
+}
+`, r.address, r.node)
+	if err := os.WriteFile(file, []byte(config), 0o644); err != nil {
+		w.Fatal(err)
+	}
+	r.spawn("bird", "-f", "-c", file, "-s", filepath.Join(r.dir, "bird.ctl"))
+	w.routers[name] = r
+	return r
+}
+
+// spawn runs a program in the router's namespace until the test ends.
+func (r *router) spawn(argv ...string) {
+	r.Helper()
+	c := exec.Command("ip", append([]string{"netns", "exec", r.space}, argv...)...)
 	c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	startLocked(r, c)
 	r.Cleanup(func() { c.Process.Kill(); c.Wait() })
@@ -328,7 +372,7 @@ func (r *router) up() int64 {
 
 // routes gives the prefixes that the router's kernel has by BGP, sorted.
 func (r *router) routes() string {
-	list, err := r.kernel.RouteListFiltered(netlink.FAMILY_V4, &netlink.Route{Protocol: unix.RTPROT_BGP}, netlink.RT_FILTER_PROTOCOL)
+	list, err := r.kernel.RouteListFiltered(netlink.FAMILY_V4, &netlink.Route{Protocol: r.origin}, netlink.RT_FILTER_PROTOCOL)
 	if err != nil {
 		return err.Error()
 	}
@@ -362,7 +406,7 @@ func (r *router) losses() (stop func() []string) {
 	var reading sync.WaitGroup
 	reading.Go(func() {
 		for u := range updates {
-			if u.Type == unix.RTM_DELROUTE && u.Dst != nil && u.Protocol == unix.RTPROT_BGP {
+			if u.Type == unix.RTM_DELROUTE && u.Dst != nil && u.Protocol == r.origin {
 				lost = append(lost, u.Dst.String())
 			}
 		}
