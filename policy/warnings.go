@@ -24,6 +24,10 @@ func (v *view) subnetWarnings(c *routes.Case, role routes.Role) []Warning {
 	if c.Subnet.NATOutgoing {
 		warn(routes.NATPolicy, "spec.natOutgoing is true: only what a forward rule matches keeps its source address")
 	}
+	if _, own := c.Subnet.Annotations[routes.AnnotationAdvertise]; own && routes.SelectedByKubeOVN(c.Subnet.Annotations) {
+		warn(routes.DoubleAnnouncement, "annotation %s: %q lets kube-ovn-speaker announce it too, from every node: remove it once Fairway's routes are there",
+			routes.AnnotationKubeOVN, c.Subnet.Annotations[routes.AnnotationKubeOVN])
+	}
 	for _, name := range c.Tuning.Peers {
 		if !slices.ContainsFunc(v.s.Peers, func(p Peer) bool { return p.Name == name }) {
 			warn(routes.UnknownPeer, "annotation %s names BGPPeer %s, which does not exist", routes.AnnotationPeers, name)
@@ -70,5 +74,6 @@ func WarningReasons() []WarningReason {
 		{routes.IgnoredAnnotation, "An annotation has no effect on this Subnet: `standby` without centralized, or with ECMP."},
 		{routes.NATPolicy, "Announced by `allow-nat-policy`: what no `forward` rule matches still leaves with the node's address."},
 		{routes.AsymmetricReturn, "Mode `pods` on a centralized Subnet: requests come to the Pod's node, replies leave by the gateway."},
+		{routes.DoubleAnnouncement, "The Subnet carries `ovn.kubernetes.io/bgp` besides `fairway.dev/advertise`: a kube-ovn-speaker that still runs announces it too."},
 	}
 }

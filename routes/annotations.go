@@ -98,9 +98,12 @@ func Selected(annotations map[string]string, s Settings) bool {
 		on, err := parseBool(v)
 		return err != nil || on
 	}
-	if !s.AdoptKubeOVN {
-		return false
-	}
+	return s.AdoptKubeOVN && SelectedByKubeOVN(annotations)
+}
+
+// SelectedByKubeOVN reports whether kube-ovn-speaker, where it runs, announces
+// the Subnet (pkg/speaker/subnet.go).
+func SelectedByKubeOVN(annotations map[string]string) bool {
 	switch annotations[AnnotationKubeOVN] {
 	case "true", "cluster", "local":
 		return true

@@ -87,7 +87,7 @@ func (c *Case) carriageECMP() carriage {
 		return !slices.ContainsFunc(c.Snapshot.Nodes, func(n Node) bool { return n.Name == name && n.Usable() })
 	})
 	if len(others) == 0 {
-		return carriage{reason: NoActiveGateway, detail: "none of the gateways " + strings.Join(gateways, ", ") + " is Ready"}
+		return carriage{reason: NoActiveGateway, detail: "none of the gateways " + strings.Join(gateways, ", ") + " is known to be Ready"}
 	}
 	return carriage{reason: NotGateway, detail: fmt.Sprintf("%s is not Ready; carried by %s", c.Node.Name, strings.Join(others, ", "))}
 }
@@ -110,9 +110,10 @@ func (c *Case) carriageSingle() carriage {
 	return carriage{reason: NotGateway, detail: "the active gateway is " + active}
 }
 
+// notOneOf is true as well where only this node is known, as in a daemon.
 func notOneOf(gateways []string) string {
 	if len(gateways) == 0 {
-		return "centralized, but neither gatewayNode nor gatewayNodeSelectors name a node"
+		return "centralized, and neither gatewayNode nor gatewayNodeSelectors name this node"
 	}
 	return "this node is not one of the gateways " + strings.Join(gateways, ", ")
 }

@@ -63,4 +63,6 @@ const (
 	PeerSkipped Reason = "PeerSkipped"
 	// InvalidPeer: a BGPPeer that selects the node gives no session.
 	InvalidPeer Reason = "InvalidPeer"
+	// DoubleAnnouncement: kube-ovn-speaker is asked to announce it too.
+	DoubleAnnouncement Reason = "DoubleAnnouncement"
 )
