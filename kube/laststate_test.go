@@ -1,0 +1,129 @@
+package kube
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/fairway-bgp/fairway/routes"
+)
+
+func someState() []json.RawMessage {
+	return []json.RawMessage{
+		json.RawMessage(`{"apiVersion":"kubeovn.io/v1","kind":"Subnet","metadata":{"name":"blue"},"spec":{"cidrBlock":"10.1.0.0/16"}}`),
+		json.RawMessage(`{"apiVersion":"v1","kind":"Secret","metadata":{"name":"tor","namespace":"fairway-system"},"data":{"password":"c2VjcmV0"}}`),
+	}
+}
+
+func TestLastStateComesBack(t *testing.T) {
+	folder := filepath.Join(t.TempDir(), "state")
+	now := time.Now()
+	if err := saveState(folder, "n1", someState(), now); err != nil {
+		t.Fatal(err)
+	}
+	// Again, over what is there.
+	if err := saveState(folder, "n1", someState(), now); err != nil {
+		t.Fatal(err)
+	}
+	for path, mode := range map[string]os.FileMode{folder: 0o700, filepath.Join(folder, stateFile): 0o600} {
+		if s, err := os.Stat(path); err != nil || s.Mode().Perm() != mode {
+			t.Errorf("%s: %v %v, want %v", path, s.Mode(), err, mode)
+		}
+	}
+	if entries, err := os.ReadDir(folder); err != nil || len(entries) != 1 {
+		t.Errorf("left behind: %v %v", entries, err)
+	}
+	objects, saved, err := loadState(folder, "n1", now.Add(-time.Hour), now)
+	if err != nil || len(objects) != 2 || !saved.Equal(now.UTC()) {
+		t.Fatalf("%v of %s: %v", objects, saved, err)
+	}
+	if s, ok := objects[key{kind: kindSubnet, name: "blue"}].value.(subnetDraft); !ok || s.Subnet.CIDRBlock != "10.1.0.0/16" {
+		t.Errorf("Subnet: %+v", s)
+	}
+	if s, ok := objects[key{kindSecret, "fairway-system", "tor"}].value.(secret); !ok || s["password"] != "secret" {
+		t.Errorf("Secret: %t", ok)
+	}
+}
+
+func TestLastStateThatIsNoGood(t *testing.T) {
+	now := time.Now()
+	write := func(t *testing.T, change func([]byte) []byte) string {
+		folder := t.TempDir()
+		if err := saveState(folder, "n1", someState(), now.Add(-time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(folder, stateFile)
+		text, err := os.ReadFile(path)
+		if err == nil {
+			err = os.WriteFile(path, change(text), 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return folder
+	}
+	replace := func(from, to string) func([]byte) []byte {
+		return func(b []byte) []byte { return bytes.Replace(b, []byte(from), []byte(to), 1) }
+	}
+	same := func(b []byte) []byte { return b }
+	for _, c := range []struct {
+		name, node string
+		change     func([]byte) []byte
+		oldest     time.Time
+		want       string
+	}{
+		{"one digit changed", "n1", replace("10.1.0.0", "10.2.0.0"), now.Add(-2 * time.Hour), "checksum"},
+		{"cut short", "n1", func(b []byte) []byte { return b[:len(b)/2] }, now.Add(-2 * time.Hour), "is damaged"},
+		{"empty", "n1", func([]byte) []byte { return nil }, now.Add(-2 * time.Hour), "is damaged"},
+		{"another format", "n1", replace(`"format":1`, `"format":2`), now.Add(-2 * time.Hour), "format 2"},
+		{"another node", "n2", same, now.Add(-2 * time.Hour), "Node n1"},
+		{"too old", "n1", same, now.Add(-time.Minute), "too old"},
+		{"from the future", "n1", replace(now.Add(-time.Hour).UTC().Format("2006-01-02"), "2999-01-02"), now.Add(-2 * time.Hour), "future"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			objects, _, err := loadState(write(t, c.change), c.node, c.oldest, now)
+			if err == nil || !strings.Contains(err.Error(), c.want) || objects != nil {
+				t.Errorf("%v, %d objects; want an error with %q", err, len(objects), c.want)
+			}
+		})
+	}
+	if _, _, err := loadState(t.TempDir(), "n1", now, now); err == nil || !strings.Contains(err.Error(), errNoState.Error()) {
+		t.Errorf("no file: %v", err)
+	}
+}
+
+func TestTrimKeepsWhatCounts(t *testing.T) {
+	text := `{"apiVersion":"kubeovn.io/v1","kind":"Subnet","metadata":{"name":"blue","uid":"u","resourceVersion":"7",
+		"creationTimestamp":"2026-01-02T03:04:05Z","managedFields":[{"manager":"kubectl"}],"labels":{"a":"b"},
+		"annotations":{"fairway.dev/med":"5","kubectl.kubernetes.io/last-applied-configuration":"{}","ovn.kubernetes.io/bgp":"true"}},
+		"spec":{"cidrBlock":"10.1.0.0/16","gatewayNodeSelectors":[{"matchLabels":{"r":"1"}}],"acls":[{"priority":1}],"excludeIps":["10.1.0.1"]},
+		"status":{"v4usingIPs":17,"activateGateway":"n1","conditions":[{"type":"Ready","status":"False"},{"type":"Validated","status":"True","lastUpdateTime":"x"}]}}`
+	slim := trim(subnetResource(), []byte(text))
+	for _, gone := range []string{"managedFields", "acls", "excludeIps", "v4usingIPs", "last-applied", "Ready", "lastUpdateTime", `"labels"`} {
+		if strings.Contains(string(slim), gone) {
+			t.Errorf("%s is still there: %s", gone, slim)
+		}
+	}
+	whole, slimmed := readPiece([]byte(text)), readPiece(slim)
+	if a, b := whole.value.(subnetDraft), slimmed.value.(subnetDraft); !sameSubnet(a, b) {
+		t.Errorf("whole   %+v\ntrimmed %+v", a, b)
+	}
+	if again := trim(subnetResource(), slim); string(again) != string(slim) {
+		t.Errorf("trimmed twice: %s", again)
+	}
+	// What does not fit is for the conversion to tell of.
+	odd := strings.Replace(text, `"10.1.0.0/16"`, `7`, 1)
+	if o := readPiece(trim(subnetResource(), []byte(odd))); o.value != nil || len(o.problems) != 1 || o.problems[0].Field != "spec.cidrBlock" {
+		t.Errorf("%+v", o)
+	}
+}
+
+func sameSubnet(a, b subnetDraft) bool {
+	x, _ := json.Marshal(a.Subnet)
+	y, _ := json.Marshal(b.Subnet)
+	return bytes.Equal(x, y) && a.Subnet.Validated && routes.Selected(a.Annotations, routes.Settings{AdoptKubeOVN: true})
+}
