@@ -9,6 +9,7 @@ import (
 
 	"github.com/sirupsen/logrus"
 
+	"github.com/fairway-bgp/fairway/host"
 	"github.com/fairway-bgp/fairway/policy"
 	"github.com/fairway-bgp/fairway/routes"
 	"github.com/fairway-bgp/fairway/speaker"
@@ -41,8 +42,13 @@ type Options struct {
 	Source  Source
 	Speaker Speaker
 	Gate    Gate
-	Board   *status.Board
-	Bell    *Bell
+	// Host audits this node; nil for nobody. HostWant says what for.
+	Host     Host
+	HostWant func(policy.Plan) host.Want
+	// HostGate withholds a prefix while a finding says that its traffic is lost.
+	HostGate bool
+	Board    *status.Board
+	Bell     *Bell
 	// Posted is called with each picture after it was posted, and must not block;
 	// nil for nobody.
 	Posted func(*status.Status)
@@ -128,12 +134,32 @@ func (d *Daemon) pass(ctx context.Context) bool {
 // decide makes the plan, with what is remembered and what the kernel says.
 func (d *Daemon) decide(s policy.Snapshot) policy.Plan {
 	s = d.memory.Recall(s)
+	live := routes.Live{}
 	if d.Gate != nil {
-		s.Live = &routes.Live{DatapathDown: d.Gate(prefixes(s))}
+		live.DatapathDown = d.Gate(prefixes(s))
 	}
+	if d.Host != nil && d.HostGate {
+		findings, _ := d.Host.Findings() // what is not known yet refuses nothing
+		live.HostNotReady = notReady(findings, prefixes(s))
+	}
+	s.Live = &live
 	plan := policy.Make(s, d.Node)
+	d.tellHost(s, plan)
 	d.memory = d.memory.Remember(s, plan)
 	return plan
+}
+
+// tellHost hands over what the host shall be able to do: what the plan would be
+// if nothing on the host stood in the way.
+func (d *Daemon) tellHost(s policy.Snapshot, plan policy.Plan) {
+	if d.Host == nil {
+		return
+	}
+	if heldBackHere(plan) {
+		s.Live = nil
+		plan = policy.Make(s, d.Node)
+	}
+	d.Host.Follow(d.HostWant(plan))
 }
 
 // draining reports whether the Node asks for everything to be withdrawn.
@@ -170,11 +196,16 @@ func sleep(ctx context.Context, d time.Duration) bool {
 func (d *Daemon) picture(about status.Source, o speaker.Observed, errs ...error) *status.Status {
 	st := &status.Status{
 		Version: d.Version, Node: d.Node, Started: d.started, At: time.Now().UTC(),
-		Waiting: []string{}, Draining: d.draining, Source: about, Sessions: []status.Session{},
+		Waiting: []string{}, Draining: d.draining, Source: about, Sessions: []status.Session{}, Findings: []host.Finding{},
 		Plan: policy.Plan{Node: d.Node, Adverts: []policy.Advert{}, Withheld: []policy.Withheld{}, Warnings: []policy.Warning{}, Sessions: []policy.Session{}},
 	}
 	if d.plan != nil {
 		st.Plan = *d.plan
+	}
+	if d.Host != nil {
+		if findings, ok := d.Host.Findings(); ok {
+			st.Audited, st.Findings = true, findings
+		}
 	}
 	st.Speaker = speakerStatus(o, st.Plan, errs)
 	st.Sessions = sessionStatus(o, st.Plan.Sessions)

@@ -9,6 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/fairway-bgp/fairway/api/v1alpha1"
+	"github.com/fairway-bgp/fairway/host"
 	"github.com/fairway-bgp/fairway/policy"
 	"github.com/fairway-bgp/fairway/status"
 )
@@ -37,6 +38,7 @@ func SpeakerStatus(s *status.Status) v1alpha1.SpeakerStatus {
 		Configured: int32(len(s.Sessions)),
 		Announced:  announced(s.Plan.Adverts),
 		Withheld:   withheld(s.Plan.Withheld),
+		Findings:   findingRecords(s.Findings),
 		Conditions: conditions(s),
 	}
 	if s.Speaker.RouterID.IsValid() {
@@ -90,13 +92,44 @@ func withheld(list []policy.Withheld) v1alpha1.WithheldPrefixes {
 	return out
 }
 
+// findingRecords gives the findings that are not ok.
+func findingRecords(findings []host.Finding) []v1alpha1.FindingStatus {
+	var out []v1alpha1.FindingStatus
+	for _, f := range findings {
+		if f.State != host.OK && len(out) < mostListed {
+			out = append(out, v1alpha1.FindingStatus{Check: f.Check, Subject: f.Subject, State: string(f.State), Why: cut(f.Why, mostText), Fix: cut(f.Fix, mostText)})
+		}
+	}
+	return out
+}
+
+// hostCondition is true if every check is ok, and unknown before the first
+// audit, where a check is unknown, or where nobody audits.
+func hostCondition(s *status.Status) metav1.Condition {
+	var messages []string
+	for _, f := range s.Findings {
+		if f.State != host.OK {
+			messages = append(messages, fmt.Sprintf("%s %s: %s", f.Check, f.Subject, f.State))
+		}
+	}
+	switch {
+	case !s.Audited:
+		return metav1.Condition{Type: ConditionHost, Status: metav1.ConditionUnknown, Reason: "NotChecked"}
+	case host.Worst(s.Findings) == host.Unknown:
+		c := condition(ConditionHost, true, "Unknown", "", messages...)
+		c.Status = metav1.ConditionUnknown
+		return c
+	}
+	return condition(ConditionHost, host.Worst(s.Findings) == host.OK, "AllChecksOK", "Findings", messages...)
+}
+
 // conditions sums the picture up, in Kubernetes' form.
 func conditions(s *status.Status) []metav1.Condition {
 	out := []metav1.Condition{
 		condition(ConditionReady, s.Ready, "AsPlanned", "NotReady", s.Waiting...),
 		sessionsCondition(s.Sessions),
 		condition(ConditionRoutes, s.Speaker.InSync, "AsPlanned", "NotAsPlanned", s.Speaker.Errors...),
-		{Type: ConditionHost, Status: metav1.ConditionUnknown, Reason: "NotChecked"},
+		hostCondition(s),
 		condition(ConditionSourceFresh, s.Source.StaleSince.IsZero(), "Following", "Stale", s.Source.Problems...),
 	}
 	if s.Draining {

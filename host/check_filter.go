@@ -202,7 +202,7 @@ func (v *view) passes(ways []netfilter.Packet) Finding {
 func packetText(p netfilter.Packet) string { return "for " + p.String() }
 
 func traceCommand(p netfilter.Packet) string {
-	return fmt.Sprintf("fairway check --trace %s --trace %s", p.Src, p.Dst)
+	return fmt.Sprintf("fairway check --trace %s %s", p.Src, p.Dst)
 }
 
 func masquerade() Criterion {

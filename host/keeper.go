@@ -53,6 +53,10 @@ func NewKeeper(o KeeperOptions) *Keeper {
 // Ring says that something on the host has changed. It never blocks.
 func (k *Keeper) Ring() { ring(k.rung) }
 
+// Reconsider says that more than rules may have changed: links, routes,
+// addresses. It never blocks.
+func (k *Keeper) Reconsider() { ring(k.changed) }
+
 func ring(c chan struct{}) {
 	select {
 	case c <- struct{}{}:
@@ -99,9 +103,9 @@ func (k *Keeper) Run(ctx context.Context) error {
 		case <-timer.C:
 		}
 		timer.Stop()
-		mended := k.repair(ctx, k.wanted(), whole)
+		mended := k.repair(ctx, k.Want(), whole)
 		if now := time.Now(); now.After(due) {
-			k.audit(ctx, k.wanted())
+			k.audit(ctx, k.Want())
 			k.audited = time.Now()
 			due = k.audited.Add(auditInterval)
 		} else if soon := k.audited.Add(auditPause); soon.Before(due) {
@@ -113,7 +117,8 @@ func (k *Keeper) Run(ctx context.Context) error {
 	}
 }
 
-func (k *Keeper) wanted() Want {
+// Want is what was handed over last.
+func (k *Keeper) Want() Want {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.want

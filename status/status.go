@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/fairway-bgp/fairway/host"
 	"github.com/fairway-bgp/fairway/policy"
 )
 
@@ -25,6 +26,9 @@ type Status struct {
 	Plan     Plan      `json:"plan"`
 	Speaker  Speaker   `json:"speaker"`
 	Sessions []Session `json:"sessions"`
+	// Audited is true once the host has been looked at; Findings say how it is.
+	Audited  bool           `json:"audited"`
+	Findings []host.Finding `json:"findings"`
 }
 
 // Plan is the plan that is in force, nil Adverts meaning that there is none yet.

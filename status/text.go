@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/fairway-bgp/fairway/host"
 	"github.com/fairway-bgp/fairway/policy"
 )
 
@@ -38,6 +39,7 @@ func (s *Status) WriteText(w io.Writer, now time.Time) error {
 		policy.WriteWrapped(&b, "  ! ", "    ", e)
 	}
 	s.writeSessions(&b, now)
+	s.writeFindings(&b)
 	b.WriteByte('\n')
 	if err := s.Plan.WriteText(&b); err != nil {
 		return err
@@ -68,6 +70,17 @@ func (s *Status) writeSessions(b *bytes.Buffer, now time.Time) {
 		if e.LastError != "" && !e.Established() {
 			policy.WriteWrapped(b, "    ", "    ", e.LastError)
 		}
+	}
+}
+
+// writeFindings prints what is not ok about the host; ok needs no line.
+func (s *Status) writeFindings(b *bytes.Buffer) {
+	for _, f := range s.Findings {
+		if f.State == host.OK {
+			continue
+		}
+		got, _, _ := strings.Cut(f.Got, "\n")
+		policy.WriteWrapped(b, "Host ", "  ", fmt.Sprintf("%s: %s %s: %s (fairway check)", f.State, f.Check, f.Subject, got))
 	}
 }
 

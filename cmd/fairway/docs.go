@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/fairway-bgp/fairway/host"
 	"github.com/fairway-bgp/fairway/policy"
 	"github.com/fairway-bgp/fairway/routes"
 	"github.com/fairway-bgp/fairway/web"
@@ -23,6 +24,7 @@ func generated() map[string]func(io.Writer) {
 		"reasons.md":     writeReasons,
 		"annotations.md": writeAnnotations,
 		"commands.md":    writeCommands,
+		"checks.md":      writeChecks,
 		"metrics.md":     writeMetrics,
 	}
 }
@@ -65,6 +67,11 @@ func writeReasons(w io.Writer) {
 func exampleCase() *routes.Case {
 	return &routes.Case{Snapshot: &routes.Snapshot{}, Subnet: &routes.Subnet{Name: "SUBNET"}, Node: &routes.Node{Name: "NODE"},
 		TuningErr: &routes.AnnotationError{Name: routes.Prefix + "NAME"}}
+}
+
+func writeChecks(w io.Writer) {
+	fmt.Fprint(w, "# Checks of the host\n\n", generatedNote)
+	host.WriteReference(w)
 }
 
 func writeAnnotations(w io.Writer) {

@@ -79,6 +79,6 @@ prefix that is not announced has a reason that 'fairway why' explains.`,
 		root.Annotations = map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl fairway"}
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newPlanCommand(), newWhyCommand(), newRunCommand(), newStatusCommand(), newDrainCommand(), newUndrainCommand(), newLabCommand(), newVersionCommand(), newDocsCommand())
+	root.AddCommand(newPlanCommand(), newWhyCommand(), newRunCommand(), newCheckCommand(), newStatusCommand(), newDrainCommand(), newUndrainCommand(), newLabCommand(), newVersionCommand(), newDocsCommand())
 	return root
 }

@@ -17,6 +17,7 @@ import (
 
 	"github.com/fairway-bgp/fairway/daemon"
 	"github.com/fairway-bgp/fairway/host"
+	"github.com/fairway-bgp/fairway/policy"
 	"github.com/fairway-bgp/fairway/speaker"
 	"github.com/fairway-bgp/fairway/status"
 	"github.com/fairway-bgp/fairway/web"
@@ -33,6 +34,7 @@ type runFlags struct {
 	bgpPort                 int32
 	overlayLink             string
 	datapathGate            bool
+	host                    hostFlags
 	logLevel, logFormat     string
 }
 
@@ -63,6 +65,7 @@ away, or a file that no longer parses, withdraws nothing.`,
 	c.Flags().Int32Var(&f.bgpPort, "bgp-port", 179, "TCP port to wait on for passive peers; unused without one")
 	c.Flags().StringVar(&f.overlayLink, "overlay-link", "ovn0", "the link by which this node reaches the overlay")
 	c.Flags().BoolVar(&f.datapathGate, "datapath-gate", true, "withhold a CIDR while this node has no route to it by the overlay link")
+	f.host.addRunFlags(c)
 	c.Flags().StringVar(&f.logLevel, "log-level", "info", "debug, info, warn or error")
 	c.Flags().StringVar(&f.logFormat, "log-format", "text", "text or json")
 	return c
@@ -93,11 +96,20 @@ func (f *runFlags) run(ctx context.Context, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
+	keeper, err := f.host.keeper(bell.Ring, log)
+	if err != nil {
+		return err
+	}
 	board := &status.Board{}
-	d := daemon.New(daemon.Options{
+	options := daemon.Options{
 		Version: versionText(), Node: f.node, Log: log, Board: board, Bell: bell, Speaker: sp,
-		Source: from.source, Posted: from.posted, Gate: f.gate(),
-	})
+		Source: from.source, Posted: from.posted, Gate: f.gate(), HostGate: f.host.gate,
+		HostWant: func(p policy.Plan) host.Want { return daemon.WantOf(p, f.overlayLink, uint16(f.bgpPort)) },
+	}
+	if keeper != nil {
+		options.Host = keeper
+	}
+	d := daemon.New(options)
 
 	signalled, release := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
 	defer release()
@@ -108,7 +120,29 @@ func (f *runFlags) run(ctx context.Context, stderr io.Writer) error {
 		group.Go(func() error { return run(running) })
 	}
 	group.Go(func() error { return web.Serve(running, listener, board) })
-	group.Go(func() error { return bell.KeepWatching(running, log.WithField("part", "datapath"), host.WatchDatapath) })
+	group.Go(func() error {
+		return bell.KeepWatching(running, log.WithField("part", "datapath"), func(ctx context.Context, ring func()) error {
+			return host.WatchDatapath(ctx, func() {
+				ring()
+				if keeper != nil {
+					keeper.Reconsider()
+				}
+			})
+		})
+	})
+	if keeper != nil {
+		group.Go(func() error { return keeper.Run(running) })
+		group.Go(func() error {
+			return bell.KeepWatching(running, log.WithField("part", "probe"), func(ctx context.Context, _ func()) error {
+				return host.AnswerProbes(ctx, keeper.Want)
+			})
+		})
+		group.Go(func() error {
+			return bell.KeepWatching(running, log.WithField("part", "host"), func(ctx context.Context, _ func()) error {
+				return host.WatchFilter(ctx, keeper.Ring)
+			})
+		})
+	}
 	// The loop ends before the speaker is stopped, so that nothing is announced
 	// anew behind its back.
 	group.Go(func() error {

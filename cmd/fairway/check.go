@@ -1,0 +1,248 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"time"
+
+	"github.com/sirupsen/logrus"
+	"github.com/spf13/cobra"
+
+	"github.com/fairway-bgp/fairway/daemon"
+	"github.com/fairway-bgp/fairway/host"
+	"github.com/fairway-bgp/fairway/host/netfilter"
+	"github.com/fairway-bgp/fairway/policy"
+	"github.com/fairway-bgp/fairway/status"
+)
+
+// defaultHostState is where the host module keeps what it changed. Sysctls and
+// rules do not outlive the machine's run, so neither need this.
+const defaultHostState = "/run/fairway"
+
+type checkFlags struct {
+	input
+	node, address, output, overlayLink string
+	fix, undo, trace                   bool
+	noTrack                            bool
+	state, probe                       string
+}
+
+func newCheckCommand() *cobra.Command {
+	var f checkFlags
+	c := &cobra.Command{
+		Use:   "check",
+		Short: "Say whether this node would forward what is announced, and what stands in the way",
+		Long: `Say whether this node would forward the announced traffic: which rule or sysctl
+would drop it, why that matters, and what to do. It asks the daemon on this node;
+with -f it judges this machine for the plan of the given objects.
+
+--trace prints the walk of a packet through every rule, as the kernel would
+evaluate it. --fix puts right what Fairway owns, once; --undo takes away
+everything that Fairway has put on this host, and restores sysctls.
+
+Exit status: 0 if all is ok, 1 if something is wrong, 2 if something could not be
+told.`,
+		Example: `  fairway check
+  fairway check -f cluster/ --node n1 -o json
+  fairway check --trace 198.51.100.2 10.166.0.10
+  fairway check --fix`,
+		Args: func(c *cobra.Command, args []string) error {
+			if f.trace {
+				return cobra.ExactArgs(2)(c, args)
+			}
+			return cobra.NoArgs(c, args)
+		},
+		RunE: func(c *cobra.Command, args []string) error { return f.run(c, args) },
+	}
+	f.addFlags(c)
+	flags := c.Flags()
+	flags.StringVar(&f.node, "node", "", "with -f: the node whose plan counts")
+	flags.StringVar(&f.address, "address", defaultListen, "the daemon's --listen address")
+	flags.StringVarP(&f.output, "output", "o", "text", "text or json")
+	flags.StringVar(&f.overlayLink, "overlay-link", "ovn0", "the link by which this node reaches the overlay")
+	flags.BoolVar(&f.trace, "trace", false, "print the walk of a packet from SRC to DST, two arguments")
+	flags.BoolVar(&f.fix, "fix", false, "put right what Fairway owns, then check")
+	flags.BoolVar(&f.undo, "undo", false, "take away everything that Fairway has put on this host")
+	flags.BoolVar(&f.noTrack, "host-notrack", false, noTrackUsage)
+	flags.StringVar(&f.state, "host-state", defaultHostState, "folder of what was changed on the host")
+	flags.StringVar(&f.probe, "probe", "", "ask by real packets whether the network carries Pod addresses to this node, a name or an address")
+	c.MarkFlagsMutuallyExclusive("fix", "undo", "trace", "probe")
+	c.RegisterFlagCompletionFunc("output", completeFormats([]string{"text", "json"}))
+	return c
+}
+
+const noTrackUsage = "with enforce: keep packets from the CIDRs out of conntrack, where a drop of INVALID cannot be got round otherwise; breaks NodePort replies with externalTrafficPolicy Local"
+
+func (f *checkFlags) run(c *cobra.Command, args []string) error {
+	ctx := c.Context()
+	if f.output != "text" && f.output != "json" {
+		return fmt.Errorf("-o %s: not a format; use text or json", f.output)
+	}
+	enforcer := host.Enforcer{State: f.state, Means: host.Means{NoTrack: f.noTrack}}
+	switch {
+	case f.undo:
+		return enforcer.Undo(ctx)
+	case f.trace:
+		return f.writeTrace(ctx, c.OutOrStdout(), args)
+	case f.fix || f.probe != "" || len(f.files) > 0:
+		want, err := f.want(ctx, c.ErrOrStderr())
+		if err != nil {
+			return err
+		}
+		if f.probe != "" {
+			return f.runProbe(ctx, c.OutOrStdout(), want)
+		}
+		facts := host.Read(ctx, f.overlayLink)
+		if f.fix {
+			if _, err := enforcer.Fix(ctx, facts, want); err != nil {
+				return err
+			}
+			facts = host.Read(ctx, f.overlayLink)
+		}
+		return f.report(c.OutOrStdout(), host.Check(facts, want))
+	}
+	s, err := f.askDaemon()
+	if err != nil {
+		return err
+	}
+	if !s.Audited {
+		return errors.New("the daemon has not looked at the host: it has just started, or runs with --host=off")
+	}
+	return f.report(c.OutOrStdout(), s.Findings)
+}
+
+// report prints findings and gives the exit status.
+func (f *checkFlags) report(w io.Writer, findings []host.Finding) error {
+	write := host.WriteText
+	if f.output == "json" {
+		write = host.WriteJSON
+	}
+	if err := write(w, findings); err != nil {
+		return err
+	}
+	switch host.Worst(findings) {
+	case host.Wrong:
+		return wrong(nil)
+	case host.Unknown:
+		return codedError{code: exitUsage}
+	}
+	return nil
+}
+
+// want is what the plan of the files, or of the daemon, asks of this node.
+func (f *checkFlags) want(ctx context.Context, stderr io.Writer) (host.Want, error) {
+	const bgpPort = 179
+	if len(f.files) == 0 {
+		s, err := f.askDaemon()
+		if err != nil {
+			return host.Want{}, err
+		}
+		return daemon.WantOf(s.Plan, f.overlayLink, bgpPort), nil
+	}
+	contents, _, err := f.read(ctx, stderr)
+	if err != nil {
+		return host.Want{}, err
+	}
+	s := contents.Snapshot
+	if f.node != "" {
+		s = s.AssumeNode(f.node)
+	}
+	names, err := nodes(s, f.node)
+	if err != nil {
+		return host.Want{}, err
+	}
+	if len(names) != 1 {
+		return host.Want{}, errors.New("the input has several Nodes: give --node NAME")
+	}
+	return daemon.WantOf(policy.Make(s, names[0]), f.overlayLink, bgpPort), nil
+}
+
+func (f *checkFlags) askDaemon() (*status.Status, error) {
+	body, err := fetch("http://" + f.address + "/status.json")
+	if err != nil {
+		return nil, err
+	}
+	var s status.Status
+	if err := json.Unmarshal(body, &s); err != nil {
+		return nil, fmt.Errorf("status of %s: %w (another version of fairway?)", f.address, err)
+	}
+	return &s, nil
+}
+
+// writeTrace prints how a new connection's packet fares, and one of a connection
+// that this node has not seen begin.
+func (f *checkFlags) writeTrace(ctx context.Context, w io.Writer, args []string) error {
+	src, err := netip.ParseAddr(args[0])
+	if err != nil {
+		return fmt.Errorf("--trace: %w", err)
+	}
+	dst, err := netip.ParseAddr(args[1])
+	if err != nil {
+		return fmt.Errorf("--trace: %w", err)
+	}
+	if src.Is4() != dst.Is4() {
+		return fmt.Errorf("--trace: %s and %s are of different families", src, dst)
+	}
+	facts := host.Read(ctx, f.overlayLink)
+	worst := host.OK
+	for _, state := range []netfilter.State{netfilter.New, netfilter.Established, netfilter.Invalid} {
+		result := facts.Trace(w, src, dst, state)
+		if result == host.Wrong || worst == host.OK {
+			worst = result
+		}
+	}
+	switch worst {
+	case host.Wrong:
+		return wrong(nil)
+	case host.Unknown:
+		return codedError{code: exitUsage}
+	}
+	return nil
+}
+
+func (f *checkFlags) runProbe(ctx context.Context, w io.Writer, want host.Want) error {
+	target, err := netip.ParseAddr(f.probe)
+	if err != nil {
+		return fmt.Errorf("--probe %s: give the other node's address", f.probe)
+	}
+	return f.report(w, host.Probe(ctx, target, want, probePatience))
+}
+
+// probePatience is how long an answer to a probe may take.
+const probePatience = 3 * time.Second
+
+// hostFlags are the daemon's flags for the host module.
+type hostFlags struct {
+	mode    string
+	gate    bool
+	noTrack bool
+	state   string
+}
+
+func (h *hostFlags) addRunFlags(c *cobra.Command) {
+	flags := c.Flags()
+	flags.StringVar(&h.mode, "host", "audit", "off, audit (look at this node and say what is wrong) or enforce (and keep rules and sysctls of ours as they must be)")
+	flags.BoolVar(&h.gate, "host-gate", false, "withhold a prefix while a finding says that this node would drop its traffic")
+	flags.BoolVar(&h.noTrack, "host-notrack", false, noTrackUsage)
+	flags.StringVar(&h.state, "host-state", defaultHostState, "folder of what was changed on the host")
+	c.RegisterFlagCompletionFunc("host", completeFormats([]string{"off", "audit", "enforce"}))
+}
+
+// keeper gives the host module's loop; nil where it is off.
+func (h *hostFlags) keeper(tell func(), log *logrus.Entry) (*host.Keeper, error) {
+	o := host.KeeperOptions{Log: log.WithField("part", "host"), Tell: tell}
+	switch h.mode {
+	case "off":
+		return nil, nil
+	case "audit":
+	case "enforce":
+		o.Enforcer = &host.Enforcer{State: h.state, Means: host.Means{NoTrack: h.noTrack}}
+	default:
+		return nil, fmt.Errorf("--host %s: not a mode; use off, audit or enforce", h.mode)
+	}
+	return host.NewKeeper(o), nil
+}
