@@ -141,8 +141,30 @@ func TestCRDsAreGenerated(t *testing.T) {
 			writeFile(t, kept, want)
 		}
 		if got := readFile(t, kept); !bytes.Equal(got, want) {
-			t.Errorf("%s is not what the types in api/v1alpha1 make: go test ./e2e -run 'CRDs|Schema' -update-manifests", kept)
+			t.Errorf("%s is not what the types in api/v1alpha1 make: go test ./e2e -run 'Generated|Schema' -update-manifests", kept)
 		}
+	}
+}
+
+// TestDeepCopiesAreGenerated compares the other thing that controller-gen makes of
+// the types.
+func TestDeepCopiesAreGenerated(t *testing.T) {
+	const kept = "../api/v1alpha1/zz_generated.deepcopy.go"
+	folder := t.TempDir()
+	tool(t, "controller-gen", "object", "paths=../api/v1alpha1", "output:object:dir="+folder)
+	want := readFile(t, filepath.Join(folder, filepath.Base(kept)))
+	if *updateManifests {
+		writeFile(t, kept, want)
+	}
+	if !bytes.Equal(readFile(t, kept), want) {
+		t.Errorf("%s is not what the types make: go test ./e2e -run Generated -update-manifests", kept)
+	}
+}
+
+func TestChartPassesLint(t *testing.T) {
+	out := string(tool(t, "helm", "lint", "--strict", chart))
+	if !strings.Contains(out, "0 chart(s) failed") {
+		t.Errorf("helm lint:\n%s", out)
 	}
 }
 
@@ -184,7 +206,7 @@ func TestSchemaOfValues(t *testing.T) {
 		return
 	}
 	if !bytes.Equal(kept, fresh) {
-		t.Errorf("%s does not have the flags of `fairway run` and the fields of BGPPeer as they are: go test ./e2e -run 'CRDs|Schema' -update-manifests", path)
+		t.Errorf("%s does not have the flags of `fairway run` and the fields of BGPPeer as they are: go test ./e2e -run 'Generated|Schema' -update-manifests", path)
 	}
 }
 
