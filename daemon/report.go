@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"time"
 
@@ -30,13 +31,14 @@ const (
 // Reporter tells of Subnets, for the whole cluster: which no node announces and
 // why, and which are announced again. One daemon is elected for it, and only
 // for it. It plans for every node from the objects alone, so that what only a
-// node knows (its datapath) is in that node's Speaker and not in here.
+// node knows (its datapath, its Pods) is in that node's Speaker and not in here.
 type Reporter struct {
-	Cluster  *kube.Cluster
-	Settings routes.Settings
-	Node     string
-	Herald   *kube.Herald
-	Log      *logrus.Entry
+	Cluster *kube.Cluster
+	// Objects are the daemon's own; the reporter adds all Nodes.
+	Objects *kube.Live
+	Node    string
+	Herald  *kube.Herald
+	Log     *logrus.Entry
 }
 
 // Run stands for election until ctx ends, and reports while elected.
@@ -46,19 +48,24 @@ func (r Reporter) Run(ctx context.Context) error {
 
 func (r Reporter) report(ctx context.Context) {
 	bell := NewBell()
-	live := kube.NewLive(kube.LiveOptions{Cluster: r.Cluster, Settings: r.Settings, Bell: bell.Ring, Log: r.Log})
+	nodes := kube.NewNodes(r.Cluster, bell.Ring, r.Log)
 	following := make(chan error, 1)
-	go func() { following <- live.Run(ctx) }()
+	go func() { following <- nodes.Run(ctx) }()
 	defer func() { <-following }()
 	var before map[string]verdict
-	for bell.wait(ctx, maxInterval) {
-		v, ok := live.Latest()
-		if !ok || len(v.Lapses) > 0 {
+	var last policy.Snapshot
+	var lastSerial uint64
+	for bell.wait(ctx, reportEvery) {
+		v, ok := r.Objects.Latest()
+		all, followed := nodes.Latest()
+		if !ok || !followed || len(v.Lapses) > 0 || v.Serial == lastSerial && reflect.DeepEqual(all, last.Nodes) {
 			continue
 		}
 		began := time.Now()
-		now := verdicts(v.Snapshot)
-		r.tell(reports(before, now), v)
+		last, lastSerial = v.Snapshot, v.Serial
+		last.Nodes = all
+		now := verdicts(last)
+		r.tell(reports(before, now, len(all)), v)
 		before = now
 		// A large cluster is looked at less often.
 		if !sleep(ctx, max(reportEvery, 10*time.Since(began))) {
@@ -94,7 +101,10 @@ func verdicts(s policy.Snapshot) map[string]verdict {
 		plan := policy.Make(s, n.Name)
 		announced := map[string]bool{}
 		for _, a := range plan.Adverts {
-			announced[a.Subnet] = true
+			// Of Pods only those on the reporter's own node are known.
+			if a.Role != routes.RolePod {
+				announced[a.Subnet] = true
+			}
 		}
 		for name := range announced {
 			v := out[name]
@@ -102,6 +112,9 @@ func verdicts(s policy.Snapshot) map[string]verdict {
 			out[name] = v
 		}
 		for _, w := range plan.Withheld {
+			if w.Reason == routes.NoPods {
+				continue
+			}
 			v := out[w.Subnet]
 			if v.why == "" || !gateway[w.Subnet] && w.Reason != routes.NotGateway {
 				v.why = fmt.Sprintf("%s: %s", w.Reason, w.Detail)
@@ -128,7 +141,7 @@ type report struct {
 
 // reports gives what is new, by Subnet; before is nil at the first look, at which
 // only what is wrong is news.
-func reports(before, now map[string]verdict) []report {
+func reports(before, now map[string]verdict, nodes int) []report {
 	var out []report
 	for _, name := range slices.Sorted(maps.Keys(now)) {
 		was, known := before[name]
@@ -137,7 +150,7 @@ func reports(before, now map[string]verdict) []report {
 		case is.nodes == 0 && (!known || was.nodes > 0 || was.why != is.why):
 			out = append(out, report{name, true, "Withheld", "no node announces it: " + cut(is.why, mostMessage)})
 		case is.nodes > 0 && before != nil && was.nodes == 0:
-			out = append(out, report{name, false, "Announced", fmt.Sprintf("%d nodes announce it", is.nodes)})
+			out = append(out, report{name, false, "Announced", fmt.Sprintf("announced by %d of %d nodes", is.nodes, nodes)})
 		}
 		for _, w := range is.warnings {
 			if !slices.Contains(was.warnings, w) {

@@ -57,6 +57,8 @@ type Live struct {
 // handed out.
 type LiveView struct {
 	Contents
+	// Serial counts the views.
+	Serial uint64
 	// Waiting says what has not been read yet, and why; while there is any, the
 	// Contents are nothing to plan with.
 	Waiting []string
@@ -459,9 +461,13 @@ func standInSecrets(objects []object) []object {
 
 // publish makes a view the latest, and reports whether it differs from the last.
 func (f *following) publish(view LiveView) bool {
-	if last := f.latest.Load(); last != nil && reflect.DeepEqual(*last, view) {
-		return false
+	if last := f.latest.Load(); last != nil {
+		view.Serial = last.Serial
+		if reflect.DeepEqual(*last, view) {
+			return false
+		}
 	}
+	view.Serial++
 	f.latest.Store(&view)
 	f.options.Bell()
 	return true

@@ -63,7 +63,7 @@ func (f *runFlags) cluster(cluster *kube.Cluster, bell func(), log *logrus.Entry
 	})
 	recorder := kube.NewRecorder(cluster, f.node, log.WithField("part", "record"))
 	herald := kube.NewHerald(cluster, f.node, log.WithField("part", "events"))
-	reporter := daemon.Reporter{Cluster: cluster, Settings: f.settings, Node: f.node, Herald: herald, Log: log.WithField("part", "reporter")}
+	reporter := daemon.Reporter{Cluster: cluster, Objects: objects, Node: f.node, Herald: herald, Log: log.WithField("part", "reporter")}
 	var news daemon.News
 	return origin{
 		source: daemon.LiveSource{Live: objects, Server: cluster.Server(), Node: f.node},

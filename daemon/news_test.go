@@ -1,0 +1,179 @@
+package daemon
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/fairway-bgp/fairway/policy"
+	"github.com/fairway-bgp/fairway/routes"
+	"github.com/fairway-bgp/fairway/status"
+)
+
+// cluster is a Snapshot with two Nodes and one BGPPeer for both.
+func cluster(subnets ...routes.Subnet) policy.Snapshot {
+	var s policy.Snapshot
+	s.Settings = routes.DefaultSettings
+	s.Nodes = []routes.Node{{Name: "n1", Ready: true}, {Name: "n2", Ready: true}}
+	s.Subnets = subnets
+	s.Peers = []policy.Peer{{Name: "tor", LocalASN: 65000, SessionSettings: policy.SessionSettings{
+		Address: netip.MustParseAddr("192.0.2.254"), PeerASN: 64512, Families: []policy.Family{policy.IPv4Unicast},
+	}}}
+	return s
+}
+
+func distributed(name, cidr string, annotations ...string) routes.Subnet {
+	s := routes.Subnet{
+		Name: name, CIDRBlock: cidr, VPC: "ovn-cluster", Provider: "ovn", GatewayType: routes.Distributed, Validated: true,
+		Annotations: map[string]string{routes.AnnotationAdvertise: "true"},
+	}
+	for i := 0; i+1 < len(annotations); i += 2 {
+		s.Annotations[annotations[i]] = annotations[i+1]
+	}
+	return s
+}
+
+func TestReportsTellWhatIsNew(t *testing.T) {
+	nat := distributed("blue", "10.1.0.0/16")
+	nat.NATOutgoing = true
+	central := distributed("blue", "10.1.0.0/16")
+	central.GatewayType, central.GatewayNode, central.ActiveGateway = routes.Centralized, "n1,n2", "n2"
+	nowhere := central
+	nowhere.ActiveGateway = ""
+	good := distributed("blue", "10.1.0.0/16")
+	private := good
+	private.Private = true
+	for _, c := range []struct {
+		name   string
+		before *routes.Subnet
+		now    routes.Subnet
+		want   string
+	}{
+		{"first look, announced", nil, good, ""},
+		{"first look, withheld", nil, nat, "Withheld: no node announces it: NATOutgoing: spec.natOutgoing is true"},
+		{"withheld from now on", &good, nat, "Withheld: no node announces it: NATOutgoing: spec.natOutgoing is true"},
+		{"still withheld", &nat, nat, ""},
+		{"withheld for another reason", &nat, nowhere, "Withheld: no node announces it: NoActiveGateway: status.activateGateway is empty: Kube-OVN has none of n1, n2 active"},
+		{"announced again", &nat, good, "Announced: announced by 2 of 2 nodes"},
+		{"announced by the one gateway", &good, central, ""},
+		{"a new warning", &good, private, "Private: spec.private is true: ACLs drop every source outside the Subnet (spec.allowSubnets is empty)"},
+		{"the same warning", &private, private, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var before map[string]verdict
+			if c.before != nil {
+				before = verdicts(cluster(*c.before))
+			}
+			var got []string
+			for _, r := range reports(before, verdicts(cluster(c.now)), 2) {
+				got = append(got, r.reason+": "+r.message)
+			}
+			if strings.Join(got, "; ") != c.want {
+				t.Errorf("got  %q\nwant %q", got, c.want)
+			}
+		})
+	}
+}
+
+func TestReportsSayNothingOfPodsElsewhere(t *testing.T) {
+	if got := reports(nil, verdicts(cluster(distributed("blue", "10.1.0.0/16", routes.AnnotationMode, "pods"))), 2); len(got) > 0 {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestNewsOfANode(t *testing.T) {
+	up := status.Session{Peer: "tor", Address: "192.0.2.254", State: "Established", Advertised: 1}
+	down := status.Session{Peer: "tor", Address: "192.0.2.254", State: "Idle", LastError: "hold timer expired"}
+	picture := func(draining bool, sessions ...status.Session) *status.Status {
+		s := &status.Status{Node: "n1", Draining: draining, Sessions: sessions}
+		s.Speaker.InSync = true
+		if !draining {
+			s.Plan.Adverts = []policy.Advert{{}}
+			s.Speaker.Originated = 1
+		}
+		return s
+	}
+	quiet := up
+	quiet.Advertised = 0
+	stale := picture(false, up)
+	stale.Source.StaleSince = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	var n News
+	for i, c := range []struct {
+		now  *status.Status
+		want []string
+	}{
+		{picture(false, down), nil},
+		{picture(false, up), []string{"BGPSessionUp"}},
+		{picture(false, up), nil},
+		{picture(false, down), []string{"BGPSessionDown"}},
+		{picture(false, up), []string{"BGPSessionUp"}},
+		{picture(true, up), nil}, // still sent to the peer
+		{picture(true, quiet), []string{"Drained"}},
+		{picture(false, up), []string{"Undrained"}},
+		{stale, nil},
+		{picture(false, up), []string{"SourceWasStale"}},
+	} {
+		var got []string
+		for _, e := range n.Of(c.now, "uid") {
+			got = append(got, e.Reason)
+			if e.Kind != "Node" || e.Name != "n1" || e.UID != "uid" {
+				t.Errorf("step %d: about %+v", i, e)
+			}
+		}
+		if !slices.Equal(got, c.want) {
+			t.Errorf("step %d: %v, want %v", i, got, c.want)
+		}
+	}
+}
+
+func TestSpeakerStatusIsBounded(t *testing.T) {
+	s := &status.Status{Node: "n1", Ready: true}
+	s.Speaker.InSync = true
+	for i := range 10000 {
+		p := netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(i >> 8), byte(i), 0}), 24)
+		s.Plan.Adverts = append(s.Plan.Adverts, policy.Advert{Prefix: p, Subnet: fmt.Sprint("s", i), Role: routes.RoleDistributed})
+		s.Plan.Withheld = append(s.Plan.Withheld, policy.Withheld{Prefix: p.String(), Reason: routes.NATOutgoing, Detail: strings.Repeat("ä", 1000)})
+		s.Source.Problems = append(s.Source.Problems, strings.Repeat("p", 100))
+		s.Sessions = append(s.Sessions, status.Session{Peer: fmt.Sprint(i), State: "Idle", LastError: strings.Repeat("e", 1000)})
+	}
+	out := SpeakerStatus(s)
+	if out.Announced.Count != 10000 || len(out.Announced.First) != mostListed || out.Withheld.Reasons["NATOutgoing"] != 10000 || out.Configured != 10000 {
+		t.Errorf("announced %d (%d listed), withheld %v, configured %d", out.Announced.Count, len(out.Announced.First), out.Withheld.Reasons, out.Configured)
+	}
+	text, err := json.Marshal(out)
+	if err == nil && len(text) > 64<<10 {
+		err = errors.New("too large")
+	}
+	if err != nil {
+		t.Errorf("%d bytes: %v", len(text), err)
+	}
+}
+
+func TestConditions(t *testing.T) {
+	s := &status.Status{Ready: true, Draining: true, Sessions: []status.Session{{Peer: "tor", Address: "192.0.2.254", State: "Active"}}}
+	s.Source.StaleSince = time.Now()
+	s.Source.Problems = []string{"the API server does not answer"}
+	got := map[string]string{}
+	for _, c := range SpeakerStatus(s).Conditions {
+		got[c.Type] = string(c.Status) + " " + c.Reason + " " + c.Message
+	}
+	for kind, want := range map[string]string{
+		ConditionReady:       "True AsPlanned ",
+		ConditionSessions:    "False SessionDown tor (192.0.2.254): active",
+		ConditionRoutes:      "False NotAsPlanned ",
+		ConditionHost:        "Unknown NotChecked ",
+		ConditionSourceFresh: "False Stale the API server does not answer",
+		ConditionDrained:     string(metav1.ConditionFalse) + " Withdrawing ",
+	} {
+		if got[kind] != want {
+			t.Errorf("%s: %q, want %q", kind, got[kind], want)
+		}
+	}
+}
