@@ -16,7 +16,7 @@ RUN CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=${VERSION}"
 
 FROM debian:trixie-slim
 RUN apt-get update \
- && apt-get install -y --no-install-recommends conntrack ethtool ipset iproute2 iptables kmod nftables \
+ && apt-get install -y --no-install-recommends ipset iproute2 iptables nftables \
  && rm -rf /var/lib/apt/lists/*
 COPY --from=build /out/fairway /out/gobgp /usr/local/bin/
 RUN ln -s fairway /usr/local/bin/kubectl-fairway

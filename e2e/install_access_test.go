@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"fmt"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -115,6 +116,38 @@ func testAccess(t *testing.T, s *kubetest.Server) {
 	}
 	if _, err := client.CoreV1().Secrets("default").List(t.Context(), metav1.ListOptions{}); !apierrors.IsForbidden(err) {
 		t.Errorf("Secrets of another namespace: %v, want it forbidden", err)
+	}
+}
+
+// testNamedSecrets gives the daemons the role of a chart that names the Secrets they
+// may read. They ask by name, as a field selector.
+func testNamedSecrets(t *testing.T, s *kubetest.Server) {
+	file := filepath.Join(t.TempDir(), "values.yaml")
+	writeFile(t, file, []byte("passwordSecrets: [tor-password]\n"))
+	applyRoles := func(all []*unstructured.Unstructured) {
+		for _, o := range all {
+			if o.GetKind() == "Role" {
+				if err := kubetest.ApplyObject(t.Context(), s.Config(), o); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+	}
+	applyRoles(rendered(t, file))
+	defer applyRoles(rendered(t))
+	_, token := daemonPod(t, s, "secret-node")
+	client := kubernetesFor(t, s.ConfigFor(token)).CoreV1().Secrets(installNamespace)
+	list := func(selector string) error {
+		_, err := client.List(t.Context(), metav1.ListOptions{FieldSelector: selector})
+		return err
+	}
+	// The authorizer learns of a changed role a moment later.
+	await(t, "the daemon may not list every Secret", func() bool { return apierrors.IsForbidden(list("")) })
+	if err := list("metadata.name=tor-password"); err != nil {
+		t.Errorf("the Secret that is named: %v", err)
+	}
+	if err := list("metadata.name=another"); !apierrors.IsForbidden(err) {
+		t.Errorf("a Secret that is not named: %v", err)
 	}
 }
 

@@ -22,6 +22,7 @@ func TestInstall(t *testing.T) {
 		{"the examples' peers are taken", testExamples},
 		{"the Pod may do little", testPod},
 		{"the daemon's token may do what it must and no more", testAccess},
+		{"Secrets by name alone where so asked", testNamedSecrets},
 		{"people may look", testView},
 		{"a daemon writes its own Speaker alone", testOwnSpeaker},
 		{"a daemon reports on its own Node and on Subnets", testOwnEvents},
