@@ -1,0 +1,396 @@
+package kube
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/sirupsen/logrus"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/fairway-bgp/fairway/api/v1alpha1"
+	"github.com/fairway-bgp/fairway/routes"
+)
+
+func TestLiveWaitsForTheCRD(t *testing.T) {
+	w := newTown(t)
+	w.node("n1", "192.0.2.1")
+	w.delete(crdsPath + "/subnets.kubeovn.io")
+	f := w.follow(nil)
+	f.until(func(v LiveView, ok bool) string {
+		if ok || len(v.Waiting) != 1 || !strings.Contains(v.Waiting[0], "subnets cannot be read: the API server does not know subnets.kubeovn.io: its CRD is not installed") {
+			return fmt.Sprintf("ready %t, waiting for %q", ok, v.Waiting)
+		}
+		return ""
+	})
+	w.do(w.server.InstallSubnetCRD(w.ctx()))
+	f.within(10*time.Second, func(v LiveView, ok bool) string {
+		if !ok {
+			return fmt.Sprint(v.Waiting)
+		}
+		return ""
+	})
+}
+
+func TestLiveKeepsWhatItMayNoLongerRead(t *testing.T) {
+	w := newTown(t)
+	w.node("n1", "192.0.2.1")
+	w.subnet("blue", "10.1.0.0/16", true)
+	const binding = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/fairway-test"
+	grant := func() {
+		w.apply(`
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: fairway-test}
+rules: [{apiGroups: ["*"], resources: ["*"], verbs: [list, watch]}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: fairway-test}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: fairway-test}
+subjects: [{kind: ServiceAccount, name: reader, namespace: ` + testNamespace + `}]
+---
+apiVersion: v1
+kind: ServiceAccount
+metadata: {name: reader, namespace: ` + testNamespace + `}
+`)
+	}
+	grant()
+	token, err := w.server.PodToken(w.ctx(), testNamespace, "reader", "n1")
+	w.do(err)
+	reader, err := connect(w.server.ConfigFor(token), testNamespace)
+	w.do(err)
+	f := w.follow(func(o *LiveOptions) { o.Cluster = reader })
+	f.subnets("blue")
+	w.delete(binding)
+	// A watch that is open stays open; an API server that comes back looks anew.
+	w.do(w.server.API.Restart(w.ctx()))
+	f.until(func(v LiveView, ok bool) string {
+		if len(v.Lapses) != 3 || !strings.Contains(v.Lapses[0].Why, "the API server refuses") {
+			return fmt.Sprintf("lapses: %+v", v.Lapses)
+		}
+		return ""
+	})
+	f.subnets("blue")
+	grant()
+	f.until(func(v LiveView, ok bool) string {
+		if len(v.Lapses) != 0 {
+			return fmt.Sprintf("lapses: %+v", v.Lapses)
+		}
+		return ""
+	})
+	w.subnet("green", "10.2.0.0/16", true)
+	f.subnets("blue,green")
+}
+
+func TestLiveReadsNoMoreThanItNeeds(t *testing.T) {
+	w := newTown(t)
+	w.node("n1", "192.0.2.1")
+	w.node("n2", "192.0.2.2")
+	pod := func(name, node, address string) {
+		w.apply(fmt.Sprintf(`
+apiVersion: v1
+kind: Pod
+metadata: {name: %s, namespace: default, annotations: {ovn.kubernetes.io/ip_address: %s, ovn.kubernetes.io/logical_switch: blue}}
+spec: {nodeName: %s, containers: [{name: none, image: none}]}
+`, name, address, node))
+	}
+	pod("mine", "n1", "10.1.0.5")
+	pod("other", "n2", "10.1.0.6")
+	w.subnet("blue", "10.1.0.0/16", true)
+	for _, name := range []string{"mine", "others"} {
+		w.apply(fmt.Sprintf("{apiVersion: v1, kind: Secret, metadata: {name: %s, namespace: %s}, stringData: {password: word-of-%s}}", name, testNamespace, name))
+	}
+	w.peer("a", "192.0.2.101", ", passwordSecretRef: {name: mine}")
+	w.peer("b", "192.0.2.102", ", passwordSecretRef: {name: others}, nodeSelector: {matchLabels: {rack: other}}")
+	var seen requests
+	config := w.server.Config()
+	config.Wrap(seen.wrap)
+	watched, err := connect(config, testNamespace)
+	w.do(err)
+	f := w.follow(func(o *LiveOptions) { o.Cluster = watched })
+	v := f.subnets("blue")
+	if got := string(v.Snapshot.Peers[0].Password); got != "word-of-mine" {
+		t.Errorf("password of a: %d characters", len(got))
+	}
+	if len(v.Snapshot.Pods) != 0 || seen.count("/pods") != 0 {
+		t.Error("Pods are read though no Subnet needs them")
+	}
+	w.patch(subnetsPath+"/blue", `{"metadata":{"annotations":{"fairway.dev/mode":"pods"}}}`)
+	f.until(func(v LiveView, ok bool) string {
+		if len(v.Snapshot.Pods) != 1 || v.Snapshot.Pods[0].Name != "mine" {
+			return fmt.Sprintf("pods: %+v", v.Snapshot.Pods)
+		}
+		return ""
+	})
+	w.patch(subnetsPath+"/blue", `{"metadata":{"annotations":{"fairway.dev/mode":null}}}`)
+	f.until(func(v LiveView, ok bool) string {
+		if len(v.Snapshot.Pods) != 0 {
+			return fmt.Sprintf("pods: %+v", v.Snapshot.Pods)
+		}
+		return ""
+	})
+	seen.each(func(r string) {
+		switch {
+		case strings.Contains(r, "/secrets") && !strings.Contains(r, "metadata.name%3Dmine"),
+			strings.Contains(r, "/nodes") && !strings.Contains(r, "metadata.name%3Dn1"),
+			strings.Contains(r, "/pods") && !strings.Contains(r, "spec.nodeName%3Dn1"):
+			t.Errorf("asked for too much: %s", r)
+		}
+	})
+	// A Secret that goes leaves the session as it is, and is complained of.
+	w.delete(secretsPath + "/mine")
+	f.until(func(v LiveView, ok bool) string {
+		if len(v.Problems) == 0 {
+			return "no problem"
+		}
+		if got := string(v.Snapshot.Peers[0].Password); got != "word-of-mine" {
+			return fmt.Sprintf("password of a: %d characters", len(got))
+		}
+		return ""
+	})
+}
+
+// requests notes what is asked of the API server.
+type requests struct {
+	mu   sync.Mutex
+	urls []string
+}
+
+func (s *requests) wrap(next http.RoundTripper) http.RoundTripper {
+	return roundTrip(func(r *http.Request) (*http.Response, error) {
+		s.mu.Lock()
+		s.urls = append(s.urls, r.Method+" "+r.URL.RequestURI())
+		s.mu.Unlock()
+		return next.RoundTrip(r)
+	})
+}
+
+func (s *requests) each(visit func(string)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, u := range s.urls {
+		visit(u)
+	}
+}
+
+func (s *requests) count(part string) int {
+	n := 0
+	s.each(func(u string) {
+		if strings.Contains(u, part) {
+			n++
+		}
+	})
+	return n
+}
+
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+func quietLog() *logrus.Entry {
+	log := logrus.New()
+	log.SetOutput(io.Discard)
+	return logrus.NewEntry(log)
+}
+
+// background runs something until the test ends.
+func (w *town) background(run func(context.Context) error) (stop func()) {
+	ctx, cancel := context.WithCancel(w.ctx())
+	ended := make(chan error, 1)
+	go func() { ended <- run(ctx) }()
+	stop = sync.OnceFunc(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			w.Error(err)
+		}
+	})
+	w.Cleanup(stop)
+	return stop
+}
+
+// eventually waits for a condition.
+func (w *town) eventually(what string, ok func() bool) {
+	w.Helper()
+	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		if ok() {
+			return
+		}
+	}
+	w.Fatalf("never: %s", what)
+}
+
+func TestRecorderWritesOnChangeAndNotTooOften(t *testing.T) {
+	w := newTown(t)
+	w.node("n1", "192.0.2.1")
+	var seen requests
+	config := w.server.Config()
+	config.Wrap(seen.wrap)
+	cluster, err := connect(config, testNamespace)
+	w.do(err)
+	r := NewRecorder(cluster, "n1", quietLog())
+	w.background(r.Run)
+	status := func(announced int64, ready metav1.ConditionStatus) v1alpha1.SpeakerStatus {
+		return v1alpha1.SpeakerStatus{
+			Announced: v1alpha1.AnnouncedPrefixes{Count: announced}, Configured: 1,
+			Sessions:   []v1alpha1.SessionStatus{{Peer: "tor", Address: "192.0.2.254", State: "established"}},
+			Conditions: []metav1.Condition{{Type: "Ready", Status: ready, Reason: "Test"}},
+		}
+	}
+	has := func(announced int64) *v1alpha1.Speaker {
+		w.Helper()
+		var s *v1alpha1.Speaker
+		w.eventually(fmt.Sprintf("%d announced", announced), func() bool {
+			var err error
+			s, err = w.cluster.Speaker(w.ctx(), "n1")
+			return err == nil && s.Status.Announced.Count == announced
+		})
+		return s
+	}
+	r.Offer("", status(7, metav1.ConditionTrue)) // the Node is not known yet: nothing to belong to
+	r.Offer("some-uid", status(1, metav1.ConditionTrue))
+	first := has(1)
+	if o := first.OwnerReferences; len(o) != 1 || o[0].UID != "some-uid" || o[0].Kind != "Node" || o[0].Name != "n1" {
+		t.Errorf("owners: %+v", o)
+	}
+	began := time.Now()
+	for i := range 200 {
+		r.Offer("some-uid", status(int64(2+i), metav1.ConditionTrue))
+		time.Sleep(10 * time.Millisecond)
+	}
+	second := has(201)
+	if most, n := int(time.Since(began)/recordEvery)+2, seen.count("PATCH"); n > most+2 {
+		t.Errorf("%d writes in %s", n, time.Since(began))
+	}
+	if a, b := first.Status.Conditions[0].LastTransitionTime, second.Status.Conditions[0].LastTransitionTime; !a.Equal(&b) {
+		t.Errorf("Ready changed at %s and at %s, but it did not", a, b)
+	}
+	before := seen.count("PATCH")
+	for range 3 {
+		r.Offer("some-uid", status(201, metav1.ConditionTrue))
+		time.Sleep(recordEvery)
+	}
+	if n := seen.count("PATCH"); n != before {
+		t.Errorf("%d writes of the same", n-before)
+	}
+	// Deleted by somebody, and made anew with the next change; another Node of the
+	// same name is another owner.
+	w.delete(speakersPath + "/n1")
+	r.Offer("other-uid", status(5, metav1.ConditionFalse))
+	if s := has(5); len(s.OwnerReferences) != 1 || s.OwnerReferences[0].UID != "other-uid" {
+		t.Errorf("owners: %+v", s.OwnerReferences)
+	}
+}
+
+func TestHeraldCountsWhatRepeats(t *testing.T) {
+	w := newTown(t)
+	h := NewHerald(w.cluster, "n1", quietLog())
+	w.background(h.Run)
+	list := func() []corev1.Event {
+		text, err := w.cluster.clients[coreVersion()].Get().AbsPath("/api/v1/namespaces/default/events").DoRaw(w.ctx())
+		w.do(err)
+		var l corev1.EventList
+		w.do(json.Unmarshal(text, &l))
+		return l.Items
+	}
+	for range 5 {
+		h.Tell(Event{Kind: "Subnet", Name: "blue", UID: types.UID("u"), Warning: true, Reason: "Withheld", Message: "no node announces it: NoPeer"})
+	}
+	w.eventually("one event, counted five times", func() bool {
+		l := list()
+		return len(l) == 1 && l[0].Count == 5
+	})
+	e := list()[0]
+	if e.InvolvedObject.Kind != "Subnet" || e.InvolvedObject.UID != "u" || e.InvolvedObject.APIVersion != "kubeovn.io/v1" || e.Type != "Warning" || e.Source.Host != "n1" || e.Source.Component != "fairway" {
+		t.Errorf("%+v", e)
+	}
+	// A storm about one object ends in a few events.
+	for i := range 60 {
+		h.Tell(Event{Kind: "Node", Name: "n1", Reason: "Storm", Message: fmt.Sprint("message ", i)})
+		time.Sleep(time.Millisecond)
+	}
+	h.Tell(Event{Kind: "Node", Name: "n2", Reason: "Last", Message: "the end"})
+	w.eventually("the last event", func() bool {
+		for _, e := range list() {
+			if e.Reason == "Last" {
+				return true
+			}
+		}
+		return false
+	})
+	if n := len(list()); n > 30 {
+		t.Errorf("%d events", n)
+	}
+}
+
+func TestElectionHasOneWinner(t *testing.T) {
+	w := newTown(t)
+	var leading, most atomic.Int32
+	var last atomic.Value
+	stops := map[string]func(){}
+	for _, node := range []string{"n1", "n2", "n3"} {
+		e := NewElection(w.cluster, "fairway-reporter", node, quietLog())
+		e.term, e.ask = 4*time.Second, 500*time.Millisecond
+		stops[node] = w.background(func(ctx context.Context) error {
+			return e.Run(ctx, func(ctx context.Context) {
+				if n := leading.Add(1); n > most.Load() {
+					most.Store(n)
+				}
+				last.Store(node)
+				<-ctx.Done()
+				leading.Add(-1)
+			})
+		})
+	}
+	w.eventually("somebody leads", func() bool { return leading.Load() == 1 })
+	first := last.Load().(string)
+	began := time.Now()
+	stops[first]()
+	w.eventually("somebody else leads", func() bool { return leading.Load() == 1 && last.Load() != first })
+	if took := time.Since(began); took > 3*time.Second {
+		t.Errorf("the Lease was given up, and taken after %s", took)
+	}
+	// Taken by force: whoever led before stops.
+	second := last.Load().(string)
+	w.patch(leasesPath+"/fairway-reporter", fmt.Sprintf(`{"spec":{"holderIdentity":"thief","renewTime":%q}}`, time.Now().UTC().Format("2006-01-02T15:04:05.000000Z")))
+	w.eventually(second+" stops", func() bool { return leading.Load() == 0 })
+	w.eventually("the thief gives no sign of life, and is succeeded", func() bool { return leading.Load() == 1 })
+	if most.Load() != 1 {
+		t.Errorf("%d led at once", most.Load())
+	}
+}
+
+func TestReadClusterReadsEveryNodeAndNoSecret(t *testing.T) {
+	w := newTown(t)
+	w.node("n1", "192.0.2.1")
+	w.node("n2", "192.0.2.2")
+	w.subnet("blue", "10.1.0.0/16", true)
+	w.peer("a", "192.0.2.101", ", passwordSecretRef: {name: nobody-may-read-this}")
+	var seen requests
+	config := w.server.Config()
+	config.Wrap(seen.wrap)
+	cluster, err := connect(config, testNamespace)
+	w.do(err)
+	c, err := ReadCluster(w.ctx(), cluster, routes.DefaultSettings)
+	w.do(err)
+	if len(c.Snapshot.Nodes) != 2 || len(c.Snapshot.Subnets) != 1 || len(c.Snapshot.Peers) != 1 || len(c.Problems) != 0 {
+		t.Errorf("%+v", c)
+	}
+	if seen.count("/secrets") != 0 {
+		t.Error("Secrets were read")
+	}
+	w.delete(crdsPath + "/subnets.kubeovn.io")
+	w.eventually("the CRD is missed", func() bool {
+		_, err := ReadCluster(w.ctx(), cluster, routes.DefaultSettings)
+		return err != nil && strings.Contains(err.Error(), "its CRD is not installed")
+	})
+}
