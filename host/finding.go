@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"github.com/fairway-bgp/fairway/columns"
 )
 
 // State is one of three answers.
@@ -84,14 +86,21 @@ func WriteText(w io.Writer, findings []Finding) error {
 		if f.State == OK {
 			continue
 		}
-		fmt.Fprintf(&b, "        want  %s\n        got   %s\n        why   %s\n", f.Want, indented(f.Got), f.Why)
-		if f.Fix != "" {
-			fmt.Fprintf(&b, "        fix   %s\n", indented(f.Fix))
-		}
+		writeField(&b, "want", f.Want)
+		writeField(&b, "got", f.Got)
+		writeField(&b, "why", f.Why)
+		writeField(&b, "fix", f.Fix)
 	}
 	fmt.Fprintf(&b, "%d ok, %d wrong, %d unknown\n", count[OK], count[Wrong], count[Unknown])
 	_, err := io.WriteString(w, b.String())
 	return err
 }
 
-func indented(text string) string { return strings.ReplaceAll(text, "\n", "\n              ") }
+// writeField writes one part of a finding, if there is any; its lines stay lines.
+func writeField(b *strings.Builder, name, text string) {
+	lead, indent := fmt.Sprintf("        %-6s", name), strings.Repeat(" ", 14)
+	for line := range strings.Lines(text) {
+		columns.Wrap(b, lead, indent+"  ", line)
+		lead = indent
+	}
+}

@@ -8,17 +8,15 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/fairway-bgp/fairway/columns"
 	"github.com/fairway-bgp/fairway/routes"
 )
-
-// width is how many columns a terminal has; no line of prose is longer.
-const width = 80
 
 // WriteText prints the plan like a router's table, for people.
 func (p Plan) WriteText(w io.Writer) error {
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "Node %s: %s, %s, %s, %s\n", p.Node, Count(len(p.Adverts), "prefix", "prefixes")+" announced",
-		fmt.Sprint(len(p.Withheld))+" withheld", Count(len(p.Warnings), "warning", "warnings"), Count(len(p.Sessions), "session", "sessions"))
+	fmt.Fprintf(&b, "Node %s: %s, %s, %s, %s\n", p.Node, columns.Count(len(p.Adverts), "prefix", "prefixes")+" announced",
+		fmt.Sprint(len(p.Withheld))+" withheld", columns.Count(len(p.Warnings), "warning", "warnings"), columns.Count(len(p.Sessions), "session", "sessions"))
 	p.writeSessions(&b)
 	p.writeAdverts(&b)
 	p.writeWithheld(&b)
@@ -117,7 +115,7 @@ func (p Plan) writeWarnings(b *bytes.Buffer) {
 		if w.Subnet != "" {
 			about = w.Subnet + ": " + about
 		}
-		WriteWrapped(b, "! ", "    ", about+": "+w.Detail)
+		columns.Wrap(b, "! ", "    ", about+": "+w.Detail)
 	}
 }
 
@@ -138,7 +136,7 @@ func writeTable(b *bytes.Buffer, rows [][]string) {
 	}
 	for _, r := range rows {
 		if len(r) == 1 {
-			WriteWrapped(b, "    ", "    ", r[0])
+			columns.Wrap(b, "    ", "    ", r[0])
 			continue
 		}
 		writeRow(b, r, widths)
@@ -150,38 +148,13 @@ func writeTable(b *bytes.Buffer, rows [][]string) {
 func writeRow(b *bytes.Buffer, cells []string, widths []int) {
 	line := ""
 	for i, cell := range cells {
-		if line != "" && len(line)+len(cell) > width {
+		if line != "" && len(line)+len(cell) > columns.Width {
 			fmt.Fprintln(b, strings.TrimRight(line, " "))
 			line = "      "
 		}
 		line += fmt.Sprintf("%-*s  ", widths[i], cell)
 	}
 	fmt.Fprintln(b, strings.TrimRight(line, " "))
-}
-
-// WriteWrapped prints prose in lines of at most width columns: lead before the
-// first, indent before the others.
-func WriteWrapped(b *bytes.Buffer, lead, indent, text string) {
-	line, empty := lead, true
-	for _, word := range strings.Fields(text) {
-		if !empty && len(line)+1+len(word) > width {
-			fmt.Fprintln(b, line)
-			line, empty = indent, true
-		}
-		if !empty {
-			line += " "
-		}
-		line, empty = line+word, false
-	}
-	fmt.Fprintln(b, line)
-}
-
-// Count says how many there are of something.
-func Count(n int, one, many string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return fmt.Sprintf("%d %s", n, many)
 }
 
 // WriteWhy prints explanations of one Subnet, node by node; nodes whose chain
@@ -224,7 +197,7 @@ func writeExplanation(b *bytes.Buffer, g alike) {
 	if g.Reason != "" {
 		verdict = "withheld, " + string(g.Reason)
 	}
-	WriteWrapped(b, "", "    ", fmt.Sprintf("Subnet %s, %s, on %s: %s", g.Subnet, cmp.Or(g.Prefix, "no CIDR"), strings.Join(g.nodes, ", "), verdict))
+	columns.Wrap(b, "", "    ", fmt.Sprintf("Subnet %s, %s, on %s: %s", g.Subnet, cmp.Or(g.Prefix, "no CIDR"), strings.Join(g.nodes, ", "), verdict))
 	b.WriteString(chainText(g.Explanation))
 }
 
@@ -236,19 +209,19 @@ func chainText(e Explanation) string {
 		if !s.Passed {
 			mark = "STOP"
 		}
-		WriteWrapped(&b, fmt.Sprintf("  %s  %-22s", mark, s.Reason), strings.Repeat(" ", 30), s.Answer)
+		columns.Wrap(&b, fmt.Sprintf("  %s  %-22s", mark, s.Reason), strings.Repeat(" ", 30), s.Answer)
 	}
 	for _, a := range e.Adverts {
 		fmt.Fprintf(&b, "  > %s, role %s\n", a.Prefix, a.Role)
 		for _, x := range a.Exports {
-			WriteWrapped(&b, "    to "+x.Peer+": ", "      ", exportText(a.Advert, x))
+			columns.Wrap(&b, "    to "+x.Peer+": ", "      ", exportText(a.Advert, x))
 		}
 	}
 	for _, w := range e.Warnings {
-		WriteWrapped(&b, "  ! ", "    ", string(w.Reason)+": "+w.Detail)
+		columns.Wrap(&b, "  ! ", "    ", string(w.Reason)+": "+w.Detail)
 	}
 	if e.Mend != "" {
-		WriteWrapped(&b, "  To change it: ", "    ", e.Mend)
+		columns.Wrap(&b, "  To change it: ", "    ", e.Mend)
 	}
 	return b.String()
 }

@@ -7,8 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/fairway-bgp/fairway/columns"
 	"github.com/fairway-bgp/fairway/host"
-	"github.com/fairway-bgp/fairway/policy"
 )
 
 // WriteText prints the picture for people, in lines of 80 columns. now is the
@@ -21,22 +21,22 @@ func (s *Status) WriteText(w io.Writer, now time.Time) error {
 	}
 	fmt.Fprintf(&b, "Fairway %s on node %s, up %s, %s\n", s.Version, s.Node, Ago(s.Started, now), ready)
 	for _, w := range s.Waiting {
-		policy.WriteWrapped(&b, "  ! ", "    ", w)
+		columns.Wrap(&b, "  ! ", "    ", w)
 	}
-	fmt.Fprintf(&b, "Source %s %s: %s, %s, %s\n", s.Source.Kind, strings.Join(s.Source.From, " "), policy.Count(s.Source.Subnets, "Subnet", "Subnets"), policy.Count(s.Source.Nodes, "Node", "Nodes"), policy.Count(s.Source.Peers, "BGPPeer", "BGPPeers"))
+	fmt.Fprintf(&b, "Source %s %s: %s, %s, %s\n", s.Source.Kind, strings.Join(s.Source.From, " "), columns.Count(s.Source.Subnets, "Subnet", "Subnets"), columns.Count(s.Source.Nodes, "Node", "Nodes"), columns.Count(s.Source.Peers, "BGPPeer", "BGPPeers"))
 	if !s.Source.StaleSince.IsZero() {
 		fmt.Fprintf(&b, "  ! not in step for %s; what was known then stays in force\n", Ago(s.Source.StaleSince, now))
 	}
 	for _, p := range s.Source.Problems {
-		policy.WriteWrapped(&b, "  ! ", "    ", p)
+		columns.Wrap(&b, "  ! ", "    ", p)
 	}
 	if s.Speaker.ASN == 0 {
 		fmt.Fprintf(&b, "Speaker not started: no session is wanted\n")
 	} else {
-		fmt.Fprintf(&b, "Speaker AS %d, router ID %s: its table has %s, %s\n", s.Speaker.ASN, s.Speaker.RouterID, policy.Count(s.Speaker.Originated, "prefix", "prefixes"), inSync(s.Speaker.InSync))
+		fmt.Fprintf(&b, "Speaker AS %d, router ID %s: its table has %s, %s\n", s.Speaker.ASN, s.Speaker.RouterID, columns.Count(s.Speaker.Originated, "prefix", "prefixes"), inSync(s.Speaker.InSync))
 	}
 	for _, e := range s.Speaker.Errors {
-		policy.WriteWrapped(&b, "  ! ", "    ", e)
+		columns.Wrap(&b, "  ! ", "    ", e)
 	}
 	s.writeSessions(&b, now)
 	s.writeFindings(&b)
@@ -68,7 +68,7 @@ func (s *Status) writeSessions(b *bytes.Buffer, now time.Time) {
 		}
 		fmt.Fprintf(b, "  %-16s %-22s %-12s %-9s %5d\n", e.Peer, e.Address, e.State, since, e.Advertised)
 		if e.LastError != "" && !e.Established() {
-			policy.WriteWrapped(b, "    ", "    ", e.LastError)
+			columns.Wrap(b, "    ", "    ", e.LastError)
 		}
 	}
 }
@@ -80,7 +80,7 @@ func (s *Status) writeFindings(b *bytes.Buffer) {
 			continue
 		}
 		got, _, _ := strings.Cut(f.Got, "\n")
-		policy.WriteWrapped(b, "Host ", "  ", fmt.Sprintf("%s: %s %s: %s (fairway check)", f.State, f.Check, f.Subject, got))
+		columns.Wrap(b, "Host ", "  ", fmt.Sprintf("%s: %s %s: %s (fairway check)", f.State, f.Check, f.Subject, got))
 	}
 }
 

@@ -37,8 +37,9 @@ func newCheckCommand() *cobra.Command {
 		Use:   "check",
 		Short: "Say whether this node would forward what is announced, and what stands in the way",
 		Long: `Say whether this node would forward the announced traffic: which rule or sysctl
-would drop it, why that matters, and what to do. It asks the daemon on this node;
-with -f it judges this machine for the plan of the given objects.
+would drop it, why that matters, and what to do. What is announced it asks the
+daemon on this node, or with -f takes from the plan of the given objects; the
+host it reads itself, here and now. Without root much of it stays unknown.
 
 --trace prints the walk of a packet through every rule, as the kernel would
 evaluate it. --fix puts right what Fairway owns, once; --undo takes away
@@ -88,31 +89,21 @@ func (f *checkFlags) run(c *cobra.Command, args []string) error {
 		return enforcer.Undo(ctx)
 	case f.trace:
 		return f.writeTrace(ctx, c.OutOrStdout(), args)
-	case f.fix || f.probe != "" || len(f.files) > 0:
-		want, err := f.want(ctx, c.ErrOrStderr())
-		if err != nil {
-			return err
-		}
-		if f.probe != "" {
-			return f.runProbe(ctx, c.OutOrStdout(), want)
-		}
-		facts := host.Read(ctx, f.overlayLink)
-		if f.fix {
-			if _, err := enforcer.Fix(ctx, facts, want); err != nil {
-				return err
-			}
-			facts = host.Read(ctx, f.overlayLink)
-		}
-		return f.report(c.OutOrStdout(), host.Check(facts, want))
 	}
-	s, err := f.askDaemon()
+	want, err := f.want(ctx, c.ErrOrStderr())
 	if err != nil {
 		return err
 	}
-	if !s.Audited {
-		return errors.New("the daemon has not looked at the host: it has just started, or runs with --host=off")
+	if f.probe != "" {
+		return f.runProbe(ctx, c.OutOrStdout(), want)
 	}
-	return f.report(c.OutOrStdout(), s.Findings)
+	if f.fix {
+		if _, err := enforcer.Fix(ctx, host.Read(ctx, f.overlayLink), want); err != nil {
+			return err
+		}
+	}
+	// The host is read here and now: a rule that was changed a moment ago counts.
+	return f.report(c.OutOrStdout(), host.Check(host.Read(ctx, f.overlayLink), want))
 }
 
 // report prints findings and gives the exit status.

@@ -1,0 +1,39 @@
+// Package columns sets text for people in lines of a terminal's width. It is
+// the vocabulary of every text form (plan, why, status, check) and knows nothing
+// of what they say.
+package columns
+
+import (
+	"fmt"
+	"io"
+	"strings"
+)
+
+// Width is how many columns a terminal has.
+const Width = 80
+
+// Wrap writes text in lines of at most Width columns, broken between words: lead
+// before the first line, indent before the others. A word that is longer than a
+// line stays whole. A write error is the writer's to remember: w is a buffer.
+func Wrap(w io.Writer, lead, indent, text string) {
+	line, empty := lead, true
+	for _, word := range strings.Fields(text) {
+		if !empty && len(line)+1+len(word) > Width {
+			fmt.Fprintln(w, line)
+			line, empty = indent, true
+		}
+		if !empty {
+			line += " "
+		}
+		line, empty = line+word, false
+	}
+	fmt.Fprintln(w, line)
+}
+
+// Count says how many there are of something: "1 prefix", "2 prefixes".
+func Count(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}
