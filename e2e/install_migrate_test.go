@@ -75,7 +75,7 @@ func newMigration(t *testing.T) *migration {
 	needRoot(t, "ip", frrBgpd, frrZebra, "vtysh", "gobgpd", "gobgp")
 	dir := t.TempDir()
 	m := &migration{prefix: fmt.Sprintf("fwm%d", os.Getpid()), objects: filepath.Join(dir, "objects.yaml"), fairway: filepath.Join(dir, "fairway")}
-	mustRun(t, "go", "build", "-o", m.fairway, "../cmd/fairway")
+	buildFairway(t, m.fairway)
 	writeFile(t, m.objects, []byte(migrateObjects))
 	t.Cleanup(func() {
 		for _, n := range []string{"r", "1", "2"} {

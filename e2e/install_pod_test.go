@@ -1,10 +1,12 @@
 package e2e
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -46,7 +48,7 @@ exec setpriv --bounding-set="$bounding" --inh-caps=-all --no-new-privs "$@"
 // TestPodRuns runs the daemon as the rendered Pod would: its arguments and
 // environment, its volumes, its capabilities, and the cluster as a Pod finds it.
 func TestPodRuns(t *testing.T) {
-	needRoot(t, "ip", "unshare", "setpriv", "curl", "ss")
+	needRoot(t, "ip", "unshare", "setpriv", "curl", "ss", "sysctl", "iptables-legacy", "iptables-nft", "nft", "ipset")
 	n := podNetwork(t)
 	s := kubetest.StartForTestWith(t, kubetest.Options{Address: "0.0.0.0", Names: []string{n.host}})
 	ctx := t.Context()
@@ -60,7 +62,7 @@ func TestPodRuns(t *testing.T) {
 	}
 	pod, token := daemonPod(t, s, "n1")
 	awaitPolicies(t, speakerClient(t, s.ConfigFor(token)))
-	if err := s.Apply(ctx, []byte(podObjects)); err != nil {
+	if err := s.Apply(ctx, []byte(strings.ReplaceAll(podObjects, "HOST", n.host))); err != nil {
 		t.Fatal(err)
 	}
 	pid := n.run(t, s, pod, token)
@@ -74,6 +76,11 @@ func TestPodRuns(t *testing.T) {
 	await(t, "port 179 is open for the passive peer", func() bool {
 		out, _ := n.in("ss", "--no-header", "-ltn", "sport = :179").Output()
 		return len(out) > 0
+	})
+	// Rules of each backend are there to be read, so this needs the capabilities.
+	await(t, "the checks of the announced prefix have an answer, and all are good", func() bool {
+		good, bad := n.findings(t)
+		return slices.Contains(good, "masquerade 10.166.0.0/16") && len(bad) == 0
 	})
 	root := fmt.Sprintf("/proc/%d/root", pid)
 	if _, err := os.Stat(root + "/run/fairway/gobgp.sock"); err != nil {
@@ -96,7 +103,7 @@ const podObjects = `
 apiVersion: fairway.dev/v1alpha1
 kind: BGPPeer
 metadata: {name: tor}
-spec: {peerAddress: 192.0.2.1, peerASN: 65000, localASN: 65001, passive: true}
+spec: {peerAddress: HOST, peerASN: 65000, localASN: 65001, passive: true}
 ---
 apiVersion: kubeovn.io/v1
 kind: Subnet
@@ -133,7 +140,36 @@ func podNetwork(t *testing.T) podNode {
 	} {
 		mustRun(t, append([]string{"ip"}, strings.Fields(args)...)...)
 	}
+	for _, setting := range []string{"ip_forward=1", "conf.all.rp_filter=0", "conf.eth0.rp_filter=0", "conf.ovn0.rp_filter=0"} {
+		mustRun(t, "ip", "netns", "exec", n.namespace, "sysctl", "-w", "net.ipv4."+setting)
+	}
+	for _, backend := range []string{"iptables-legacy", "iptables-nft"} {
+		mustRun(t, "ip", "netns", "exec", n.namespace, backend, "-A", "FORWARD", "-s", "203.0.113.0/24", "-j", "DROP")
+	}
 	return n
+}
+
+// findings are what the daemon says about its node: checks and their subjects.
+func (n podNode) findings(t *testing.T) (good, bad []string) {
+	t.Helper()
+	text, err := n.in("curl", "--silent", "--fail", "http://127.0.0.1:7473/status.json").Output()
+	if err != nil {
+		return nil, nil // not up yet
+	}
+	var picture struct {
+		Findings []struct{ Check, Subject, State string } `json:"findings"`
+	}
+	if err := json.Unmarshal(text, &picture); err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range picture.Findings {
+		if what := f.Check + " " + f.Subject; f.State == "ok" {
+			good = append(good, what)
+		} else {
+			bad = append(bad, what+" "+f.State)
+		}
+	}
+	return good, bad
 }
 
 // in gives a command on the node.
@@ -146,7 +182,7 @@ func (n podNode) run(t *testing.T, s *kubetest.Server, pod *corev1.Pod, token st
 	t.Helper()
 	dir := t.TempDir()
 	binary := filepath.Join(dir, "fairway")
-	mustRun(t, "go", "build", "-o", binary, "../cmd/fairway")
+	buildFairway(t, binary)
 	account := filepath.Join(dir, "account")
 	if err := os.Mkdir(account, 0o700); err != nil {
 		t.Fatal(err)

@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"os"
 	"os/exec"
@@ -45,6 +46,7 @@ func tool(t *testing.T, name string, args ...string) []byte {
 
 func runTool(t *testing.T, name string, args ...string) (out []byte, said string, err error) {
 	t.Helper()
+	reads(t, "../manifests", "../api")
 	path, err := kubetest.Tool(t.Context(), name, io.Discard)
 	if err != nil {
 		t.Fatal(err)
@@ -57,6 +59,31 @@ func runTool(t *testing.T, name string, args ...string) (out []byte, said string
 	cmd.Env = append(os.Environ(), "HELM_CACHE_HOME="+home, "HELM_CONFIG_HOME="+home, "HELM_DATA_HOME="+home)
 	err = cmd.Run()
 	return stdout.Bytes(), stderr.String(), err
+}
+
+// reads tells go test which folders the programs read that the test starts. Their
+// result would be taken from go test's cache after a change of files that only
+// they have opened; opening a folder counts for all in it.
+func reads(t *testing.T, folders ...string) {
+	t.Helper()
+	for _, folder := range folders {
+		err := filepath.WalkDir(folder, func(path string, d fs.DirEntry, err error) error {
+			if err == nil && d.IsDir() && path != ".." && (strings.HasPrefix(d.Name(), ".") || d.Name() == "bin") {
+				return filepath.SkipDir
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// buildFairway builds the program.
+func buildFairway(t *testing.T, binary string) {
+	t.Helper()
+	reads(t, "..")
+	mustRun(t, "go", "build", "-o", binary, "../cmd/fairway")
 }
 
 // rendered renders the chart with values files.
@@ -217,6 +244,7 @@ var flagLine = regexp.MustCompile(`(?m)^ +(?:-\w, )?--([a-z0-9-]+)( \w+)?  +\S`)
 // set itself.
 func flagSchemas(t *testing.T) map[string]any {
 	t.Helper()
+	reads(t, "..")
 	cmd := exec.CommandContext(t.Context(), "go", "run", "../cmd/fairway", "run", "--help")
 	// The default of --node is this machine's name.
 	help, err := cmd.CombinedOutput()

@@ -135,9 +135,7 @@ func startDaemon(t *testing.T, s *kubetest.Server, token, node string) (stop fun
 	t.Helper()
 	dir := t.TempDir()
 	binary := filepath.Join(dir, "fairway")
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "../cmd/fairway").CombinedOutput(); err != nil {
-		t.Fatalf("build: %v\n%s", err, out)
-	}
+	buildFairway(t, binary)
 	config, err := s.WriteKubeconfig(dir, "", token, installNamespace)
 	if err != nil {
 		t.Fatal(err)
