@@ -1,8 +1,8 @@
 package kube
 
 import (
-	"context"
 	"fmt"
+	"net"
 	"net/http"
 	"time"
 
@@ -71,7 +71,7 @@ func connect(config *rest.Config, namespace string) (*Cluster, error) {
 	config.QPS, config.Burst = mostRequests, mostBurst
 	config.UserAgent = "fairway"
 	config.WarningHandler = rest.NoWarnings{}
-	transport, err := rest.HTTPClientFor(config)
+	transport, err := httpClient(config)
 	if err != nil {
 		return nil, fmt.Errorf("connect to %s: %w", config.Host, err)
 	}
@@ -82,6 +82,43 @@ func connect(config *rest.Config, namespace string) (*Cluster, error) {
 		}
 	}
 	return c, nil
+}
+
+// How long the network may be silent. An API server that is cut off, rather than
+// gone, is noticed within pingAfter and pingBound, and found again soon after it
+// is back: with client-go's own 45 s, and its 30 s for a connection, TCP's
+// retransmissions would decide when that is.
+const (
+	pingAfter  = 5 * time.Second
+	pingBound  = 3 * time.Second
+	dialBound  = 2 * time.Second
+	helloBound = 3 * time.Second
+)
+
+// httpClient gives the one client for all requests. A kubeconfig that gets its
+// credentials from a program keeps client-go's own.
+func httpClient(config *rest.Config) (*http.Client, error) {
+	if config.ExecProvider != nil || config.AuthProvider != nil || config.Transport != nil || config.Dial != nil {
+		return rest.HTTPClientFor(config)
+	}
+	tls, err := rest.TLSConfigFor(config)
+	if err != nil {
+		return nil, err
+	}
+	base := &http.Transport{
+		Proxy: http.ProxyFromEnvironment, TLSClientConfig: tls, TLSHandshakeTimeout: helloBound,
+		DialContext:       (&net.Dialer{Timeout: dialBound, KeepAlive: pingAfter}).DialContext,
+		ForceAttemptHTTP2: true,
+		HTTP2:             &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingBound},
+	}
+	if config.Proxy != nil {
+		base.Proxy = config.Proxy
+	}
+	wrapped, err := rest.HTTPWrappersForConfig(config, base)
+	if err != nil {
+		return nil, err
+	}
+	return &http.Client{Transport: wrapped}, nil
 }
 
 // clientFor gives a client of one API version that speaks JSON: converting is
@@ -136,10 +173,4 @@ func (c *Cluster) at(req *rest.Request, r resource, namespace, name string) *res
 		req = req.Name(name)
 	}
 	return req.Timeout(requestBound)
-}
-
-// Alive asks the API server for nothing but an answer.
-func (c *Cluster) Alive(ctx context.Context) error {
-	_, err := c.clients[coreVersion()].Get().AbsPath("/version").Timeout(requestBound).DoRaw(ctx)
-	return err
 }

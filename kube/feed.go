@@ -7,8 +7,10 @@ import (
 	"io"
 	"maps"
 	"math/rand/v2"
+	"net"
 	"net/url"
 	"sync"
+	"syscall"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -101,7 +103,7 @@ func (f *feed) list(ctx context.Context, o metav1.ListOptions) (runtime.Object, 
 // watch is the other half.
 func (f *feed) watch(ctx context.Context, o metav1.ListOptions) (apiwatch.Interface, error) {
 	f.rest(ctx)
-	if err := f.sameHistory(ctx, o); err != nil {
+	if err := f.knock(ctx, o.ResourceVersion); err != nil {
 		f.note(ctx, err)
 		return nil, err
 	}
@@ -114,27 +116,31 @@ func (f *feed) watch(ctx context.Context, o metav1.ListOptions) (apiwatch.Interf
 		request = request.Timeout(time.Duration(*o.TimeoutSeconds) * time.Second)
 	}
 	w, err := request.Watch(ctx)
-	f.note(ctx, err)
+	if err != nil || o.SendInitialEvents == nil {
+		f.note(ctx, err)
+	}
 	return w, err
 }
 
-// sameHistory finds out whether a watch can be taken up where it ended. After
-// etcd was emptied or restored from a backup, resource versions begin lower, and
-// a watch from a higher one would be silent until they come by again. The error
-// makes the reflector list anew.
-func (f *feed) sameHistory(ctx context.Context, o metav1.ListOptions) error {
-	if o.ResourceVersion == "" || o.ResourceVersion == "0" || o.SendInitialEvents != nil {
-		return nil
-	}
+// knock asks for one object before a watch begins, and so finds out two things.
+// Whether the API server answers: a watch that meets an end of file or a timeout
+// is not an error to client-go, but one that ends at once. And whether a watch can
+// be taken up at the version where it ended: after etcd was emptied or restored
+// from a backup versions begin lower, and a watch from a higher one would be
+// silent until they come by again. The error then makes the reflector list anew.
+func (f *feed) knock(ctx context.Context, version string) error {
 	var newest pieces
 	if err := f.request(metav1.ListOptions{Limit: 1}).Timeout(requestBound).Do(ctx).Into(&newest); err != nil {
 		return err
 	}
-	if order, err := resourceversion.CompareResourceVersion(newest.ResourceVersion, o.ResourceVersion); err == nil && order < 0 {
+	if version == "" || version == "0" || f.isRewritten() {
+		return nil
+	}
+	if order, err := resourceversion.CompareResourceVersion(newest.ResourceVersion, version); err == nil && order < 0 {
 		f.mu.Lock()
 		f.rewritten = true
 		f.mu.Unlock()
-		return apierrors.NewResourceExpired(fmt.Sprintf("the API server is at resource version %s, before %s", newest.ResourceVersion, o.ResourceVersion))
+		return apierrors.NewResourceExpired(fmt.Sprintf("the API server is at resource version %s, before %s", newest.ResourceVersion, version))
 	}
 	return nil
 }
@@ -183,16 +189,26 @@ func (f *feed) note(ctx context.Context, err error) {
 
 // explain gives an API server's refusal in words that say what to do.
 func (f *feed) explain(err error) string {
-	var request *url.Error
 	switch {
 	case apierrors.IsNotFound(err):
 		return fmt.Sprintf("the API server does not know %s: its CRD is not installed", f.resource)
 	case apierrors.IsForbidden(err), apierrors.IsUnauthorized(err):
 		return "the API server refuses: " + err.Error()
-	case errors.Is(err, io.EOF):
+	}
+	return plainly(err)
+}
+
+// plainly says why a request found no answer, without URL and ports, which differ
+// from try to try.
+func plainly(err error) string {
+	var request *url.Error
+	var network *net.OpError
+	switch {
+	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET):
 		return "the API server hung up"
+	case errors.As(err, &network):
+		return "the API server does not answer: " + network.Op + ": " + network.Err.Error()
 	case errors.As(err, &request):
-		// Without the URL, whose parameters differ from try to try.
 		return "the API server does not answer: " + request.Err.Error()
 	}
 	return err.Error()

@@ -21,10 +21,13 @@ const stateFile = "last-known.json"
 // stateFormat is raised when an older fairway could not read the file any more.
 const stateFormat = 1
 
-// The state is written at most every saveEvery, and at least every saveAnyway
-// while the source is in step, so that its age says for how long it was not.
+// The state is written after each change, with a rest of at least saveRest and of
+// restFactor times as long as writing took: what a crash finds on disk is old by
+// no more. It is written every saveAnyway at least while the source is in step, so
+// that its age says for how long it was not.
 const (
-	saveEvery  = time.Second
+	saveRest   = 50 * time.Millisecond
+	restFactor = 10
 	saveAnyway = 5 * time.Minute
 )
 
@@ -141,10 +144,12 @@ type keeper struct {
 	folder, node string
 	log          *logrus.Entry
 	newest       chan []json.RawMessage
+	// failing is the last error, so that it is logged once.
+	failing string
 }
 
 func newKeeper(folder, node string, log *logrus.Entry) *keeper {
-	return &keeper{folder, node, log, make(chan []json.RawMessage, 1)}
+	return &keeper{folder: folder, node: node, log: log, newest: make(chan []json.RawMessage, 1)}
 }
 
 // offer hands over a state in the place of one that has not been written yet.
@@ -165,8 +170,10 @@ func (k *keeper) offer(texts []json.RawMessage) {
 // run writes what was offered last until ctx ends, and once more then.
 func (k *keeper) run(ctx context.Context) {
 	for {
+		var began time.Time
 		select {
 		case texts := <-k.newest:
+			began = time.Now()
 			k.save(texts)
 		case <-ctx.Done():
 			select {
@@ -177,14 +184,19 @@ func (k *keeper) run(ctx context.Context) {
 			return
 		}
 		select {
-		case <-time.After(saveEvery):
+		case <-time.After(max(saveRest, restFactor*time.Since(began))):
 		case <-ctx.Done():
 		}
 	}
 }
 
 func (k *keeper) save(texts []json.RawMessage) {
+	failing := ""
 	if err := saveState(k.folder, k.node, texts, time.Now()); err != nil {
-		k.log.Error(err)
+		failing = err.Error()
+		if failing != k.failing {
+			k.log.Error(err)
+		}
 	}
+	k.failing = failing
 }

@@ -128,8 +128,10 @@ type following struct {
 	base    []*feed
 	pods    *feed
 	secrets map[string]*feed
-	// stop ends the feeds that come and go, by kind and name.
+	// stop ends the feeds that come and go, by kind and name; begun is when the
+	// newest of them began.
 	stop  map[key]context.CancelFunc
+	begun time.Time
 	guard guard
 	// saved is the time of the last-known state while it stands in for something.
 	saved    time.Time
@@ -208,6 +210,11 @@ func (f *following) pass(ctx context.Context, now time.Time) (again time.Time) {
 	view := LiveView{}
 	view.Held, again = f.guard.step(s)
 	f.followMore(ctx)
+	if due := f.begun.Add(patience); f.unanswered() && now.Before(due) && f.wasReady() {
+		// A Subnet that now wants Pods, or a BGPPeer with a Secret, is complete in a
+		// moment; until then the last view is the better one.
+		return earlier(again, due)
+	}
 	view.Waiting, view.Lapses = f.health(now)
 	if f.saved.IsZero() {
 		f.noState = ""
@@ -228,6 +235,17 @@ func earlier(a, b time.Time) time.Time {
 		return b
 	}
 	return a
+}
+
+// unanswered reports whether a feed that came later has heard nothing yet.
+func (f *following) unanswered() bool {
+	return slices.ContainsFunc(f.feeds(), func(g *feed) bool { return !slices.Contains(f.base, g) && !g.condition().answered })
+}
+
+// wasReady reports whether there is a view to plan with.
+func (f *following) wasReady() bool {
+	_, ok := f.Live.Latest()
+	return ok
 }
 
 // feeds gives all that run now.
@@ -313,6 +331,7 @@ func (f *following) followMore(ctx context.Context) {
 }
 
 func (f *following) start(ctx context.Context, k key, feed *feed) {
+	f.begun = time.Now()
 	ctx, f.stop[k] = context.WithCancel(ctx)
 	f.running.Go(func() { feed.run(ctx) })
 }
@@ -377,7 +396,7 @@ func (f *following) health(now time.Time) (waiting []string, lapses []Lapse) {
 		c := feed.condition()
 		dynamic := !slices.Contains(f.base, feed)
 		standsIn := !f.saved.IsZero() && (tired || c.why != "")
-		if !c.synced && !standsIn && !(dynamic && c.answered) {
+		if !c.synced && !standsIn && !(dynamic && (c.answered || f.wasReady())) {
 			waiting = append(waiting, f.waitingFor(feed, c.why))
 		}
 		if c.why != "" {
@@ -477,7 +496,10 @@ func (f *following) publish(view LiveView) bool {
 // time. Only what is in step with the API server is worth keeping. It gives the
 // time of the next turn.
 func (f *following) keep(view LiveView, changed bool, now time.Time) time.Time {
-	if f.keeper == nil || len(view.Waiting) > 0 || len(view.Lapses) > 0 || !f.saved.IsZero() {
+	if f.keeper == nil || len(view.Waiting) > 0 || !f.saved.IsZero() {
+		return time.Time{}
+	}
+	if slices.ContainsFunc(f.base, func(b *feed) bool { return b.condition().why != "" }) {
 		return time.Time{}
 	}
 	if next := f.lastSave.Add(saveAnyway); !changed && now.Before(next) {

@@ -85,9 +85,9 @@ func (r *Recorder) Run(ctx context.Context) error {
 		}
 		wait = recordRetry
 		r.ringAgain()
-		if ctx.Err() == nil && err.Error() != failing {
-			failing = err.Error()
-			r.log.Warn(failing)
+		if why := plainly(err); ctx.Err() == nil && why != failing {
+			failing = why
+			r.log.Warnf("the Speaker is not written: %s", why)
 		}
 	}
 }

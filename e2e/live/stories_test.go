@@ -1,6 +1,7 @@
 package live
 
 import (
+	"os"
 	"strings"
 	"syscall"
 	"testing"
@@ -171,7 +172,28 @@ func TestAPIServerGoesAway(t *testing.T) {
 			return lack(!strings.Contains(text, "not followed since"))
 		})
 	})
+	t.Run("cut off and back", func(t *testing.T) {
+		lost := a.losses()
+		w.line.Lock()
+		w.says("/status.json", "not followed since")
+		time.Sleep(away())
+		if got := lost(); len(got) > 0 {
+			t.Errorf("the router lost %v", got)
+		}
+		w.line.Unlock()
+		w.subnet("green", "10.2.0.0/16", "")
+		took := w.within(5*time.Second, "announced after the return", func() string {
+			return lack(a.routes() == "10.1.0.0/16 10.2.0.0/16")
+		})
+		t.Logf("after %s without a word, a change was announced %s after it was made", away(), took.Round(time.Millisecond))
+		w.advertise("green", "null")
+		a.has("10.1.0.0/16")
+	})
 	t.Run("restarted meanwhile, with a last-known state", func(t *testing.T) {
+		w.until("the state on disk is that of now", func() string {
+			text, err := os.ReadFile(state + "/last-known.json")
+			return lack(err == nil && strings.Count(string(text), `"fairway.dev/advertise":"true"`) == 1)
+		})
 		lost := a.losses()
 		w.server.API.Kill()
 		w.stop(syscall.SIGKILL)

@@ -54,6 +54,8 @@ type world struct {
 	daemon            *exec.Cmd
 	ended             chan struct{}
 	log               *lines
+	// line is held while the way to the API server is cut.
+	line sync.RWMutex
 }
 
 // newWorld brings everything up but the daemon.
@@ -177,13 +179,13 @@ func (w *world) relay() {
 			if err != nil {
 				return
 			}
-			go carry(c, address)
+			go w.carry(c, address)
 		}
 	}()
 }
 
 // carry joins a connection to the API server, and hangs up where there is none.
-func carry(c net.Conn, address string) {
+func (w *world) carry(c net.Conn, address string) {
 	defer c.Close()
 	s, err := net.Dial("tcp", address)
 	if err != nil {
@@ -192,9 +194,23 @@ func carry(c net.Conn, address string) {
 	defer s.Close()
 	done := make(chan struct{}, 2)
 	for _, pair := range [][2]net.Conn{{c, s}, {s, c}} {
-		go func() { io.Copy(pair[0], pair[1]); done <- struct{}{} }()
+		go func() { io.Copy(slow{pair[0], &w.line}, pair[1]); done <- struct{}{} }()
 	}
 	<-done
+}
+
+// slow writes when the line is free: while it is not, nothing gets through and
+// nothing is hung up.
+type slow struct {
+	net.Conn
+	line *sync.RWMutex
+}
+
+// Write implements io.Writer.
+func (s slow) Write(b []byte) (int, error) {
+	s.line.RLock()
+	defer s.line.RUnlock()
+	return s.Conn.Write(b)
 }
 
 // router is FRR in a namespace of its own.
