@@ -90,31 +90,37 @@ func (k *Keeper) Findings() ([]Finding, bool) {
 // while a daemon is replaced, and Undo removes it.
 func (k *Keeper) Run(ctx context.Context) error {
 	due := time.Now() // of the next audit
+	look := due       // of the next repair, if that is sooner
 	for {
-		timer := time.NewTimer(time.Until(due))
-		whole := true
+		timer := time.NewTimer(time.Until(earlier(due, look)))
+		whole := false
 		select {
 		case <-ctx.Done():
 			timer.Stop()
 			return nil
 		case <-k.rung:
-			whole = false
 		case <-k.changed:
+			whole = true
 		case <-timer.C:
+			whole = !time.Now().Before(due)
 		}
 		timer.Stop()
-		mended := k.repair(ctx, k.Want(), whole)
-		if now := time.Now(); now.After(due) {
+		look = k.repair(ctx, k.Want(), whole)
+		if now := time.Now(); !now.Before(due) {
 			k.audit(ctx, k.Want())
 			k.audited = time.Now()
 			due = k.audited.Add(auditInterval)
-		} else if soon := k.audited.Add(auditPause); soon.Before(due) {
-			due = soon // something has happened
-		}
-		if !mended {
-			due = time.Now().Add(retryInterval)
+		} else {
+			due = earlier(due, k.audited.Add(auditPause)) // something has happened
 		}
 	}
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.IsZero() || a.Before(b) {
+		return a
+	}
+	return b
 }
 
 // Want is what was handed over last.
@@ -124,27 +130,29 @@ func (k *Keeper) Want() Want {
 	return k.want
 }
 
-// repair enforces, if that is asked for, and reports whether all is well.
-func (k *Keeper) repair(ctx context.Context, w Want, whole bool) bool {
+// repair enforces, if that is asked for, and says when to look again; zero for
+// when something rings.
+func (k *Keeper) repair(ctx context.Context, w Want, whole bool) (again time.Time) {
 	if k.Enforcer == nil || w.Overlay == "" { // no plan yet: what is there stays
-		return true
+		return again
 	}
 	enforce := k.Enforcer.EnforceFilter
 	if whole {
 		enforce = k.Enforcer.Enforce
 	}
 	did, err := enforce(ctx, w)
-	if ctx.Err() != nil {
-		return true
-	}
-	if err != nil {
+	switch {
+	case ctx.Err() != nil:
+	case err != nil:
 		k.Log.WithError(err).Error("repair the host")
-		return false
-	}
-	if did {
+		return time.Now().Add(retryInterval)
+	case did:
 		k.Log.Info("host repaired: rules, sets or sysctls were not as the announcements need them")
+		// Who undid it may do so again before iptables-legacy is looked at, and
+		// then nothing seems to have changed.
+		return time.Now().Add(2 * restlessInterval)
 	}
-	return true
+	return again
 }
 
 func (k *Keeper) audit(ctx context.Context, w Want) {

@@ -31,31 +31,9 @@ COMMIT
 COMMIT
 `
 
-// kubeProxyRules: the filter part of kube-proxy in iptables mode, started with
-// be_liberal 0 (pkg/proxy/iptables/proxier.go).
-const kubeProxyRules = `*filter
-:KUBE-FORWARD - [0:0]
-:KUBE-SERVICES - [0:0]
-:KUBE-PROXY-FIREWALL - [0:0]
--A FORWARD -m conntrack --ctstate NEW -m comment --comment "kubernetes load balancer firewall" -j KUBE-PROXY-FIREWALL
--A FORWARD -m comment --comment "kubernetes forwarding rules" -j KUBE-FORWARD
--A FORWARD -m conntrack --ctstate NEW -m comment --comment "kubernetes service portals" -j KUBE-SERVICES
--A KUBE-FORWARD -m conntrack --ctstate INVALID -m nfacct --nfacct-name  ct_state_invalid_dropped_pkts -j DROP
--A KUBE-FORWARD -m comment --comment "kubernetes forwarding rules" -m mark --mark 0x4000/0x4000 -j ACCEPT
--A KUBE-FORWARD -m comment --comment "kubernetes forwarding conntrack rule" -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
--A KUBE-SERVICES -d 10.96.0.99/32 -p tcp -m comment --comment "default/web has no endpoints" -m tcp --dport 80 -j REJECT
-COMMIT
-*nat
-:KUBE-POSTROUTING - [0:0]
--A POSTROUTING -m comment --comment "kubernetes postrouting rules" -j KUBE-POSTROUTING
--A KUBE-POSTROUTING -m mark ! --mark 0x4000/0x4000 -j RETURN
--A KUBE-POSTROUTING -j MARK --set-xmark 0x4000/0x0
--A KUBE-POSTROUTING -m comment --comment "kubernetes service traffic requiring SNAT" -j MASQUERADE --random-fully
-COMMIT
-`
-
-// kubeProxyPlain is kubeProxyRules for kernels without nfacct, as older
-// kube-proxies write it.
+// kubeProxyPlain: the filter part of kube-proxy in iptables mode, started with
+// be_liberal 0 (pkg/proxy/iptables/proxier.go). Newer ones count what they drop
+// by an nfacct match besides, which not every kernel has.
 const kubeProxyPlain = `*filter
 :KUBE-FORWARD - [0:0]
 -A FORWARD -m comment --comment "kubernetes forwarding rules" -j KUBE-FORWARD

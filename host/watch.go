@@ -36,7 +36,11 @@ func WatchFilter(ctx context.Context, bell func()) error {
 	last, rung := legacy.look(), time.Now()
 	buf := make([]byte, 1<<16)
 	for {
-		events.SetReadDeadline(time.Now().Add(legacyInterval))
+		pause := legacyInterval
+		if time.Since(rung) < restlessFor {
+			pause = restlessInterval
+		}
+		events.SetReadDeadline(time.Now().Add(pause))
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -59,6 +63,13 @@ func WatchFilter(ctx context.Context, bell func()) error {
 // legacyInterval is how often the tables of iptables-legacy are looked at. A
 // look is one system call for each table in use, and none where there is none.
 const legacyInterval = 50 * time.Millisecond
+
+// restlessInterval is how often they are looked at for restlessFor after a
+// change: changes come in groups, and traffic waits.
+const (
+	restlessInterval = 5 * time.Millisecond
+	restlessFor      = 2 * time.Second
+)
 
 // doubtInterval is when the bell rings for iptables-legacy though its tables
 // have kept their shape: other rules may have the same.

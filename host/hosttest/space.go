@@ -155,3 +155,20 @@ func (s *Space) up(link string) error {
 		return netlink.LinkSetUp(l)
 	})
 }
+
+// Go runs f on a thread of its own in the namespace, beside what Do runs.
+func (s *Space) Go(f func()) {
+	s.t.Helper()
+	entered := make(chan error)
+	go func() {
+		runtime.LockOSThread() // never unlocked, as in NewSpace
+		err := netns.Set(s.NS)
+		entered <- err
+		if err == nil {
+			f()
+		}
+	}()
+	if err := <-entered; err != nil {
+		s.t.Fatalf("enter a namespace: %v", err)
+	}
+}

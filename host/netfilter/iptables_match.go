@@ -72,6 +72,8 @@ func (p part) matcher() func(option) func(*Packet) Truth {
 		return pkttypeMatch
 	case "physdev":
 		return physdevMatch
+	case "nfacct":
+		return nfacctMatch
 	}
 	return nil
 }
@@ -419,4 +421,18 @@ func (rs *Ruleset) kindOf(a netip.Addr) string {
 		return "broadcast"
 	}
 	return "unicast"
+}
+
+// nfacctMatch counts, and matches unless the counter has a quota. Only
+// kube-proxy's counters are known to have none (pkg/proxy/metrics/nfacct in
+// Kubernetes).
+func nfacctMatch(o option) func(*Packet) Truth {
+	if o.name != "nfacct-name" || len(o.values) != 1 {
+		return nil
+	}
+	switch o.values[0] {
+	case "ct_state_invalid_dropped_pkts", "localhost_nps_accepted_pkts":
+		return func(*Packet) Truth { return Yes }
+	}
+	return nil
 }

@@ -178,6 +178,8 @@ type walk struct {
 	doubt    *Step
 	question string
 	at       base
+	// inside are the chains that the walk is in.
+	inside map[*Chain]bool
 }
 
 // flow is what can become of a packet in a rule or chain: each part is the
@@ -219,7 +221,7 @@ func (w *walk) base(b base, p Packet) *Packet {
 		}
 	}
 	dropsBefore, doubt, question := len(w.drops), w.doubt, w.question
-	f := w.chain(b.chain, seen, 0)
+	f := w.chain(b.chain, seen)
 	cur := f.accepted
 	if rest := joined(f.next, f.returned); rest != nil {
 		step := w.step(b.chain, nil)
@@ -245,14 +247,16 @@ func (w *walk) base(b base, p Packet) *Packet {
 	return &out
 }
 
-// maxDepth bounds jumps; the kernel allows 16 in nftables, and more in iptables.
-const maxDepth = 128
-
-func (w *walk) chain(c *Chain, p Packet, depth int) flow {
+func (w *walk) chain(c *Chain, p Packet) flow {
+	if w.inside == nil {
+		w.inside = map[*Chain]bool{}
+	}
+	w.inside[c] = true
+	defer delete(w.inside, c)
 	var out flow
 	cur := &p
 	for _, r := range c.Rules {
-		f := w.rule(c, r, *cur, depth)
+		f := w.rule(c, r, *cur)
 		out.accepted = joined(out.accepted, f.accepted)
 		out.returned = joined(out.returned, f.returned)
 		out.dropped = out.dropped || f.dropped
@@ -269,7 +273,7 @@ func (w *walk) step(c *Chain, r *Rule) *Step {
 }
 
 // rule runs one rule.
-func (w *walk) rule(c *Chain, r *Rule, p Packet, depth int) flow {
+func (w *walk) rule(c *Chain, r *Rule, p Packet) flow {
 	var missed *Packet // the packet as it is where a doubtful question said no
 	question := ""
 	for _, s := range r.statements {
@@ -288,7 +292,7 @@ func (w *walk) rule(c *Chain, r *Rule, p Packet, depth int) flow {
 		case s.change != nil:
 			s.change(&p)
 		default:
-			return w.decide(c, r, p, s, missed, question, depth)
+			return w.decide(c, r, p, s, missed, question)
 		}
 	}
 	if missed == nil && len(r.statements) > 0 {
@@ -306,7 +310,7 @@ func (w *walk) note(c *Chain, r *Rule, did string) *Step {
 
 // decide carries out the decisions of a rule that matches, or may match where
 // missed is set.
-func (w *walk) decide(c *Chain, r *Rule, p Packet, s statement, missed *Packet, question string, depth int) flow {
+func (w *walk) decide(c *Chain, r *Rule, p Packet, s statement, missed *Packet, question string) flow {
 	decisions := s.decide(&p)
 	sure := missed == nil && len(decisions) == 1 && decisions[0].kind != foreign
 	if question == "" && !sure {
@@ -319,7 +323,7 @@ func (w *walk) decide(c *Chain, r *Rule, p Packet, s statement, missed *Packet, 
 		if !sure {
 			did = "may match (" + question + "): " + did
 		}
-		w.carryOut(&out, c, d, p, w.note(c, r, did), depth)
+		w.carryOut(&out, c, d, p, w.note(c, r, did))
 	}
 	if !sure && w.doubt == nil && (out.accepted != nil || out.returned != nil || len(w.drops) > dropsBefore) {
 		w.doubt, w.question = w.step(c, r), question
@@ -327,7 +331,7 @@ func (w *walk) decide(c *Chain, r *Rule, p Packet, s statement, missed *Packet, 
 	return out
 }
 
-func (w *walk) carryOut(out *flow, c *Chain, d decision, p Packet, step *Step, depth int) {
+func (w *walk) carryOut(out *flow, c *Chain, d decision, p Packet, step *Step) {
 	here := p
 	switch d.kind {
 	case goOn:
@@ -350,19 +354,20 @@ func (w *walk) carryOut(out *flow, c *Chain, d decision, p Packet, step *Step, d
 		out.dropped = true
 		w.drops = append(w.drops, step)
 	case jump, goTo:
-		w.enter(out, d, p, depth)
+		w.enter(out, d, p)
 	}
 }
 
-// enter follows a jump or goto. A chain that is not there, which a text taken in
-// the middle of a change can show, is as one without rules.
-func (w *walk) enter(out *flow, d decision, p Packet, depth int) {
+// enter follows a jump or goto. A chain that is not there, or a loop, which a
+// text taken in the middle of a change can show, is as one without rules: the
+// kernel has neither.
+func (w *walk) enter(out *flow, d decision, p Packet) {
 	target := w.at.table.Chains[d.chain]
-	if target == nil || depth >= maxDepth {
+	if target == nil || w.inside[target] {
 		out.next = joined(out.next, &p)
 		return
 	}
-	f := w.chain(target, p, depth+1)
+	f := w.chain(target, p)
 	out.accepted = joined(out.accepted, f.accepted)
 	out.dropped = out.dropped || f.dropped
 	back := joined(f.next, f.returned)

@@ -1,0 +1,263 @@
+package host_test
+
+import (
+	"context"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/fairway-bgp/fairway/host"
+	"github.com/fairway-bgp/fairway/host/hosttest"
+)
+
+// rules is everything in the packet filter that we could have changed.
+func rules(s *hosttest.Space) string {
+	out := s.Run("sh", "-c", `for t in iptables-legacy ip6tables-legacy iptables-nft ip6tables-nft; do echo "# $t"; $t-save 2>/dev/null; done; ipset save; nft list ruleset`)
+	var lines []string
+	for _, line := range strings.Split(out, "\n") {
+		// Dates and counters differ from one listing to the next.
+		line = strings.Join(slices.DeleteFunc(strings.Fields(line), func(w string) bool { return strings.HasPrefix(w, "[") || strings.HasPrefix(w, "initval") }), " ")
+		if !strings.HasPrefix(line, "# Generated") && !strings.HasPrefix(line, "# Completed") && !strings.HasPrefix(line, "create fairway") && !strings.Contains(line, "counter packets") {
+			lines = append(lines, line)
+		}
+	}
+	return strings.Join(lines, "\n")
+}
+
+func enforce(t testing.TB, s *hosttest.Space, e host.Enforcer, w host.Want) bool {
+	t.Helper()
+	var did bool
+	if err := s.Do(func() (err error) { did, err = e.Enforce(context.Background(), w); return err }); err != nil {
+		t.Fatal(err)
+	}
+	return did
+}
+
+func undo(t testing.TB, s *hosttest.Space, e host.Enforcer) {
+	t.Helper()
+	if err := s.Do(func() error { return e.Undo(context.Background()) }); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestEnforceMakesItRightAndUndoLeavesNothing goes through what others put on a
+// node: wrong, enforced, applied twice, undone, as before.
+func TestEnforceMakesItRightAndUndoLeavesNothing(t *testing.T) {
+	both := want4()
+	both.Networks = append(both.Networks, want6().Networks...)
+	cases := []struct {
+		name    string
+		install func(*hosttest.Space)
+		want    host.Want
+	}{
+		{"docker, legacy", with("iptables-legacy-restore", dockerRules), want4()},
+		{"docker, nft", with("iptables-nft-restore", dockerRules), want4()},
+		{"docker in both backends and families", func(s *hosttest.Space) {
+			s.RunWith(dockerRules, "iptables-legacy-restore")
+			s.RunWith(dockerRules, "iptables-nft-restore")
+			s.RunWith(strings.ReplaceAll(dockerRules, "172.17.0.0/16", "fd17::/64"), "ip6tables-nft-restore")
+			s.RunWith(strings.ReplaceAll(dockerRules, "172.17.0.0/16", "fd17::/64"), "ip6tables-legacy-restore")
+		}, both},
+		{"kube-proxy and kube-ovn", func(s *hosttest.Space) {
+			s.RunWith(kubeOVNSets, "ipset", "restore")
+			s.RunWith(kubeProxyPlain, "iptables-legacy-restore", "-n")
+			s.RunWith(kubeOVNRules, "iptables-nft-restore", "-n")
+		}, want4()},
+		{"ufw", with("iptables-nft-restore", ufwRules), want4()},
+		{"sysctls", func(s *hosttest.Space) {
+			s.Sysctl("net.ipv4.ip_forward", "0")
+			s.Sysctl("net.ipv6.conf.all.forwarding", "0")
+			s.Sysctl("net.ipv4.conf.up0.rp_filter", "1")
+		}, both},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			n := node(t)
+			c.install(n)
+			before, sysctls := rules(n), read(n).Sysctls
+			if host.Worst(host.Check(read(n), c.want)) != host.Wrong {
+				t.Fatal("nothing is wrong to begin with")
+			}
+			e := host.Enforcer{State: filepath.Join(t.TempDir(), "state")}
+			if !enforce(t, n, e, c.want) {
+				t.Error("nothing was done")
+			}
+			for _, f := range host.Check(read(n), c.want) {
+				if f.State != host.OK && f.Check != "conntrack" { // kube-proxy's own decision stays
+					t.Errorf("after enforcing: %+v", f)
+				}
+			}
+			once := rules(n)
+			if enforce(t, n, e, c.want) || rules(n) != once {
+				t.Errorf("applied twice is not applied once:\n%s\n---\n%s", once, rules(n))
+			}
+			undo(t, n, e)
+			if after := rules(n); after != before {
+				t.Errorf("undo left traces:\n%s\n--- before\n%s", after, before)
+			}
+			for key, s := range read(n).Sysctls {
+				if s != sysctls[key] && !strings.Contains(key, "conntrack_count") {
+					t.Errorf("sysctl %s is %q, was %q", key, s.Value, sysctls[key].Value)
+				}
+			}
+			if _, err := os.Stat(filepath.Join(e.State, "host-ledger.json")); err == nil {
+				t.Error("the ledger is still there")
+			}
+		})
+	}
+}
+
+// TestEnforceFollowsTheWish adds and withdraws networks.
+func TestEnforceFollowsTheWish(t *testing.T) {
+	n := node(t)
+	n.RunWith(dockerRules, "iptables-nft-restore")
+	n.RunWith(dockerRules, "iptables-legacy-restore")
+	before := rules(n)
+	e := host.Enforcer{State: t.TempDir()}
+	w := want4()
+	enforce(t, n, e, w)
+	second := host.Network{Prefix: netip.MustParsePrefix("10.168.0.0/16")}
+	w.Networks = append(w.Networks, second)
+	if !enforce(t, n, e, w) {
+		t.Error("a second network changes nothing")
+	}
+	if got := n.Run("ipset", "list", "fairway4"); !strings.Contains(got, "10.166.0.0/16") || !strings.Contains(got, "10.168.0.0/16") {
+		t.Errorf("the set has %s", got)
+	}
+	w.Networks = []host.Network{second}
+	enforce(t, n, e, w)
+	if got := n.Run("ipset", "list", "fairway4"); strings.Contains(got, "10.166.0.0/16") {
+		t.Errorf("the set still has the withdrawn network: %s", got)
+	}
+	w.Networks = nil
+	enforce(t, n, e, w)
+	if after := rules(n); after != before {
+		t.Errorf("withdrawing everything left traces:\n%s\n--- before\n%s", after, before)
+	}
+}
+
+// TestEnforceComesFirstAgain: somebody inserts above us, doubles our jump, or
+// flushes.
+func TestEnforceComesFirstAgain(t *testing.T) {
+	for _, backend := range []string{"iptables-legacy", "iptables-nft"} {
+		for name, meddle := range map[string]string{
+			"a rule above":      "-I FORWARD 1 -j DROP",
+			"our jump doubled":  "-A FORWARD -j FAIRWAY-FORWARD",
+			"our jump lost":     "-D FORWARD 1",
+			"our chain flushed": "-F FAIRWAY-FORWARD",
+			"everything gone":   "-F",
+		} {
+			t.Run(backend+", "+name, func(t *testing.T) {
+				n := node(t)
+				n.RunWith(dockerRules, backend+"-restore")
+				e := host.Enforcer{State: t.TempDir()}
+				enforce(t, n, e, want4())
+				n.Run(append([]string{backend}, strings.Fields(meddle)...)...)
+				if !enforce(t, n, e, want4()) {
+					t.Error("nothing was done")
+				}
+				listing := n.Run(backend, "-S", "FORWARD")
+				if strings.Count(listing, "-j FAIRWAY-FORWARD") != 1 || !strings.HasPrefix(strings.Split(listing, "\n")[1], "-A FORWARD -m comment --comment \"fairway: ") {
+					t.Errorf("FORWARD is\n%s", listing)
+				}
+				if f := find(t, host.Check(read(n), want4()), "forward-drop"); f.State != host.OK {
+					t.Errorf("%+v", f)
+				}
+			})
+		}
+	}
+}
+
+// TestTwoEnforcersLeaveNoDuplicates runs two at once, as two daemons would in
+// two folders of state.
+func TestTwoEnforcersLeaveNoDuplicates(t *testing.T) {
+	n := node(t)
+	n.RunWith(dockerRules, "iptables-nft-restore")
+	n.RunWith(dockerRules, "iptables-legacy-restore")
+	before := rules(n)
+	a, b := host.Enforcer{State: t.TempDir()}, host.Enforcer{State: t.TempDir()}
+	done := make(chan error, 2)
+	for _, e := range []host.Enforcer{a, b} {
+		n.Go(func() {
+			var err error
+			for range 5 {
+				_, err = e.Enforce(context.Background(), want4())
+			}
+			done <- err
+		})
+	}
+	for range 2 {
+		if err := <-done; err != nil {
+			t.Log(err) // one may find the other's work half done; the last pass counts
+		}
+	}
+	enforce(t, n, a, want4())
+	for _, backend := range []string{"iptables-legacy", "iptables-nft"} {
+		if listing := n.Run(backend, "-S"); strings.Count(listing, "-j FAIRWAY-FORWARD") != 1 || strings.Count(listing, "-A FAIRWAY-FORWARD") != 2 {
+			t.Errorf("%s has\n%s", backend, listing)
+		}
+	}
+	undo(t, n, b)
+	if after := rules(n); after != before {
+		t.Errorf("undo left traces:\n%s", after)
+	}
+}
+
+// TestUndoRespectsOthers: a sysctl that somebody set after us stays.
+func TestUndoRespectsOthers(t *testing.T) {
+	n := node(t)
+	n.Sysctl("net.ipv4.conf.up0.rp_filter", "1")
+	e := host.Enforcer{State: t.TempDir()}
+	enforce(t, n, e, want4())
+	if got := read(n).Sysctls["net/ipv4/conf/up0/rp_filter"].Value; got != "2" {
+		t.Fatalf("rp_filter is %s", got)
+	}
+	info, err := os.Stat(filepath.Join(e.State, "host-ledger.json"))
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("ledger: %v, %v", info, err)
+	}
+	n.Sysctl("net.ipv4.conf.up0.rp_filter", "0")
+	undo(t, n, e)
+	if got := read(n).Sysctls["net/ipv4/conf/up0/rp_filter"].Value; got != "0" {
+		t.Errorf("rp_filter is %s: undo overwrote another's choice", got)
+	}
+}
+
+// TestNoTrackHelpsWhereAnAcceptCannot: a native nftables chain drops INVALID.
+func TestNoTrackHelpsWhereAnAcceptCannot(t *testing.T) {
+	n := node(t)
+	n.RunWith("table inet f {\n chain fw { type filter hook forward priority 0; policy accept;\n ct state invalid drop\n }\n}\n", "nft", "-f", "-")
+	n.RunWith(kubeProxyPlain, "iptables-nft-restore")
+	e := host.Enforcer{State: t.TempDir()}
+	enforce(t, n, e, want4())
+	f := find(t, host.Check(read(n), want4()), "invalid-drop")
+	if f.State != host.Wrong || !strings.Contains(f.Fix, "cannot undo a drop in another base chain (nft inet f fw)") || !strings.Contains(f.Fix, "--host-notrack") {
+		t.Errorf("%+v", f)
+	}
+	e.Means.NoTrack = true
+	enforce(t, n, e, want4())
+	// Replies leave the overlay untracked; what comes in is not asked for.
+	if !strings.Contains(n.Run("iptables-nft", "-t", "raw", "-S"), "-j CT --notrack") {
+		t.Error("no untracking")
+	}
+	undo(t, n, e)
+}
+
+func TestFewRulesForManyNetworks(t *testing.T) {
+	n := node(t)
+	n.RunWith(dockerRules, "iptables-nft-restore")
+	w := want4()
+	for i := range 1000 {
+		w.Networks = append(w.Networks, host.Network{Prefix: netip.PrefixFrom(netip.AddrFrom4([4]byte{11, byte(i >> 8), byte(i), 0}), 24)})
+	}
+	enforce(t, n, host.Enforcer{State: t.TempDir()}, w)
+	if got := strings.Count(n.Run("iptables-nft", "-S", "FAIRWAY-FORWARD"), "-A "); got != 2 {
+		t.Errorf("%d rules", got)
+	}
+	if got := strings.Count(n.Run("ipset", "save", "fairway4"), "add "); got != 1001 {
+		t.Errorf("%d members", got)
+	}
+}
