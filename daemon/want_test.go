@@ -1,0 +1,76 @@
+package daemon
+
+import (
+	"net/netip"
+	"testing"
+
+	"github.com/fairway-bgp/fairway/host"
+	"github.com/fairway-bgp/fairway/policy"
+	"github.com/fairway-bgp/fairway/routes"
+)
+
+func TestWantOfAPlan(t *testing.T) {
+	p := policy.Plan{
+		Adverts: []policy.Advert{
+			{Prefix: netip.MustParsePrefix("10.1.0.0/16"), Subnet: "a", Role: routes.RoleDistributed},
+			{Prefix: netip.MustParsePrefix("10.2.0.0/16"), Subnet: "b", Role: routes.RoleActive},
+			{Prefix: netip.MustParsePrefix("10.3.0.0/16"), Subnet: "c", Role: routes.RoleECMP},
+			{Prefix: netip.MustParsePrefix("10.4.0.7/32"), Subnet: "d", Role: routes.RolePod},
+		},
+		Withheld: []policy.Withheld{
+			{Prefix: "10.5.0.0/16", Subnet: "e", Reason: routes.HostNotReady},
+			{Prefix: "10.6.0.0/16", Subnet: "f", Reason: routes.NATOutgoing},
+		},
+		Sessions: []policy.Session{{Peer: "tor", SessionSettings: policy.SessionSettings{Address: netip.MustParseAddr("172.30.0.1")}}},
+	}
+	w := WantOf(p, "ovn0", 1179)
+	asymmetric := map[string]bool{}
+	for _, n := range w.Networks {
+		asymmetric[n.Subnet] = n.Asymmetric
+	}
+	want := map[string]bool{"a": true, "b": false, "c": true, "d": false, "e": true}
+	if len(asymmetric) != len(want) {
+		t.Errorf("%v", asymmetric)
+	}
+	for name, yes := range want {
+		if asymmetric[name] != yes {
+			t.Errorf("%s: %v", name, asymmetric)
+		}
+	}
+	if w.BGPPort != 0 {
+		t.Error("a port is asked for, and no peer is passive")
+	}
+	p.Sessions[0].Passive = true
+	if got := WantOf(p, "ovn0", 1179).BGPPort; got != 1179 {
+		t.Errorf("port %d", got)
+	}
+}
+
+func TestFindingsThatGate(t *testing.T) {
+	four, six := netip.MustParsePrefix("10.1.0.0/16"), netip.MustParsePrefix("fd00:1::/64")
+	cases := []struct {
+		f    host.Finding
+		hits []netip.Prefix
+	}{
+		{host.Finding{Check: "forward-drop", Subject: "10.1.0.0/16", State: host.Wrong}, []netip.Prefix{four}},
+		{host.Finding{Check: "forward-drop", Subject: "10.1.0.0/16", State: host.Unknown}, nil},
+		{host.Finding{Check: "forward-drop", Subject: "10.2.0.0/16", State: host.Wrong}, nil},
+		{host.Finding{Check: "invalid-drop", Subject: "10.1.0.0/16 RST", State: host.Wrong}, nil},
+		{host.Finding{Check: "forwarding", Subject: "net.ipv4.ip_forward", State: host.Wrong}, []netip.Prefix{four}},
+		{host.Finding{Check: "forwarding", Subject: "net.ipv6.conf.all.forwarding", State: host.Wrong}, []netip.Prefix{six}},
+		{host.Finding{Check: "rp_filter", Subject: "eth0", State: host.Wrong}, []netip.Prefix{four}},
+		{host.Finding{Check: "double-speaker", Subject: "node", State: host.Wrong}, nil},
+		{host.Finding{Check: "masquerade", Subject: "10.1.0.0/16", State: host.Wrong}, nil},
+	}
+	for _, c := range cases {
+		got := notReady([]host.Finding{c.f}, []netip.Prefix{four, six})
+		if len(got) != len(c.hits) {
+			t.Errorf("%s %s %s withholds %v", c.f.Check, c.f.Subject, c.f.State, got)
+		}
+		for _, p := range c.hits {
+			if got[p] == "" {
+				t.Errorf("%s does not withhold %s", c.f.Check, p)
+			}
+		}
+	}
+}
