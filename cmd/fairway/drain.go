@@ -88,9 +88,9 @@ func awaitDrained(ctx context.Context, w io.Writer, cluster *kube.Cluster, node 
 			return ctx.Err()
 		case <-late:
 			if err != nil {
-				return fmt.Errorf("Node %s is annotated, but what it does cannot be read: %w", node, err)
+				return fmt.Errorf("node %s is annotated, but what it does cannot be read: %w", node, err)
 			}
-			return wrong(fmt.Errorf("Node %s still announces %d prefixes after %s: does fairway run there?", node, s.Status.Announced.Count, timeout))
+			return wrong(fmt.Errorf("node %s still announces %d prefixes after %s: does fairway run there?", node, s.Status.Announced.Count, timeout))
 		case <-time.After(drainPoll):
 		}
 	}

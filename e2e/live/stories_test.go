@@ -117,7 +117,29 @@ func TestClusterIsFollowed(t *testing.T) {
 		if len(s.OwnerReferences) != 1 || s.OwnerReferences[0].Name != "n1" || s.OwnerReferences[0].UID == "" {
 			t.Errorf("owners: %+v", s.OwnerReferences)
 		}
+	})
+	t.Run("Events tell", func(t *testing.T) {
+		for _, e := range []struct{ kind, name, want string }{
+			{"Subnet", "nat", "Withheld: no node announces it: NATOutgoing"},
+			{"Node", "n1", "BGPSessionUp: session with a"},
+			{"Node", "n1", "Drained: "},
+		} {
+			w.until("an Event about "+e.kind+" "+e.name, func() string {
+				if got := w.events(e.kind, e.name); !strings.Contains(got, e.want) {
+					return got
+				}
+				return ""
+			})
+		}
+		w.patch(subnets(), "nat", `{"spec":{"natOutgoing":false}}`)
+		w.until("an Event that it is announced", func() string {
+			if got := w.events("Subnet", "nat"); !strings.Contains(got, "Announced: announced by 1 of 2 nodes") {
+				return got
+			}
+			return ""
+		})
 		w.delete(subnets(), "nat")
+		a.has("10.9.0.0/16")
 	})
 	t.Run("the CLI asks the cluster", func(t *testing.T) {
 		if out, code := w.fairway("plan", "--node=n1"); code != 0 || !strings.Contains(out, "10.9.0.0/16") {

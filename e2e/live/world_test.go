@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -617,5 +616,21 @@ func (w *world) speaker() v1alpha1.Speaker {
 	return s
 }
 
-// prefix is for tests that compare.
-func prefix(text string) netip.Prefix { return netip.MustParsePrefix(text) }
+// events gives those about an object, as "Reason: message".
+func (w *world) events(kind, name string) string {
+	resource, err := kubetest.Resource(w.server.Config(), like("v1", "Event", "default"))
+	if err != nil {
+		return err.Error()
+	}
+	list, err := resource.List(w.ctx(), metav1.ListOptions{FieldSelector: "involvedObject.kind=" + kind + ",involvedObject.name=" + name})
+	if err != nil {
+		return err.Error()
+	}
+	var out []string
+	for _, e := range list.Items {
+		reason, _, _ := unstructured.NestedString(e.Object, "reason")
+		message, _, _ := unstructured.NestedString(e.Object, "message")
+		out = append(out, reason+": "+message)
+	}
+	return strings.Join(out, "\n")
+}
