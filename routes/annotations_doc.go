@@ -27,6 +27,7 @@ func Annotations() []Annotation {
 		{"Node", AnnotationDrain, "`true`", "Withdraw everything from this node."},
 		{"Node", AnnotationLocalASN, "an AS number", "The node's own AS; goes before a BGPPeer's `localASN`."},
 		{"Node", AnnotationRouterID, "an IPv4 address", "The BGP identifier. Default: the first IPv4 InternalIP."},
+		{"Node", Prefix + "confirm-mass-withdraw", "`true`", "Believe at once that Subnets which vanished in a mass are really gone."},
 		{"Node", LabelExclude, "(label) any", "Kubernetes' well-known label: the node announces nothing. Cordon, in contrast, changes nothing."},
 	}
 }
