@@ -188,6 +188,22 @@ func TestDeepCopiesAreGenerated(t *testing.T) {
 	}
 }
 
+// TestChartIsWholeAsPackage renders the chart as it is shipped: the CRDs, which are a
+// link in the repository, are files in the package.
+func TestChartIsWholeAsPackage(t *testing.T) {
+	folder := t.TempDir()
+	tool(t, "helm", "package", chart, "--destination", folder)
+	files, err := filepath.Glob(filepath.Join(folder, "fairway-*.tgz"))
+	if err != nil || len(files) != 1 {
+		t.Fatalf("helm package wrote %v: %v", files, err)
+	}
+	args := []string{"template", "fairway", files[0], "--namespace", installNamespace, "--include-crds"}
+	packed, unpacked := byName(t, objects(t, tool(t, "helm", args...))), byName(t, rendered(t))
+	if !reflect.DeepEqual(packed, unpacked) {
+		t.Errorf("the package renders %v,\nthe folder %v", slices.Sorted(maps.Keys(packed)), slices.Sorted(maps.Keys(unpacked)))
+	}
+}
+
 func TestChartPassesLint(t *testing.T) {
 	out := string(tool(t, "helm", "lint", "--strict", chart))
 	if !strings.Contains(out, "0 chart(s) failed") {
