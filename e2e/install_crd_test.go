@@ -5,6 +5,7 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -16,6 +17,8 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/fairway-bgp/fairway/e2e/kubetest"
+	"github.com/fairway-bgp/fairway/kube"
+	"github.com/fairway-bgp/fairway/routes"
 )
 
 // peer makes a BGPPeer of a spec in YAML's flow style.
@@ -126,8 +129,8 @@ func testMessages(t *testing.T, s *kubetest.Server) {
 	}
 }
 
-func testGoodPeers(t *testing.T, s *kubetest.Server) {
-	for _, spec := range []string{
+func goodPeers() []string {
+	return []string{
 		`peerAddress: 192.0.2.1, peerASN: 1`,
 		`peerAddress: 127.0.0.1, peerASN: 4294967294`,
 		`interface: eth1, peerASN: 65000`,
@@ -139,11 +142,65 @@ func testGoodPeers(t *testing.T, s *kubetest.Server) {
 		`peerAddress: 192.0.2.1, peerASN: 65000, gracefulRestart: {}, passwordSecretRef: {name: tor}`,
 		`peerAddress: 192.0.2.1, peerASN: 65000, attributes: {communities: ["65000:100", "4200000000:1:2", no-export], med: 0, localPref: 4294967295, asPathPrepend: 16}`,
 		`peerAddress: 192.0.2.1, peerASN: 65000, nodeSelector: {matchLabels: {rack: a}, matchExpressions: [{key: b, operator: Exists}, {key: c, operator: NotIn, values: [d]}]}`,
-	} {
+	}
+}
+
+func testGoodPeers(t *testing.T, s *kubetest.Server) {
+	for _, spec := range goodPeers() {
 		if got := refusal(t, s, spec); got != "" {
 			t.Errorf("%s: refused: %s", spec, got)
 		}
 	}
+}
+
+// TestFilesAgreeWithTheAPIServer gives the same BGPPeers to the file source: what
+// the API server refuses, it refuses, and what that takes, it takes.
+func TestFilesAgreeWithTheAPIServer(t *testing.T) {
+	for spec := range messages() {
+		// What bfd holds is not looked at yet: a warning says that it is not supported.
+		if wrong := fileProblems(t, peer(t, "tried", spec)); len(wrong) == 0 && !strings.Contains(spec, "bfd:") {
+			t.Errorf("%s: refused by the API server, taken from a file", spec)
+		}
+	}
+	for _, spec := range goodPeers() {
+		if wrong := fileProblems(t, peer(t, "tried", spec)); len(wrong) > 0 && !strings.HasPrefix(spec, "interface") {
+			t.Errorf("%s: taken by the API server, refused from a file: %v", spec, wrong)
+		}
+	}
+}
+
+func TestExamplesAreTakenFromFiles(t *testing.T) {
+	files, err := filepath.Glob(filepath.Join(chart, "examples", "*.yaml"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("examples: %v, %v", files, err)
+	}
+	for _, f := range files {
+		for _, o := range rendered(t, f) {
+			if o.GetKind() != "BGPPeer" {
+				continue
+			}
+			if wrong := fileProblems(t, o); len(wrong) > 0 {
+				t.Errorf("%s: BGPPeer %s: %v", f, o.GetName(), wrong)
+			}
+		}
+	}
+}
+
+// fileProblems gives what the file source has against a BGPPeer, beside the Secrets
+// that the tests speak of.
+func fileProblems(t *testing.T, o *unstructured.Unstructured) []kube.Problem {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "peer.yaml")
+	secrets := ""
+	for _, name := range []string{"tor", "tor-password"} {
+		secrets += "---\napiVersion: v1\nkind: Secret\nmetadata: {name: " + name + "}\nstringData: {password: secret}\n"
+	}
+	writeFile(t, file, []byte(asYAML(t, o.Object)+secrets))
+	c, err := kube.ReadFiles([]string{file}, routes.DefaultSettings)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return slices.DeleteFunc(c.Problems, func(p kube.Problem) bool { return p.Severity != kube.Wrong })
 }
 
 // testColumns asks for tables as kubectl does.
