@@ -4,9 +4,9 @@
 GO       ?= go
 BIN      := bin
 # What the tests run for real: routers, a key-value store for the API server, a
-# firewall's tools. The demo needs iproute2 alone.
-DEMO_NEEDS := iproute2
-TEST_NEEDS := $(DEMO_NEEDS) frr bird2 gobgpd iptables nftables ipset conntrack ethtool iputils-ping etcd-server curl procps chromium
+# firewall's tools. The demo needs iproute2 and a firewall's tools.
+DEMO_NEEDS := iproute2 nftables iptables ipset
+TEST_NEEDS := $(DEMO_NEEDS) frr bird2 gobgpd conntrack ethtool iputils-ping etcd-server curl procps chromium
 
 .DEFAULT_GOAL := help
 .PHONY: help build test demo lint golden bench

@@ -27,7 +27,7 @@ const picture = `
                                          10.167.0.10 (on n3)
 `
 
-// Demo builds a lab, plays five stories on it, proves each before it says so,
+// Demo builds a lab, plays six stories on it, proves each before it says so,
 // and removes the lab. It gives nil only if every proof held.
 func Demo(ctx context.Context, opts Options, out io.Writer) (err error) {
 	begin := time.Now()
@@ -42,7 +42,7 @@ func Demo(ctx context.Context, opts Options, out io.Writer) (err error) {
 	d := &demo{Lab: l, out: out}
 	running, done := l.whileAllRun(ctx)
 	defer done()
-	for i, step := range []func(context.Context) error{d.distributed, d.centralized, d.withheld, d.static, d.lookIn} {
+	for i, step := range []func(context.Context) error{d.distributed, d.centralized, d.withheld, d.static, d.lookIn, d.firewalled} {
 		d.num = i + 1
 		err := step(running)
 		if ctx.Err() != nil {
@@ -52,9 +52,9 @@ func Demo(ctx context.Context, opts Options, out io.Writer) (err error) {
 			return fmt.Errorf("step %d: %w", d.num, l.explained(out, err))
 		}
 	}
-	held := "All five steps held"
-	if d.leftOut {
-		held = "Four steps held, the fifth was left out"
+	held := "All six steps held"
+	if d.leftOut > 0 {
+		held = fmt.Sprintf("%d of six steps held, the others were left out", 6-d.leftOut)
 	}
 	fmt.Fprintf(out, "\n%s; %.1f s. To try it yourself: fairway lab up\n", held, time.Since(begin).Seconds())
 	return nil
@@ -66,8 +66,8 @@ type demo struct {
 	out io.Writer
 	// num is the step that runs.
 	num int
-	// leftOut is set where the last step had no gobgp.
-	leftOut bool
+	// leftOut counts steps for which a program is missing.
+	leftOut int
 }
 
 // distributed is the first YAML as it stands.
@@ -207,7 +207,7 @@ func (d *demo) static(ctx context.Context) error {
 func (d *demo) lookIn(ctx context.Context) error {
 	d.title("Looking into n1's daemon with gobgp, the CLI of GoBGP")
 	if _, err := exec.LookPath(d.Gobgp); err != nil {
-		d.leftOut = true
+		d.leftOut++
 		d.say("Left out: no gobgp here (apt-get install gobgpd, or make demo).")
 		return nil
 	}

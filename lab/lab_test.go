@@ -28,8 +28,8 @@ func TestDemoProvesItsStories(t *testing.T) {
 	if err := Demo(t.Context(), opts, &out); err != nil {
 		t.Fatalf("%v\n%s", err, out.String())
 	}
-	if n := strings.Count(out.String(), "   ok: "); n != 6 {
-		t.Errorf("%d proofs, want 6:\n%s", n, out.String())
+	if n := strings.Count(out.String(), "   ok: "); n != 7 {
+		t.Errorf("%d proofs, want 7:\n%s", n, out.String())
 	}
 	for _, line := range strings.Split(out.String(), "\n") {
 		if len([]rune(line)) > width {

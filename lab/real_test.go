@@ -29,8 +29,8 @@ func TestDemoOfTheRealProgram(t *testing.T) {
 			if err := cmd.Run(); err != nil || stderr.Len() > 0 {
 				t.Fatalf("%v\n%s\n%s", err, stderr.String(), stdout.String())
 			}
-			if n := strings.Count(stdout.String(), "   ok: "); n != 6 {
-				t.Errorf("%d proofs, want 6:\n%s", n, stdout.String())
+			if n := strings.Count(stdout.String(), "   ok: "); n != 7 {
+				t.Errorf("%d proofs, want 7:\n%s", n, stdout.String())
 			}
 			expectNothingLeft(t, opts)
 		})

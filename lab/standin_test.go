@@ -7,7 +7,9 @@ import (
 	"log/slog"
 	"net/netip"
 	"os"
+	"os/exec"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -39,6 +41,13 @@ func TestMain(m *testing.M) {
 		err = announce(ctx, os.Args[3], os.Args[5], os.Args[7])
 	case "why":
 		fmt.Println("nat  10.167.0.0/16  NATOutgoing  spec.natOutgoing is true")
+		os.Exit(1)
+	case "check":
+		if slices.Contains(os.Args, "--fix") {
+			err = exec.Command("iptables-nft", "-P", "FORWARD", "ACCEPT").Run()
+			break
+		}
+		fmt.Println("wrong   forward-drop   10.166.0.0/16\n        got   iptables-nft filter FORWARD: policy DROP")
 		os.Exit(1)
 	case "plan":
 		fmt.Println("# static routes\nip route replace 10.166.0.0/16 via 172.30.0.11\nip -6 route replace fd00:10:166::/64 via fd00:30::11")

@@ -50,7 +50,7 @@ func newLabUpCommand(opts *lab.Options) *cobra.Command {
 func newLabDemoCommand(opts *lab.Options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "demo",
-		Short: "Show in five proven steps what Fairway does (under 30 s)",
+		Short: "Show in six proven steps what Fairway does (under 30 s)",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, stop := untilInterrupted(cmd)

@@ -298,6 +298,9 @@ func (g generator) nftRule(hook string, depth int) string {
 		}
 		words = append(words, "fib daddr type "+op()+g.one("local", "unicast"))
 	case 7:
+		if len(words) > 0 {
+			break // nft's listing drops this question before a TCP reset, and contradictions are nobody's rules
+		}
 		words = append(words, "meta nfproto "+op()+g.one("ipv4", "ipv6"))
 	case 8:
 		if ip == "ip" {
