@@ -20,8 +20,8 @@ const reportLease = "fairway-reporter"
 
 // Bounds of the reporter.
 const (
-	// reportEvery is the least time between two looks at the whole cluster, so that
-	// what mends itself at once is no news.
+	// reportEvery is the time between two looks at the whole cluster, so that what
+	// mends itself at once is no news. A look at what did not change costs nothing.
 	reportEvery = 5 * time.Second
 	// mostReported is how many Events one look may lead to; what is beyond is only
 	// logged. A lost BGPPeer can change ten thousand Subnets at once.
@@ -47,15 +47,14 @@ func (r Reporter) Run(ctx context.Context) error {
 }
 
 func (r Reporter) report(ctx context.Context) {
-	bell := NewBell()
-	nodes := kube.NewNodes(r.Cluster, bell.Ring, r.Log)
+	nodes := kube.NewNodes(r.Cluster, r.Log)
 	following := make(chan error, 1)
 	go func() { following <- nodes.Run(ctx) }()
 	defer func() { <-following }()
 	var before map[string]verdict
 	var last policy.Snapshot
 	var lastSerial uint64
-	for bell.wait(ctx, reportEvery) {
+	for every := reportEvery; sleep(ctx, every); {
 		v, ok := r.Objects.Latest()
 		all, followed := nodes.Latest()
 		if !ok || !followed || len(v.Lapses) > 0 || v.Serial == lastSerial && reflect.DeepEqual(all, last.Nodes) {
@@ -68,9 +67,7 @@ func (r Reporter) report(ctx context.Context) {
 		r.tell(reports(before, now, len(all)), v)
 		before = now
 		// A large cluster is looked at less often.
-		if !sleep(ctx, max(reportEvery, 10*time.Since(began))) {
-			return
-		}
+		every = max(reportEvery, 10*time.Since(began))
 	}
 }
 

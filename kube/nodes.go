@@ -18,11 +18,10 @@ type Nodes struct {
 	log  *logrus.Entry
 }
 
-// NewNodes gives a Nodes that has not begun. bell is called after each change and
-// must not block.
-func NewNodes(c *Cluster, bell func(), log *logrus.Entry) *Nodes {
+// NewNodes gives a Nodes that has not begun.
+func NewNodes(c *Cluster, log *logrus.Entry) *Nodes {
 	r := nodeResource()
-	return &Nodes{&feed{resource: r, client: c.clients[r.version], changed: bell}, log}
+	return &Nodes{&feed{resource: r, client: c.clients[r.version], changed: func() {}}, log}
 }
 
 // Run follows until ctx ends.

@@ -71,7 +71,7 @@ func TestClusterIsFollowed(t *testing.T) {
 		w.delete(bgpPeers(), "b")
 		b.has("")
 		if now := a.up(); now != since {
-			t.Errorf("session a was established at %d, and again at %d", since, now)
+			t.Errorf("session a was established %d times, and then %d times", since, now)
 		}
 	})
 	t.Run("a Secret is rotated", func(t *testing.T) {
@@ -86,7 +86,7 @@ func TestClusterIsFollowed(t *testing.T) {
 		w.apply("{apiVersion: v1, kind: Secret, metadata: {name: tor-b, namespace: fairway-system}, stringData: {password: second-one}}")
 		b.has("10.9.0.0/16")
 		if now := a.up(); now != since {
-			t.Errorf("session a was established at %d, and again at %d", since, now)
+			t.Errorf("session a was established %d times, and then %d times", since, now)
 		}
 		if text, _ := w.ask("/status.json"); strings.Contains(text, "second-one") {
 			t.Error("the password is on the status page")
@@ -126,7 +126,7 @@ func TestClusterIsFollowed(t *testing.T) {
 		} {
 			w.until("an Event about "+e.kind+" "+e.name, func() string {
 				if got := w.events(e.kind, e.name); !strings.Contains(got, e.want) {
-					return got
+					return "there is: " + got
 				}
 				return ""
 			})
@@ -134,7 +134,7 @@ func TestClusterIsFollowed(t *testing.T) {
 		w.patch(subnets(), "nat", `{"spec":{"natOutgoing":false}}`)
 		w.until("an Event that it is announced", func() string {
 			if got := w.events("Subnet", "nat"); !strings.Contains(got, "Announced: announced by 1 of 2 nodes") {
-				return got
+				return "there is: " + got
 			}
 			return ""
 		})
@@ -151,7 +151,7 @@ func TestClusterIsFollowed(t *testing.T) {
 		w.until("status says ready", func() string {
 			out, code := w.fairway("status", "--cluster")
 			if code != 0 || !strings.Contains(out, "1/1 up") {
-				return out
+				return "it says: " + out
 			}
 			return ""
 		})
@@ -242,7 +242,7 @@ func TestAPIServerGoesAway(t *testing.T) {
 		w.until("not ready, with the reason", func() string {
 			text, code := w.ask("/readyz")
 			if code != 503 || !strings.Contains(text, "subnets cannot be read") {
-				return text
+				return "it says: " + text
 			}
 			return ""
 		})

@@ -368,18 +368,17 @@ func (r *router) show(commands ...string) string {
 	return strings.TrimSpace(string(out))
 }
 
-// up gives since when, in the router's words, the session is established; 0 if
-// it is not.
-func (r *router) up() int64 {
+// up gives how often, in the router's words, the session has been established; 0
+// while it is not.
+func (r *router) up() int {
 	var neighbors map[string]struct {
-		BGPState                   string
-		BGPTimerUpEstablishedEpoch int64
-		ConnectionsEstablished     int
+		BGPState               string
+		ConnectionsEstablished int
 	}
-	json.Unmarshal([]byte(r.show("show bgp neighbors "+r.world.routers[r.name].node+" json")), &neighbors)
+	json.Unmarshal([]byte(r.show("show bgp neighbors "+r.node+" json")), &neighbors)
 	for _, n := range neighbors {
 		if n.BGPState == "Established" {
-			return n.BGPTimerUpEstablishedEpoch
+			return n.ConnectionsEstablished
 		}
 	}
 	return 0
@@ -477,7 +476,7 @@ func (l *lines) last(n int) string {
 func (w *world) run(more ...string) {
 	w.Helper()
 	args := append([]string{"netns", "exec", w.node, w.binary, "run", "--node=n1", "--kubeconfig=" + w.kubeconfig, "--namespace=" + namespace,
-		"--datapath-gate=false", "--grpc-socket=", "--grpc-address=", "--listen=" + page}, more...)
+		"--datapath-gate=false", "--host=off", "--grpc-socket=", "--grpc-address=", "--listen=" + page}, more...)
 	w.daemon, w.ended, w.log = exec.Command("ip", args...), make(chan struct{}), &lines{}
 	w.daemon.Stderr, w.daemon.Stdout = w.log, w.log
 	w.daemon.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
