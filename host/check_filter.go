@@ -15,14 +15,48 @@ type view struct {
 	want  Want
 	// mentions are the networks that rules name, by family.
 	mentions map[bool][]netip.Prefix
+	// answers keeps what was found for networks that no rule tells apart.
+	answers map[string]Finding
 }
 
 func newView(f *Facts, w Want) *view {
-	v := &view{facts: f, want: w, mentions: map[bool][]netip.Prefix{}}
+	v := &view{facts: f, want: w, mentions: map[bool][]netip.Prefix{}, answers: map[string]Finding{}}
 	for _, six := range v.families() {
 		v.mentions[six] = f.Filter.of(six).Mentions()
 	}
 	return v
+}
+
+// alike names everything by which rules can tell a network from others: the
+// networks that they name and that it lies in. "" where rules name a part of it:
+// then it is like no other.
+func (v *view) alike(p netip.Prefix) string {
+	key := fmt.Sprint(p.Addr().Is6())
+	for _, m := range v.mentions[p.Addr().Is6()] {
+		switch {
+		case m.Bits() > p.Bits() && p.Contains(m.Addr()):
+			return ""
+		case m.Bits() <= p.Bits() && m.Contains(p.Addr()):
+			key += " " + m.String()
+		}
+	}
+	return key
+}
+
+// once answers for a network, or repeats what was found for one that is alike:
+// a thousand Subnets in one set are one walk.
+func (v *view) once(question string, p netip.Prefix, answer func() Finding) Finding {
+	key := v.alike(p)
+	if key == "" {
+		return answer()
+	}
+	key = question + " " + key
+	if known, ok := v.answers[key]; ok {
+		return known
+	}
+	found := answer()
+	v.answers[key] = found
+	return found
 }
 
 // families are those of the announced networks: false for IPv4, true for IPv6.
@@ -124,7 +158,7 @@ func forwardDrop() Criterion {
 		judge: func(v *view) []Finding {
 			var out []Finding
 			for _, n := range v.want.Networks {
-				found := v.passes(v.ways(n.Prefix, netfilter.New, netfilter.Established))
+				found := v.once("new", n.Prefix, func() Finding { return v.passes(v.ways(n.Prefix, netfilter.New, netfilter.Established)) })
 				found.Subject, found.Want = n.Prefix.String(), "forwarded"
 				out = append(out, found)
 			}
@@ -146,7 +180,7 @@ func invalidDrop() Criterion {
 				if !n.Asymmetric {
 					continue
 				}
-				found := v.passes(v.ways(n.Prefix, netfilter.Invalid))
+				found := v.once("invalid", n.Prefix, func() Finding { return v.passes(v.ways(n.Prefix, netfilter.Invalid)) })
 				found.Subject, found.Want = n.Prefix.String(), "forwarded in conntrack state INVALID"
 				out = append(out, found)
 				if found.State == OK {
@@ -161,11 +195,13 @@ func invalidDrop() Criterion {
 // resets asks about a refused connection: a RST from a Pod, in state INVALID.
 // Kube-OVN's own OVN-POSTROUTING drops it (pkg/daemon/gateway_linux.go).
 func (v *view) resets(n Network) []Finding {
-	ways := v.ways(n.Prefix, netfilter.Invalid)
-	for i := range ways {
-		ways[i].Flags = netfilter.RST | netfilter.ACK
-	}
-	found := v.passes(ways)
+	found := v.once("reset", n.Prefix, func() Finding {
+		ways := v.ways(n.Prefix, netfilter.Invalid)
+		for i := range ways {
+			ways[i].Flags = netfilter.RST | netfilter.ACK
+		}
+		return v.passes(ways)
+	})
 	found.Subject, found.Want = n.Prefix.String()+" RST", "forwarded, so that a refused connection is seen at once"
 	return []Finding{found}
 }
@@ -214,7 +250,9 @@ func masquerade() Criterion {
 		judge: func(v *view) []Finding {
 			var out []Finding
 			for _, n := range v.want.Networks {
-				out = append(out, v.keepsSource(n))
+				found := v.once("source", n.Prefix, func() Finding { return v.keepsSource(n) })
+				found.Subject = n.Prefix.String()
+				out = append(out, found)
 			}
 			return out
 		},

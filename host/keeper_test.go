@@ -3,6 +3,7 @@ package host_test
 import (
 	"context"
 	"io"
+	"net/netip"
 	"strconv"
 	"strings"
 	"testing"
@@ -161,4 +162,19 @@ func install(n *hosttest.Space, backend string, rules int) {
 	}
 	b.WriteString("COMMIT\n")
 	n.RunWith(b.String(), "iptables-"+backend+"-restore")
+}
+
+// BenchmarkCheckManyNetworks judges 1,000 networks behind 1,000 foreign rules.
+func BenchmarkCheckManyNetworks(b *testing.B) {
+	n := node(b)
+	install(n, "nft", 1000)
+	w := want4()
+	for i := range 1000 {
+		w.Networks = append(w.Networks, host.Network{Prefix: netip.PrefixFrom(netip.AddrFrom4([4]byte{11, byte(i >> 8), byte(i), 0}), 24), Asymmetric: true})
+	}
+	facts := read(n)
+	b.ResetTimer()
+	for range b.N {
+		host.Check(facts, w)
+	}
 }

@@ -182,12 +182,12 @@ func (r *filterReader) known(f netfilter.Family, name string) bool {
 }
 
 func (r *filterReader) nftTable(f netfilter.Family, name string) error {
-	listing, err := output(r.ctx, "nft", "-j", "list", "table", string(f), name)
-	if err != nil {
-		return err
-	}
-	texts, err := output(r.ctx, "nft", "-a", "list", "table", string(f), name)
-	if err != nil {
+	// Both at once: a large table takes nft a while.
+	waitListing := begin(r.ctx, "", "nft", "-j", "list", "table", string(f), name)
+	waitTexts := begin(r.ctx, "", "nft", "-a", "list", "table", string(f), name)
+	listing, err := waitListing()
+	texts, errTexts := waitTexts()
+	if err := errors.Join(err, errTexts); err != nil {
 		return err
 	}
 	tables, err := netfilter.ParseNft([]byte(listing), netfilter.ParseNftTexts(texts))
@@ -230,15 +230,27 @@ func output(ctx context.Context, argv ...string) (string, error) {
 
 // feed is output with a text as the program's input.
 func feed(ctx context.Context, input string, argv ...string) (string, error) {
+	return begin(ctx, input, argv...)()
+}
+
+// begin starts a program and gives what waits for its output. The program runs
+// in the network namespace of the calling thread.
+func begin(ctx context.Context, input string, argv ...string) func() (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, readBound)
-	defer cancel()
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 	var out, said bytes.Buffer
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(input), &out, &said
-	if err := cmd.Run(); err != nil {
-		return "", fmt.Errorf("%s: %w: %s", strings.Join(argv, " "), err, strings.TrimSpace(said.String()))
+	err := cmd.Start()
+	return func() (string, error) {
+		defer cancel()
+		if err == nil {
+			err = cmd.Wait()
+		}
+		if err != nil {
+			return "", fmt.Errorf("%s: %w: %s", strings.Join(argv, " "), err, strings.TrimSpace(said.String()))
+		}
+		return out.String(), nil
 	}
-	return out.String(), nil
 }
 
 // readProcesses reads the names of programs. In a container it sees the

@@ -6,9 +6,8 @@ import (
 	"strings"
 )
 
-// Mentions gives the networks that rules (of other chains than NAT's) and their
-// sets name, sorted. Traffic of one of them may fare otherwise than its
-// neighbours'.
+// Mentions gives the networks that rules and their sets name, sorted. Traffic of
+// one of them may fare otherwise than its neighbours'.
 func (rs *Ruleset) Mentions() []netip.Prefix {
 	var out []netip.Prefix
 	add := func(text string) {
@@ -17,13 +16,7 @@ func (rs *Ruleset) Mentions() []netip.Prefix {
 		}
 	}
 	for _, t := range rs.Tables {
-		if t.Name == "nat" && t.Backend != Nft {
-			continue
-		}
 		for _, c := range t.Chains {
-			if c.NAT {
-				continue
-			}
 			for _, r := range c.Rules {
 				for _, word := range strings.FieldsFunc(r.Text, outsideAddress) {
 					add(word)

@@ -100,7 +100,7 @@ func TestMentions(t *testing.T) {
 	for _, p := range (&Ruleset{Tables: tables}).Mentions() {
 		got = append(got, p.String())
 	}
-	if strings.Join(got, " ") != "1.1.1.1/32 1.1.1.9/32 10.0.0.0/8" {
+	if strings.Join(got, " ") != "1.1.1.1/32 1.1.1.9/32 9.9.9.9/32 10.0.0.0/8" {
 		t.Errorf("%v", got)
 	}
 }
