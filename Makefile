@@ -24,6 +24,7 @@ demo: build ## Play the main job on this machine and prove each step (root)
 test: ## Run every test, with real routers and the real kernel (root)
 	@./scripts/need $(TEST_NEEDS)
 	$(GO) vet ./...
+	$(GO) run ./e2e/kubetest/build
 	$(GO) test -timeout 25m ./...
 
 lint: ## gofmt, go vet, staticcheck
@@ -33,8 +34,10 @@ lint: ## gofmt, go vet, staticcheck
 
 golden: ## Rewrite golden files and generated documentation; read the diff
 	$(GO) test ./policy ./export ./status ./web -update
+	$(GO) test ./e2e -run 'Generated|Schema' -update-manifests
 	$(GO) run ./cmd/fairway docs docs
 
 bench: ## Run the benchmarks
 	@./scripts/need $(TEST_NEEDS)
+	$(GO) run ./e2e/kubetest/build
 	$(GO) test -run '^$$' -bench . -benchmem ./...
