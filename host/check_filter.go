@@ -180,7 +180,7 @@ func invalidDrop() Criterion {
 				if !n.Asymmetric {
 					continue
 				}
-				found := v.once("invalid", n.Prefix, func() Finding { return v.passes(v.ways(n.Prefix, netfilter.Invalid)) })
+				found := v.invalid(n)
 				found.Subject, found.Want = n.Prefix.String(), "forwarded in conntrack state INVALID"
 				out = append(out, found)
 				if found.State == OK {
@@ -190,6 +190,11 @@ func invalidDrop() Criterion {
 			return out
 		},
 	}
+}
+
+// invalid asks about a connection that this node sees from the middle.
+func (v *view) invalid(n Network) Finding {
+	return v.once("invalid", n.Prefix, func() Finding { return v.passes(v.ways(n.Prefix, netfilter.Invalid)) })
 }
 
 // resets asks about a refused connection: a RST from a Pod, in state INVALID.
@@ -273,8 +278,6 @@ func (v *view) keepsSource(n Network) Finding {
 			return found
 		case r.Rewritten == netfilter.Maybe:
 			found.State, found.Got, found.Fix = Unknown, r.RewrittenBy.String(), traceCommand(p)+" shows the walk"
-		case r.Verdict == netfilter.Unknown && found.State == OK && r.Doubt != nil:
-			found.State, found.Got, found.Fix = Unknown, r.Doubt.String(), traceCommand(p)+" shows the walk"
 		}
 	}
 	if found.State == OK && len(v.facts.Filter.Unread) > 0 {

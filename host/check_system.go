@@ -251,12 +251,14 @@ func (v *view) kubeProxyDecision() []Finding {
 	}
 	const key = "net/netfilter/nf_conntrack_tcp_be_liberal"
 	state, got := v.facts.is(key, one)
-	found := Finding{Subject: "kube-proxy", State: OK, Want: "no drop of INVALID in KUBE-FORWARD", Got: "no such rule",
+	found := Finding{Subject: "kube-proxy", State: OK, Want: "no drop of INVALID in KUBE-FORWARD, or an accept before it", Got: "no such rule",
 		Fix: "sysctl -w net.netfilter.nf_conntrack_tcp_be_liberal=1 && kubectl -n kube-system rollout restart ds/kube-proxy"}
 	switch {
 	case drops == nil && len(v.facts.Filter.Unread) > 0:
 		found.State, found.Got = Unknown, v.facts.Filter.Unread[0]
 	case drops == nil:
+	case v.invalidPasses():
+		found.Got = "an accept before " + drops.Text
 	case state == OK:
 		found.State, found.Got = Wrong, got+" now, but was not when kube-proxy started: "+drops.Text
 		found.Fix = "kubectl -n kube-system rollout restart ds/kube-proxy"
@@ -264,6 +266,17 @@ func (v *view) kubeProxyDecision() []Finding {
 		found.State, found.Got = Wrong, got+", and "+drops.Text
 	}
 	return []Finding{found}
+}
+
+// invalidPasses reports whether packets in state INVALID get through all the
+// same, as with our own accept in front.
+func (v *view) invalidPasses() bool {
+	for _, n := range v.want.Networks {
+		if n.Asymmetric && v.invalid(n).State != OK {
+			return false
+		}
+	}
+	return true
 }
 
 func bgpPortTaken() Criterion {

@@ -86,7 +86,7 @@ func TestEnforceMakesItRightAndUndoLeavesNothing(t *testing.T) {
 				t.Error("nothing was done")
 			}
 			for _, f := range host.Check(read(n), c.want) {
-				if f.State != host.OK && f.Check != "conntrack" { // kube-proxy's own decision stays
+				if f.State != host.OK {
 					t.Errorf("after enforcing: %+v", f)
 				}
 			}

@@ -350,6 +350,9 @@ func (w *walk) carryOut(out *flow, c *Chain, d decision, p Packet, step *Step) {
 		here.target = rewrite{Yes, step}
 		out.accepted = joined(out.accepted, &here)
 	case foreign:
+		if w.at.chain.NAT {
+			here.source = rewrite{Maybe, step}
+		}
 		out.next, out.accepted = joined(out.next, &here), joined(out.accepted, &here)
 		out.dropped = true
 		w.drops = append(w.drops, step)
