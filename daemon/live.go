@@ -27,13 +27,14 @@ func (l LiveSource) Latest() (policy.Snapshot, status.Source, bool) {
 		Subnets: len(s.Subnets), Nodes: len(s.Nodes), Peers: len(s.Peers), StaleSince: staleSince(v),
 	}
 	for _, p := range v.Lapses {
-		about.Problems = append(about.Problems, fmt.Sprintf("%s not followed since %s: %s", p.Kind, p.Since.Format(time.RFC3339), p.Why))
+		about.Stale = append(about.Stale, fmt.Sprintf("%s not followed since %s: %s", p.Kind, p.Since.Format(time.RFC3339), p.Why))
 	}
 	if !v.Saved.IsZero() {
-		about.Problems = append(about.Problems, fmt.Sprintf("last-known state of %s in force, until %s or the API server is back",
+		about.Stale = append(about.Stale, fmt.Sprintf("last-known state of %s in force, until %s or the API server is back",
 			v.Saved.Format(time.RFC3339), v.Until.Format(time.RFC3339)))
 	}
-	about.Problems = append(about.Problems, v.Held...)
+	about.Stale = append(about.Stale, v.Held...)
+	about.Problems = append(about.Problems, about.Stale...)
 	for _, p := range v.Problems {
 		about.Problems = append(about.Problems, p.Error())
 	}

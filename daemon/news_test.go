@@ -159,7 +159,8 @@ func TestSpeakerStatusIsBounded(t *testing.T) {
 func TestConditions(t *testing.T) {
 	s := &status.Status{Ready: true, Draining: true, Sessions: []status.Session{{Peer: "tor", Address: "192.0.2.254", State: "Active"}}}
 	s.Source.StaleSince = time.Now()
-	s.Source.Problems = []string{"the API server does not answer"}
+	s.Source.Stale = []string{"the API server does not answer"}
+	s.Source.Problems = []string{"the API server does not answer", "BGPPeer tor-b: spec.peerAddress: is the address of BGPPeer tor too"}
 	got := map[string]string{}
 	for _, c := range SpeakerStatus(s).Conditions {
 		got[c.Type] = string(c.Status) + " " + c.Reason + " " + c.Message
@@ -170,6 +171,7 @@ func TestConditions(t *testing.T) {
 		ConditionRoutes:      "False NotAsPlanned ",
 		ConditionHost:        "Unknown NotChecked ",
 		ConditionSourceFresh: "False Stale the API server does not answer",
+		ConditionInputValid:  "False Problems BGPPeer tor-b: spec.peerAddress: is the address of BGPPeer tor too",
 		ConditionDrained:     string(metav1.ConditionFalse) + " Withdrawing ",
 	} {
 		if got[kind] != want {

@@ -3,6 +3,7 @@ package daemon
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -29,6 +30,7 @@ const (
 	ConditionRoutes      = "RoutesInSync"
 	ConditionHost        = "HostReady"
 	ConditionSourceFresh = "SourceFresh"
+	ConditionInputValid  = "InputValid"
 	ConditionDrained     = "Drained"
 )
 
@@ -130,7 +132,8 @@ func conditions(s *status.Status) []metav1.Condition {
 		sessionsCondition(s.Sessions),
 		condition(ConditionRoutes, s.Speaker.InSync, "AsPlanned", "NotAsPlanned", s.Speaker.Errors...),
 		hostCondition(s),
-		condition(ConditionSourceFresh, s.Source.StaleSince.IsZero(), "Following", "Stale", s.Source.Problems...),
+		condition(ConditionSourceFresh, s.Source.StaleSince.IsZero(), "Following", "Stale", s.Source.Stale...),
+		inputCondition(s.Source),
 	}
 	if s.Draining {
 		out = append(out, condition(ConditionDrained, drained(s), "NothingAnnounced", "Withdrawing"))
@@ -145,6 +148,13 @@ func condition(kind string, yes bool, good, bad string, messages ...string) meta
 	}
 	c.Message = cut(strings.Join(messages, "; "), mostMessage)
 	return c
+}
+
+// inputCondition tells of objects that are not as they should be, which the API
+// server could not know: two BGPPeers with one address, a Secret that is not there.
+func inputCondition(s status.Source) metav1.Condition {
+	problems := slices.DeleteFunc(slices.Clone(s.Problems), func(p string) bool { return slices.Contains(s.Stale, p) })
+	return condition(ConditionInputValid, len(problems) == 0, "Understood", "Problems", problems...)
 }
 
 // sessionsCondition is true if there are sessions and all of them are up.

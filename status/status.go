@@ -51,6 +51,8 @@ type Source struct {
 	// StaleSince is when the source, or a part of it, was last in step; zero while
 	// it is. What was known then stays in force, and Problems say why.
 	StaleSince time.Time `json:"staleSince,omitzero"`
+	// Stale are those of the Problems that are about the source itself.
+	Stale []string `json:"stale,omitempty"`
 }
 
 // Speaker is the embedded BGP process.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -25,7 +26,8 @@ func newStatusCommand() *cobra.Command {
 		Use:   "status",
 		Short: "Show what the daemon on this node does",
 		Long: `Show sessions, announced and withheld prefixes, and problems of the daemon on
-this node, or with --cluster what the Speaker of every node says.
+this node; with --cluster, or where no daemon runs on this machine, what the
+Speaker of every node says.
 
 Exit status: 0 if it is ready and every session is up, 1 if not, 2 if it
 cannot be asked.`,
@@ -39,7 +41,17 @@ cannot be asked.`,
 			if wholeCluster {
 				return showSpeakers(c.Context(), c.OutOrStdout(), access, output)
 			}
-			return showStatus(c.OutOrStdout(), address, output)
+			err := showStatus(c.OutOrStdout(), address, output)
+			var away noDaemon
+			if !errors.As(err, &away) || c.Flags().Changed("address") {
+				return err
+			}
+			// Not on a node: whoever has a kubeconfig means the cluster.
+			if _, none := kube.Connect(access); none != nil {
+				return err
+			}
+			fmt.Fprintln(c.ErrOrStderr(), "fairway: no daemon answers on this machine; this is what the cluster's Speakers say")
+			return showSpeakers(c.Context(), c.OutOrStdout(), access, output)
 		},
 	}
 	addAccessFlags(c, &access)
@@ -78,11 +90,17 @@ func showStatus(w io.Writer, address, output string) error {
 	return nil
 }
 
+// noDaemon says that nobody answers.
+type noDaemon struct{ error }
+
+// Unwrap gives the reason.
+func (n noDaemon) Unwrap() error { return n.error }
+
 func fetch(url string) ([]byte, error) {
 	client := &http.Client{Timeout: 10 * time.Second}
 	r, err := client.Get(url)
 	if err != nil {
-		return nil, fmt.Errorf("no daemon answers: %w (start it with 'fairway run', give --address, or ask the cluster with --cluster)", err)
+		return nil, noDaemon{fmt.Errorf("no daemon answers: %w (start it with 'fairway run', give --address, or ask the cluster with --cluster)", err)}
 	}
 	defer r.Body.Close()
 	body, err := io.ReadAll(r.Body)
