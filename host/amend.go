@@ -186,7 +186,7 @@ func (f *Filter) restore(b netfilter.Backend, six bool, w Want, m Means, network
 	for _, p := range append(places(), untracking()) {
 		t := rules.Find(b, family(six), p.table)
 		wanted := []string{}
-		if f.serves(p, b, six, w, m, t) && inUse && len(networks) > 0 {
+		if f.serves(p, b, six, w, m, t) && (inUse || p == untracking()) && len(networks) > 0 {
 			wanted = p.rules(six, w, f.SetTool, networks)
 		}
 		if body := p.amend(t, wanted); body != "" {
@@ -206,7 +206,7 @@ func (f *Filter) serves(p place, b netfilter.Backend, six bool, w Want, m Means,
 	}
 	// Untracking once is enough; nftables' backend comes first.
 	first := netfilter.IptablesNft
-	if f.of(six).Find(first, family(six), "filter") == nil {
+	if f.of(six).Find(first, family(six), "filter") == nil && f.of(six).Find(netfilter.IptablesLegacy, family(six), "filter") != nil {
 		first = netfilter.IptablesLegacy
 	}
 	return m.NoTrack && w.asymmetric() && b == first
@@ -217,10 +217,11 @@ func (f *Filter) serves(p place, b netfilter.Backend, six bool, w Want, m Means,
 // is enough, whatever the order in which another version prints a rule.
 func (p place) rules(six bool, w Want, sets bool, networks []netip.Prefix) []string {
 	directions := []struct{ link, set, flag, what string }{{"-i " + w.Overlay, "src", "-s", "from"}, {"-o " + w.Overlay, "dst", "-d", "to"}}
-	if p.chain != "FORWARD" {
-		directions = directions[:1] // replies leave the overlay
-	}
-	if p.chain == "POSTROUTING" {
+	switch p.chain {
+	case "PREROUTING":
+		directions[1].link = "! -i " + w.Overlay // where it goes out is not known yet
+	case "POSTROUTING":
+		directions = directions[:1] // a refusal comes out of the overlay
 		directions[0].link = ""
 	}
 	var out []string

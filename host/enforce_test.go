@@ -239,9 +239,26 @@ func TestNoTrackHelpsWhereAnAcceptCannot(t *testing.T) {
 	}
 	e.Means.NoTrack = true
 	enforce(t, n, e, want4())
-	// Replies leave the overlay untracked; what comes in is not asked for.
-	if !strings.Contains(n.Run("iptables-nft", "-t", "raw", "-S"), "-j CT --notrack") {
-		t.Error("no untracking")
+	if f := find(t, host.Check(read(n), want4()), "invalid-drop"); f.State != host.OK {
+		t.Errorf("untracked: %+v", f)
+	}
+	if enforce(t, n, e, want4()) {
+		t.Error("applied twice is not applied once")
+	}
+	undo(t, n, e)
+	if strings.Contains(rules(n), "fairway") {
+		t.Errorf("undo left traces:\n%s", rules(n))
+	}
+}
+
+// TestNoTrackWithoutAnyIptables: firewalld alone.
+func TestNoTrackWithoutAnyIptables(t *testing.T) {
+	n := node(t)
+	n.RunWith("table inet f {\n chain fw { type filter hook forward priority 0; policy accept;\n ct state invalid drop\n }\n}\n", "nft", "-f", "-")
+	e := host.Enforcer{State: t.TempDir(), Means: host.Means{NoTrack: true}}
+	enforce(t, n, e, want4())
+	if f := find(t, host.Check(read(n), want4()), "invalid-drop"); f.State != host.OK {
+		t.Errorf("untracked: %+v", f)
 	}
 	undo(t, n, e)
 }
