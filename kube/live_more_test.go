@@ -238,7 +238,7 @@ func TestRecorderWritesOnChangeAndNotTooOften(t *testing.T) {
 	cluster, err := connect(config, testNamespace)
 	w.do(err)
 	r := NewRecorder(cluster, "n1", quietLog())
-	w.background(r.Run)
+	stop := w.background(r.Run)
 	status := func(announced int64, ready metav1.ConditionStatus) v1alpha1.SpeakerStatus {
 		return v1alpha1.SpeakerStatus{
 			Announced: v1alpha1.AnnouncedPrefixes{Count: announced}, Configured: 1,
@@ -288,6 +288,10 @@ func TestRecorderWritesOnChangeAndNotTooOften(t *testing.T) {
 	r.Offer("other-uid", status(5, metav1.ConditionFalse))
 	if s := has(5); len(s.OwnerReferences) != 1 || s.OwnerReferences[0].UID != "other-uid" {
 		t.Errorf("owners: %+v", s.OwnerReferences)
+	}
+	stop()
+	if c := has(0).Status.Conditions; len(c) != 1 || c[0].Status != metav1.ConditionFalse || c[0].Reason != "Stopped" {
+		t.Errorf("after the end: %+v", c)
 	}
 }
 

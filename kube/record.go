@@ -22,7 +22,12 @@ import (
 const (
 	recordEvery = time.Second
 	recordRetry = 2 * time.Second
+	// farewellBound leaves time for withdrawing, within a Pod's last seconds.
+	farewellBound = 2 * time.Second
 )
+
+// Stopped is the reason of all conditions of a Speaker whose daemon has ended.
+const Stopped = "Stopped"
 
 // fieldManager is who Fairway is to server-side apply.
 const fieldManager = "fairway"
@@ -61,9 +66,11 @@ func (r *Recorder) Offer(owner types.UID, status v1alpha1.SpeakerStatus) {
 	}
 }
 
-// Run writes until ctx ends.
+// Run writes until ctx ends, and then that nobody is there any more: a Speaker
+// that looks well must not outlive its daemon.
 func (r *Recorder) Run(ctx context.Context) error {
 	var last *recorded
+	defer func() { r.farewell(ctx, last) }()
 	wait := time.Duration(0)
 	failing := ""
 	for {
@@ -89,6 +96,28 @@ func (r *Recorder) Run(ctx context.Context) error {
 			failing = why
 			r.log.Warnf("the Speaker is not written: %s", why)
 		}
+	}
+}
+
+// farewell writes an empty account. It takes no longer than the API server needs,
+// nor than farewellBound.
+func (r *Recorder) farewell(ctx context.Context, last *recorded) {
+	if last == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), farewellBound)
+	defer cancel()
+	wish := &recorded{last.owner, v1alpha1.SpeakerStatus{Configured: last.status.Configured, RouterID: last.status.RouterID}}
+	for _, c := range last.status.Conditions {
+		wish.status.Conditions = append(wish.status.Conditions, metav1.Condition{
+			Type: c.Type, Status: metav1.ConditionUnknown, Reason: Stopped, Message: "fairway has stopped on this node",
+		})
+	}
+	meta.SetStatusCondition(&wish.status.Conditions, metav1.Condition{
+		Type: "Ready", Status: metav1.ConditionFalse, Reason: Stopped, Message: "fairway has stopped on this node",
+	})
+	if _, err := r.write(ctx, last, wish); err != nil {
+		r.log.WithError(err).Debug("the Speaker keeps what it had")
 	}
 }
 

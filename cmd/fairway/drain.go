@@ -96,11 +96,12 @@ func awaitDrained(ctx context.Context, w io.Writer, cluster *kube.Cluster, node 
 	}
 }
 
-// drained reports whether the Speaker says so.
+// drained reports whether the Speaker says so, or that its daemon has stopped,
+// which withdraws everything too.
 func drained(s *v1alpha1.Speaker) bool {
 	for _, c := range s.Status.Conditions {
-		if c.Type == daemon.ConditionDrained {
-			return c.Status == metav1.ConditionTrue
+		if c.Type == daemon.ConditionDrained && c.Status == metav1.ConditionTrue || c.Type == daemon.ConditionReady && c.Reason == kube.Stopped {
+			return true
 		}
 	}
 	return false

@@ -1,6 +1,7 @@
 package live
 
 import (
+	"fmt"
 	"os"
 	"strings"
 	"syscall"
@@ -156,9 +157,19 @@ func TestClusterIsFollowed(t *testing.T) {
 			return ""
 		})
 	})
+	t.Run("what the API server cannot check is in the Speaker", func(t *testing.T) {
+		w.apply(fmt.Sprintf("{apiVersion: fairway.dev/v1alpha1, kind: BGPPeer, metadata: {name: twin}, spec: {peerAddress: %s, peerASN: 64512, localASN: 65000}}", a.address))
+		w.until("InputValid is False", func() string {
+			return lack(w.condition("InputValid") == "False BGPPeer twin: spec.peerAddress: "+a.address+
+				": is the address of BGPPeer a too, for the same nodes, and one session is all there can be: remove one, or tell them apart by nodeSelector")
+		})
+		w.delete(bgpPeers(), "twin")
+		w.until("InputValid is True", func() string { return lack(w.condition("InputValid") == "True ") })
+	})
 	t.Run("SIGTERM withdraws everything", func(t *testing.T) {
 		w.stop(syscall.SIGTERM)
 		a.has("")
+		w.until("the Speaker says so", func() string { return lack(w.condition("Ready") == "False fairway has stopped on this node") })
 	})
 }
 

@@ -615,6 +615,16 @@ func (w *world) speaker() v1alpha1.Speaker {
 	return s
 }
 
+// condition gives status and message of a condition of n1's Speaker.
+func (w *world) condition(kind string) string {
+	for _, c := range w.speaker().Status.Conditions {
+		if c.Type == kind {
+			return string(c.Status) + " " + c.Message
+		}
+	}
+	return ""
+}
+
 // events gives those about an object, as "Reason: message".
 func (w *world) events(kind, name string) string {
 	resource, err := kubetest.Resource(w.server.Config(), like("v1", "Event", "default"))
