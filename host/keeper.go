@@ -16,6 +16,9 @@ const (
 	// auditPause is the least time between two audits: other agents change rules
 	// many times a second.
 	auditPause = time.Second
+	// auditShare bounds the part of the time that audits take, one in so many,
+	// where others change ten thousands of rules all the time.
+	auditShare = 10
 	// retryInterval is when a repair that failed is tried again.
 	retryInterval = time.Second
 )
@@ -33,11 +36,13 @@ type KeeperOptions struct {
 // pass of the daemon may.
 type Keeper struct {
 	KeeperOptions
-	rung    chan struct{}
-	changed chan struct{}
+	rung, changed, moved chan struct{}
 
-	// audited is when the last audit ended; Run's alone.
-	audited time.Time
+	// next is when there may be an audit again, complaint the error logged last and
+	// patience the pause after it; Run's alone.
+	next      time.Time
+	complaint string
+	patience  time.Duration
 
 	mu       sync.Mutex
 	want     Want
@@ -47,15 +52,16 @@ type Keeper struct {
 
 // NewKeeper gives a Keeper that has not begun and wants nothing.
 func NewKeeper(o KeeperOptions) *Keeper {
-	return &Keeper{KeeperOptions: o, rung: make(chan struct{}, 1), changed: make(chan struct{}, 1)}
+	return &Keeper{KeeperOptions: o, rung: make(chan struct{}, 1), changed: make(chan struct{}, 1), moved: make(chan struct{}, 1)}
 }
 
 // Ring says that something on the host has changed. It never blocks.
 func (k *Keeper) Ring() { ring(k.rung) }
 
 // Reconsider says that more than rules may have changed: links, routes,
-// addresses. It never blocks.
-func (k *Keeper) Reconsider() { ring(k.changed) }
+// addresses. It never blocks, and may be called often: everything is looked at
+// after a pause.
+func (k *Keeper) Reconsider() { ring(k.moved) }
 
 func ring(c chan struct{}) {
 	select {
@@ -99,6 +105,10 @@ func (k *Keeper) Run(ctx context.Context) error {
 			timer.Stop()
 			return nil
 		case <-k.rung:
+		case <-k.moved:
+			due = earlier(due, k.next)
+			timer.Stop()
+			continue
 		case <-k.changed:
 			whole = true
 		case <-timer.C:
@@ -106,12 +116,12 @@ func (k *Keeper) Run(ctx context.Context) error {
 		}
 		timer.Stop()
 		look = k.repair(ctx, k.Want(), whole)
-		if now := time.Now(); !now.Before(due) {
+		if begin := time.Now(); !begin.Before(due) {
 			k.audit(ctx, k.Want())
-			k.audited = time.Now()
-			due = k.audited.Add(auditInterval)
+			end := time.Now()
+			due, k.next = end.Add(auditInterval), end.Add(max(auditPause, auditShare*end.Sub(begin)))
 		} else {
-			due = earlier(due, k.audited.Add(auditPause)) // something has happened
+			due = earlier(due, k.next) // something has happened
 		}
 	}
 }
@@ -143,9 +153,13 @@ func (k *Keeper) repair(ctx context.Context, w Want, whole bool) (again time.Tim
 	did, err := enforce(ctx, w)
 	switch {
 	case ctx.Err() != nil:
+		return again
+	case err == nil:
+		k.complaint = ""
+	}
+	switch {
 	case err != nil:
-		k.Log.WithError(err).Error("repair the host")
-		return time.Now().Add(retryInterval)
+		return time.Now().Add(k.complain(err))
 	case did:
 		k.Log.Info("host repaired: rules, sets or sysctls were not as the announcements need them")
 		// Who undid it may do so again before iptables-legacy is looked at, and
@@ -153,6 +167,18 @@ func (k *Keeper) repair(ctx context.Context, w Want, whole bool) (again time.Tim
 		return time.Now().Add(2 * restlessInterval)
 	}
 	return again
+}
+
+// complain logs an error once and gives the time to the next try: twice as long
+// for each time that it is the same. What is not allowed here stays so.
+func (k *Keeper) complain(err error) time.Duration {
+	if k.complaint != err.Error() {
+		k.complaint, k.patience = err.Error(), retryInterval
+		k.Log.WithError(err).Error("repair the host")
+		return k.patience
+	}
+	k.patience = min(2*k.patience, auditInterval)
+	return k.patience
 }
 
 func (k *Keeper) audit(ctx context.Context, w Want) {

@@ -70,7 +70,7 @@ told.`,
 	flags.BoolVar(&f.undo, "undo", false, "take away everything that Fairway has put on this host")
 	flags.BoolVar(&f.noTrack, "host-notrack", false, noTrackUsage)
 	flags.StringVar(&f.state, "host-state", defaultHostState, "folder of what was changed on the host")
-	flags.StringVar(&f.probe, "probe", "", "ask by real packets whether the network carries Pod addresses to this node, a name or an address")
+	flags.StringVar(&f.probe, "probe", "", "ask by real packets whether the network carries Pod addresses to another node, by its IPv4 address; fairway must run there")
 	c.MarkFlagsMutuallyExclusive("fix", "undo", "trace", "probe")
 	c.RegisterFlagCompletionFunc("output", completeFormats([]string{"text", "json"}))
 	return c

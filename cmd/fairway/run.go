@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/netip"
 	"os"
 	"os/signal"
@@ -136,12 +137,12 @@ func (f *runFlags) run(ctx context.Context, stderr io.Writer) error {
 		group.Go(func() error { return keeper.Run(running) })
 		group.Go(func() error {
 			return bell.KeepWatching(running, log.WithField("part", "probe"), func(ctx context.Context, _ func()) error {
-				return host.AnswerProbes(ctx, keeper.Want)
+				return whereAllowed(ctx, log, "probes of other nodes are not answered", host.AnswerProbes(ctx, keeper.Want))
 			})
 		})
 		group.Go(func() error {
 			return bell.KeepWatching(running, log.WithField("part", "host"), func(ctx context.Context, _ func()) error {
-				return host.WatchFilter(ctx, keeper.Ring)
+				return whereAllowed(ctx, log, "changes of the packet filter are seen at the next audit only", host.WatchFilter(ctx, keeper.Ring))
 			})
 		})
 	}
@@ -164,6 +165,17 @@ func spareMemory() {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(percent)
 	}
+}
+
+// whereAllowed makes do with a watch that this process has no right to: it says
+// so once and waits for the end, for the right will not come.
+func whereAllowed(ctx context.Context, log *logrus.Entry, without string, err error) error {
+	if !errors.Is(err, fs.ErrPermission) {
+		return err
+	}
+	log.WithError(err).Warn("not allowed here: " + without)
+	<-ctx.Done()
+	return nil
 }
 
 // stopSpeaker ends the sessions. A deliberate end withdraws everything; a
