@@ -124,7 +124,7 @@ func (v *view) crossing(inside netip.Addr, uplink string, inbound bool, state ne
 	p := netfilter.Packet{
 		In: v.want.Overlay, Out: uplink, Src: inside, Dst: stranger(inside.Is6()),
 		Protocol: netfilter.TCP, SrcPort: askedSrcPort, DstPort: askedDstPort, Flags: netfilter.SYN,
-		State: state, ReturnsByIn: netfilter.Yes,
+		State: state,
 	}
 	if state != netfilter.New {
 		p.Flags = netfilter.SYN | netfilter.ACK // the first packet that a node sees in the middle
@@ -132,6 +132,7 @@ func (v *view) crossing(inside netip.Addr, uplink string, inbound bool, state ne
 	if inbound {
 		p.In, p.Out, p.Src, p.Dst = p.Out, p.In, p.Dst, p.Src
 	}
+	p.ReturnsByIn = v.facts.Datapath.returns(p)
 	return p
 }
 

@@ -133,6 +133,12 @@ func TestChecksAgainstRealRuleSets(t *testing.T) {
 			map[string]string{"forward-drop": "wrong iptables-legacy raw PREROUTING rule 1", "invalid-drop": "wrong iptables-legacy raw PREROUTING rule 1", "masquerade": ""}, false},
 		{"a masquerade for everything", with("iptables-nft-restore", "*nat\n-A POSTROUTING -o up0 -j MASQUERADE\nCOMMIT\n"), want4(), map[string]string{"masquerade": "wrong iptables-nft nat POSTROUTING rule 1"}, false},
 		{"a masquerade in nft", with("nft -f -", "table ip n {\n chain post { type nat hook postrouting priority srcnat;\n oifname \"up0\" masquerade\n }\n}\n"), want4(), map[string]string{"masquerade": "wrong nft ip n post rule 1: oifname"}, false},
+		{"a native table by the name of iptables' own", with("nft -f -", "table ip filter {\n chain fw { type filter hook forward priority 0; policy accept;\n ip daddr 10.166.0.0/16 drop\n }\n}\n"), want4(),
+			map[string]string{"forward-drop": "wrong iptables-nft filter fw rule 1: ip daddr 10.166.0.0/16 drop", "invalid-drop": "wrong fw rule 1"}, false},
+		{"a native rule in iptables' own chain", func(s *hosttest.Space) {
+			s.RunWith("*filter\n:FORWARD ACCEPT\n-A FORWARD -s 1.2.3.4 -j DROP\nCOMMIT\n", "iptables-nft-restore")
+			s.RunWith("add set ip filter blocked { type ipv4_addr; flags interval; elements = { 10.0.0.0/8 }; }\nadd rule ip filter FORWARD ip daddr @blocked drop\n", "nft", "-f", "-")
+		}, want4(), map[string]string{"forward-drop": "wrong iptables-nft filter FORWARD rule 2: ip daddr @blocked drop", "invalid-drop": "wrong @blocked"}, true},
 		{"no forwarding", func(s *hosttest.Space) { s.Sysctl("net.ipv4.ip_forward", "0") }, want4(), map[string]string{"forwarding": "wrong net.ipv4.ip_forward=0"}, false},
 		{"no IPv6 forwarding", func(s *hosttest.Space) { s.Sysctl("net.ipv6.conf.all.forwarding", "0") }, want6(), map[string]string{"forwarding": "wrong net.ipv6.conf.all.forwarding=0"}, false},
 		{"no IPv6 forwarding, and no IPv6 prefix", func(s *hosttest.Space) { s.Sysctl("net.ipv6.conf.all.forwarding", "0") }, want4(), nil, false},

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+
+	"github.com/fairway-bgp/fairway/host/netfilter"
 )
 
 // Datapath is what the kernel knows about the ways out of this node.
@@ -54,16 +56,35 @@ func (d Datapath) Down(cidr netip.Prefix) string {
 // LinkTo is the link by which an address is reached, "" where there is no route.
 // It knows the main table only.
 func (d Datapath) LinkTo(a netip.Addr) string {
-	best, link := -1, ""
-	for p, links := range d.Routes {
-		if p.Bits() > best && p.Contains(a.WithZone("")) && len(links) > 0 {
-			best, link = p.Bits(), links[0]
-		}
-	}
 	if a.Zone() != "" {
 		return a.Zone()
 	}
-	return link
+	if links := d.linksTo(a); len(links) > 0 {
+		return links[0]
+	}
+	return ""
+}
+
+// linksTo are the links of the longest route to an address; several with ECMP.
+func (d Datapath) linksTo(a netip.Addr) []string {
+	best := -1
+	var out []string
+	for p, links := range d.Routes {
+		if p.Bits() > best && p.Contains(a) {
+			best, out = p.Bits(), links
+		}
+	}
+	return out
+}
+
+// returns is whether the way back to a packet's source leaves by the link that it
+// came in by. Where it does not, a real client's may all the same: the source is
+// only an example of one.
+func (d Datapath) returns(p netfilter.Packet) netfilter.Truth {
+	if slices.Contains(d.linksTo(p.Src), p.In) {
+		return netfilter.Yes
+	}
+	return netfilter.Maybe
 }
 
 // inside are the node's own addresses in a prefix.

@@ -162,12 +162,12 @@ func (r *filterReader) nft() {
 		return
 	}
 	for _, line := range strings.Split(names, "\n") {
-		words := strings.Fields(line) // table FAMILY NAME
-		if len(words) != 3 {
+		words := strings.Fields(line) // table FAMILY NAME, and perhaps a comment
+		if len(words) < 3 {
 			continue
 		}
 		family, name := netfilter.Family(words[1]), words[2]
-		if family != netfilter.IPv4 && family != netfilter.IPv6 && family != netfilter.Inet || r.known(family, name) {
+		if family != netfilter.IPv4 && family != netfilter.IPv6 && family != netfilter.Inet {
 			continue
 		}
 		if err := r.nftTable(family, name); err != nil {
@@ -176,15 +176,20 @@ func (r *filterReader) nft() {
 	}
 }
 
-// known reports whether iptables-nft has printed the table.
-func (r *filterReader) known(f netfilter.Family, name string) bool {
-	return f != netfilter.Inet && r.of(f == netfilter.IPv6).Find(netfilter.IptablesNft, f, name) != nil
-}
-
+// nftTable reads a table: one of nft's own, or what nft knows of one that
+// iptables-nft has printed.
 func (r *filterReader) nftTable(f netfilter.Family, name string) error {
-	// Both at once: a large table takes nft a while.
+	var printed *netfilter.Table
+	if f != netfilter.Inet {
+		printed = r.of(f == netfilter.IPv6).Find(netfilter.IptablesNft, f, name)
+	}
+	// Both listings at once: a large table takes nft a while. The one with texts
+	// is for rules that are named to people.
 	waitListing := begin(r.ctx, "", "nft", "-j", "list", "table", string(f), name)
-	waitTexts := begin(r.ctx, "", "nft", "-a", "list", "table", string(f), name)
+	waitTexts := func() (string, error) { return "", nil }
+	if printed == nil {
+		waitTexts = begin(r.ctx, "", "nft", "-a", "list", "table", string(f), name)
+	}
 	listing, err := waitListing()
 	texts, errTexts := waitTexts()
 	if err := errors.Join(err, errTexts); err != nil {
@@ -194,11 +199,36 @@ func (r *filterReader) nftTable(f netfilter.Family, name string) error {
 	if err != nil {
 		return err
 	}
+	if printed != nil {
+		return r.reconcile(printed, tables, listing)
+	}
 	if f != netfilter.IPv6 {
 		r.IPv4.Tables = append(r.IPv4.Tables, tables...)
 	}
 	if f != netfilter.IPv4 {
 		r.IPv6.Tables = append(r.IPv6.Tables, tables...)
+	}
+	return nil
+}
+
+// reconcile corrects a table, and where that was needed reads the rules' own
+// texts too.
+func (r *filterReader) reconcile(printed *netfilter.Table, tables []*netfilter.Table, listing string) error {
+	for _, t := range tables {
+		if !printed.Reconcile(t) {
+			continue
+		}
+		texts, err := output(r.ctx, "nft", "-a", "list", "table", string(printed.Family), printed.Name)
+		if err != nil {
+			return err
+		}
+		again, err := netfilter.ParseNft([]byte(listing), netfilter.ParseNftTexts(texts))
+		if err != nil {
+			return err
+		}
+		for _, better := range again {
+			printed.Reconcile(better)
+		}
 	}
 	return nil
 }

@@ -12,7 +12,8 @@ import (
 // match it, and gives the outcome. The links follow from the routes.
 func (f Facts) Trace(w io.Writer, src, dst netip.Addr, state netfilter.State) State {
 	p := netfilter.Packet{In: f.Datapath.LinkTo(src), Out: f.Datapath.LinkTo(dst), Src: src, Dst: dst,
-		Protocol: netfilter.TCP, SrcPort: askedSrcPort, DstPort: askedDstPort, Flags: netfilter.SYN, State: state, ReturnsByIn: netfilter.Yes}
+		Protocol: netfilter.TCP, SrcPort: askedSrcPort, DstPort: askedDstPort, Flags: netfilter.SYN, State: state}
+	p.ReturnsByIn = f.Datapath.returns(p)
 	if state != netfilter.New {
 		p.Flags |= netfilter.ACK
 	}

@@ -15,6 +15,9 @@ func (p part) compile(t *Table) []statement {
 	if p.module == "comment" {
 		return nil
 	}
+	if p.module == "rpfilter" {
+		return []statement{p.reversePath()}
+	}
 	match := p.matcher()
 	if match == nil {
 		return []statement{unknown(p.text())}
@@ -435,4 +438,19 @@ func nfacctMatch(o option) func(*Packet) Truth {
 		return func(*Packet) Truth { return Yes }
 	}
 	return nil
+}
+
+// reversePath is -m rpfilter: does the way back to the source leave by the link
+// that the packet came in by? Its other options only make it milder.
+func (p part) reversePath() statement {
+	inverted := false
+	for _, o := range p.options {
+		inverted = inverted || o.name == "invert"
+	}
+	return asks(p.text(), func(q *Packet) Truth {
+		if inverted {
+			return q.ReturnsByIn.Not()
+		}
+		return q.ReturnsByIn
+	})
 }

@@ -42,7 +42,7 @@ func TestWalkAgreesWithTheKernel(t *testing.T) {
 	}
 	b.receive()
 	b.judgeLate()
-	t.Logf("seed %d: %d rule sets, %d packets, %v, %d rewritten", seed, cases, b.sent, verdicts, b.rewritten)
+	t.Logf("seed %d: %d rule sets, %d packets, %v, %d rewritten, %d tables corrected", seed, cases, b.sent, verdicts, b.rewritten, b.corrected)
 	if verdicts[netfilter.Accepted] < b.sent/20 || verdicts[netfilter.Dropped] < b.sent/20 || verdicts[netfilter.Unknown] > b.sent/10 {
 		t.Errorf("the cases say too little: %v", verdicts)
 	}
@@ -67,6 +67,8 @@ type bench struct {
 	expectDropped map[uint32]string
 	sent          int
 	rewritten     int
+	// corrected counts tables of iptables-nft that nft had to correct.
+	corrected int
 }
 
 func newBench(t *testing.T) *bench {
@@ -200,6 +202,22 @@ func (b *bench) read(six bool) *netfilter.Ruleset {
 			b.t.Fatal(err)
 		}
 		rs.Tables = append(rs.Tables, tables...)
+	}
+	for _, t := range rs.Tables {
+		if t.Backend != netfilter.IptablesNft {
+			continue
+		}
+		listing, err := b.router.Command("", "nft", "-j", "list", "table", string(family), t.Name)
+		if err != nil {
+			continue // iptables-nft-save prints tables that it has no rules in
+		}
+		same, err := netfilter.ParseNft([]byte(listing), nil)
+		if err != nil || len(same) != 1 {
+			b.t.Fatal(err, same)
+		}
+		if t.Reconcile(same[0]) {
+			b.corrected++
+		}
 	}
 	tables, err := netfilter.ParseNft([]byte(b.router.Run("sh", "-c", "nft -j list table inet t1 2>/dev/null || echo '{}'")), nil)
 	if err != nil {

@@ -70,6 +70,7 @@ func ParseNft(listing []byte, texts map[int]string) ([]*Table, error) {
 			}
 			r.statements = append(r.statements, s)
 		}
+		r.beyondIptables = beyondIptables(o.Rule.Expr)
 		if r.Text == "" {
 			r.Text = textOf(o.Rule.Expr)
 		}

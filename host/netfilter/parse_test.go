@@ -37,6 +37,7 @@ func TestRulesThatTheTestKernelLacks(t *testing.T) {
 		"an unknown match that both ways lead to a drop": {"-A FORWARD -m frobnicate -j DROP\n-A FORWARD -j DROP", inFromOutside(), Dropped},
 		"an unknown option of a known match":             {"-A FORWARD -m conntrack --ctexpire 5 -j DROP", inFromOutside(), Unknown},
 		"an ipset that is not there":                     {"-A FORWARD -m set --match-set gone src -j DROP", inFromOutside(), Unknown},
+		"a reverse path filter, and the path is right":   {"-A FORWARD -m rpfilter --validmark --invert -j DROP", inFromOutside(), Accepted},
 		"not matched whatever the unknown":               {"-A FORWARD -p udp -m frobnicate -j DROP", inFromOutside(), Accepted},
 	}
 	for name, c := range cases {

@@ -95,6 +95,8 @@ type Rule struct {
 	Comment string
 
 	statements []statement
+	// beyondIptables is set for a rule of nft's that iptables-nft did not make.
+	beyondIptables bool
 }
 
 // statement is one part of a rule: a question, a change of the packet, or a
