@@ -65,12 +65,14 @@ func readSysctl(key string) Setting {
 // ReadFilter reads the packet filter of every backend.
 func ReadFilter(ctx context.Context) Filter {
 	r := filterReader{ctx: ctx}
+	// A large ruleset takes nft a while: meanwhile the others are read.
+	waitNft := begin(ctx, "", "nft", "-j", "list", "ruleset")
 	for _, family := range []netfilter.Family{netfilter.IPv4, netfilter.IPv6} {
 		for _, backend := range []netfilter.Backend{netfilter.IptablesLegacy, netfilter.IptablesNft} {
 			r.iptables(backend, family)
 		}
 	}
-	r.nft()
+	r.nft(waitNft)
 	r.ipsets()
 	return r.Filter
 }
@@ -150,87 +152,50 @@ func saveTool(b netfilter.Backend, f netfilter.Family) (string, error) {
 	return "", fmt.Errorf("%s is not installed", name)
 }
 
-// nft reads the tables that iptables-nft does not own.
-func (r *filterReader) nft() {
-	if _, err := exec.LookPath("nft"); err != nil {
-		r.unread(errors.New("nft is not installed"))
-		return
+// nft takes in what nft lists: tables of its own, and corrections of those that
+// iptables-nft has printed.
+func (r *filterReader) nft(wait func() (string, error)) {
+	listing, err := wait()
+	if errors.Is(err, exec.ErrNotFound) {
+		err = errors.New("nft is not installed")
 	}
-	names, err := output(r.ctx, "nft", "list", "tables")
 	if err != nil {
 		r.unread(err)
 		return
 	}
-	for _, line := range strings.Split(names, "\n") {
-		words := strings.Fields(line) // table FAMILY NAME, and perhaps a comment
-		if len(words) < 3 {
+	tables, err := netfilter.ParseNft([]byte(listing))
+	if err != nil {
+		r.unread(err)
+		return
+	}
+	for _, t := range tables {
+		var printed *netfilter.Table
+		if t.Family != netfilter.Inet {
+			printed = r.of(t.Family == netfilter.IPv6).Find(netfilter.IptablesNft, t.Family, t.Name)
+		}
+		if printed != nil && !printed.Reconcile(t) {
 			continue
 		}
-		family, name := netfilter.Family(words[1]), words[2]
-		if family != netfilter.IPv4 && family != netfilter.IPv6 && family != netfilter.Inet {
-			continue
-		}
-		if err := r.nftTable(family, name); err != nil {
+		// What people read is the rule as nft prints it.
+		texts, err := output(r.ctx, "nft", "-a", "list", "table", string(t.Family), t.Name)
+		if err != nil {
 			r.unread(err)
 		}
+		t.Describe(netfilter.ParseNftTexts(texts))
+		if printed == nil {
+			r.own(t)
+		}
 	}
 }
 
-// nftTable reads a table: one of nft's own, or what nft knows of one that
-// iptables-nft has printed.
-func (r *filterReader) nftTable(f netfilter.Family, name string) error {
-	var printed *netfilter.Table
-	if f != netfilter.Inet {
-		printed = r.of(f == netfilter.IPv6).Find(netfilter.IptablesNft, f, name)
+// own adds a table of nft's own.
+func (r *filterReader) own(t *netfilter.Table) {
+	if t.Family != netfilter.IPv6 {
+		r.IPv4.Tables = append(r.IPv4.Tables, t)
 	}
-	// Both listings at once: a large table takes nft a while. The one with texts
-	// is for rules that are named to people.
-	waitListing := begin(r.ctx, "", "nft", "-j", "list", "table", string(f), name)
-	waitTexts := func() (string, error) { return "", nil }
-	if printed == nil {
-		waitTexts = begin(r.ctx, "", "nft", "-a", "list", "table", string(f), name)
+	if t.Family != netfilter.IPv4 {
+		r.IPv6.Tables = append(r.IPv6.Tables, t)
 	}
-	listing, err := waitListing()
-	texts, errTexts := waitTexts()
-	if err := errors.Join(err, errTexts); err != nil {
-		return err
-	}
-	tables, err := netfilter.ParseNft([]byte(listing), netfilter.ParseNftTexts(texts))
-	if err != nil {
-		return err
-	}
-	if printed != nil {
-		return r.reconcile(printed, tables, listing)
-	}
-	if f != netfilter.IPv6 {
-		r.IPv4.Tables = append(r.IPv4.Tables, tables...)
-	}
-	if f != netfilter.IPv4 {
-		r.IPv6.Tables = append(r.IPv6.Tables, tables...)
-	}
-	return nil
-}
-
-// reconcile corrects a table, and where that was needed reads the rules' own
-// texts too.
-func (r *filterReader) reconcile(printed *netfilter.Table, tables []*netfilter.Table, listing string) error {
-	for _, t := range tables {
-		if !printed.Reconcile(t) {
-			continue
-		}
-		texts, err := output(r.ctx, "nft", "-a", "list", "table", string(printed.Family), printed.Name)
-		if err != nil {
-			return err
-		}
-		again, err := netfilter.ParseNft([]byte(listing), netfilter.ParseNftTexts(texts))
-		if err != nil {
-			return err
-		}
-		for _, better := range again {
-			printed.Reconcile(better)
-		}
-	}
-	return nil
 }
 
 // ipsets reads the kernel's ipsets. Without the program, a rule that asks for a

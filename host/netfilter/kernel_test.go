@@ -211,7 +211,7 @@ func (b *bench) read(six bool) *netfilter.Ruleset {
 		if err != nil {
 			continue // iptables-nft-save prints tables that it has no rules in
 		}
-		same, err := netfilter.ParseNft([]byte(listing), nil)
+		same, err := netfilter.ParseNft([]byte(listing))
 		if err != nil || len(same) != 1 {
 			b.t.Fatal(err, same)
 		}
@@ -219,7 +219,7 @@ func (b *bench) read(six bool) *netfilter.Ruleset {
 			b.corrected++
 		}
 	}
-	tables, err := netfilter.ParseNft([]byte(b.router.Run("sh", "-c", "nft -j list table inet t1 2>/dev/null || echo '{}'")), nil)
+	tables, err := netfilter.ParseNft([]byte(b.router.Run("sh", "-c", "nft -j list table inet t1 2>/dev/null || echo '{}'")))
 	if err != nil {
 		b.t.Fatal(err)
 	}

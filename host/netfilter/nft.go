@@ -32,10 +32,10 @@ type nftSetJSON struct {
 	Elem                []json.RawMessage
 }
 
-// ParseNft reads what `nft -j list ruleset` or `nft -j list table` prints. texts
-// gives rules' own texts by handle, from ParseNftTexts, and may be nil. Tables
-// of other families than ip, ip6 and inet see no routed packet and are left out.
-func ParseNft(listing []byte, texts map[int]string) ([]*Table, error) {
+// ParseNft reads what `nft -j list ruleset` or `nft -j list table` prints. Rules
+// have no text that people like to read; see Describe. Tables of other families
+// than ip, ip6 and inet see no routed packet and are left out.
+func ParseNft(listing []byte) ([]*Table, error) {
 	var doc struct{ Nftables []nftObject }
 	if err := json.Unmarshal(listing, &doc); err != nil {
 		return nil, fmt.Errorf("nft -j list: %w", err)
@@ -62,7 +62,7 @@ func ParseNft(listing []byte, texts map[int]string) ([]*Table, error) {
 		if t == nil {
 			continue
 		}
-		r := &Rule{Handle: o.Rule.Handle, Comment: o.Rule.Comment, Text: texts[o.Rule.Handle]}
+		r := &Rule{Handle: o.Rule.Handle, Comment: o.Rule.Comment, Text: textOf(o.Rule.Expr)}
 		for i, e := range o.Rule.Expr {
 			s := t.statement(e)
 			if raw, ok := e["reject"]; ok {
@@ -71,9 +71,6 @@ func ParseNft(listing []byte, texts map[int]string) ([]*Table, error) {
 			r.statements = append(r.statements, s)
 		}
 		r.beyondIptables = beyondIptables(o.Rule.Expr)
-		if r.Text == "" {
-			r.Text = textOf(o.Rule.Expr)
-		}
 		t.chain(o.Rule.Chain).add(r)
 	}
 	return tables.list, nil
@@ -114,6 +111,17 @@ func textOf(exprs []map[string]json.RawMessage) string {
 		return "?"
 	}
 	return string(b)
+}
+
+// Describe gives rules their own texts by handle, from ParseNftTexts.
+func (t *Table) Describe(texts map[int]string) {
+	for _, c := range t.Chains {
+		for _, r := range c.Rules {
+			if text := texts[r.Handle]; text != "" {
+				r.Text = text
+			}
+		}
+	}
 }
 
 // ParseNftTexts reads what `nft -a list table` prints for rules' texts by

@@ -59,7 +59,7 @@ func TestTextsThatAreNoRules(t *testing.T) {
 			t.Errorf("%q is taken for rules", text)
 		}
 	}
-	if _, err := ParseNft([]byte("{"), nil); err == nil {
+	if _, err := ParseNft([]byte("{")); err == nil {
 		t.Error("half an object is taken for a listing")
 	}
 	if _, err := ParseIPSets("add nobody 10.0.0.1"); err == nil {
@@ -78,7 +78,10 @@ func FuzzParsers(f *testing.F) {
 		if tables, err := ParseIptables(text, IptablesLegacy, IPv4); err == nil {
 			rs.Tables = append(rs.Tables, tables...)
 		}
-		if tables, err := ParseNft([]byte(text), ParseNftTexts(text)); err == nil {
+		if tables, err := ParseNft([]byte(text)); err == nil {
+			for _, t := range tables {
+				t.Describe(ParseNftTexts(text))
+			}
 			rs.Tables = append(rs.Tables, tables...)
 		}
 		if sets, err := ParseIPSets(text); err == nil {
