@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"encoding/json"
 	"reflect"
 	"testing"
 
@@ -89,4 +90,50 @@ func TestEveryPrefixOfAFile(t *testing.T) {
 			t.Errorf("no problem after %q", whole[:n])
 		}
 	}
+}
+
+// FuzzTrim: trimming changes nothing that a conversion reads.
+func FuzzTrim(f *testing.F) {
+	f.Add(`{"apiVersion":"kubeovn.io/v1","kind":"Subnet","metadata":{"name":"blue","annotations":{"fairway.dev/advertise":"true"}},"spec":{"cidrBlock":"10.1.0.0/16"},"status":{"conditions":[{"type":"Validated","status":"True"}]}}`)
+	f.Add(`{"apiVersion":"v1","kind":"Node","metadata":{"name":"n1","labels":{"a":"b"}},"status":{"addresses":[{"type":"InternalIP","address":"192.0.2.1"}],"conditions":[{"type":"Ready","status":"True"}]}}`)
+	f.Add(`{"apiVersion":"v1","kind":"Pod","metadata":{"name":"p","namespace":"d","annotations":{"ovn.kubernetes.io/ip_address":"10.1.0.5","ovn.kubernetes.io/logical_switch":"blue"}},"spec":{"nodeName":"n1"},"status":{"phase":"Running"}}`)
+	f.Add(`{"apiVersion":"v1","kind":"Secret","metadata":{"name":"s","namespace":"d"},"data":{"password":"c2VjcmV0"}}`)
+	f.Add(`{"apiVersion":"fairway.dev/v1alpha1","kind":"BGPPeer","metadata":{"name":"a"},"spec":{"peerAddress":"192.0.2.9","peerASN":64512,"holdTime":"9s"}}`)
+	byKind := map[string]resource{}
+	for _, r := range []resource{subnetResource(), nodeResource(), podResource(), secretResource(), peerResource()} {
+		byKind[r.version.String()+" "+r.kind] = r
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		var h struct{ APIVersion, Kind string }
+		if json.Unmarshal([]byte(text), &h) != nil {
+			return
+		}
+		r, ok := byKind[h.APIVersion+" "+h.Kind]
+		whole := readPiece([]byte(text))
+		if !ok || whole.value == nil || whole.torn {
+			return
+		}
+		slim := trim(r, []byte(text))
+		if got := readPiece(slim); !reflect.DeepEqual(asLive(got.value), asLive(whole.value)) {
+			t.Errorf("whole   %+v\ntrimmed %+v\nof %s", whole.value, got.value, slim)
+		}
+		if again := trim(r, slim); string(again) != string(slim) {
+			t.Errorf("%s\ntrimmed again: %s", slim, again)
+		}
+	})
+}
+
+// asLive takes away what only files need: whether a controller has been there, and
+// annotations of a Node that no decision reads.
+func asLive(value any) any {
+	switch v := value.(type) {
+	case subnetDraft:
+		v.formatted = false
+		return v
+	case nodeDraft:
+		v.reported = false
+		v.Annotations = selected(v.Annotations, readLiveNodeAnnotation)
+		return v
+	}
+	return value
 }

@@ -5,6 +5,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	strictjson "sigs.k8s.io/json"
 )
 
 // An object is trimmed before it is kept: to the fields that the conversions
@@ -62,7 +63,7 @@ func trim(r resource, text []byte) []byte {
 	default:
 		o.Spec = &json.RawMessage{}
 	}
-	if err := json.Unmarshal(text, &o); err != nil || o.Metadata.Name == "" {
+	if err := strictjson.UnmarshalCaseSensitivePreserveInts(text, &o); err != nil || o.Metadata.Name == "" {
 		return text
 	}
 	o.APIVersion, o.Kind = r.version.String(), r.kind
