@@ -212,11 +212,17 @@ func (v *view) resets(n Network) []Finding {
 	return []Finding{found}
 }
 
+// What is said where no link leads to the peers or to the outside.
+const (
+	noUplink    = "no route to the outside, so no uplink"
+	noUplinkFix = "ip route: add the route to the routers"
+)
+
 // passes walks all packets; the first that is dropped, else the first that may
 // be, is the answer.
 func (v *view) passes(ways []netfilter.Packet) Finding {
 	if len(ways) == 0 {
-		return Finding{State: Unknown, Got: "no route to the outside, so no uplink", Fix: "ip route: add the route to the routers"}
+		return Finding{State: Unknown, Got: noUplink, Fix: noUplinkFix}
 	}
 	var doubt *Finding
 	for _, p := range ways {
@@ -268,7 +274,11 @@ func masquerade() Criterion {
 func (v *view) keepsSource(n Network) Finding {
 	six := n.Prefix.Addr().Is6()
 	found := Finding{Subject: n.Prefix.String(), State: OK, Want: "leaves under its own address", Got: "no rule rewrites it"}
-	for _, p := range v.ways(n.Prefix, netfilter.New) {
+	ways := v.ways(n.Prefix, netfilter.New)
+	if len(ways) == 0 {
+		found.State, found.Got, found.Fix = Unknown, noUplink, noUplinkFix
+	}
+	for _, p := range ways {
 		if p.In != v.want.Overlay {
 			continue
 		}

@@ -75,6 +75,9 @@ func TestChecksOfTheSystem(t *testing.T) {
 		{"no way to the outside", "forward-drop", func(f *host.Facts) {
 			f.Datapath.Routes = map[netip.Prefix][]string{netip.MustParsePrefix(cidr4): {"ovn0"}}
 		}, host.Unknown, "no uplink"},
+		{"no way to the outside", "masquerade", func(f *host.Facts) {
+			f.Datapath.Routes = map[netip.Prefix][]string{netip.MustParsePrefix(cidr4): {"ovn0"}}
+		}, host.Unknown, "no uplink"},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -119,6 +122,20 @@ func TestIPv6ForwardingKeepsTheLearnedDefaultRoute(t *testing.T) {
 	got := host.Amend(f, want6(), host.Means{}).Sysctls
 	if len(got) < 2 || got[0] != (host.SysctlChange{Key: "net/ipv6/conf/up0/accept_ra", Value: "2"}) {
 		t.Errorf("%v", got)
+	}
+}
+
+func TestATraceNeedsAForwardedPacket(t *testing.T) {
+	f := healthy()
+	f.Datapath.Addresses = []netip.Addr{netip.MustParseAddr("172.30.0.11")}
+	for to, want := range map[string]host.State{"10.166.0.10": host.OK, "172.30.0.11": host.Unknown} {
+		if got := f.Trace(&bytes.Buffer{}, netip.MustParseAddr("198.51.100.2"), netip.MustParseAddr(to), netfilter.New); got != want {
+			t.Errorf("to %s: %s", to, got)
+		}
+	}
+	f.Datapath.Routes = nil
+	if got := f.Trace(&bytes.Buffer{}, netip.MustParseAddr("198.51.100.2"), netip.MustParseAddr("10.166.0.10"), netfilter.New); got != host.Unknown {
+		t.Errorf("without routes: %s", got)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"slices"
 
 	"github.com/fairway-bgp/fairway/host/netfilter"
 )
@@ -18,6 +19,10 @@ func (f Facts) Trace(w io.Writer, src, dst netip.Addr, state netfilter.State) St
 		p.Flags |= netfilter.ACK
 	}
 	fmt.Fprintf(w, "%s\n", p)
+	if why := f.notForwarded(src, dst); why != "" {
+		fmt.Fprintf(w, "UNKNOWN: %s\n\n", why)
+		return Unknown
+	}
 	r := f.Filter.of(src.Is6()).Walk(p)
 	for i := range r.Trail {
 		fmt.Fprintf(w, "  %s\n    %s\n", &r.Trail[i], r.Trail[i].Did)
@@ -40,4 +45,19 @@ func (f Facts) Trace(w io.Writer, src, dst netip.Addr, state netfilter.State) St
 	}
 	fmt.Fprint(w, "\n\n")
 	return OK
+}
+
+// notForwarded says why there is no forwarded packet to follow, or "".
+func (f Facts) notForwarded(src, dst netip.Addr) string {
+	for _, a := range []netip.Addr{src, dst} {
+		switch {
+		case f.Datapath.Err != nil:
+			return f.Datapath.Err.Error()
+		case slices.Contains(f.Datapath.Addresses, a):
+			return a.String() + " is this node's own address: such a packet is not forwarded"
+		case f.Datapath.LinkTo(a) == "":
+			return "no route to " + a.String()
+		}
+	}
+	return ""
 }
