@@ -134,7 +134,8 @@ type following struct {
 	begun time.Time
 	guard guard
 	// saved is the time of the last-known state while it stands in for something.
-	saved    time.Time
+	saved time.Time
+	// noState says why there was none.
 	noState  string
 	keeper   *keeper
 	lastSave time.Time
@@ -216,9 +217,7 @@ func (f *following) pass(ctx context.Context, now time.Time) (again time.Time) {
 		return earlier(again, due)
 	}
 	view.Waiting, view.Lapses = f.health(now)
-	if f.saved.IsZero() {
-		f.noState = ""
-	} else {
+	if !f.saved.IsZero() {
 		view.Saved, view.Until = f.saved, f.saved.Add(f.options.StateMaxAge)
 		again = earlier(again, view.Until)
 	}
