@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"time"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
@@ -88,18 +89,32 @@ func addSpace(name string) error {
 	return s.up("lo")
 }
 
+// busyTries and busyPause bound how long removeSpace waits for an `ip netns add`
+// that outlived whoever started it.
+const (
+	busyTries = 100
+	busyPause = 10 * time.Millisecond
+)
+
 // removeSpace removes a named namespace; one that is not there is no error. What
-// is in it goes when its last process ends.
+// is in it goes when its last process ends. An `ip netns add` that is still at
+// work may mount between our unmount and our remove: then once more.
 func removeSpace(name string) error {
 	path := filepath.Join(netnsFolder, name)
-	// EINVAL: a file without a mount on it, left by an interrupted add.
-	if err := unix.Unmount(path, unix.MNT_DETACH); err != nil && err != unix.EINVAL && err != unix.ENOENT {
-		return fmt.Errorf("namespace %s: unmount: %w", name, err)
+	for try := 1; ; try++ {
+		// EINVAL: a file without a mount on it, left by an interrupted add.
+		if err := unix.Unmount(path, unix.MNT_DETACH); err != nil && err != unix.EINVAL && err != unix.ENOENT {
+			return fmt.Errorf("namespace %s: unmount: %w", name, err)
+		}
+		err := os.Remove(path)
+		switch {
+		case err == nil, os.IsNotExist(err):
+			return nil
+		case !errors.Is(err, unix.EBUSY), try == busyTries:
+			return fmt.Errorf("namespace %s: remove: %w", name, err)
+		}
+		time.Sleep(busyPause)
 	}
-	if err := os.Remove(path); err != nil && !os.IsNotExist(err) {
-		return fmt.Errorf("namespace %s: remove: %w", name, err)
-	}
-	return nil
 }
 
 func (s *space) up(link string) error {
