@@ -1,6 +1,7 @@
 package host
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,7 +16,11 @@ import (
 type Enforcer struct {
 	// State is the folder of the ledger and the lock.
 	State string
-	Means Means
+	// Sysctls is where sysctls are written, /proc/sys if empty. A container
+	// runtime makes that one read-only; then it is a mount of the host's. Either
+	// must show the same network namespace, for values are read from /proc/sys.
+	Sysctls string
+	Means   Means
 }
 
 // Enforce brings the host to what is wanted, as far as we own it, and reports
@@ -120,13 +125,13 @@ func (e Enforcer) setSysctls(changes []SysctlChange) error {
 	}
 	var errs []error
 	for _, c := range changes {
-		errs = append(errs, writeSysctl(c.Key, c.Value))
+		errs = append(errs, e.writeSysctl(c.Key, c.Value))
 	}
 	return errors.Join(errs...)
 }
 
-func writeSysctl(key, value string) error {
-	if err := os.WriteFile(filepath.Join(sysctlRoot, key), []byte(value), 0o644); err != nil {
+func (e Enforcer) writeSysctl(key, value string) error {
+	if err := os.WriteFile(filepath.Join(cmp.Or(e.Sysctls, sysctlRoot), key), []byte(value), 0o644); err != nil {
 		return fmt.Errorf("write sysctl %s=%s: %w", key, value, err)
 	}
 	return nil
@@ -167,7 +172,7 @@ func (e Enforcer) restoreSysctls() error {
 		case now.Value != entry.New:
 			delete(l.Sysctls, key)
 		default:
-			if err := writeSysctl(key, entry.Old); err != nil {
+			if err := e.writeSysctl(key, entry.Old); err != nil {
 				errs = append(errs, err)
 				continue
 			}

@@ -196,6 +196,9 @@ func (sets IPSets) typeOf(name string) string {
 // (ip_set_hash_gen.h tries the longest prefix first).
 func (s *IPSet) lookUp(p *Packet, sources []bool) Truth {
 	found, bits := No, -1
+	if s.Type == "hash:net,iface" {
+		bits = s.narrowest(p, sources)
+	}
 	for _, m := range s.members {
 		if len(m.fields) > len(sources) {
 			return No // the kernel refuses a rule with too few directions
@@ -213,6 +216,19 @@ func (s *IPSet) lookUp(p *Packet, sources []bool) Truth {
 		}
 	}
 	return found
+}
+
+// narrowest is how narrow the narrowest network is that has the address. In a
+// set of networks and links the kernel looks no further than that, even where
+// its link is another (ip_set_hash_gen.h, IP_SET_HASH_WITH_MULTI).
+func (s *IPSet) narrowest(p *Packet, sources []bool) int {
+	bits := -1
+	for _, m := range s.members {
+		if len(sources) > 0 && m.fields[0](p, sources[0]) == Yes {
+			bits = max(bits, m.bits)
+		}
+	}
+	return bits
 }
 
 // addr is the source or the destination; invalid where NAT made it unknown.
