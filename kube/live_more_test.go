@@ -14,6 +14,7 @@ import (
 
 	"github.com/sirupsen/logrus"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -25,6 +26,7 @@ func TestLiveWaitsForTheCRD(t *testing.T) {
 	w := newTown(t)
 	w.node("n1", "192.0.2.1")
 	w.delete(crdsPath + "/subnets.kubeovn.io")
+	w.eventually("the CRD is gone", func() bool { return apierrors.IsNotFound(w.call(w.server.Config(), "GET", subnetsPath, "")) })
 	f := w.follow(nil)
 	f.until(func(v LiveView, ok bool) string {
 		if ok || len(v.Waiting) != 1 || !strings.Contains(v.Waiting[0], "subnets cannot be read: the API server does not know subnets.kubeovn.io: its CRD is not installed") {
