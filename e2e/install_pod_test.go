@@ -33,7 +33,8 @@ mkdir /var/lib/fairway
 mount -t tmpfs none /var/lib/fairway
 mount -o remount,ro /var/lib
 mount -t tmpfs none /run
-mkdir -p /run/fairway /run/secrets/kubernetes.io
+mkdir -p /run/fairway /run/secrets/kubernetes.io /run/host-sysctls/net
+mount --bind /proc/sys/net /run/host-sysctls/net
 cp -r "$account" /run/secrets/kubernetes.io/serviceaccount
 touch /run/xtables.lock
 mount --bind /run/xtables.lock /run/xtables.lock
@@ -82,6 +83,13 @@ func TestPodRuns(t *testing.T) {
 		good, bad := n.findings(t)
 		return slices.Contains(good, "masquerade 10.166.0.0/16") && len(bad) == 0
 	})
+	// Enforcing goes through the mount of the node's sysctls: /proc/sys is read-only.
+	forwarding := func() string {
+		out, _ := n.in("sysctl", "-n", "net.ipv4.ip_forward").Output()
+		return strings.TrimSpace(string(out))
+	}
+	mustRun(t, "ip", "netns", "exec", n.namespace, "sysctl", "-w", "net.ipv4.ip_forward=0")
+	await(t, "ip_forward is put right", func() bool { return forwarding() == "1" })
 	root := fmt.Sprintf("/proc/%d/root", pid)
 	if _, err := os.Stat(root + "/run/fairway/gobgp.sock"); err != nil {
 		t.Errorf("the socket of the gobgp CLI: %v", err)
@@ -199,6 +207,7 @@ func (n podNode) run(t *testing.T, s *kubetest.Server, pod *corev1.Pod, token st
 	for _, a := range c.Args {
 		args = append(args, strings.ReplaceAll(a, "$(NODE_NAME)", pod.Spec.NodeName))
 	}
+	args = append(args, "--host=enforce")
 	cmd := n.in(args...)
 	host, port, _ := strings.Cut(strings.TrimPrefix(s.URLFor(n.host), "https://"), ":")
 	cmd.Env = []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/", "KUBERNETES_SERVICE_HOST=" + host, "KUBERNETES_SERVICE_PORT=" + port}

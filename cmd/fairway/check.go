@@ -28,7 +28,7 @@ type checkFlags struct {
 	node, address, output, overlayLink string
 	fix, undo, trace                   bool
 	noTrack                            bool
-	state, probe                       string
+	state, sysctls, probe              string
 }
 
 func newCheckCommand() *cobra.Command {
@@ -70,6 +70,7 @@ told.`,
 	flags.BoolVar(&f.undo, "undo", false, "take away everything that Fairway has put on this host")
 	flags.BoolVar(&f.noTrack, "host-notrack", false, noTrackUsage)
 	flags.StringVar(&f.state, "host-state", defaultHostState, "folder of what was changed on the host")
+	flags.StringVar(&f.sysctls, "host-sysctls", defaultSysctls, sysctlsUsage)
 	flags.StringVar(&f.probe, "probe", "", "ask by real packets whether the network carries Pod addresses to another node, by its IPv4 address; fairway must run there")
 	c.MarkFlagsMutuallyExclusive("fix", "undo", "trace", "probe")
 	c.RegisterFlagCompletionFunc("output", completeFormats([]string{"text", "json"}))
@@ -83,7 +84,7 @@ func (f *checkFlags) run(c *cobra.Command, args []string) error {
 	if f.output != "text" && f.output != "json" {
 		return fmt.Errorf("-o %s: not a format; use text or json", f.output)
 	}
-	enforcer := host.Enforcer{State: f.state, Means: host.Means{NoTrack: f.noTrack}}
+	enforcer := host.Enforcer{State: f.state, Sysctls: f.sysctls, Means: host.Means{NoTrack: f.noTrack}}
 	switch {
 	case f.undo:
 		return enforcer.Undo(ctx)
@@ -212,7 +213,14 @@ type hostFlags struct {
 	gate    bool
 	noTrack bool
 	state   string
+	sysctls string
 }
+
+// defaultSysctls is where the kernel's settings are written; in a Pod it is
+// read-only, and a mount of the node's takes its place.
+const defaultSysctls = "/proc/sys"
+
+const sysctlsUsage = "where sysctls are written; in a Pod, where the node's are mounted"
 
 func (h *hostFlags) addRunFlags(c *cobra.Command) {
 	flags := c.Flags()
@@ -220,6 +228,7 @@ func (h *hostFlags) addRunFlags(c *cobra.Command) {
 	flags.BoolVar(&h.gate, "host-gate", false, "withhold a prefix while a finding says that this node would drop its traffic")
 	flags.BoolVar(&h.noTrack, "host-notrack", false, noTrackUsage)
 	flags.StringVar(&h.state, "host-state", defaultHostState, "folder of what was changed on the host")
+	flags.StringVar(&h.sysctls, "host-sysctls", defaultSysctls, sysctlsUsage)
 	c.RegisterFlagCompletionFunc("host", completeFormats([]string{"off", "audit", "enforce"}))
 }
 
@@ -231,7 +240,7 @@ func (h *hostFlags) keeper(tell func(), log *logrus.Entry) (*host.Keeper, error)
 		return nil, nil
 	case "audit":
 	case "enforce":
-		o.Enforcer = &host.Enforcer{State: h.state, Means: host.Means{NoTrack: h.noTrack}}
+		o.Enforcer = &host.Enforcer{State: h.state, Sysctls: h.sysctls, Means: host.Means{NoTrack: h.noTrack}}
 	default:
 		return nil, fmt.Errorf("--host %s: not a mode; use off, audit or enforce", h.mode)
 	}
