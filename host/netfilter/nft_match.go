@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/netip"
 	"strconv"
+	"strings"
 )
 
 // kind is what sort of constants a field is compared with.
@@ -145,6 +146,11 @@ func (t *Table) statement(e map[string]json.RawMessage) statement {
 			return decides(name, decision{kind: rewriteTarget})
 		case "counter", "log", "set", "map", "flow", "ct helper", "ct timeout", "ct expectation", "dup", "secmark", "last", "meter":
 			return statement{text: name, change: func(*Packet) {}}
+		case "xt": // a module of iptables', which nft only names
+			if strings.Contains(string(raw), `"target"`) {
+				return decides(name+" "+string(raw), decision{kind: foreign})
+			}
+			return unknown(name + " " + string(raw))
 		case "queue", "tproxy", "synproxy", "fwd":
 			return decides(name, decision{kind: foreign})
 		}

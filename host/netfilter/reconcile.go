@@ -37,9 +37,15 @@ func (t *Table) Reconcile(n *Table) bool {
 }
 
 // beyondIptables reports whether an nft rule is not one that iptables-nft makes:
-// those count, always, and ask only simple questions or such of its own modules.
+// those count, always, and ask only simple questions or such of its own modules
+// (xt), which nobody else can add.
 func beyondIptables(exprs []map[string]json.RawMessage) bool {
 	counts := false
+	for _, e := range exprs {
+		if e["xt"] != nil {
+			return false
+		}
+	}
 	for _, e := range exprs {
 		for key, raw := range e {
 			switch key {

@@ -350,6 +350,8 @@ func (w *walk) carryOut(out *flow, c *Chain, d decision, p Packet, step *Step) {
 		here.target = rewrite{Yes, step}
 		out.accepted = joined(out.accepted, &here)
 	case foreign:
+		here.mark, here.ctMark = mark{}, mark{}
+		here.State |= Untracked
 		if w.at.chain.NAT {
 			here.source = rewrite{Maybe, step}
 		}
