@@ -6,6 +6,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/fairway-bgp/fairway/host"
 	"github.com/fairway-bgp/fairway/status"
 )
 
@@ -41,6 +42,7 @@ func Metrics() []Metric {
 		{"fairway_announced_prefixes", gauge, "Prefixes that the plan announces, by role.", []string{"role"}, announced},
 		{"fairway_withheld_prefixes", gauge, "Prefixes of selected Subnets that the plan withholds, by reason.", []string{"reason"}, withheld},
 		{"fairway_warnings", gauge, "Warnings of the plan, by reason.", []string{"reason"}, warnings},
+		{"fairway_host_findings", gauge, "Findings about the host that are wrong or unknown, by check and state.", []string{"check", "state"}, findings},
 		{"fairway_source_problems", gauge, "Objects or files that are not as they should be.", nil,
 			func(s *status.Status) []sample { return one(float64(len(s.Source.Problems))) }},
 		{"fairway_speaker_errors", gauge, "What the last pass could not bring to the speaker.", nil,
@@ -89,6 +91,20 @@ func warnings(s *status.Status) []sample {
 		n[string(w.Reason)]++
 	}
 	return counted(n)
+}
+
+func findings(s *status.Status) []sample {
+	n := map[[2]string]float64{}
+	for _, f := range s.Findings {
+		if f.State != host.OK {
+			n[[2]string{f.Check, string(f.State)}]++
+		}
+	}
+	var out []sample
+	for labels, v := range n {
+		out = append(out, sample{v, labels[:]})
+	}
+	return out
 }
 
 func counted(n map[string]float64) []sample {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/fairway-bgp/fairway/host"
 	"github.com/fairway-bgp/fairway/policy"
 	"github.com/fairway-bgp/fairway/routes"
 	"github.com/fairway-bgp/fairway/status"
@@ -39,17 +40,22 @@ func picture() *status.Status {
 			Withheld: []policy.Withheld{{Prefix: "10.167.0.0/16", Subnet: "nat", Reason: routes.NATOutgoing, Detail: "spec.natOutgoing is true"}},
 			Warnings: []policy.Warning{{Subnet: "routed", Reason: routes.Private, Detail: "spec.private is true"}},
 		},
+		Audited: true,
+		Findings: []host.Finding{
+			{Check: "forwarding", Subject: "net.ipv4.ip_forward", State: host.OK},
+			{Check: "forward-drop", Subject: "10.166.0.0/16", State: host.Wrong, Got: "iptables-nft filter FORWARD: policy DROP"},
+		},
 	}
 }
 
 // ask sends one request to a handler whose board has s.
-func ask(t *testing.T, s *status.Status, host, path string) (int, string) {
+func ask(t *testing.T, s *status.Status, name, path string) (int, string) {
 	t.Helper()
 	var board status.Board
 	if s != nil {
 		board.Post(s)
 	}
-	r := httptest.NewRequest(http.MethodGet, "http://"+host+path, nil)
+	r := httptest.NewRequest(http.MethodGet, "http://"+name+path, nil)
 	w := httptest.NewRecorder()
 	Handler(&board).ServeHTTP(w, r)
 	body, err := io.ReadAll(w.Result().Body)
