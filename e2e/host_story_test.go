@@ -82,13 +82,22 @@ func (s *hostStory) play(t *testing.T, backend string) {
 	}
 	s.storm(t, drop)
 
-	s.restart(t, "n2", "--host=off")
+	ours := func() bool {
+		out, _ := s.Command(t.Context(), "n2", backend, "-S").CombinedOutput()
+		return strings.Contains(strings.ToLower(string(out)), "fairway")
+	}
+	s.restart(t, "n2", "--host=off", "--host-state", s.hostState)
+	await(t, "a daemon that has nothing to do with the host takes back what was enforced", func() bool { return !ours() })
+
+	s.restart(t, "n2", "--host=enforce", "--host-state", s.hostState)
+	await(t, "enforced again", ours)
+	s.restart(t, "n2", "--host=audit")
 	drop()
 	if out, err := s.Command(t.Context(), "n2", s.Binary, "check", "--undo", "--host-state", s.hostState).CombinedOutput(); err != nil {
 		t.Fatalf("undo: %v: %s", err, out)
 	}
-	if out, _ := s.Command(t.Context(), "n2", backend, "-S").CombinedOutput(); strings.Contains(strings.ToLower(string(out)), "fairway") {
-		t.Errorf("undo left %s", out)
+	if ours() {
+		t.Error("undo left something of ours")
 	}
 	if s.visits(20) == nil {
 		t.Error("undone, and nothing fails")

@@ -224,7 +224,7 @@ const sysctlsUsage = "where sysctls are written; in a Pod, where the node's are 
 
 func (h *hostFlags) addRunFlags(c *cobra.Command) {
 	flags := c.Flags()
-	flags.StringVar(&h.mode, "host", "audit", "off, audit (look at this node and say what is wrong) or enforce (and keep rules and sysctls of ours as they must be)")
+	flags.StringVar(&h.mode, "host", "audit", "off (and take back what an earlier enforce has put on this host), audit (look at this node and say what is wrong) or enforce (and keep rules and sysctls of ours as they must be)")
 	flags.BoolVar(&h.gate, "host-gate", false, "withhold a prefix while a finding says that this node would drop its traffic")
 	flags.BoolVar(&h.noTrack, "host-notrack", false, noTrackUsage)
 	flags.StringVar(&h.state, "host-state", defaultHostState, "folder of what was changed on the host")
@@ -240,9 +240,21 @@ func (h *hostFlags) keeper(tell func(), log *logrus.Entry) (*host.Keeper, error)
 		return nil, nil
 	case "audit":
 	case "enforce":
-		o.Enforcer = &host.Enforcer{State: h.state, Sysctls: h.sysctls, Means: host.Means{NoTrack: h.noTrack}}
+		o.Enforcer = h.enforcer()
 	default:
 		return nil, fmt.Errorf("--host %s: not a mode; use off, audit or enforce", h.mode)
 	}
 	return host.NewKeeper(o), nil
+}
+
+func (h *hostFlags) enforcer() *host.Enforcer {
+	return &host.Enforcer{State: h.state, Sysctls: h.sysctls, Means: host.Means{NoTrack: h.noTrack}}
+}
+
+// takeBack leaves the host as it was before an earlier run with --host=enforce.
+// A host that cannot be put back is no reason not to announce.
+func (h *hostFlags) takeBack(ctx context.Context, log *logrus.Entry) {
+	if err := h.enforcer().Undo(ctx); err != nil {
+		log.WithError(err).Warn("not everything that Fairway may have put on this host is taken back")
+	}
 }

@@ -133,7 +133,9 @@ func (f *runFlags) run(ctx context.Context, stderr io.Writer) error {
 			})
 		})
 	})
-	if keeper != nil {
+	if keeper == nil {
+		group.Go(func() error { f.host.takeBack(running, log.WithField("part", "host")); return nil })
+	} else {
 		group.Go(func() error { return keeper.Run(running) })
 		group.Go(func() error {
 			return bell.KeepWatching(running, log.WithField("part", "probe"), func(ctx context.Context, _ func()) error {
