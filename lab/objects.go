@@ -130,6 +130,9 @@ func (c *cluster) addDocument(file string, doc []byte) error {
 	if err := yaml.Unmarshal(doc, &o); err != nil {
 		return err
 	}
+	if o.Kind == "" && len(withoutComments(string(doc))) > 0 {
+		return errors.New("an object without a kind: half a file, an editor is probably at work")
+	}
 	o.file = file
 	var errs []error
 	for _, item := range o.Items {

@@ -178,3 +178,18 @@ func TestFitKeepsWordsAndColumns(t *testing.T) {
 		t.Errorf("text lost: %q", lines)
 	}
 }
+
+func TestHalfAFileIsNoEmptyFile(t *testing.T) {
+	for text, half := range map[string]bool{
+		"apiVersion: kubeovn.io/v1\n":         true,
+		"# a comment\n":                       false,
+		"# a comment\n---\n# and another\n":   false,
+		"kind: ConfigMap\napiVersion: v1\n":   false,
+		"# c\napiVersion: v1\nkind: Subnet\n": true,
+	} {
+		var c cluster
+		if err := c.addDocuments("f.yaml", []byte(text)); (err != nil) != half {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+}
