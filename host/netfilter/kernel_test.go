@@ -25,7 +25,7 @@ import (
 //	FAIRWAY_KERNEL_CASES=3000 FAIRWAY_KERNEL_SEED=7 go test -run Kernel ./host/netfilter
 
 const (
-	defaultCases   = 150
+	defaultCases   = 300
 	packetsPerCase = 12
 )
 
