@@ -12,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/fairway-bgp/fairway/api/v1alpha1"
+	"github.com/fairway-bgp/fairway/columns"
 	"github.com/fairway-bgp/fairway/daemon"
 	"github.com/fairway-bgp/fairway/kube"
 )
@@ -56,7 +57,7 @@ func writeSpeakers(w io.Writer, speakers []v1alpha1.Speaker) error {
 		fmt.Fprintf(&b, "%-20s %-9s %9d %9d  %s\n", s.Name, sessions, s.Status.Announced.Count, s.Status.Withheld.Count, speakerState(s))
 		for _, e := range s.Status.Sessions {
 			if e.State != "established" {
-				fmt.Fprintf(&b, "  %s (%s) is %s: %s\n", e.Peer, e.Address, e.State, e.LastError)
+				columns.Wrap(&b, "  ", "    ", strings.TrimSuffix(fmt.Sprintf("%s (%s) is %s: %s", e.Peer, e.Address, e.State, e.LastError), ": "))
 			}
 		}
 		for _, reason := range slices.Sorted(maps.Keys(s.Status.Withheld.Reasons)) {
