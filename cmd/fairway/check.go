@@ -71,7 +71,7 @@ told.`,
 	flags.BoolVar(&f.noTrack, "host-notrack", false, noTrackUsage)
 	flags.StringVar(&f.state, "host-state", defaultHostState, "folder of what was changed on the host")
 	flags.StringVar(&f.sysctls, "host-sysctls", defaultSysctls, sysctlsUsage)
-	flags.StringVar(&f.probe, "probe", "", "ask by real packets whether the network carries Pod addresses to another node, by its IPv4 address; fairway must run there")
+	flags.StringVar(&f.probe, "probe", "", "ask by real packets whether the network carries Pod addresses to another node, by its name or IPv4 address; fairway must run there")
 	c.MarkFlagsMutuallyExclusive("fix", "undo", "trace", "probe")
 	c.RegisterFlagCompletionFunc("output", completeFormats([]string{"text", "json"}))
 	return c
@@ -96,7 +96,7 @@ func (f *checkFlags) run(c *cobra.Command, args []string) error {
 		return err
 	}
 	if f.probe != "" {
-		return f.runProbe(ctx, c.OutOrStdout(), want)
+		return f.runProbe(ctx, c, want)
 	}
 	if f.fix {
 		if _, err := enforcer.Fix(ctx, host.Read(ctx, f.overlayLink), want); err != nil {
@@ -196,12 +196,35 @@ func (f *checkFlags) writeTrace(ctx context.Context, w io.Writer, args []string)
 	return nil
 }
 
-func (f *checkFlags) runProbe(ctx context.Context, w io.Writer, want host.Want) error {
-	target, err := netip.ParseAddr(f.probe)
+func (f *checkFlags) runProbe(ctx context.Context, c *cobra.Command, want host.Want) error {
+	target, err := f.probeTarget(ctx, c.ErrOrStderr())
 	if err != nil {
-		return fmt.Errorf("--probe %s: give the other node's address", f.probe)
+		return err
 	}
-	return f.report(w, host.Probe(ctx, target, want, probePatience))
+	return f.report(c.OutOrStdout(), host.Probe(ctx, target, want, probePatience))
+}
+
+// probeTarget gives the IPv4 address of the node to probe: the flag's, or the
+// first InternalIP of the Node of that name.
+func (f *checkFlags) probeTarget(ctx context.Context, stderr io.Writer) (netip.Addr, error) {
+	if target, err := netip.ParseAddr(f.probe); err == nil {
+		return target, nil
+	}
+	contents, _, err := f.read(ctx, stderr)
+	if err != nil {
+		return netip.Addr{}, fmt.Errorf("--probe %s: not an address, and no Nodes to look it up among: %w", f.probe, err)
+	}
+	if _, err := nodes(contents.Snapshot, f.probe); err != nil {
+		return netip.Addr{}, fmt.Errorf("--probe %s: no such Node", f.probe)
+	}
+	for _, n := range contents.Snapshot.Nodes {
+		for _, a := range n.InternalIPs {
+			if n.Name == f.probe && a.Is4() {
+				return a, nil
+			}
+		}
+	}
+	return netip.Addr{}, fmt.Errorf("--probe %s: Node %s has no IPv4 InternalIP", f.probe, f.probe)
 }
 
 // probePatience is how long an answer to a probe may take.
