@@ -14,7 +14,7 @@ import (
 )
 
 // proofBound is how long a proof waits for what it expects to become true.
-const proofBound = 10 * time.Second
+const proofBound = 30 * time.Second
 
 // until looks again and again until look has no complaint, and gives the last
 // complaint when time is up.
