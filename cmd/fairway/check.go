@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -16,7 +15,6 @@ import (
 	"github.com/fairway-bgp/fairway/host"
 	"github.com/fairway-bgp/fairway/host/netfilter"
 	"github.com/fairway-bgp/fairway/policy"
-	"github.com/fairway-bgp/fairway/status"
 )
 
 // defaultHostState is where the host module keeps what it changed. Sysctls and
@@ -25,10 +23,10 @@ const defaultHostState = "/run/fairway"
 
 type checkFlags struct {
 	input
+	enforcing
 	node, address, output, overlayLink string
 	fix, undo, trace                   bool
-	noTrack                            bool
-	state, sysctls, probe              string
+	probe                              string
 }
 
 func newCheckCommand() *cobra.Command {
@@ -68,23 +66,19 @@ told.`,
 	flags.BoolVar(&f.trace, "trace", false, "print the walk of a packet from SRC to DST, two arguments")
 	flags.BoolVar(&f.fix, "fix", false, "put right what Fairway owns, then check")
 	flags.BoolVar(&f.undo, "undo", false, "take away everything that Fairway has put on this host")
-	flags.BoolVar(&f.noTrack, "host-notrack", false, noTrackUsage)
-	flags.StringVar(&f.state, "host-state", defaultHostState, "folder of what was changed on the host")
-	flags.StringVar(&f.sysctls, "host-sysctls", defaultSysctls, sysctlsUsage)
+	f.addEnforcingFlags(c)
 	flags.StringVar(&f.probe, "probe", "", "ask by real packets whether the network carries Pod addresses to another node, by its name or IPv4 address; fairway must run there")
 	c.MarkFlagsMutuallyExclusive("fix", "undo", "trace", "probe")
 	c.RegisterFlagCompletionFunc("output", completeFormats([]string{"text", "json"}))
 	return c
 }
 
-const noTrackUsage = "with enforce: keep packets from the CIDRs out of conntrack, where a drop of INVALID cannot be got round otherwise; breaks NodePort replies with externalTrafficPolicy Local"
-
 func (f *checkFlags) run(c *cobra.Command, args []string) error {
 	ctx := c.Context()
 	if f.output != "text" && f.output != "json" {
 		return fmt.Errorf("-o %s: not a format; use text or json", f.output)
 	}
-	enforcer := host.Enforcer{State: f.state, Sysctls: f.sysctls, Means: host.Means{NoTrack: f.noTrack}}
+	enforcer := f.enforcer()
 	switch {
 	case f.undo:
 		return enforcer.Undo(ctx)
@@ -129,7 +123,7 @@ func (f *checkFlags) report(w io.Writer, findings []host.Finding) error {
 func (f *checkFlags) want(ctx context.Context, stderr io.Writer) (host.Want, error) {
 	const bgpPort = 179
 	if len(f.files) == 0 {
-		s, err := f.askDaemon()
+		s, _, err := askDaemon(f.address)
 		if err != nil {
 			return host.Want{}, err
 		}
@@ -151,18 +145,6 @@ func (f *checkFlags) want(ctx context.Context, stderr io.Writer) (host.Want, err
 		return host.Want{}, errors.New("the input has several Nodes: give --node NAME")
 	}
 	return daemon.WantOf(policy.Make(s, names[0]), f.overlayLink, bgpPort), nil
-}
-
-func (f *checkFlags) askDaemon() (*status.Status, error) {
-	body, err := fetch("http://" + f.address + "/status.json")
-	if err != nil {
-		return nil, err
-	}
-	var s status.Status
-	if err := json.Unmarshal(body, &s); err != nil {
-		return nil, fmt.Errorf("status of %s: %w (another version of fairway?)", f.address, err)
-	}
-	return &s, nil
 }
 
 // writeTrace prints how a new connection's packet fares, and one of a connection
@@ -230,28 +212,39 @@ func (f *checkFlags) probeTarget(ctx context.Context, stderr io.Writer) (netip.A
 // probePatience is how long an answer to a probe may take.
 const probePatience = 3 * time.Second
 
-// hostFlags are the daemon's flags for the host module.
-type hostFlags struct {
-	mode    string
-	gate    bool
-	noTrack bool
-	state   string
-	sysctls string
+// enforcing are the flags of everything that changes the host: how, and where.
+type enforcing struct {
+	noTrack        bool
+	state, sysctls string
 }
 
 // defaultSysctls is where the kernel's settings are written; in a Pod it is
 // read-only, and a mount of the node's takes its place.
 const defaultSysctls = "/proc/sys"
 
-const sysctlsUsage = "where sysctls are written; in a Pod, where the node's are mounted"
+func (e *enforcing) addEnforcingFlags(c *cobra.Command) {
+	flags := c.Flags()
+	flags.BoolVar(&e.noTrack, "host-notrack", false, "with enforce: keep packets from the CIDRs out of conntrack, where a drop of INVALID cannot be got round otherwise; breaks NodePort replies with externalTrafficPolicy Local")
+	flags.StringVar(&e.state, "host-state", defaultHostState, "folder of what was changed on the host")
+	flags.StringVar(&e.sysctls, "host-sysctls", defaultSysctls, "where sysctls are written; in a Pod, where the node's are mounted")
+}
+
+func (e *enforcing) enforcer() *host.Enforcer {
+	return &host.Enforcer{State: e.state, Sysctls: e.sysctls, Means: host.Means{NoTrack: e.noTrack}}
+}
+
+// hostFlags are the daemon's flags for the host module.
+type hostFlags struct {
+	enforcing
+	mode string
+	gate bool
+}
 
 func (h *hostFlags) addRunFlags(c *cobra.Command) {
 	flags := c.Flags()
 	flags.StringVar(&h.mode, "host", "audit", "off (and take back what an earlier enforce has put on this host), audit (look at this node and say what is wrong) or enforce (and keep rules and sysctls of ours as they must be)")
 	flags.BoolVar(&h.gate, "host-gate", false, "withhold a prefix while a finding says that this node would drop its traffic")
-	flags.BoolVar(&h.noTrack, "host-notrack", false, noTrackUsage)
-	flags.StringVar(&h.state, "host-state", defaultHostState, "folder of what was changed on the host")
-	flags.StringVar(&h.sysctls, "host-sysctls", defaultSysctls, sysctlsUsage)
+	h.addEnforcingFlags(c)
 	c.RegisterFlagCompletionFunc("host", completeFormats([]string{"off", "audit", "enforce"}))
 }
 
@@ -268,10 +261,6 @@ func (h *hostFlags) keeper(tell func(), log *logrus.Entry) (*host.Keeper, error)
 		return nil, fmt.Errorf("--host %s: not a mode; use off, audit or enforce", h.mode)
 	}
 	return host.NewKeeper(o), nil
-}
-
-func (h *hostFlags) enforcer() *host.Enforcer {
-	return &host.Enforcer{State: h.state, Sysctls: h.sysctls, Means: host.Means{NoTrack: h.noTrack}}
 }
 
 // takeBack leaves the host as it was before an earlier run with --host=enforce.

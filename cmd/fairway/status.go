@@ -63,13 +63,9 @@ cannot be asked.`,
 }
 
 func showStatus(w io.Writer, address, output string) error {
-	body, err := fetch("http://" + address + "/status.json")
+	s, body, err := askDaemon(address)
 	if err != nil {
 		return err
-	}
-	var s status.Status
-	if err := json.Unmarshal(body, &s); err != nil {
-		return fmt.Errorf("status of %s: %w (another version of fairway?)", address, err)
 	}
 	if output == "json" {
 		_, err = w.Write(body)
@@ -88,6 +84,20 @@ func showStatus(w io.Writer, address, output string) error {
 		return wrong(nil)
 	}
 	return nil
+}
+
+// askDaemon gives what the daemon at an address says of itself, and the JSON as
+// it came.
+func askDaemon(address string) (*status.Status, []byte, error) {
+	body, err := fetch("http://" + address + "/status.json")
+	if err != nil {
+		return nil, nil, err
+	}
+	var s status.Status
+	if err := json.Unmarshal(body, &s); err != nil {
+		return nil, nil, fmt.Errorf("status of %s: %w (another version of fairway?)", address, err)
+	}
+	return &s, body, nil
 }
 
 // noDaemon says that nobody answers.
