@@ -8,7 +8,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -74,6 +76,23 @@ func (c *cluster) lab(args ...string) *exec.Cmd {
 // in gives a command in a station's namespace.
 func (c *cluster) in(station string, argv ...string) *exec.Cmd {
 	return exec.Command("ip", append([]string{"netns", "exec", c.prefix + station}, argv...)...)
+}
+
+// pid is that of the lab's process with these arguments.
+func (c *cluster) pid(t testing.TB, args string) int {
+	t.Helper()
+	pid, err := strconv.Atoi(strings.TrimSpace(mustRun(t, "pgrep", "-f", "^"+c.binary+" "+args)))
+	if err != nil {
+		t.Fatalf("not one process %q: %v", args, err)
+	}
+	return pid
+}
+
+func signal(t testing.TB, pid int, s syscall.Signal) {
+	t.Helper()
+	if err := syscall.Kill(pid, s); err != nil {
+		t.Fatalf("%v to %d: %v", s, pid, err)
+	}
 }
 
 func (c *cluster) file(name string) string { return filepath.Join(c.state, "cluster", name) }
@@ -306,18 +325,24 @@ func TestNodeLifeCycle(t *testing.T) {
 		c.eventually(t, routed, all...)
 	})
 	t.Run("the way into the overlay", func(t *testing.T) {
+		// The agent may still have an earlier edit before it, and would make the
+		// routes again by itself.
+		agent := c.pid(t, "lab play agent")
+		signal(t, agent, syscall.SIGSTOP)
+		defer signal(t, agent, syscall.SIGCONT)
 		mustRun(t, "ip", "-n", c.prefix+"n3", "link", "set", "ovn0", "down")
 		c.eventually(t, routed, all[0], all[1])
 		c.says(t, "n3", "DatapathDown", "link ovn0 is down")
 		mustRun(t, "ip", "-n", c.prefix+"n3", "link", "set", "ovn0", "up")
 		c.says(t, "n3", "DatapathDown", "no route to "+routed+" by ovn0")
 		// The lab's agent makes the routes again, as kube-ovn-cni would.
+		signal(t, agent, syscall.SIGCONT)
 		c.edit(t, "nodes.yaml", "apiVersion", "# once more\napiVersion")
 		c.eventually(t, routed, all...)
+		c.eventually(t, routed6, "fd00:30::11", "fd00:30::12", "fd00:30::13")
 	})
 	t.Run("a daemon is killed and comes back", func(t *testing.T) {
-		pid := strings.TrimSpace(mustRun(t, "pgrep", "-f", "^"+c.binary+" run .*--node n1 "))
-		mustRun(t, "kill", "-9", pid)
+		signal(t, c.pid(t, "run .*--node n1 "), syscall.SIGKILL)
 		c.eventually(t, routed, all[1], all[2])
 		daemon := c.in("n1", c.binary, "run", "-f", filepath.Join(c.state, "cluster"), "--node", "n1", "--grpc-socket", filepath.Join(c.state, "n1.sock"))
 		if err := daemon.Start(); err != nil {

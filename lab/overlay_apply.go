@@ -24,10 +24,11 @@ func (w *wiring) applyNetwork(o overlay) error {
 }
 
 // applyNodeRoutes keeps a node's routes by ovn0. The source is the node's own
-// address, as kube-ovn-cni sets it.
+// address, as kube-ovn-cni sets it. The join addresses go first: IPv6 loses its
+// one where somebody took the link down.
 func (w *wiring) applyNodeRoutes(n station, cidrs []netip.Prefix) error {
 	s := w.spaces[n.name]
-	var errs []error
+	errs := []error{s.address("ovn0", n.join...)}
 	for _, cidr := range cidrs {
 		is6 := cidr.Addr().Is6()
 		r := route{to: cidr, via: []netip.Addr{joinGateway(is6)}, link: "ovn0", src: ofFamily(n.lan, is6).Addr()}

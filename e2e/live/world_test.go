@@ -401,7 +401,14 @@ func (r *router) routes() string {
 // has waits until the kernel has exactly these prefixes.
 func (r *router) has(prefixes string) {
 	r.Helper()
-	r.until(fmt.Sprintf("router %s has [%s]", r.name, prefixes), func() string {
+	r.hasWithin(patience, prefixes)
+}
+
+// hasWithin is has with a bound that is part of what is promised; it gives the
+// time that it took.
+func (r *router) hasWithin(bound time.Duration, prefixes string) time.Duration {
+	r.Helper()
+	return r.within(bound, fmt.Sprintf("router %s has [%s]", r.name, prefixes), func() string {
 		if got := r.routes(); got != prefixes {
 			return "it has [" + got + "]"
 		}
@@ -443,10 +450,21 @@ func (w *world) within(bound time.Duration, what string, lacking func() string) 
 			return time.Since(began)
 		}
 		if time.Since(began) > bound {
-			w.Fatalf("not within %s: %s: %s\nthe daemon: %s", bound, what, why, w.log.last(30))
+			w.Fatalf("not within %s: %s: %s\nthe daemon: %s\nthe routers: %s", bound, what, why, w.log.last(30), w.routersSay())
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
+}
+
+// routersSay is what FRR knows, for the one who reads why a test failed.
+func (w *world) routersSay() string {
+	var out []string
+	for name, r := range w.routers {
+		if r.origin == unix.RTPROT_BGP {
+			out = append(out, name+": "+r.show("show clock", "show bgp summary", "show bgp ipv4 unicast", "show bgp neighbors"))
+		}
+	}
+	return strings.Join(out, "\n")
 }
 
 // lines keeps a process' output.
