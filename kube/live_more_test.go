@@ -345,7 +345,8 @@ func TestElectionHasOneWinner(t *testing.T) {
 	stops := map[string]func(){}
 	for _, node := range []string{"n1", "n2", "n3"} {
 		e := NewElection(w.cluster, "fairway-reporter", node, quietLog())
-		e.term, e.ask = 4*time.Second, 500*time.Millisecond
+		// So long that no term ends while the test runs: who leads next was let.
+		e.term, e.ask = time.Hour, 500*time.Millisecond
 		stops[node] = w.background(func(ctx context.Context) error {
 			return e.Run(ctx, func(ctx context.Context) {
 				if n := leading.Add(1); n > most.Load() {
@@ -359,15 +360,11 @@ func TestElectionHasOneWinner(t *testing.T) {
 	}
 	w.eventually("somebody leads", func() bool { return leading.Load() == 1 })
 	first := last.Load().(string)
-	began := time.Now()
 	stops[first]()
 	w.eventually("somebody else leads", func() bool { return leading.Load() == 1 && last.Load() != first })
-	if took := time.Since(began); took > 3*time.Second {
-		t.Errorf("the Lease was given up, and taken after %s", took)
-	}
 	// Taken by force: whoever led before stops.
 	second := last.Load().(string)
-	w.patch(leasesPath+"/fairway-reporter", fmt.Sprintf(`{"spec":{"holderIdentity":"thief","renewTime":%q}}`, time.Now().UTC().Format("2006-01-02T15:04:05.000000Z")))
+	w.patch(leasesPath+"/fairway-reporter", fmt.Sprintf(`{"spec":{"holderIdentity":"thief","leaseDurationSeconds":4,"renewTime":%q}}`, time.Now().UTC().Format("2006-01-02T15:04:05.000000Z")))
 	w.eventually(second+" stops", func() bool { return leading.Load() == 0 })
 	w.eventually("the thief gives no sign of life, and is succeeded", func() bool { return leading.Load() == 1 })
 	if most.Load() != 1 {

@@ -416,12 +416,8 @@ func TestStopTellsWhy(t *testing.T) {
 	w.Exports = []policy.Export{export(1, "tor-a", policy.Attributes{})}
 	mustSync(t, s, w)
 	a.wantTable("10.1.0.0/16 as=65001 via=" + a.neighbour.String())
-	begin := time.Now()
 	if err := s.Stop(context.Background(), "node drained"); err != nil {
 		t.Fatal(err)
-	}
-	if took := time.Since(begin); took > 2*time.Second {
-		t.Errorf("Stop took %v", took)
 	}
 	a.wantTable()
 	if o := observe(t, s); len(o.Sessions)+len(o.RIB) != 0 {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"net/netip"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -197,16 +196,7 @@ func (f *runFlags) gate() daemon.Gate {
 	if !f.datapathGate {
 		return nil
 	}
-	return func(prefixes []netip.Prefix) map[netip.Prefix]string {
-		facts := host.ReadDatapath(f.overlayLink)
-		down := map[netip.Prefix]string{}
-		for _, p := range prefixes {
-			if why := facts.Down(p); why != "" {
-				down[p] = why
-			}
-		}
-		return down
-	}
+	return daemon.DatapathGate(func() host.Datapath { return host.ReadDatapath(f.overlayLink) })
 }
 
 func newLog(w io.Writer, level, format string) (*logrus.Entry, error) {

@@ -398,17 +398,11 @@ func (r *router) routes() string {
 	return strings.Join(out, " ")
 }
 
-// has waits until the kernel has exactly these prefixes.
-func (r *router) has(prefixes string) {
+// has waits until the kernel has exactly these prefixes, and gives the time that
+// it took.
+func (r *router) has(prefixes string) time.Duration {
 	r.Helper()
-	r.hasWithin(patience, prefixes)
-}
-
-// hasWithin is has with a bound that is part of what is promised; it gives the
-// time that it took.
-func (r *router) hasWithin(bound time.Duration, prefixes string) time.Duration {
-	r.Helper()
-	return r.within(bound, fmt.Sprintf("router %s has [%s]", r.name, prefixes), func() string {
+	return r.until(fmt.Sprintf("router %s has [%s]", r.name, prefixes), func() string {
 		if got := r.routes(); got != prefixes {
 			return "it has [" + got + "]"
 		}
@@ -436,9 +430,9 @@ func (r *router) losses() (stop func() []string) {
 }
 
 // until waits for a condition; lacking says what is not so.
-func (w *world) until(what string, lacking func() string) {
+func (w *world) until(what string, lacking func() string) time.Duration {
 	w.Helper()
-	w.within(patience, what, lacking)
+	return w.within(patience, what, lacking)
 }
 
 func (w *world) within(bound time.Duration, what string, lacking func() string) time.Duration {
