@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/sirupsen/logrus"
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -225,13 +226,8 @@ func transitions(last, next []metav1.Condition) []metav1.Condition {
 
 // Speaker reads the Speaker of a node.
 func (c *Cluster) Speaker(ctx context.Context, node string) (*v1alpha1.Speaker, error) {
-	resource := speakerResource()
-	text, err := c.at(c.clients[resource.version].Get(), resource, "", node).DoRaw(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("read Speaker %s: %w", node, err)
-	}
 	var s v1alpha1.Speaker
-	if err := json.Unmarshal(text, &s); err != nil {
+	if err := c.read(ctx, speakerResource(), node, &s); err != nil {
 		return nil, fmt.Errorf("read Speaker %s: %w", node, err)
 	}
 	return &s, nil
@@ -239,16 +235,34 @@ func (c *Cluster) Speaker(ctx context.Context, node string) (*v1alpha1.Speaker, 
 
 // Speakers reads all Speakers, sorted by name as the API server has them.
 func (c *Cluster) Speakers(ctx context.Context) ([]v1alpha1.Speaker, error) {
-	resource := speakerResource()
-	text, err := c.at(c.clients[resource.version].Get(), resource, "", "").DoRaw(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("read Speakers: %w", err)
-	}
 	var list v1alpha1.SpeakerList
-	if err := json.Unmarshal(text, &list); err != nil {
+	if err := c.read(ctx, speakerResource(), "", &list); err != nil {
 		return nil, fmt.Errorf("read Speakers: %w", err)
 	}
 	return list.Items, nil
+}
+
+// NodesReady reads all Nodes, and tells of each by its name whether it is Ready.
+func (c *Cluster) NodesReady(ctx context.Context) (map[string]bool, error) {
+	var list corev1.NodeList
+	if err := c.read(ctx, nodeResource(), "", &list); err != nil {
+		return nil, fmt.Errorf("read Nodes: %w", err)
+	}
+	ready := make(map[string]bool, len(list.Items))
+	for i := range list.Items {
+		n := nodeOf(&list.Items[i], &report{})
+		ready[n.Name] = n.Ready
+	}
+	return ready, nil
+}
+
+// read gets one object of the cluster, or the list of all without a name.
+func (c *Cluster) read(ctx context.Context, r resource, name string, into any) error {
+	text, err := c.at(c.clients[r.version].Get(), r, "", name).DoRaw(ctx)
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(text, into)
 }
 
 // AnnotateNode sets an annotation of a Node, or removes it with value "".

@@ -17,7 +17,8 @@ import (
 	"github.com/fairway-bgp/fairway/kube"
 )
 
-// showSpeakers prints what every node says about itself.
+// showSpeakers prints what every node says about itself. A Speaker is written
+// by its own node alone, so that of a node that is gone is no news.
 func showSpeakers(ctx context.Context, w io.Writer, access kube.Access, output string) error {
 	cluster, err := kube.Connect(access)
 	if err != nil {
@@ -27,34 +28,47 @@ func showSpeakers(ctx context.Context, w io.Writer, access kube.Access, output s
 	if err != nil {
 		return err
 	}
+	nodesReady, err := cluster.NodesReady(ctx)
+	if err != nil {
+		return err
+	}
+	complaints := make([][]string, len(speakers))
+	for i, s := range speakers {
+		complaints[i] = complaintsAbout(s, nodesReady)
+	}
 	if output == "json" {
 		e := json.NewEncoder(w)
 		e.SetIndent("", "  ")
 		err = e.Encode(speakers)
 	} else {
-		err = writeSpeakers(w, speakers)
+		err = writeSpeakers(w, speakers, complaints)
 	}
 	if err != nil {
 		return err
 	}
-	for _, s := range speakers {
-		if speakerState(s) != "ready" {
-			return wrong(nil)
-		}
+	if slices.ContainsFunc(complaints, func(c []string) bool { return len(c) > 0 }) {
+		return wrong(nil)
 	}
 	return nil
 }
 
-func writeSpeakers(w io.Writer, speakers []v1alpha1.Speaker) error {
+func writeSpeakers(w io.Writer, speakers []v1alpha1.Speaker, complaints [][]string) error {
 	var b strings.Builder
 	if len(speakers) == 0 {
 		b.WriteString("No Speakers: fairway has not run on any node of this cluster.\n")
 	} else {
 		fmt.Fprintf(&b, "%-20s %-9s %9s %9s  %s\n", "Node", "Sessions", "Announced", "Withheld", "State")
 	}
-	for _, s := range speakers {
+	for i, s := range speakers {
+		state := "ready"
+		if len(complaints[i]) > 0 {
+			state = "not ready"
+		}
 		sessions := fmt.Sprintf("%d/%d up", s.Status.Established, s.Status.Configured)
-		fmt.Fprintf(&b, "%-20s %-9s %9d %9d  %s\n", s.Name, sessions, s.Status.Announced.Count, s.Status.Withheld.Count, speakerState(s))
+		fmt.Fprintf(&b, "%-20s %-9s %9d %9d  %s\n", s.Name, sessions, s.Status.Announced.Count, s.Status.Withheld.Count, state)
+		for _, c := range complaints[i] {
+			columns.Wrap(&b, "  ", "    ", c)
+		}
 		for _, e := range s.Status.Sessions {
 			if e.State != "established" {
 				columns.Wrap(&b, "  ", "    ", strings.TrimSuffix(fmt.Sprintf("%s (%s) is %s: %s", e.Peer, e.Address, e.State, e.LastError), ": "))
@@ -68,21 +82,17 @@ func writeSpeakers(w io.Writer, speakers []v1alpha1.Speaker) error {
 	return err
 }
 
-// speakerState is "ready", or which conditions are not as they should be.
-func speakerState(s v1alpha1.Speaker) string {
-	var bad []string
+// complaintsAbout says what is not as it should be: the Node, or conditions.
+func complaintsAbout(s v1alpha1.Speaker, nodesReady map[string]bool) []string {
+	if !nodesReady[s.Name] {
+		return []string{"Node " + s.Name + " is not Ready: this is what its daemon said last"}
+	}
+	var out []string
 	for _, c := range s.Status.Conditions {
 		if c.Type == daemon.ConditionDrained || c.Status != metav1.ConditionFalse {
 			continue
 		}
-		text := "not " + c.Type
-		if c.Message != "" {
-			text += " (" + c.Message + ")"
-		}
-		bad = append(bad, text)
+		out = append(out, strings.TrimSuffix("not "+c.Type+": "+c.Message, ": "))
 	}
-	if len(bad) > 0 {
-		return strings.Join(bad, "; ")
-	}
-	return "ready"
+	return out
 }

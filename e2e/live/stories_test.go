@@ -157,6 +157,16 @@ func TestClusterIsFollowed(t *testing.T) {
 			return ""
 		})
 	})
+	t.Run("a Node that is not Ready carries nothing, and its Speaker is old news", func(t *testing.T) {
+		node := like("v1", "Node", "")
+		w.patch(node, "n1", `{"status":{"conditions":[{"type":"Ready","status":"Unknown"}]}}`, "status")
+		a.has("")
+		if out, code := w.fairway("status", "--cluster"); code != 1 || !strings.Contains(out, "Node n1 is not Ready: this is what its daemon said last") {
+			t.Errorf("status: exit %d, %s", code, out)
+		}
+		w.patch(node, "n1", `{"status":{"conditions":[{"type":"Ready","status":"True"}]}}`, "status")
+		a.has("10.9.0.0/16")
+	})
 	t.Run("what the API server cannot check is in the Speaker", func(t *testing.T) {
 		w.apply(fmt.Sprintf("{apiVersion: fairway.dev/v1alpha1, kind: BGPPeer, metadata: {name: twin}, spec: {peerAddress: %s, peerASN: 64512, localASN: 65000}}", a.address))
 		w.until("InputValid is False", func() string {
