@@ -46,8 +46,6 @@ func undo(t testing.TB, s *hosttest.Space, e host.Enforcer) {
 // TestEnforceMakesItRightAndUndoLeavesNothing goes through what others put on a
 // node: wrong, enforced, applied twice, undone, as before.
 func TestEnforceMakesItRightAndUndoLeavesNothing(t *testing.T) {
-	both := want4()
-	both.Networks = append(both.Networks, want6().Networks...)
 	cases := []struct {
 		name    string
 		install func(*hosttest.Space)
@@ -60,7 +58,7 @@ func TestEnforceMakesItRightAndUndoLeavesNothing(t *testing.T) {
 			s.RunWith(dockerRules, "iptables-nft-restore")
 			s.RunWith(strings.ReplaceAll(dockerRules, "172.17.0.0/16", "fd17::/64"), "ip6tables-nft-restore")
 			s.RunWith(strings.ReplaceAll(dockerRules, "172.17.0.0/16", "fd17::/64"), "ip6tables-legacy-restore")
-		}, both},
+		}, dual()},
 		{"kube-proxy and kube-ovn", func(s *hosttest.Space) {
 			s.RunWith(kubeOVNSets, "ipset", "restore")
 			s.RunWith(kubeProxyPlain, "iptables-legacy-restore", "-n")
@@ -71,7 +69,7 @@ func TestEnforceMakesItRightAndUndoLeavesNothing(t *testing.T) {
 			s.Sysctl("net.ipv4.ip_forward", "0")
 			s.Sysctl("net.ipv6.conf.all.forwarding", "0")
 			s.Sysctl("net.ipv4.conf.up0.rp_filter", "1")
-		}, both},
+		}, dual()},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {

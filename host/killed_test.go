@@ -1,0 +1,92 @@
+package host_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/fairway-bgp/fairway/host"
+)
+
+// enforcing names the folder of state in the environment of a process that is
+// there to be killed.
+const enforcing = "FAIRWAY_TEST_ENFORCE"
+
+// TestMain lets the test's own program be the one that is killed: it enforces and
+// undoes without end.
+func TestMain(m *testing.M) {
+	state := os.Getenv(enforcing)
+	if state == "" {
+		os.Exit(m.Run())
+	}
+	e := host.Enforcer{State: state}
+	for {
+		if _, err := e.Enforce(context.Background(), dual()); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+		}
+		if err := e.Undo(context.Background()); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+		}
+	}
+}
+
+// dual is a want of both families.
+func dual() host.Want {
+	w := want4()
+	w.Networks = append(w.Networks, want6().Networks...)
+	return w
+}
+
+// TestKilledInTheMiddleLeavesNoTraces kills the one who enforces, at any moment
+// of its work; the next one makes it right, and undo still knows what was there
+// before the first.
+func TestKilledInTheMiddleLeavesNoTraces(t *testing.T) {
+	n := node(t)
+	n.RunWith(dockerRules, "iptables-nft-restore")
+	n.RunWith(dockerRules, "iptables-legacy-restore")
+	n.Sysctl("net.ipv4.conf.up0.rp_filter", "1")
+	n.Sysctl("net.ipv4.ip_forward", "0")
+	before := rules(n)
+	e := host.Enforcer{State: t.TempDir()}
+	enforce(t, n, e, dual()) // the first time takes longer than the kills wait
+	for range 25 {
+		var said strings.Builder
+		child := exec.Command(os.Args[0])
+		child.Env = append(os.Environ(), enforcing+"="+e.State)
+		child.Stderr = &said
+		// A group of its own: as with a container, what it has begun is killed too.
+		child.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+		if err := n.Do(child.Start); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(20*time.Millisecond + rand.N(300*time.Millisecond)) // a moment of its life, not a synchronisation
+		if err := syscall.Kill(-child.Process.Pid, syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		_ = child.Wait()
+		if said.Len() > 0 {
+			t.Errorf("after the one before was killed: %s", said.String())
+		}
+	}
+	enforce(t, n, e, dual())
+	for _, backend := range []string{"iptables-legacy", "iptables-nft"} {
+		if listing := n.Run(backend, "-S"); strings.Count(listing, "-j FAIRWAY-FORWARD") != 1 || strings.Count(listing, "-A FAIRWAY-FORWARD") != 2 {
+			t.Errorf("%s has\n%s", backend, listing)
+		}
+	}
+	undo(t, n, e)
+	if after := rules(n); after != before {
+		t.Errorf("undo left traces:\n%s", after)
+	}
+	for key, want := range map[string]string{"net/ipv4/conf/up0/rp_filter": "1", "net/ipv4/ip_forward": "0"} {
+		if got := read(n).Sysctls[key].Value; got != want {
+			t.Errorf("%s is %s after undo, and was %s", key, got, want)
+		}
+	}
+}
