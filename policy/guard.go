@@ -9,16 +9,16 @@ import (
 	"github.com/fairway-bgp/fairway/routes"
 )
 
-// forbidden are the networks that no prefix may touch (RFC 6890).
-func forbidden() []struct {
+// network is a prefix with a name for people.
+type network struct {
 	prefix netip.Prefix
 	name   string
-} {
+}
+
+// forbidden gives the networks that no prefix may touch (RFC 6890).
+func forbidden() []network {
 	p := netip.MustParsePrefix
-	return []struct {
-		prefix netip.Prefix
-		name   string
-	}{
+	return []network{
 		{p("0.0.0.0/8"), "this-network"}, {p("127.0.0.0/8"), "loopback"}, {p("169.254.0.0/16"), "link-local"},
 		{p("224.0.0.0/4"), "multicast"}, {p("240.0.0.0/4"), "reserved"},
 		{p("::/127"), "loopback"}, {p("fe80::/10"), "link-local"}, {p("ff00::/8"), "multicast"},
@@ -29,12 +29,13 @@ func forbidden() []struct {
 // themselves depend on. Announcing a prefix that holds one of them would draw
 // the sessions' own traffic into the overlay.
 type guard struct {
+	forbidden []network
 	addresses []netip.Addr
 	owners    []string
 }
 
 func newGuard(s *Snapshot) guard {
-	var g guard
+	g := guard{forbidden: forbidden()}
 	for _, n := range slices.SortedStableFunc(slices.Values(s.Nodes), func(a, b routes.Node) int { return strings.Compare(a.Name, b.Name) }) {
 		for _, a := range n.InternalIPs {
 			g.add(a, "the InternalIP of Node "+n.Name)
@@ -56,7 +57,7 @@ func (g guard) unsafe(p netip.Prefix) string {
 	if p.Bits() == 0 {
 		return p.String() + " is a default route"
 	}
-	for _, f := range forbidden() {
+	for _, f := range g.forbidden {
 		if f.prefix.Overlaps(p) {
 			return fmt.Sprintf("%s overlaps %s %s", p, f.name, f.prefix)
 		}

@@ -19,15 +19,16 @@ func Make(s Snapshot, node string) Plan {
 		Adverts: []Advert{}, Withheld: []Withheld{}, Warnings: slices.Clone(v.warnings), announceable: v.announceable,
 	}
 	checks := v.chain()
-	for _, c := range routes.Cases(&v.s.Snapshot, v.node) {
-		if check, detail := firstRefusal(checks, &c); check != nil {
+	for i := range v.cases {
+		c := &v.cases[i]
+		if check, detail := firstRefusal(checks, c); check != nil {
 			plan.Withheld = append(plan.Withheld, Withheld{c.Text, c.Subnet.Name, check.Reason, detail})
 			if c.Kept != nil {
-				plan.Warnings = append(plan.Warnings, kept(&c))
+				plan.Warnings = append(plan.Warnings, kept(c))
 			}
 			continue
 		}
-		v.announce(&plan, &c)
+		v.announce(&plan, c)
 	}
 	plan.sort()
 	return plan
@@ -37,6 +38,7 @@ func Make(s Snapshot, node string) Plan {
 type view struct {
 	s        *Snapshot
 	node     *routes.Node
+	cases    []routes.Case
 	sessions []Session
 	warnings []Warning
 	routerID netip.Addr
@@ -58,9 +60,10 @@ func newView(s Snapshot, name string) *view {
 	id, warnings := routerID(node, s.LastGoodNode)
 	v.routerID, v.warnings = id, append(v.warnings, warnings...)
 	v.announceable = map[string]bool{}
+	v.cases = routes.Cases(&s.Snapshot, node)
 	candidates := v.candidates()
-	for i := range candidates {
-		v.announceable[candidates[i].Subnet.Name] = true
+	for _, c := range candidates {
+		v.announceable[c.Subnet.Name] = true
 	}
 	v.lost = overlaps(candidates)
 	return v
@@ -68,12 +71,15 @@ func newView(s Snapshot, name string) *view {
 
 // candidates gives the cases that pass every question about the Subnet alone
 // and the leak guard.
-func (v *view) candidates() []routes.Case {
+func (v *view) candidates() []*routes.Case {
 	checks := append(routes.SubnetChecks(), v.guard.check())
-	return slices.DeleteFunc(routes.Cases(&v.s.Snapshot, nil), func(c routes.Case) bool {
-		check, _ := firstRefusal(checks, &c)
-		return check != nil
-	})
+	out := make([]*routes.Case, 0, len(v.cases))
+	for i := range v.cases {
+		if check, _ := firstRefusal(checks, &v.cases[i]); check == nil {
+			out = append(out, &v.cases[i])
+		}
+	}
+	return out
 }
 
 // chain is every question, in the order in which they are asked. The first

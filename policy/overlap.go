@@ -26,8 +26,8 @@ type claim struct {
 // one keeps it and what. The older Subnet wins, then the first by name, so that a
 // newcomer never takes traffic away. The result does not depend on the node:
 // cases are those that every Subnet check let pass.
-func overlaps(cases []routes.Case) map[caseKey]string {
-	order := slices.SortedStableFunc(slices.Values(cases), func(a, b routes.Case) int {
+func overlaps(cases []*routes.Case) map[caseKey]string {
+	order := slices.SortedStableFunc(slices.Values(cases), func(a, b *routes.Case) int {
 		return cmp.Or(a.Subnet.Created.Compare(b.Subnet.Created), strings.Compare(a.Subnet.Name, b.Subnet.Name), a.Prefix.Compare(b.Prefix))
 	})
 	lost := map[caseKey]string{}

@@ -42,7 +42,7 @@ func Why(s Snapshot, node, subnet string) []Explanation {
 	v := newView(s, node)
 	checks := v.chain()
 	var out []Explanation
-	for _, c := range routes.Cases(&v.s.Snapshot, v.node) {
+	for _, c := range v.cases {
 		if c.Subnet.Name == subnet {
 			out = append(out, v.explain(checks, &c))
 		}

@@ -49,14 +49,14 @@ func Cases(s *Snapshot, node *Node) []Case {
 		order[i] = &s.Subnets[i]
 	}
 	slices.SortStableFunc(order, func(a, b *Subnet) int { return strings.Compare(a.Name, b.Name) })
-	var cases []Case
+	cases := make([]Case, 0, len(order))
 	for _, subnet := range order {
-		cases = append(cases, casesOf(s, subnet, node)...)
+		cases = appendCases(cases, s, subnet, node)
 	}
 	return cases
 }
 
-func casesOf(s *Snapshot, subnet *Subnet, node *Node) []Case {
+func appendCases(cases []Case, s *Snapshot, subnet *Subnet, node *Node) []Case {
 	base := Case{Snapshot: s, Subnet: subnet, Node: node}
 	annotations := subnet.Annotations
 	base.Tuning, base.TuningErr = ParseTuning(annotations)
@@ -66,13 +66,12 @@ func casesOf(s *Snapshot, subnet *Subnet, node *Node) []Case {
 		}
 	}
 	if !Selected(annotations, s.Settings) {
-		return nil
+		return cases
 	}
 	prefixes, err := ParseCIDRBlock(subnet.CIDRBlock)
 	if err != nil {
-		return unparsed(base, err)
+		return append(cases, unparsed(base, err)...)
 	}
-	cases := make([]Case, 0, len(prefixes))
 	for _, p := range prefixes {
 		c := base
 		c.Prefix, c.Text = p, p.String()
