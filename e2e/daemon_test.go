@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/fairway-bgp/fairway/e2e/needs"
 )
 
 // cluster is a running lab of the real program, driven as its user would: by
@@ -24,7 +26,7 @@ type cluster struct {
 // upLab builds the program and brings a lab up that goes when the test ends.
 func upLab(t testing.TB, router string) *cluster {
 	t.Helper()
-	needRoot(t, "ip")
+	needs.Root(t, "ip")
 	dir := t.TempDir()
 	c := &cluster{binary: filepath.Join(dir, "fairway"), prefix: fmt.Sprintf("fwd%d-", os.Getpid()), state: filepath.Join(dir, "state")}
 	mustRun(t, "go", "build", "-o", c.binary, "../cmd/fairway")
@@ -37,26 +39,6 @@ func upLab(t testing.TB, router string) *cluster {
 		t.Fatalf("lab up: %v\n%s", err, out)
 	}
 	return c
-}
-
-func needRoot(t testing.TB, files ...string) {
-	t.Helper()
-	missing := ""
-	if os.Getuid() != 0 {
-		missing = " root"
-	}
-	for _, f := range files {
-		if _, err := exec.LookPath(f); err != nil {
-			missing += " " + f
-		}
-	}
-	if missing == "" {
-		return
-	}
-	if os.Getenv("CI") != "" {
-		t.Fatalf("missing:%s", missing)
-	}
-	t.Skipf("missing:%s", missing)
 }
 
 func mustRun(t testing.TB, argv ...string) string {

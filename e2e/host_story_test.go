@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fairway-bgp/fairway/e2e/needs"
 	"github.com/fairway-bgp/fairway/host"
 	"github.com/fairway-bgp/fairway/lab"
 )
@@ -23,7 +24,7 @@ const invalidDrop = "*filter\n:FORWARD ACCEPT\n-F FORWARD\n-A FORWARD -m conntra
 // TestHostStory is the asymmetric case: requests come in by any node, replies
 // leave by n2, where the Pod runs and where somebody drops INVALID packets.
 func TestHostStory(t *testing.T) {
-	needRoot(t, "ip", "nft", "iptables-nft", "iptables-legacy", "ipset")
+	needs.Root(t, "ip", "nft", "iptables-nft", "iptables-legacy", "ipset")
 	s := newHostStory(t)
 	if failed := s.visits(12); failed != nil {
 		t.Fatalf("before anything: %v", failed)

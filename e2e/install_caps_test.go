@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/fairway-bgp/fairway/e2e/needs"
 )
 
 // deed is something that the daemon does on a node and that a capability may be
@@ -83,7 +85,7 @@ func TestCapabilities(t *testing.T) {
 		}
 		return
 	}
-	needRoot(t, "ip", "setpriv", "nft", "iptables-nft", "iptables-legacy", "ipset")
+	needs.Root(t, "ip", "setpriv", "nft", "iptables-nft", "iptables-legacy", "ipset")
 	namespace := fmt.Sprintf("fwc%d", os.Getpid())
 	mustRun(t, "ip", "netns", "add", namespace)
 	t.Cleanup(func() { mustRun(t, "ip", "netns", "del", namespace) })

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/fairway-bgp/fairway/e2e/needs"
 )
 
 // migration is a router and two nodes, each in a namespace. On the nodes GoBGP's
@@ -72,7 +74,7 @@ func TestMigrateByGracefulRestart(t *testing.T) {
 
 func newMigration(t *testing.T) *migration {
 	t.Helper()
-	needRoot(t, "ip", frrBgpd, frrZebra, "vtysh", "gobgpd", "gobgp")
+	needs.Root(t, "ip", frrBgpd, frrZebra, "vtysh", "gobgpd", "gobgp")
 	dir := t.TempDir()
 	m := &migration{prefix: fmt.Sprintf("fwm%d", os.Getpid()), objects: filepath.Join(dir, "objects.yaml"), fairway: filepath.Join(dir, "fairway")}
 	buildFairway(t, m.fairway)

@@ -15,6 +15,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/fairway-bgp/fairway/e2e/kubetest"
+	"github.com/fairway-bgp/fairway/e2e/needs"
 )
 
 // container plays what a container runtime makes of the Pod, as far as a shell can:
@@ -49,7 +50,7 @@ exec setpriv --bounding-set="$bounding" --inh-caps=-all --no-new-privs "$@"
 // TestPodRuns runs the daemon as the rendered Pod would: its arguments and
 // environment, its volumes, its capabilities, and the cluster as a Pod finds it.
 func TestPodRuns(t *testing.T) {
-	needRoot(t, "ip", "unshare", "setpriv", "curl", "ss", "sysctl", "iptables-legacy", "iptables-nft", "nft", "ipset")
+	needs.Root(t, "ip", "unshare", "setpriv", "curl", "ss", "sysctl", "iptables-legacy", "iptables-nft", "nft", "ipset")
 	n := podNetwork(t)
 	s := kubetest.StartForTestWith(t, kubetest.Options{Address: "0.0.0.0", Names: []string{n.host}})
 	ctx := t.Context()

@@ -26,6 +26,8 @@ import (
 	"github.com/fairway-bgp/fairway/policy"
 	"github.com/fairway-bgp/fairway/routes"
 	"github.com/fairway-bgp/fairway/speaker"
+
+	"github.com/fairway-bgp/fairway/e2e/needs"
 )
 
 const (
@@ -45,7 +47,7 @@ func TestInterop(t *testing.T) {
 		interop(t, prefix)
 		return
 	}
-	interopNeeds(t)
+	needs.Root(t, "ip", frrBgpd, frrZebra, "vtysh", "bird", "birdc")
 	prefix := fmt.Sprintf("fwi%d", os.Getpid())
 	interopNamespaces(t, prefix)
 	c := exec.Command("ip", "netns", "exec", prefix+"s", os.Args[0], "-test.run=^TestInterop$", "-test.v", "-test.timeout=5m")
@@ -54,26 +56,6 @@ func TestInterop(t *testing.T) {
 	t.Logf("%s", out)
 	if err != nil {
 		t.Errorf("inside the namespace: %v", err)
-	}
-}
-
-func interopNeeds(t *testing.T) {
-	t.Helper()
-	missing := []string{}
-	if os.Getuid() != 0 {
-		missing = append(missing, "root")
-	}
-	for _, file := range []string{"ip", frrBgpd, frrZebra, "vtysh", "bird", "birdc"} {
-		if _, err := exec.LookPath(file); err != nil {
-			missing = append(missing, file)
-		}
-	}
-	switch {
-	case len(missing) == 0:
-	case os.Getenv("CI") != "":
-		t.Fatalf("missing: %s", strings.Join(missing, ", "))
-	default:
-		t.Skipf("missing: %s", strings.Join(missing, ", "))
 	}
 }
 

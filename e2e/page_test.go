@@ -6,11 +6,13 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/fairway-bgp/fairway/e2e/needs"
 )
 
 // TestPageInABrowser opens a node's page in a real browser.
 func TestPageInABrowser(t *testing.T) {
-	needRoot(t, "ip", "chromium")
+	needs.Root(t, "ip", "chromium")
 	c := upLab(t, "embedded")
 	c.says(t, "n1", "Established")
 	address, err := os.ReadFile(filepath.Join(c.state, "n1.page"))

@@ -17,32 +17,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fairway-bgp/fairway/e2e/needs"
 	"github.com/fairway-bgp/fairway/policy"
 	"github.com/fairway-bgp/fairway/routes"
 )
 
 // patience bounds every wait for a condition.
 const patience = 30 * time.Second
-
-// need skips, or with CI set fails, where a tool or root is missing.
-func need(t *testing.T, tools ...string) {
-	t.Helper()
-	missing := ""
-	if os.Geteuid() != 0 {
-		missing = "root"
-	}
-	for _, tool := range tools {
-		if _, err := exec.LookPath(tool); err != nil {
-			missing = tool
-		}
-	}
-	switch {
-	case missing != "" && os.Getenv("CI") != "":
-		t.Fatalf("needs %s", missing)
-	case missing != "":
-		t.Skipf("needs %s", missing)
-	}
-}
 
 // wire is an L2 in network namespaces: a router and two nodes on its bridge.
 type wire struct {
@@ -56,7 +37,7 @@ type wire struct {
 // cluster(), and the nodes a route to the one that is not on their link.
 func newWire(t *testing.T) *wire {
 	t.Helper()
-	need(t, "ip", "sysctl")
+	needs.Root(t, "ip", "sysctl")
 	t.Parallel()
 	test := fnv.New32a()
 	test.Write([]byte(t.Name()))
@@ -333,7 +314,7 @@ func session(in Input, plan policy.Plan) policy.Session {
 // frr starts zebra, bgpd and staticd in the router's namespace.
 func (w *wire) frr(bgpPort string) {
 	w.t.Helper()
-	need(w.t, "vtysh", "/usr/lib/frr/zebra", "/usr/lib/frr/bgpd", "/usr/lib/frr/staticd")
+	needs.Root(w.t, "vtysh", "/usr/lib/frr/zebra", "/usr/lib/frr/bgpd", "/usr/lib/frr/staticd")
 	common := func(daemon string) []string {
 		return []string{"/usr/lib/frr/" + daemon, "-u", "frr", "-g", "frr", "--vty_socket", w.dir, "-z", w.dir + "/zserv",
 			"-i", w.dir + "/" + daemon + ".pid", "-f", w.file(daemon+".conf", ""), "-P", "0", "--log", "stdout", "--log-level", "debug"}
@@ -466,7 +447,7 @@ func (w *wire) proveNothingSent(in Input) {
 func TestRealFRR(t *testing.T) {
 	for name, in := range peers() {
 		t.Run(name, func(t *testing.T) {
-			need(t, "gobgpd", "gobgp")
+			needs.Root(t, "gobgpd", "gobgp")
 			w := newWire(t)
 			s := session(in, in.Plans[0])
 			w.frr(fmt.Sprint(s.Port))
@@ -539,7 +520,7 @@ func (w *wire) proveStatic(ns string) {
 // bird checks a configuration with BIRD's own parser and runs it.
 func (w *wire) bird(config string) {
 	w.t.Helper()
-	need(w.t, "bird", "birdc")
+	needs.Root(w.t, "bird", "birdc")
 	path := w.file("bird.conf", config)
 	if out, err := w.try("tor", "bird", "-p", "-c", path); err != nil || strings.TrimSpace(out) != "" {
 		w.t.Fatalf("bird -p: %v\n%s\n%s", err, out, config)
@@ -556,7 +537,7 @@ func (w *wire) bird(config string) {
 func TestRealBIRD(t *testing.T) {
 	for name, in := range peers() {
 		t.Run(name, func(t *testing.T) {
-			need(t, "gobgpd", "gobgp")
+			needs.Root(t, "gobgpd", "gobgp")
 			w := newWire(t)
 			w.bird(write(t, BIRD, in) + "\nprotocol static { ipv4; route " + own + " unreachable; }\n")
 			for _, plan := range in.Plans {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/fairway-bgp/fairway/e2e/needs"
 	"github.com/fairway-bgp/fairway/host"
 	"github.com/fairway-bgp/fairway/host/hosttest"
 )
@@ -17,7 +18,7 @@ const cidr4, cidr6 = "10.166.0.0/16", "fd00:166::/64"
 // node is a namespace like a node's: an uplink, the overlay link, and routes.
 func node(t testing.TB) *hosttest.Space {
 	t.Helper()
-	hosttest.Need(t, "ip", "iptables-legacy", "iptables-nft", "nft", "ipset")
+	needs.Root(t, "ip", "iptables-legacy", "iptables-nft", "nft", "ipset")
 	n, far := hosttest.NewSpace(t), hosttest.NewSpace(t)
 	hosttest.Cable(t, n, "up0", far, "x0")
 	hosttest.Cable(t, n, "ovn0", far, "x1")

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fairway-bgp/fairway/e2e/needs"
 	"github.com/fairway-bgp/fairway/host"
 	"github.com/fairway-bgp/fairway/host/hosttest"
 )
@@ -13,7 +14,7 @@ import (
 // TestProbe asks over a network that carries Pod addresses, over one that drops
 // them, and where nobody answers.
 func TestProbe(t *testing.T) {
-	hosttest.Need(t, "ip", "nft")
+	needs.Root(t, "ip", "nft")
 	a, fabric, b := hosttest.NewSpace(t), hosttest.NewSpace(t), hosttest.NewSpace(t)
 	hosttest.Cable(t, a, "up0", fabric, "a0")
 	hosttest.Cable(t, b, "up0", fabric, "b0")

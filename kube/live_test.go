@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"strings"
 	"sync"
 	"testing"
@@ -16,6 +15,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/fairway-bgp/fairway/e2e/kubetest"
+	"github.com/fairway-bgp/fairway/e2e/needs"
 	"github.com/fairway-bgp/fairway/routes"
 )
 
@@ -48,12 +48,7 @@ const testNamespace = "fairway-system"
 // parallel.
 func newTown(t *testing.T) *town {
 	t.Helper()
-	if _, err := exec.LookPath("etcd"); err != nil {
-		if os.Getenv("CI") != "" {
-			t.Fatal("etcd is not installed (Debian: etcd-server)")
-		}
-		t.Skip("etcd is not installed (Debian: etcd-server)")
-	}
+	needs.Programs(t, "etcd") // Debian: etcd-server
 	shared.Do(func() {
 		folder, err := os.MkdirTemp("", "fairway-kube-")
 		if err == nil {

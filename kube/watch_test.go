@@ -15,6 +15,7 @@ import (
 	"github.com/fsnotify/fsnotify"
 	"github.com/sirupsen/logrus"
 
+	"github.com/fairway-bgp/fairway/e2e/needs"
 	"github.com/fairway-bgp/fairway/routes"
 )
 
@@ -256,12 +257,7 @@ func TestWatchFolderMadeLater(t *testing.T) {
 
 // An unmount leaves an empty folder and tells nobody.
 func TestWatchUnmount(t *testing.T) {
-	if os.Getuid() != 0 {
-		if os.Getenv("CI") != "" {
-			t.Fatal("needs root to mount")
-		}
-		t.Skip("needs root to mount")
-	}
+	needs.Root(t) // to mount
 	w := startWatch(t, map[string]string{"in/README": "x", "beside/b.yaml": nodeText("b")}, "in", "beside")
 	w.until("b", "")
 	w.do(syscall.Mount("none", w.path("in"), "tmpfs", 0, ""))

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -14,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/fairway-bgp/fairway/e2e/needs"
 )
 
 // The whole program, as a user runs it, with each router.
@@ -189,7 +190,7 @@ func waitForSession(t *testing.T, l *Lab, as func(session) bool) {
 
 func buildFairway(t *testing.T) string {
 	t.Helper()
-	needRoot(t)
+	needs.Root(t)
 	path := filepath.Join(t.TempDir(), "fairway")
 	if out, err := exec.Command("go", "build", "-o", path, "github.com/fairway-bgp/fairway/cmd/fairway").CombinedOutput(); err != nil {
 		t.Fatalf("build fairway: %v: %s", err, out)
@@ -197,14 +198,10 @@ func buildFairway(t *testing.T) string {
 	return path
 }
 
-// needRouter skips where the router is not installed, and fails where skipping
-// would hide something.
+// needRouter asks for the router's programs.
 func needRouter(t *testing.T, router Router) {
 	t.Helper()
 	if err := router.check(); err != nil {
-		if os.Getenv("CI") != "" {
-			t.Fatal(err)
-		}
-		t.Skip(err)
+		needs.Without(t, err)
 	}
 }

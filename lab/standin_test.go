@@ -21,6 +21,8 @@ import (
 	"github.com/osrg/gobgp/v4/pkg/server"
 	"github.com/sirupsen/logrus"
 	"google.golang.org/grpc"
+
+	"github.com/fairway-bgp/fairway/e2e/needs"
 )
 
 // The test binary is the fairway of its labs: started with the lab's marker in
@@ -148,23 +150,11 @@ func localPath(p netip.Prefix, me station) *apiutil.Path {
 	return &apiutil.Path{Family: family, Nlri: nlri, Age: time.Now().Unix(), Attrs: attrs}
 }
 
-// needRoot skips on a laptop and fails where skipping would hide something.
-func needRoot(t *testing.T) {
-	t.Helper()
-	if os.Geteuid() == 0 {
-		return
-	}
-	if os.Getenv("CI") != "" {
-		t.Fatal("network namespaces need root")
-	}
-	t.Skip("network namespaces need root")
-}
-
 // testOptions are those of a lab of this test run alone; whatever is left of it
 // goes at the end.
 func testOptions(t *testing.T) Options {
 	t.Helper()
-	needRoot(t)
+	needs.Root(t)
 	opts, err := Options{
 		Prefix: fmt.Sprintf("lt%d-", os.Getpid()), // one lab at a time in this package
 	}.withDefaults()

@@ -10,10 +10,11 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/fairway-bgp/fairway/e2e/needs"
 )
 
 // Options say where a Server shall be reachable.
@@ -57,12 +58,7 @@ func StartForTest(t testing.TB) *Server {
 // StartForTestWith is StartForTest with options; an empty Folder is made.
 func StartForTestWith(t testing.TB, o Options) *Server {
 	t.Helper()
-	if _, err := exec.LookPath("etcd"); err != nil {
-		if os.Getenv("CI") != "" {
-			t.Fatal("etcd is not installed (Debian: etcd-server)")
-		}
-		t.Skip("etcd is not installed (Debian: etcd-server)")
-	}
+	needs.Programs(t, "etcd") // Debian: etcd-server
 	if o.Folder == "" {
 		o.Folder = t.TempDir()
 	}

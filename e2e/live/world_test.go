@@ -31,6 +31,7 @@ import (
 
 	"github.com/fairway-bgp/fairway/api/v1alpha1"
 	"github.com/fairway-bgp/fairway/e2e/kubetest"
+	"github.com/fairway-bgp/fairway/e2e/needs"
 )
 
 const (
@@ -60,7 +61,7 @@ type world struct {
 // newWorld brings everything up but the daemon.
 func newWorld(t testing.TB, routers ...string) *world {
 	t.Helper()
-	need(t, "ip", "etcd", "/usr/lib/frr/bgpd", "/usr/lib/frr/zebra", "vtysh")
+	needs.Root(t, "ip", "etcd", "/usr/lib/frr/bgpd", "/usr/lib/frr/zebra", "vtysh")
 	w := &world{TB: t, prefix: fmt.Sprintf("fwl%d", os.Getpid()), dir: t.TempDir(), routers: map[string]*router{}}
 	w.node = w.prefix + "n"
 	w.binary = filepath.Join(w.dir, "fairway")
@@ -73,26 +74,6 @@ func newWorld(t testing.TB, routers ...string) *world {
 		w.routers[name] = w.startRouter(name, i+1)
 	}
 	return w
-}
-
-func need(t testing.TB, files ...string) {
-	t.Helper()
-	var missing []string
-	if os.Getuid() != 0 {
-		missing = append(missing, "root")
-	}
-	for _, f := range files {
-		if _, err := exec.LookPath(f); err != nil {
-			missing = append(missing, f)
-		}
-	}
-	switch {
-	case len(missing) == 0:
-	case os.Getenv("CI") != "":
-		t.Fatalf("missing: %s", strings.Join(missing, ", "))
-	default:
-		t.Skipf("missing: %s", strings.Join(missing, ", "))
-	}
 }
 
 func (w *world) must(argv ...string) string {

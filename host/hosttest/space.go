@@ -25,27 +25,6 @@ type Space struct {
 	NS netns.NsHandle
 }
 
-// Need skips the test where root or a tool is missing; in CI that is a failure.
-func Need(t testing.TB, tools ...string) {
-	t.Helper()
-	missing := ""
-	if os.Geteuid() != 0 {
-		missing = "root"
-	}
-	for _, tool := range tools {
-		if _, err := exec.LookPath(tool); err != nil {
-			missing = tool
-		}
-	}
-	switch {
-	case missing == "":
-	case os.Getenv("CI") != "":
-		t.Fatalf("needs %s", missing)
-	default:
-		t.Skipf("needs %s", missing)
-	}
-}
-
 // NewSpace makes a namespace with its loopback up.
 func NewSpace(t testing.TB) *Space {
 	t.Helper()

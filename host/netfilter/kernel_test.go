@@ -14,6 +14,7 @@ import (
 
 	"github.com/vishvananda/netlink"
 
+	"github.com/fairway-bgp/fairway/e2e/needs"
 	"github.com/fairway-bgp/fairway/host/hosttest"
 	"github.com/fairway-bgp/fairway/host/netfilter"
 )
@@ -30,7 +31,7 @@ const (
 )
 
 func TestWalkAgreesWithTheKernel(t *testing.T) {
-	hosttest.Need(t, "iptables-legacy", "iptables-nft", "nft", "ipset", "ip")
+	needs.Root(t, "iptables-legacy", "iptables-nft", "nft", "ipset", "ip")
 	cases, seed := number("FAIRWAY_KERNEL_CASES", defaultCases), number("FAIRWAY_KERNEL_SEED", int(time.Now().UnixNano()%1e6))
 	b := newBench(t)
 	verdicts := map[netfilter.Verdict]int{}
