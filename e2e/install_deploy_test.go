@@ -175,6 +175,28 @@ func object(t *testing.T, s *kubetest.Server, like *unstructured.Unstructured) *
 	return o
 }
 
+// startInstalled starts an API server, installs Fairway by kustomize, and applies
+// objects to it once its policies are in force; pod and token are the daemon's on
+// Node n1.
+func startInstalled(t *testing.T, o kubetest.Options, objects string) (s *kubetest.Server, pod *corev1.Pod, token string) {
+	t.Helper()
+	s = kubetest.StartForTestWith(t, o)
+	if err := s.InstallSubnetCRD(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, o := range kustomized(t) {
+		if err := kubetest.ApplyObject(t.Context(), s.Config(), o); err != nil {
+			t.Fatal(err)
+		}
+	}
+	pod, token = daemonPod(t, s, "n1")
+	awaitPolicies(t, speakerClient(t, s.ConfigFor(token)))
+	if err := s.Apply(t.Context(), []byte(objects)); err != nil {
+		t.Fatal(err)
+	}
+	return s, pod, token
+}
+
 // daemonPod creates the Pod that the DaemonSet's controller would create for the
 // node, and gives the token that the kubelet would give it.
 func daemonPod(t *testing.T, s *kubetest.Server, node string) (pod *corev1.Pod, token string) {

@@ -52,21 +52,7 @@ exec setpriv --bounding-set="$bounding" --inh-caps=-all --no-new-privs "$@"
 func TestPodRuns(t *testing.T) {
 	needs.Root(t, "ip", "unshare", "setpriv", "curl", "ss", "sysctl", "iptables-legacy", "iptables-nft", "nft", "ipset")
 	n := podNetwork(t)
-	s := kubetest.StartForTestWith(t, kubetest.Options{Address: "0.0.0.0", Names: []string{n.host}})
-	ctx := t.Context()
-	if err := s.InstallSubnetCRD(ctx); err != nil {
-		t.Fatal(err)
-	}
-	for _, o := range kustomized(t) {
-		if err := kubetest.ApplyObject(ctx, s.Config(), o); err != nil {
-			t.Fatal(err)
-		}
-	}
-	pod, token := daemonPod(t, s, "n1")
-	awaitPolicies(t, speakerClient(t, s.ConfigFor(token)))
-	if err := s.Apply(ctx, []byte(strings.ReplaceAll(podObjects, "HOST", n.host))); err != nil {
-		t.Fatal(err)
-	}
+	s, pod, token := startInstalled(t, kubetest.Options{Address: "0.0.0.0", Names: []string{n.host}}, strings.ReplaceAll(podObjects, "HOST", n.host))
 	pid := n.run(t, s, pod, token)
 
 	await(t, "the Speaker counts what is announced", func() bool { return announced(t, s, "n1") == 1 })

@@ -36,21 +36,8 @@ const daemonAccount = "system:serviceaccount:" + installNamespace + ":fairway"
 // nothing was refused, and no right was left unused.
 func TestDaemonUsesItsRightsExactly(t *testing.T) {
 	audit := auditFiles(t)
-	s := kubetest.StartForTestWith(t, kubetest.Options{Flags: []string{"--audit-policy-file=" + audit.policy, "--audit-log-path=" + audit.log}})
+	s, _, token := startInstalled(t, kubetest.Options{Flags: []string{"--audit-policy-file=" + audit.policy, "--audit-log-path=" + audit.log}}, rightsObjects)
 	ctx := t.Context()
-	if err := s.InstallSubnetCRD(ctx); err != nil {
-		t.Fatal(err)
-	}
-	for _, o := range kustomized(t) {
-		if err := kubetest.ApplyObject(ctx, s.Config(), o); err != nil {
-			t.Fatal(err)
-		}
-	}
-	_, token := daemonPod(t, s, "n1")
-	awaitPolicies(t, speakerClient(t, s.ConfigFor(token)))
-	if err := s.Apply(ctx, []byte(rightsObjects)); err != nil {
-		t.Fatal(err)
-	}
 	before := len(audit.calls(t))
 	stop := startDaemon(t, s, token, "n1")
 
