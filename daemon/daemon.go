@@ -144,22 +144,11 @@ func (d *Daemon) decide(s policy.Snapshot) policy.Plan {
 	}
 	s.Live = &live
 	plan := policy.Make(s, d.Node)
-	d.tellHost(s, plan)
+	if d.Host != nil {
+		d.Host.Follow(d.HostWant(plan))
+	}
 	d.memory = d.memory.Remember(s, plan)
 	return plan
-}
-
-// tellHost hands over what the host shall be able to do: what the plan would be
-// if nothing on the host stood in the way.
-func (d *Daemon) tellHost(s policy.Snapshot, plan policy.Plan) {
-	if d.Host == nil {
-		return
-	}
-	if heldBackHere(plan) {
-		s.Live = nil
-		plan = policy.Make(s, d.Node)
-	}
-	d.Host.Follow(d.HostWant(plan))
 }
 
 // draining reports whether the Node asks for everything to be withdrawn.

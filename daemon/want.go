@@ -7,7 +7,6 @@ import (
 
 	"github.com/fairway-bgp/fairway/host"
 	"github.com/fairway-bgp/fairway/policy"
-	"github.com/fairway-bgp/fairway/routes"
 )
 
 // Host is what the daemon needs of the host module; *host.Keeper is one.
@@ -18,19 +17,11 @@ type Host interface {
 	Findings() ([]host.Finding, bool)
 }
 
-// WantOf derives from a plan what the node must be like. What the host itself
-// holds back is asked about too, and taken for asymmetric, which a plan made
-// without Live knows better.
+// WantOf derives from a plan what the node must be like.
 func WantOf(p policy.Plan, overlayLink string, bgpPort uint16) host.Want {
 	w := host.Want{Overlay: overlayLink}
-	for _, a := range p.Adverts {
-		w.Networks = append(w.Networks, host.Network{Prefix: a.Prefix, Subnet: a.Subnet, Asymmetric: asymmetric(a.Role)})
-	}
-	for _, h := range p.Withheld {
-		prefix, err := netip.ParsePrefix(h.Prefix)
-		if err == nil && (h.Reason == routes.HostNotReady || h.Reason == routes.DatapathDown) {
-			w.Networks = append(w.Networks, host.Network{Prefix: prefix, Subnet: h.Subnet, Asymmetric: true})
-		}
+	for _, f := range p.Forwards {
+		w.Networks = append(w.Networks, host.Network{Prefix: f.Prefix, Subnet: f.Subnet, Asymmetric: f.Asymmetric})
 	}
 	for _, s := range p.Sessions {
 		w.Peers = append(w.Peers, s.Address)
@@ -39,13 +30,6 @@ func WantOf(p policy.Plan, overlayLink string, bgpPort uint16) host.Want {
 		}
 	}
 	return w
-}
-
-// asymmetric is whether replies may leave by another node than requests came in
-// by: the return path follows the Pod's own node where a Subnet is distributed,
-// and any gateway with ECMP.
-func asymmetric(r routes.Role) bool {
-	return r == routes.RoleDistributed || r == routes.RoleECMP
 }
 
 // notReady says for each prefix which finding would drop its traffic. Findings
@@ -77,14 +61,4 @@ func concerns(f host.Finding, p netip.Prefix) bool {
 		return p.Addr().Is4()
 	}
 	return false // a RST in state INVALID: slower, not lost
-}
-
-// heldBackHere reports whether the node's own state withholds anything.
-func heldBackHere(p policy.Plan) bool {
-	for _, w := range p.Withheld {
-		if w.Reason == routes.DatapathDown || w.Reason == routes.HostNotReady {
-			return true
-		}
-	}
-	return false
 }

@@ -2,40 +2,28 @@ package daemon
 
 import (
 	"net/netip"
+	"slices"
 	"testing"
 
 	"github.com/fairway-bgp/fairway/host"
 	"github.com/fairway-bgp/fairway/policy"
-	"github.com/fairway-bgp/fairway/routes"
 )
 
 func TestWantOfAPlan(t *testing.T) {
 	p := policy.Plan{
-		Adverts: []policy.Advert{
-			{Prefix: netip.MustParsePrefix("10.1.0.0/16"), Subnet: "a", Role: routes.RoleDistributed},
-			{Prefix: netip.MustParsePrefix("10.2.0.0/16"), Subnet: "b", Role: routes.RoleActive},
-			{Prefix: netip.MustParsePrefix("10.3.0.0/16"), Subnet: "c", Role: routes.RoleECMP},
-			{Prefix: netip.MustParsePrefix("10.4.0.7/32"), Subnet: "d", Role: routes.RolePod},
-		},
-		Withheld: []policy.Withheld{
-			{Prefix: "10.5.0.0/16", Subnet: "e", Reason: routes.HostNotReady},
-			{Prefix: "10.6.0.0/16", Subnet: "f", Reason: routes.NATOutgoing},
+		Forwards: []policy.Forward{
+			{Prefix: netip.MustParsePrefix("10.1.0.0/16"), Subnet: "a", Asymmetric: true},
+			{Prefix: netip.MustParsePrefix("10.2.0.0/16"), Subnet: "b"},
 		},
 		Sessions: []policy.Session{{Peer: "tor", SessionSettings: policy.SessionSettings{Address: netip.MustParseAddr("172.30.0.1")}}},
 	}
 	w := WantOf(p, "ovn0", 1179)
-	asymmetric := map[string]bool{}
-	for _, n := range w.Networks {
-		asymmetric[n.Subnet] = n.Asymmetric
+	want := []host.Network{
+		{Prefix: netip.MustParsePrefix("10.1.0.0/16"), Subnet: "a", Asymmetric: true},
+		{Prefix: netip.MustParsePrefix("10.2.0.0/16"), Subnet: "b"},
 	}
-	want := map[string]bool{"a": true, "b": false, "c": true, "d": false, "e": true}
-	if len(asymmetric) != len(want) {
-		t.Errorf("%v", asymmetric)
-	}
-	for name, yes := range want {
-		if asymmetric[name] != yes {
-			t.Errorf("%s: %v", name, asymmetric)
-		}
+	if !slices.Equal(w.Networks, want) {
+		t.Errorf("%+v", w.Networks)
 	}
 	if w.BGPPort != 0 {
 		t.Error("a port is asked for, and no peer is passive")

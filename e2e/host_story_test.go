@@ -15,6 +15,7 @@ import (
 	"github.com/fairway-bgp/fairway/e2e/needs"
 	"github.com/fairway-bgp/fairway/host"
 	"github.com/fairway-bgp/fairway/lab"
+	"github.com/fairway-bgp/fairway/status"
 )
 
 // invalidDrop is what kube-proxy in iptables mode keeps on a node, in one
@@ -81,6 +82,15 @@ func (s *hostStory) play(t *testing.T, backend string) {
 	if err := s.visits(12); err != nil {
 		t.Errorf("enforced: %v", err)
 	}
+	s.whileDrained(t, "n2", func() {
+		if code, f := s.check(t, "n2"); code != 0 || f["invalid-drop"].State != host.OK {
+			t.Errorf("drained: exit %d, %v", code, f)
+		}
+		// Requests come in by the others; the replies of n2's Pod leave by n2 as before.
+		if err := s.visits(12); err != nil {
+			t.Errorf("drained: %v", err)
+		}
+	})
 	s.storm(t, drop)
 
 	ours := func() bool {
@@ -139,6 +149,33 @@ func (s *hostStory) storm(t *testing.T, drop func()) {
 	if bad*5 > good || good < 10 {
 		t.Errorf("%d visits answered, %d not", good, bad)
 	}
+}
+
+// whileDrained does something while a node is drained, and what was announced by
+// it is gone from the router.
+func (s *hostStory) whileDrained(t *testing.T, node string, do func()) {
+	t.Helper()
+	file := filepath.Join(s.State, "cluster", "nodes.yaml")
+	before, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := "  name: " + node + "\n  annotations:\n"
+	if strings.Count(string(before), at) != 1 {
+		t.Fatalf("%s has Node %s not once", file, node)
+	}
+	writeFile(t, file, []byte(strings.Replace(string(before), at, at+"    fairway.dev/drain: \"true\"\n", 1)))
+	announcing := func(n int) func() bool {
+		return func() bool {
+			out, _ := s.Command(t.Context(), node, s.Binary, "status", "-o", "json").Output()
+			var st status.Status
+			return json.Unmarshal(out, &st) == nil && len(st.Plan.Adverts) == n
+		}
+	}
+	await(t, node+" is drained", announcing(0))
+	do()
+	writeFile(t, file, before)
+	await(t, node+" announces again", announcing(2))
 }
 
 // visits asks the Pod n times, each time by a new connection, and gives the

@@ -6,7 +6,8 @@ import "net/netip"
 // an announcement there is nothing to complain about, and IPv6 matters only with
 // an IPv6 prefix.
 type Want struct {
-	// Networks are what the node announces.
+	// Networks are what the node must forward to and from: what it announces, and
+	// what replies leave by it.
 	Networks []Network
 	// Peers are the BGP neighbours; the links that lead to them are the uplinks.
 	Peers []netip.Addr
@@ -17,7 +18,7 @@ type Want struct {
 	BGPPort uint16
 }
 
-// Network is one announced prefix.
+// Network is one announced CIDR, by this node or by others.
 type Network struct {
 	Prefix netip.Prefix
 	Subnet string

@@ -16,7 +16,7 @@ func Make(s Snapshot, node string) Plan {
 	v := newView(s, node)
 	plan := Plan{
 		Node: node, Sessions: v.sessions, RouterID: v.routerID,
-		Adverts: []Advert{}, Withheld: []Withheld{}, Warnings: slices.Clone(v.warnings), announceable: v.announceable,
+		Adverts: []Advert{}, Withheld: []Withheld{}, Warnings: slices.Clone(v.warnings), Forwards: []Forward{}, announceable: v.announceable,
 	}
 	checks := v.chain()
 	for i := range v.cases {
@@ -30,20 +30,28 @@ func Make(s Snapshot, node string) Plan {
 		}
 		v.announce(&plan, c)
 	}
+	for _, c := range v.candidates {
+		if _, lost := v.lost[keyOf(c)]; !lost {
+			v.forward(&plan, c)
+		}
+	}
 	plan.sort()
 	return plan
 }
 
 // view is what Make works out once before it asks any question.
 type view struct {
-	s        *Snapshot
-	node     *routes.Node
-	cases    []routes.Case
-	sessions []Session
-	warnings []Warning
-	routerID netip.Addr
-	guard    guard
-	lost     map[caseKey]string
+	s    *Snapshot
+	node *routes.Node
+	// cases are all in question; candidates those of them that pass every question
+	// about the Subnet alone and the leak guard.
+	cases      []routes.Case
+	candidates []*routes.Case
+	sessions   []Session
+	warnings   []Warning
+	routerID   netip.Addr
+	guard      guard
+	lost       map[caseKey]string
 	// announceable names the Subnets of which some CIDR can be announced.
 	announceable map[string]bool
 }
@@ -61,25 +69,17 @@ func newView(s Snapshot, name string) *view {
 	v.routerID, v.warnings = id, append(v.warnings, warnings...)
 	v.announceable = map[string]bool{}
 	v.cases = routes.Cases(&s.Snapshot, node)
-	candidates := v.candidates()
-	for _, c := range candidates {
-		v.announceable[c.Subnet.Name] = true
-	}
-	v.lost = overlaps(candidates)
-	return v
-}
-
-// candidates gives the cases that pass every question about the Subnet alone
-// and the leak guard.
-func (v *view) candidates() []*routes.Case {
+	v.candidates = make([]*routes.Case, 0, len(v.cases))
 	checks := append(routes.SubnetChecks(), v.guard.check())
-	out := make([]*routes.Case, 0, len(v.cases))
 	for i := range v.cases {
-		if check, _ := firstRefusal(checks, &v.cases[i]); check == nil {
-			out = append(out, &v.cases[i])
+		c := &v.cases[i]
+		if check, _ := firstRefusal(checks, c); check == nil {
+			v.candidates = append(v.candidates, c)
+			v.announceable[c.Subnet.Name] = true
 		}
 	}
-	return out
+	v.lost = overlaps(v.candidates)
+	return v
 }
 
 // chain is every question, in the order in which they are asked. The first
@@ -206,6 +206,9 @@ func (p *Plan) sort() {
 	})
 	p.Warnings = routes.SortedSet(p.Warnings, func(a, b Warning) int {
 		return cmp.Or(strings.Compare(a.Subnet, b.Subnet), strings.Compare(string(a.Reason), string(b.Reason)), strings.Compare(a.Detail, b.Detail))
+	})
+	slices.SortFunc(p.Forwards, func(a, b Forward) int {
+		return cmp.Or(a.Prefix.Compare(b.Prefix), strings.Compare(a.Subnet, b.Subnet))
 	})
 	slices.SortFunc(p.exports, compareExports)
 	p.exports = slices.CompactFunc(p.exports, func(a, b Export) bool { return compareExports(a, b) == 0 })

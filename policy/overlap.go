@@ -16,6 +16,8 @@ type caseKey struct {
 	prefix netip.Prefix
 }
 
+func keyOf(c *routes.Case) caseKey { return caseKey{c.Subnet.Name, c.Prefix} }
+
 // claim is a prefix that a Subnet keeps.
 type claim struct {
 	prefix netip.Prefix
@@ -34,7 +36,7 @@ func overlaps(cases []*routes.Case) map[caseKey]string {
 	var kept keptPrefixes
 	for _, c := range order {
 		if owner, ok := kept.add(claim{c.Prefix, c.Subnet}); !ok {
-			lost[caseKey{c.Subnet.Name, c.Prefix}] = owner.beats(c.Subnet)
+			lost[keyOf(c)] = owner.beats(c.Subnet)
 		}
 	}
 	return lost
@@ -74,7 +76,7 @@ func overlapCheck(lost map[caseKey]string) routes.Check {
 	return routes.Check{
 		Reason: routes.Overlap,
 		When:   "Another announceable Subnet overlaps it: the older one, then the first by name, keeps the prefix.",
-		Refuse: func(c *routes.Case) string { return lost[caseKey{c.Subnet.Name, c.Prefix}] },
+		Refuse: func(c *routes.Case) string { return lost[keyOf(c)] },
 		Fact:   func(c *routes.Case) string { return "no other announceable Subnet overlaps it" },
 		Mend: func(c *routes.Case) string {
 			return "give one of the two another CIDR, or take annotation " + routes.AnnotationAdvertise + " off one"

@@ -16,6 +16,9 @@ type Plan struct {
 	Warnings []Warning  `json:"warnings"`
 	// Sessions are the BGP sessions that the node shall have, sorted by peer.
 	Sessions []Session `json:"sessions"`
+	// Forwards are the CIDRs whose traffic the node must let through, announced by
+	// it or not, sorted.
+	Forwards []Forward `json:"forwards"`
 	// RouterID is the BGP identifier (RFC 4271 section 4.2), an IPv4 address.
 	RouterID netip.Addr `json:"routerID"`
 	// exports holds what each session makes of each class of adverts, sorted by

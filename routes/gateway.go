@@ -110,6 +110,21 @@ func (c *Case) carriageSingle() carriage {
 	return carriage{reason: NotGateway, detail: "the active gateway is " + active}
 }
 
+// CarriesReplies reports whether replies of the CIDR's Pods may leave the overlay
+// by the node: by the Pods' own where the Subnet is distributed, by any gateway
+// with ECMP, else by the active one. What Fairway announces, and whether the
+// node is Ready for it, does not change that. In mode pods a distributed Subnet
+// concerns the nodes that have Pods of it.
+func (c *Case) CarriesReplies() bool {
+	switch {
+	case c.Subnet.GatewayType == Distributed:
+		return len(c.Prefixes()) > 0
+	case c.Subnet.EnableECMP:
+		return slices.Contains(Gateways(c.Subnet, c.Snapshot.Nodes), c.Node.Name)
+	}
+	return c.Subnet.ActiveGateway == c.Node.Name
+}
+
 // notOneOf is true as well where only this node is known, as in a daemon.
 func notOneOf(gateways []string) string {
 	if len(gateways) == 0 {

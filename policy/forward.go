@@ -1,0 +1,58 @@
+package policy
+
+import (
+	"net/netip"
+	"slices"
+
+	"github.com/fairway-bgp/fairway/routes"
+)
+
+// Forward is a CIDR whose traffic the node must let through: it announces the
+// CIDR, or replies of the CIDR's Pods leave by it while others announce. The
+// second does not end with an announcement: a drained node, one that is
+// excluded, and one that no BGPPeer selects still carry the replies of their Pods.
+type Forward struct {
+	Prefix netip.Prefix `json:"prefix"`
+	Subnet string       `json:"subnet"`
+	// Asymmetric is whether replies may leave by another node than requests came
+	// in by: then a node sees connections from the middle.
+	Asymmetric bool `json:"asymmetric"`
+}
+
+// forward adds what a Case asks the node to let through. What the host itself
+// holds back (Live) does not count: it comes back when the host is mended.
+func (v *view) forward(plan *Plan, c *routes.Case) {
+	if v.carries(c) && v.announcedBySomebody(c) {
+		plan.Forwards = append(plan.Forwards, Forward{c.Prefix, c.Subnet.Name, asymmetric(c)})
+	}
+}
+
+// carries reports whether traffic of the CIDR goes through the node, in or out.
+func (v *view) carries(c *routes.Case) bool {
+	return c.CarriesReplies() || c.Role() != "" && len(c.Prefixes()) > 0
+}
+
+// announcedBySomebody reports whether there is a BGPPeer that the CIDR could go
+// to, from this node or, for all that is known here, from another one.
+func (v *view) announcedBySomebody(c *routes.Case) bool {
+	if to, _ := v.reached(c); len(to) > 0 {
+		return true
+	}
+	return slices.ContainsFunc(v.s.Peers, func(p Peer) bool {
+		elsewhere := !slices.ContainsFunc(v.sessions, func(s Session) bool { return s.Peer == p.Name })
+		asked := c.Tuning.Peers == nil || slices.Contains(c.Tuning.Peers, p.Name)
+		return elsewhere && asked && slices.Contains(p.Families, FamilyOf(c.Prefix))
+	})
+}
+
+// asymmetric reports whether replies may leave by another node than requests
+// came in by: they follow the Pod's own node where a Subnet is distributed, any
+// gateway with ECMP, else the active gateway; requests come by any node that
+// announces, to the Pod's own in mode pods, or to whoever has the next hop given.
+func asymmetric(c *routes.Case) bool {
+	distributed := c.Subnet.GatewayType == routes.Distributed
+	if c.Tuning.Mode == routes.ModePods {
+		return !distributed
+	}
+	return distributed || c.Subnet.EnableECMP || c.Tuning.NextHop(c.Prefix).IsValid()
+}
