@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/fairway-bgp/fairway/e2e/needs"
+	"github.com/fairway-bgp/fairway/routes"
 )
 
 // cluster is a running lab of the real program, driven as its user would: by
@@ -347,6 +348,35 @@ func TestNodeLifeCycle(t *testing.T) {
 			t.Error("the daemon does not end")
 		}
 	})
+}
+
+// TestMostAttributesFitAMessage announces with everything that annotations and a
+// BGPPeer may add, to a router without extended messages (RFC 8654).
+func TestMostAttributesFitAMessage(t *testing.T) {
+	needs.Root(t, "bird")
+	c := upLab(t, "bird")
+	c.eventually(t, routed, "172.30.0.11", "172.30.0.12", "172.30.0.13")
+	communities := func(admin int, quote string) string {
+		var out []string
+		for i := range routes.MaxCommunities {
+			out = append(out, fmt.Sprintf("%s%d:%d:4294967295%s", quote, admin, i, quote))
+		}
+		return strings.Join(out, ",")
+	}
+	c.edit(t, "bgppeer-tor.yaml", "  localASN: 65001\n", "  localASN: 65001\n  attributes: {communities: ["+communities(65000, `"`)+"]}\n")
+	c.write(t, "subnet-longest.yaml", fmt.Sprintf(`apiVersion: kubeovn.io/v1
+kind: Subnet
+metadata:
+  name: longest
+  annotations:
+    fairway.dev/advertise: "true"
+    fairway.dev/as-path-prepend: "%d"
+    fairway.dev/communities: "%s"
+spec:
+  cidrBlock: 10.99.0.0/16,fd00:99::/64
+`, routes.MaxASPathPrepend, communities(65001, "")))
+	c.eventually(t, "10.99.0.0/16", "172.30.0.11", "172.30.0.12", "172.30.0.13")
+	c.eventually(t, "fd00:99::/64", "fd00:30::11", "fd00:30::12", "fd00:30::13")
 }
 
 // TestThousandSubnets adds a thousand Subnets in one file, and takes them away.

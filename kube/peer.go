@@ -292,6 +292,9 @@ func defaults(a *v1alpha1.Attributes, r *report) policy.Defaults {
 		out.Communities = routes.SortedSet(out.Communities, cmp.Compare[routes.Community])
 		out.LargeCommunities = routes.SortedSet(out.LargeCommunities, routes.LargeCommunity.Compare)
 	}
+	if n := len(out.Communities) + len(out.LargeCommunities); n > routes.MaxCommunities {
+		r.wrong(field+".communities", nil, "has %d communities: at most %d are allowed", n, routes.MaxCommunities)
+	}
 	out.MED = number32(field+".med", a.MED, r)
 	out.LocalPref = number32(field+".localPref", a.LocalPref, r)
 	if n := a.ASPathPrepend; n != nil {

@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -106,6 +107,7 @@ func TestPeerProblems(t *testing.T) {
 		"two communities in one":     {[]string{peerAddr, peerAS, "attributes: {communities: ['65000:1,65000:2']}"}, `wrong spec.attributes.communities[0]: "65000:1,65000:2" has a comma: one community per item`},
 		"med":                        {[]string{peerAddr, peerAS, "attributes: {med: -1}"}, "wrong spec.attributes.med: -1: is not a number from 0 to 4294967295"},
 		"local pref":                 {[]string{peerAddr, peerAS, "attributes: {localPref: 4294967296}"}, "wrong spec.attributes.localPref: 4294967296: is not a number from 0 to 4294967295"},
+		"too many communities":       {[]string{peerAddr, peerAS, "attributes: {communities: [" + manyCommunities() + "]}"}, "wrong spec.attributes.communities: has 65 communities: at most 64 are allowed"},
 		"prepend":                    {[]string{peerAddr, peerAS, "attributes: {asPathPrepend: 17}"}, "wrong spec.attributes.asPathPrepend: 17: is not a number from 0 to 16"},
 		"selector operator":          {[]string{peerAddr, peerAS, "nodeSelector: {matchExpressions: [{key: rack, operator: Inn, values: [a]}]}"}, "wrong spec.nodeSelector.matchExpressions[0].operator: Inn: is not one of In, NotIn, Exists, DoesNotExist"},
 		"selector operator missing":  {[]string{peerAddr, peerAS, "nodeSelector: {matchExpressions: [{key: rack}]}"}, "wrong spec.nodeSelector.matchExpressions[0].operator: missing: give In, NotIn, Exists or DoesNotExist"},
@@ -220,4 +222,13 @@ func TestInputProblems(t *testing.T) {
 			}
 		})
 	}
+}
+
+// manyCommunities is one more than a BGPPeer may add.
+func manyCommunities() string {
+	var out []string
+	for i := range routes.MaxCommunities + 1 {
+		out = append(out, fmt.Sprintf("'65000:%d'", i))
+	}
+	return strings.Join(out, ", ")
 }

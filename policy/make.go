@@ -154,11 +154,14 @@ func (v *view) reached(c *routes.Case) (to []Session, problems []string) {
 
 // nextHop gives the next hop that an export rule must set, if any.
 func (v *view) nextHop(c *routes.Case, s Session, p netip.Prefix) (netip.Addr, string) {
-	hop, problem := crossFamilyNextHop(s, v.node, p)
-	if explicit := c.Tuning.NextHop(p); explicit.IsValid() && slices.Contains(s.Families, FamilyOf(p)) {
+	explicit := c.Tuning.NextHop(p)
+	if explicit.IsValid() && explicit == s.Address.WithZone("") {
+		return netip.Addr{}, fmt.Sprintf("BGPPeer %s: annotation %s is the neighbour's own address, which it would refuse (RFC 4271 section 5.1.3)", s.Peer, routes.AnnotationNextHop)
+	}
+	if explicit.IsValid() && slices.Contains(s.Families, FamilyOf(p)) {
 		return netip.Addr{}, ""
 	}
-	return hop, problem
+	return crossFamilyNextHop(s, v.node, p)
 }
 
 // announce adds what a Case that passed every question gives to the plan.

@@ -293,6 +293,10 @@ func TestATypoIsNotAWithdrawal(t *testing.T) {
 		for i := range broken.Subnets {
 			if v := broken.Subnets[i].Annotations[routes.AnnotationAdvertise]; v == "true" {
 				broken.Subnets[i].Annotations = map[string]string{routes.AnnotationAdvertise: "ture"}
+				if first, err := routes.ParseCIDRBlock(broken.Subnets[i].CIDRBlock); err == nil && seldom(t) {
+					inside := first[0].Addr().Next()
+					broken.Subnets[i].Annotations = map[string]string{routes.AnnotationAdvertise: "true", routes.AnnotationNextHop: inside.String()}
+				}
 			}
 		}
 		second := policy.Make(memory.Recall(broken), "n1")

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -39,6 +40,12 @@ func (v *view) subnetWarnings(c *routes.Case, role routes.Role) []Warning {
 	if c.Tuning.Standby && (c.Subnet.GatewayType != routes.Centralized || c.Subnet.EnableECMP) {
 		warn(routes.IgnoredAnnotation, "annotation %s works only for centralized without ECMP", routes.AnnotationStandby)
 	}
+	to, _ := v.reached(c)
+	for _, s := range to {
+		if pref := cmp.Or(c.Tuning.LocalPref, s.Defaults.LocalPref); c.Tuning.Standby && s.Internal() && pref != nil && *pref == 0 {
+			warn(routes.IgnoredAnnotation, "annotation %s cannot make a path lose to BGPPeer %s: local-pref is 0 already", routes.AnnotationStandby, s.Peer)
+		}
+	}
 	if role == routes.RolePod && c.Subnet.GatewayType == routes.Centralized {
 		warn(routes.AsymmetricReturn, "mode pods on a centralized Subnet: requests come to the Pod's node, replies leave by the gateway")
 	}
@@ -71,7 +78,7 @@ func WarningReasons() []WarningReason {
 		{routes.InvalidPeer, "A BGPPeer selects the node but gives no session there: it has no local AS, or its address is another BGPPeer's."},
 		{routes.InvalidAnnotation, "An annotation of the Node does not parse, or one of the Subnet no longer does and the last good ones stay in force."},
 		{routes.UnknownAnnotation, "A `fairway.dev/` annotation has a name that means nothing: a typo, or one of another version."},
-		{routes.IgnoredAnnotation, "An annotation has no effect on this Subnet: `standby` without centralized, or with ECMP."},
+		{routes.IgnoredAnnotation, "An annotation has no effect on this Subnet: `standby` without centralized, with ECMP, or where local-pref is 0."},
 		{routes.NATPolicy, "Announced by `allow-nat-policy`: what no `forward` rule matches still leaves with the node's address."},
 		{routes.AsymmetricReturn, "Mode `pods` on a centralized Subnet: requests come to the Pod's node, replies leave by the gateway."},
 		{routes.DoubleAnnouncement, "The Subnet carries `ovn.kubernetes.io/bgp` besides `fairway.dev/advertise`: a kube-ovn-speaker that still runs announces it too."},

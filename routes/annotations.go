@@ -82,9 +82,16 @@ type AnnotationError struct {
 	Err         error
 }
 
+// shownValue is how many bytes of a bad value are shown: enough to find it by.
+const shownValue = 200
+
 // Error names the annotation and its value.
 func (e *AnnotationError) Error() string {
-	return fmt.Sprintf("%s: %q: %v", e.Name, e.Value, e.Err)
+	value, rest := e.Value, ""
+	if len(value) > shownValue {
+		value, rest = value[:shownValue], "…"
+	}
+	return fmt.Sprintf("%s: %q%s: %v", e.Name, value, rest, e.Err)
 }
 
 // Unwrap gives what is wrong with the value.
@@ -122,6 +129,23 @@ func ParseTuning(annotations map[string]string) (Tuning, error) {
 		value := annotations[name]
 		if err := t.set(name, strings.TrimSpace(value)); err != nil {
 			return t, &AnnotationError{name, value, err}
+		}
+	}
+	return t, nil
+}
+
+// ReadTuning is ParseTuning for a Subnet: what parses must suit its CIDRs too.
+// The annotations need not be those that the Subnet has now.
+func ReadTuning(s *Subnet, annotations map[string]string) (Tuning, error) {
+	t, err := ParseTuning(annotations)
+	if err != nil || len(t.NextHops) == 0 {
+		return t, err
+	}
+	prefixes, _ := ParseCIDRBlock(s.CIDRBlock) // a Check of its own
+	for _, p := range prefixes {
+		if hop := t.NextHop(p); p.Contains(hop) {
+			return t, &AnnotationError{AnnotationNextHop, annotations[AnnotationNextHop],
+				fmt.Errorf("%s lies inside the Subnet's own %s: give an address of the network outside", hop, p)}
 		}
 	}
 	return t, nil
@@ -199,6 +223,13 @@ func parseNames(s string) ([]string, error) {
 	return SortedSet(names, strings.Compare), nil
 }
 
+// neverUnicast is true for 0.0.0.0/8 and 240.0.0.0/4 (RFC 6890): routers answer
+// such a next hop with a NOTIFICATION, and drop the session with all that it
+// carries.
+func neverUnicast(a netip.Addr) bool {
+	return a.Is4() && (a.As4()[0] == 0 || a.As4()[0] >= 240)
+}
+
 // parseNextHops reads one address, or one of each family. What can never be a
 // next hop on a wire is refused.
 func parseNextHops(s string) ([]netip.Addr, error) {
@@ -208,7 +239,7 @@ func parseNextHops(s string) ([]netip.Addr, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%q is not an IP address", strings.TrimSpace(item))
 		}
-		if a.Zone() != "" || a.Is4In6() || a.IsUnspecified() || a.IsLoopback() || a.IsMulticast() || a.IsLinkLocalUnicast() {
+		if a.Zone() != "" || a.Is4In6() || neverUnicast(a) || a.IsUnspecified() || a.IsLoopback() || a.IsMulticast() || a.IsLinkLocalUnicast() {
 			return nil, fmt.Errorf("%s cannot be a next hop: give a unicast address that the peers can reach", a)
 		}
 		for _, b := range hops {

@@ -59,9 +59,9 @@ func Cases(s *Snapshot, node *Node) []Case {
 func appendCases(cases []Case, s *Snapshot, subnet *Subnet, node *Node) []Case {
 	base := Case{Snapshot: s, Subnet: subnet, Node: node}
 	annotations := subnet.Annotations
-	base.Tuning, base.TuningErr = ParseTuning(annotations)
+	base.Tuning, base.TuningErr = ReadTuning(subnet, annotations)
 	if good, ok := s.LastGood[subnet.Name]; ok && base.TuningErr != nil {
-		if t, err := ParseTuning(good); err == nil {
+		if t, err := ReadTuning(subnet, good); err == nil {
 			annotations, base.Tuning, base.Kept, base.TuningErr = good, t, base.TuningErr, nil
 		}
 	}

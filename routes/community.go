@@ -108,8 +108,13 @@ func (l LargeCommunity) Compare(m LargeCommunity) int {
 	return cmp.Or(cmp.Compare(l.GlobalAdmin, m.GlobalAdmin), cmp.Compare(l.Data1, m.Data1), cmp.Compare(l.Data2, m.Data2))
 }
 
-// ParseCommunities reads a comma-separated list of standard, well-known and
-// large communities, and sorts and dedupes each kind.
+// MaxCommunities bounds the communities of a Subnet, and those of a BGPPeer: both
+// together fit into a message of 4096 octets (RFC 4271 section 4) with room for
+// the rest, whatever their kind.
+const MaxCommunities = 64
+
+// ParseCommunities reads a comma-separated list of at most MaxCommunities
+// standard, well-known and large communities, and sorts and dedupes each kind.
 func ParseCommunities(s string) ([]Community, []LargeCommunity, error) {
 	var std []Community
 	var large []LargeCommunity
@@ -129,7 +134,11 @@ func ParseCommunities(s string) ([]Community, []LargeCommunity, error) {
 		}
 		std = append(std, c)
 	}
-	return SortedSet(std, cmp.Compare[Community]), SortedSet(large, LargeCommunity.Compare), nil
+	std, large = SortedSet(std, cmp.Compare[Community]), SortedSet(large, LargeCommunity.Compare)
+	if n := len(std) + len(large); n > MaxCommunities {
+		return nil, nil, fmt.Errorf("has %d communities: at most %d are allowed", n, MaxCommunities)
+	}
+	return std, large, nil
 }
 
 // parseDecimal reads an unsigned decimal of at most bits bits, without sign.

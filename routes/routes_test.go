@@ -1,6 +1,7 @@
 package routes_test
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"net/netip"
 	"reflect"
@@ -103,6 +104,12 @@ func TestParseTuning(t *testing.T) {
 		{"communities, signed", "communities", "65000:+1", routes.Tuning{}, `"+1" is not a number`},
 		{"communities, unknown name", "communities", "noexport", routes.Tuning{}, "nor the name of a well-known community"},
 		{"communities, the internal mark", "communities", "0:1:2", routes.Tuning{}, "global administrator 0 is reserved"},
+		{"communities, more than a message holds", "communities", manyCommunities(65), routes.Tuning{}, "has 65 communities: at most 64 are allowed"},
+		{"communities, said twice", "communities", manyCommunities(64) + ",1:0", base(func(u *routes.Tuning) {
+			for i := range 64 {
+				u.Communities = append(u.Communities, routes.Community(1<<16|i))
+			}
+		}), ""},
 		{"med", "med", "50", base(func(u *routes.Tuning) { u.MED = u32(50) }), ""},
 		{"med, 0 is a value", "med", "0", base(func(u *routes.Tuning) { u.MED = u32(0) }), ""},
 		{"med, negative", "med", "-1", routes.Tuning{}, "is not a number from 0 to 4294967295"},
@@ -116,6 +123,9 @@ func TestParseTuning(t *testing.T) {
 		{"next-hop, two of one family", "next-hop", "172.30.0.100,172.30.0.101", routes.Tuning{}, "same family"},
 		{"next-hop, no address", "next-hop", "vip", routes.Tuning{}, `"vip" is not an IP address`},
 		{"next-hop, multicast", "next-hop", "224.0.0.1", routes.Tuning{}, "cannot be a next hop"},
+		{"next-hop, this network", "next-hop", "0.1.2.3", routes.Tuning{}, "cannot be a next hop"},
+		{"next-hop, reserved", "next-hop", "240.0.0.1", routes.Tuning{}, "cannot be a next hop"},
+		{"next-hop, broadcast", "next-hop", "255.255.255.255", routes.Tuning{}, "cannot be a next hop"},
 		{"next-hop, loopback", "next-hop", "127.0.0.1", routes.Tuning{}, "cannot be a next hop"},
 		{"standby", "standby", "true", base(func(u *routes.Tuning) { u.Standby = true }), ""},
 		{"standby, yes is not true", "standby", "yes", routes.Tuning{}, "is neither true nor false"},
@@ -135,6 +145,15 @@ func TestParseTuning(t *testing.T) {
 			}
 		})
 	}
+}
+
+// manyCommunities are n communities, 1:0 and on.
+func manyCommunities(n int) string {
+	var out []string
+	for i := range n {
+		out = append(out, fmt.Sprintf("1:%d", i))
+	}
+	return strings.Join(out, ",")
 }
 
 func TestSelected(t *testing.T) {
