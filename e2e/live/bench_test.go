@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 
 	"github.com/fairway-bgp/fairway/e2e/kubetest"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -53,8 +54,11 @@ func annotateToRoute(b *testing.B, w *world, a *router) {
 		}
 		answered := time.Now()
 		select {
-		case at := <-seen:
-			return max(0, at.Sub(answered))
+		case e := <-seen:
+			if e.comes != (value != "null") {
+				b.Fatalf("annotated %s, and the kernel tells of the opposite", value)
+			}
+			return max(0, e.at.Sub(answered)) // the route may be faster than the answer
 		case <-time.After(patience):
 			b.Fatalf("no route event: %s", w.log.last(20))
 		}
@@ -83,23 +87,29 @@ func report(b *testing.B, what string, all []time.Duration) {
 	b.ReportMetric(ms(all[len(all)-1]), what+"-max-ms")
 }
 
-// follow gives the moments at which the kernel tells of BGP routes.
-func (r *router) follow() <-chan time.Time {
+// routeEvent is a moment at which the kernel tells of a BGP route.
+type routeEvent struct {
+	at    time.Time
+	comes bool
+}
+
+// follow gives what the kernel tells of BGP routes.
+func (r *router) follow() <-chan routeEvent {
 	r.Helper()
 	updates, done := make(chan netlink.RouteUpdate, 4096), make(chan struct{})
 	if err := netlink.RouteSubscribeAt(r.handle, updates, done); err != nil {
 		r.Fatal(err)
 	}
 	r.Cleanup(func() { close(done) })
-	at := make(chan time.Time, 4096)
+	events := make(chan routeEvent, 4096)
 	go func() {
 		for u := range updates {
 			if u.Dst != nil && u.Protocol == r.origin {
-				at <- time.Now()
+				events <- routeEvent{time.Now(), u.Type == unix.RTM_NEWROUTE}
 			}
 		}
 	}()
-	return at
+	return events
 }
 
 // BenchmarkManySubnets measures the daemon's resident memory, and the time from
