@@ -22,6 +22,8 @@ import (
 // editing files.
 type cluster struct {
 	binary, prefix, state string
+	// guide is what `lab up` printed.
+	guide string
 }
 
 // upLab builds the program and brings a lab up that goes when the test ends.
@@ -36,9 +38,11 @@ func upLab(t testing.TB, router string) *cluster {
 			t.Errorf("lab down: %v\n%s", err, out)
 		}
 	})
-	if out, err := c.lab("up", "--router", router).CombinedOutput(); err != nil {
+	out, err := c.lab("up", "--router", router).CombinedOutput()
+	if err != nil {
 		t.Fatalf("lab up: %v\n%s", err, out)
 	}
+	c.guide = string(out)
 	return c
 }
 
@@ -291,6 +295,32 @@ func TestNothingIsLostByMistakes(t *testing.T) {
 		c.write(t, "subnet-routed.yaml", string(subnet))
 		c.eventually(t, routed, "172.30.0.11", "172.30.0.12", "172.30.0.13")
 	})
+}
+
+// TestTheGuideCanBeTyped types the commands that `lab up` prints, as they are.
+func TestTheGuideCanBeTyped(t *testing.T) {
+	needs.Root(t, "curl")
+	c := upLab(t, "embedded")
+	c.eventually(t, routed, "172.30.0.11", "172.30.0.12", "172.30.0.13")
+	typed := 0
+	for _, line := range strings.Split(c.guide, "\n") {
+		line = strings.TrimSpace(line)
+		if !strings.HasPrefix(line, c.binary) {
+			continue
+		}
+		typed++
+		want := 0
+		if strings.Contains(line, " why nat ") {
+			want = 1 // withheld
+		}
+		cmd := exec.Command("sh", "-c", line)
+		if out, _ := cmd.CombinedOutput(); cmd.ProcessState.ExitCode() != want {
+			t.Errorf("%s: exit status %d\n%s", line, cmd.ProcessState.ExitCode(), out)
+		}
+	}
+	if typed != 5 {
+		t.Errorf("%d commands in the guide:\n%s", typed, c.guide)
+	}
 }
 
 // TestNodeLifeCycle takes nodes in and out in every way there is.

@@ -56,7 +56,7 @@ func Demo(ctx context.Context, opts Options, out io.Writer) (err error) {
 	if d.leftOut > 0 {
 		held = fmt.Sprintf("%d of six steps held, the others were left out", 6-d.leftOut)
 	}
-	fmt.Fprintf(out, "\n%s; %.1f s. To try it yourself: fairway lab up\n", held, time.Since(begin).Seconds())
+	fmt.Fprintf(out, "\n%s; %.1f s.\nTo try it yourself: %s lab up\n", held, time.Since(begin).Seconds(), d.typed())
 	return nil
 }
 

@@ -79,7 +79,7 @@ func (o Options) check() error {
 		return err
 	}
 	if len(left) > 0 {
-		return fmt.Errorf("%w%s (found %s)", ErrLeftover, o.label(), strings.Join(left, ", "))
+		return o.leftover(left...)
 	}
 	return nil
 }
@@ -320,7 +320,7 @@ func Exec(opts Options, name string, argv []string) error {
 		}
 	}
 	if space == "" && len(known) == 0 {
-		return errors.New("there is no lab; `fairway lab up` makes one")
+		return errors.New("there is no lab of this name; `lab up` makes one")
 	}
 	if space == "" {
 		for i := range known {
@@ -332,7 +332,7 @@ func Exec(opts Options, name string, argv []string) error {
 	if err != nil {
 		return errors.New("the lab needs iproute2: apt-get install iproute2")
 	}
-	err = unix.Exec(ip, append([]string{"ip", "netns", "exec", space}, argv...), opts.markedEnv())
+	err = unix.Exec(ip, append([]string{"ip", "netns", "exec", space}, argv...), opts.visitorEnv())
 	return fmt.Errorf("run %s in %s: %w", strings.Join(argv, " "), space, err)
 }
 

@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/sirupsen/logrus"
@@ -45,16 +47,19 @@ type Options struct {
 // prefixForm keeps one prefix from being the beginning of another's names.
 const prefixForm = `^[a-z][a-z0-9]{0,11}-$`
 
+// usualPrefix is that of a lab that is given none.
+const usualPrefix = "fw-"
+
 // withDefaults fills in what was left out and refuses what cannot work.
 func (o Options) withDefaults() (Options, error) {
 	if o.Prefix == "" {
-		o.Prefix = "fw-"
+		o.Prefix = usualPrefix
 	}
 	if !regexp.MustCompile(prefixForm).MatchString(o.Prefix) {
-		return o, fmt.Errorf("lab prefix %q: one lower-case word of up to 12 letters and a dash is needed, like %q", o.Prefix, "fw-")
+		return o, fmt.Errorf("lab prefix %q: one lower-case word of up to 12 letters and a dash is needed, like %q", o.Prefix, usualPrefix)
 	}
 	if o.State == "" {
-		o.State = filepath.Join("/run/fairway-lab", strings.TrimSuffix(o.Prefix, "-"))
+		o.State = o.usualState()
 	}
 	if !filepath.IsAbs(o.State) {
 		return o, fmt.Errorf("lab state folder %q: an absolute path is needed", o.State)
@@ -84,7 +89,21 @@ func (o Options) withDefaults() (Options, error) {
 }
 
 // ErrLeftover says that a lab of this prefix exists, whole or in parts.
-var ErrLeftover = errors.New("a lab of this name is there already; `fairway lab down` removes it")
+var ErrLeftover = errors.New("a lab of this name is there already")
+
+// leftover is ErrLeftover with what was found and what to do.
+func (o Options) leftover(found ...string) error {
+	const most = 3
+	if more := len(found) - most; more > 0 {
+		found = append(slices.Clone(found[:most]), fmt.Sprintf("and %d more", more))
+	}
+	return fmt.Errorf("%w (%s):\n`%s lab down%s` removes it", ErrLeftover, strings.Join(found, ", "), o.typed(), o.label())
+}
+
+// usualState is the state folder of a lab that is given none.
+func (o Options) usualState() string {
+	return filepath.Join("/run/fairway-lab", strings.TrimSuffix(o.Prefix, "-"))
+}
 
 // clusterDir is the folder of YAML that plays the API server.
 func (o Options) clusterDir() string { return filepath.Join(o.State, "cluster") }
@@ -95,11 +114,47 @@ func (o Options) logFile(name string) string { return filepath.Join(o.State, "lo
 // grpcSocket is where a node's daemon serves the gobgp CLI.
 func (o Options) grpcSocket(node string) string { return filepath.Join(o.State, node+".sock") }
 
-// label is the prefix as arguments for a command that is to be typed in; empty
-// for the default lab.
+// label is what tells this lab from others, as arguments for a command that is
+// to be typed in; empty for the default lab.
 func (o Options) label() string {
-	if o.Prefix == "fw-" {
-		return ""
+	label := ""
+	if o.Prefix != usualPrefix {
+		label += " --prefix " + o.Prefix
 	}
-	return " --prefix " + o.Prefix
+	if o.State != o.usualState() {
+		label += " --state " + o.State
+	}
+	return label
+}
+
+// typed is what a person here types to run this program: its name where it is
+// found by that, else its path from here.
+func (o Options) typed() string {
+	if found, err := exec.LookPath(name); err == nil && sameFile(found, o.Binary) {
+		return name
+	}
+	here, err := os.Getwd()
+	if err != nil {
+		return o.Binary
+	}
+	path, err := filepath.Rel(here, o.Binary)
+	if err != nil || strings.HasPrefix(path, "..") {
+		return o.Binary
+	}
+	if !strings.Contains(path, "/") {
+		path = "./" + path
+	}
+	return path
+}
+
+// name is the program's own.
+const name = "fairway"
+
+func sameFile(a, b string) bool {
+	x, err := os.Stat(a)
+	if err != nil {
+		return false
+	}
+	y, err := os.Stat(b)
+	return err == nil && os.SameFile(x, y)
 }

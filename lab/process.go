@@ -68,6 +68,13 @@ func (o Options) markedEnv() []string {
 	return append(env, marker+"="+o.Prefix)
 }
 
+// visitorEnv is that of a person's command in a station: this program is found
+// by its name there, wherever it was built.
+func (o Options) visitorEnv() []string {
+	env := slices.DeleteFunc(o.markedEnv(), func(s string) bool { return strings.HasPrefix(s, "PATH=") })
+	return append(env, "PATH="+filepath.Dir(o.Binary)+":"+os.Getenv("PATH"))
+}
+
 // stop ends the process and waits for that.
 func (p *process) stop() {
 	_ = p.cmd.Process.Signal(unix.SIGTERM) // it may have ended

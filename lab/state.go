@@ -21,7 +21,7 @@ func (l *Lab) claim() error {
 	}
 	err := os.Mkdir(l.State, 0o755)
 	if errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("%w%s (found %s)", ErrLeftover, l.label(), l.State)
+		return l.leftover(l.State)
 	}
 	if err != nil {
 		return fmt.Errorf("state folder: %w", err)

@@ -34,9 +34,9 @@ func (l *Lab) guide() string {
 	text := `The lab is up:
 ` + picture + `
 Look
-  fairway lab exec{label} tor ip route
-  fairway lab exec{label} ext curl -s {web}
-  fairway lab exec{label} n1 fairway status
+  {fairway} lab exec{label} tor ip route
+  {fairway} lab exec{label} ext curl -s {web}
+  {fairway} lab exec{label} n1 fairway status
   {page} in a browser: what n1 does
   gobgp --target unix://{socket} neighbor
 {router}
@@ -45,13 +45,13 @@ Change something, and look again: Subnets, Pods, nodes and the BGPPeer are in
 Try gatewayType: centralized and gatewayNode: n1 in subnet-routed.yaml.
 
 Ask
-  fairway plan -f {dir}
-  fairway why nat -f {dir}
+  {fairway} plan -f {dir}
+  {fairway} why nat -f {dir}
 
-Logs are in {state}/log. To remove it all: fairway lab down{label}
+Logs are in {state}/log. To remove it all: {fairway} lab down{label}
 `
 	return strings.NewReplacer(
-		"{label}", l.label(), "{web}", "http://"+webPod4, "{socket}", l.grpcSocket("n1"), "{page}", l.page("n1"),
+		"{fairway}", l.typed(), "{label}", l.label(), "{web}", "http://"+webPod4, "{socket}", l.grpcSocket("n1"), "{page}", l.page("n1"),
 		"{dir}", l.clusterDir(), "{router}", l.routerLook(), "{state}", l.State,
 	).Replace(text)
 }

@@ -49,7 +49,7 @@ func (s *Speaker) listenForLookers() (*looker, error) {
 	if path := s.options.GRPCSocket; path != "" {
 		l, err := listenSocket(path)
 		if err != nil {
-			return nil, fmt.Errorf("gRPC socket %s: %w", path, err)
+			return nil, fmt.Errorf("gRPC socket %s: %w (fairway runs as root; or give --grpc-socket another path, or \"\" for none)", path, err)
 		}
 		listeners = append(listeners, l)
 	}
@@ -60,7 +60,7 @@ func (s *Speaker) listenForLookers() (*looker, error) {
 			for _, l := range listeners {
 				l.Close()
 			}
-			return nil, fmt.Errorf("gRPC address %s: %w", address, err)
+			return nil, fmt.Errorf("gRPC address %s: %w (another fairway or a gobgpd on this node? give --grpc-address another port, or \"\" for none)", address, err)
 		}
 		listeners = append(listeners, l)
 	}

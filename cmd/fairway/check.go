@@ -266,7 +266,7 @@ func (h *hostFlags) keeper(tell func(), log *logrus.Entry) (*host.Keeper, error)
 // takeBack leaves the host as it was before an earlier run with --host=enforce.
 // A host that cannot be put back is no reason not to announce.
 func (h *hostFlags) takeBack(ctx context.Context, log *logrus.Entry) {
-	if err := h.enforcer().Undo(ctx); err != nil {
+	if err := h.enforcer().Undo(ctx); err != nil && ctx.Err() == nil {
 		log.WithError(err).Warn("not everything that Fairway may have put on this host is taken back")
 	}
 }

@@ -53,6 +53,13 @@ func (f *planFlags) run(c *cobra.Command) error {
 	if !slices.Contains(planFormats(), f.output) {
 		return fmt.Errorf("-o %s: not a format; use one of %s", f.output, strings.Join(planFormats(), ", "))
 	}
+	if f.output == "text" || f.output == "json" {
+		for _, name := range []string{"peer", "static"} {
+			if c.Flags().Changed(name) {
+				return fmt.Errorf("--%s is for the router dialects: give -o with one of %s", name, strings.Join(planFormats()[2:], ", "))
+			}
+		}
+	}
 	contents, bad, err := f.read(c.Context(), c.ErrOrStderr())
 	if err != nil {
 		return err
