@@ -1,12 +1,8 @@
 package host
 
 import (
-	"cmp"
 	"context"
 	"errors"
-	"fmt"
-	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/fairway-bgp/fairway/host/netfilter"
@@ -44,7 +40,10 @@ func (e Enforcer) EnforceFilter(ctx context.Context, w Want) (bool, error) {
 
 // Fix does what Enforce would for facts that are there already.
 func (e Enforcer) Fix(ctx context.Context, f Facts, w Want) (bool, error) {
-	return e.change(func() Amendment { return Amend(f, w, e.Means) }, e.apply, ctx)
+	return e.change(func() Amendment {
+		f.Sysctls = readSysctls() // now under the lock
+		return Amend(f, w, e.Means)
+	}, e.apply, ctx)
 }
 
 func (e Enforcer) change(amend func() Amendment, apply func(context.Context, Amendment) error, ctx context.Context) (bool, error) {
@@ -53,11 +52,12 @@ func (e Enforcer) change(amend func() Amendment, apply func(context.Context, Ame
 		return false, err
 	}
 	defer unlock()
+	unfinished := e.finishRestoring()
 	a := amend()
 	if a.Empty() {
-		return false, nil
+		return false, unfinished
 	}
-	return true, apply(ctx, a)
+	return true, errors.Join(unfinished, apply(ctx, a))
 }
 
 // apply does every part; what fails does not stop the others.
@@ -98,45 +98,6 @@ func removeSets(ctx context.Context, input string) error {
 	return err
 }
 
-// setSysctls writes settings, each with its old value in the ledger first. A
-// value of ours that is already there keeps the older one.
-func (e Enforcer) setSysctls(changes []SysctlChange) error {
-	if len(changes) == 0 {
-		return nil
-	}
-	l, err := readLedger(e.State)
-	if err != nil {
-		return err
-	}
-	for _, c := range changes {
-		now := readSysctl(c.Key)
-		if now.Err != nil {
-			return now.Err
-		}
-		entry, ours := l.Sysctls[c.Key]
-		if !ours {
-			entry.Old = now.Value
-		}
-		entry.New = c.Value
-		l.Sysctls[c.Key] = entry
-	}
-	if err := l.write(e.State); err != nil {
-		return err // without a way back there is no way there
-	}
-	var errs []error
-	for _, c := range changes {
-		errs = append(errs, e.writeSysctl(c.Key, c.Value))
-	}
-	return errors.Join(errs...)
-}
-
-func (e Enforcer) writeSysctl(key, value string) error {
-	if err := os.WriteFile(filepath.Join(cmp.Or(e.Sysctls, sysctlRoot), key), []byte(value), 0o644); err != nil {
-		return fmt.Errorf("write sysctl %s=%s: %w", key, value, err)
-	}
-	return nil
-}
-
 // Undo takes away everything of ours: jumps, chains, sets, and sysctls that
 // still have our value. It reports what it could not.
 func (e Enforcer) Undo(ctx context.Context) error {
@@ -152,37 +113,6 @@ func (e Enforcer) Undo(ctx context.Context) error {
 	}
 	errs = append(errs, e.apply(ctx, Amend(Facts{Filter: filter}, Want{}, Means{})))
 	return errors.Join(append(errs, e.restoreSysctls())...)
-}
-
-// restoreSysctls writes the old values back, newest settings of others aside:
-// who changed a value after us wants it so.
-func (e Enforcer) restoreSysctls() error {
-	l, err := readLedger(e.State)
-	if err != nil || len(l.Sysctls) == 0 {
-		return err
-	}
-	var errs []error
-	for key, entry := range l.Sysctls {
-		now := readSysctl(key)
-		switch {
-		case now.Err != nil && errors.Is(now.Err, os.ErrNotExist):
-			delete(l.Sysctls, key) // the link is gone
-		case now.Err != nil:
-			errs = append(errs, now.Err)
-		case now.Value != entry.New:
-			delete(l.Sysctls, key)
-		default:
-			if err := e.writeSysctl(key, entry.Old); err != nil {
-				errs = append(errs, err)
-				continue
-			}
-			delete(l.Sysctls, key)
-		}
-	}
-	if len(l.Sysctls) == 0 {
-		return errors.Join(append(errs, os.Remove(filepath.Join(e.State, ledgerName)))...)
-	}
-	return errors.Join(append(errs, l.write(e.State))...)
 }
 
 // ReadOwn reads only what the Enforcer looks at: iptables of both backends and

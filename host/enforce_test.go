@@ -224,6 +224,119 @@ func TestUndoRespectsOthers(t *testing.T) {
 	}
 }
 
+// settings is everything below /proc/sys that forwarding could have changed.
+func settings(s *hosttest.Space) string {
+	return s.Run("sh", "-c", `cd /proc/sys/net; grep -rs . ipv4/conf ipv6/conf ipv4/ip_forward | sort`)
+}
+
+// set writes settings in this order.
+func set(s *hosttest.Space, lines ...string) {
+	for _, line := range lines {
+		key, value, _ := strings.Cut(line, "=")
+		s.Sysctl(key, value)
+	}
+}
+
+// TestUndoRestoresWhatTheKernelChangesAlong: writing forwarding of everything
+// changes that of each link, both ways, and whether redirects are taken.
+func TestUndoRestoresWhatTheKernelChangesAlong(t *testing.T) {
+	for name, before := range map[string][]string{
+		"a host that takes no redirects": {"ipv4.ip_forward=0", "ipv4.conf.all.accept_redirects=0", "ipv4.conf.docker0.forwarding=1", "ipv4.conf.up0.forwarding=1"},
+		"a host that takes redirects":    {"ipv4.ip_forward=0", "ipv4.conf.all.accept_redirects=1", "ipv4.conf.default.forwarding=1"},
+		"IPv6 links of both kinds":       {"ipv6.conf.all.forwarding=0", "ipv6.conf.docker0.forwarding=1", "ipv6.conf.default.forwarding=1", "ipv6.conf.all.accept_redirects=0"},
+		"both families, strict filters":  {"ipv4.ip_forward=0", "ipv6.conf.all.forwarding=0", "ipv4.conf.up0.rp_filter=1", "ipv4.conf.docker0.forwarding=1", "ipv6.conf.up0.forwarding=1"},
+		"one link does not forward":      {"ipv4.conf.up0.forwarding=0", "ipv6.conf.ovn0.forwarding=0"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			n := node(t)
+			n.Sh("ip link add docker0 type veth peer name d0")
+			for _, line := range before {
+				set(n, "net."+line)
+			}
+			was := settings(n)
+			e := host.Enforcer{State: t.TempDir()}
+			if !enforce(t, n, e, dual()) {
+				t.Error("nothing was done")
+			}
+			if f := find(t, host.Check(read(n), dual()), "forwarding"); f.State != host.OK {
+				t.Errorf("%+v", f)
+			}
+			enforce(t, n, e, dual())
+			undo(t, n, e)
+			if is := settings(n); is != was {
+				t.Errorf("undo left\n%s", difference(was, is))
+			}
+		})
+	}
+}
+
+// difference has the lines that only one text has.
+func difference(was, is string) string {
+	var out []string
+	for _, pair := range []struct{ sign, a, b string }{{"- ", was, is}, {"+ ", is, was}} {
+		other := strings.Split(pair.b, "\n")
+		for _, line := range strings.Split(pair.a, "\n") {
+			if !slices.Contains(other, line) {
+				out = append(out, pair.sign+line)
+			}
+		}
+	}
+	return strings.Join(out, "\n")
+}
+
+// TestUndoOfForwardingRespectsOthers: settings that somebody has changed since,
+// and links that came or went.
+func TestUndoOfForwardingRespectsOthers(t *testing.T) {
+	n := node(t)
+	n.Sh("ip link add docker0 type veth peer name d0; ip link add gone type veth peer name g0")
+	set(n, "net.ipv4.ip_forward=0", "net.ipv4.conf.docker0.forwarding=1", "net.ipv4.conf.all.accept_redirects=0")
+	e := host.Enforcer{State: t.TempDir()}
+	enforce(t, n, e, want4())
+	n.Sh("ip link del gone; ip link add late type veth peer name l0")
+	set(n, "net.ipv4.conf.docker0.forwarding=0", "net.ipv4.conf.all.accept_redirects=1", "net.ipv4.conf.d0.forwarding=0", "net.ipv4.conf.l0.forwarding=0")
+	undo(t, n, e)
+	is := settings(n)
+	for _, want := range []string{"ipv4/ip_forward:0", "ipv4/conf/docker0/forwarding:0", "ipv4/conf/all/accept_redirects:1", "ipv4/conf/d0/forwarding:0", "ipv4/conf/late/forwarding:0", "ipv4/conf/l0/forwarding:0", "ipv4/conf/up0/forwarding:0"} {
+		if !strings.Contains(is, want+"\n") {
+			t.Errorf("not %s", want)
+		}
+	}
+}
+
+// TestUndoLeavesForwardingThatSomebodyWanted: ip_forward written by another
+// since, with all that follows from it, stays.
+func TestUndoLeavesForwardingThatSomebodyWanted(t *testing.T) {
+	n := node(t)
+	set(n, "net.ipv4.ip_forward=0", "net.ipv4.conf.up0.forwarding=1", "net.ipv4.conf.all.accept_redirects=0")
+	e := host.Enforcer{State: t.TempDir()}
+	enforce(t, n, e, want4())
+	set(n, "net.ipv4.ip_forward=0")
+	was := settings(n)
+	undo(t, n, e)
+	if is := settings(n); is != was {
+		t.Errorf("undo changed\n%s", difference(was, is))
+	}
+}
+
+// TestUndoOfALedgerOfAnEarlierVersion has no settings of links.
+func TestUndoOfALedgerOfAnEarlierVersion(t *testing.T) {
+	n := node(t)
+	e := host.Enforcer{State: t.TempDir()}
+	set(n, "net.ipv4.conf.up0.rp_filter=2")
+	ledger := `{"sysctls": {"net/ipv4/ip_forward": {"old": "0", "new": "1"}, "net/ipv4/conf/up0/rp_filter": {"old": "1", "new": "2"}, "net/ipv4/conf/gone/rp_filter": {"old": "1", "new": "2"}}}`
+	if err := os.WriteFile(filepath.Join(e.State, "host-ledger.json"), []byte(ledger), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	undo(t, n, e)
+	is := settings(n)
+	if !strings.Contains(is, "ipv4/ip_forward:0\n") || !strings.Contains(is, "ipv4/conf/up0/rp_filter:1\n") {
+		t.Errorf("%s", is)
+	}
+	if _, err := os.Stat(filepath.Join(e.State, "host-ledger.json")); err == nil {
+		t.Error("the ledger is still there")
+	}
+}
+
 // TestNoTrackHelpsWhereAnAcceptCannot: a native nftables chain drops INVALID.
 func TestNoTrackHelpsWhereAnAcceptCannot(t *testing.T) {
 	n := node(t)

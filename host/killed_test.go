@@ -50,9 +50,8 @@ func TestKilledInTheMiddleLeavesNoTraces(t *testing.T) {
 	n := node(t)
 	n.RunWith(dockerRules, "iptables-nft-restore")
 	n.RunWith(dockerRules, "iptables-legacy-restore")
-	n.Sysctl("net.ipv4.conf.up0.rp_filter", "1")
-	n.Sysctl("net.ipv4.ip_forward", "0")
-	before := rules(n)
+	set(n, "net.ipv4.conf.up0.rp_filter=1", "net.ipv4.ip_forward=0", "net.ipv4.conf.up0.forwarding=1", "net.ipv6.conf.all.forwarding=0", "net.ipv6.conf.up0.forwarding=1")
+	before, was := rules(n), settings(n)
 	e := host.Enforcer{State: t.TempDir()}
 	enforce(t, n, e, dual()) // the first time takes longer than the kills wait
 	for range 25 {
@@ -84,9 +83,7 @@ func TestKilledInTheMiddleLeavesNoTraces(t *testing.T) {
 	if after := rules(n); after != before {
 		t.Errorf("undo left traces:\n%s", after)
 	}
-	for key, want := range map[string]string{"net/ipv4/conf/up0/rp_filter": "1", "net/ipv4/ip_forward": "0"} {
-		if got := read(n).Sysctls[key].Value; got != want {
-			t.Errorf("%s is %s after undo, and was %s", key, got, want)
-		}
+	if is := settings(n); is != was {
+		t.Errorf("undo left\n%s", difference(was, is))
 	}
 }

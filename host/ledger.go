@@ -20,6 +20,9 @@ type ledger struct {
 type sysctlEntry struct {
 	Old string `json:"old"`
 	New string `json:"new"`
+	// Due is set while old values are being written: then Old counts, whatever the
+	// kernel has made of this setting when another one was written.
+	Due bool `json:"due,omitempty"`
 }
 
 // ledgerName is the ledger's file in the state folder.

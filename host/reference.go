@@ -46,6 +46,6 @@ begins with ` + "`fairway:`" + `; never is one put inside OVN-* or KUBE-*, which
 
 Changes by others are noticed by nftables' netlink events; iptables-legacy has none, so its tables, where there are any, are
 looked at every %s. Sysctls are looked at every %s. A sysctl's old value is kept in the file ` + "`%s`" + ` of
-` + "`--host-state`" + `. A withdrawn CIDR leaves the sets, and the last one takes the chains along. The rules stay while a daemon is
+` + "`--host-state`" + `, and with it what the kernel changes along: forwarding of each link, and whether redirects are taken. A withdrawn CIDR leaves the sets, and the last one takes the chains along. The rules stay while a daemon is
 replaced; ` + "`fairway check --undo`" + ` takes everything away and restores each sysctl that still has Fairway's value.
 `
