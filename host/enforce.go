@@ -99,11 +99,17 @@ func removeSets(ctx context.Context, input string) error {
 }
 
 // Undo takes away everything of ours: jumps, chains, sets, and sysctls that
-// still have our value. It reports what it could not.
-func (e Enforcer) Undo(ctx context.Context) error {
+// still have our value. It says what it did, and reports what it could not. Where
+// a Keeper enforces it does nothing but give ErrKept.
+func (e Enforcer) Undo(ctx context.Context) (Undone, error) {
+	release, err := unkept(e.State)
+	if err != nil {
+		return Undone{}, err
+	}
+	defer release()
 	unlock, err := lock(e.State)
 	if err != nil {
-		return err
+		return Undone{}, err
 	}
 	defer unlock()
 	var errs []error
@@ -112,7 +118,8 @@ func (e Enforcer) Undo(ctx context.Context) error {
 		errs = append(errs, errors.New(problem))
 	}
 	errs = append(errs, e.apply(ctx, Amend(Facts{Filter: filter}, Want{}, Means{})))
-	return errors.Join(append(errs, e.restoreSysctls())...)
+	sysctls, err := e.restoreSysctls()
+	return filter.undone(ReadOwn(ctx), sysctls), errors.Join(append(errs, err)...)
 }
 
 // ReadOwn reads only what the Enforcer looks at: iptables of both backends and

@@ -112,16 +112,17 @@ func (e Enforcer) writeSysctl(key, value string) error {
 // restoreSysctls writes the old values back, newest settings of others aside:
 // who changed a value after us wants it so. What is to be written is settled, and
 // in the ledger, before the first is written, for that changes others.
-func (e Enforcer) restoreSysctls() error {
+func (e Enforcer) restoreSysctls() (restored []string, err error) {
 	l, err := readLedger(e.State)
 	if err != nil || len(l.Sysctls) == 0 {
-		return err
+		return nil, err
 	}
 	unread := l.settle()
 	if err := l.write(e.State); err != nil {
-		return errors.Join(unread, err)
+		return nil, errors.Join(unread, err)
 	}
-	return errors.Join(unread, e.writeDue(l))
+	restored, err = e.writeDue(l)
+	return restored, errors.Join(unread, err)
 }
 
 // finishRestoring ends what somebody who was killed had begun.
@@ -132,7 +133,8 @@ func (e Enforcer) finishRestoring() error {
 	}
 	for _, entry := range l.Sysctls {
 		if entry.Due {
-			return e.writeDue(l)
+			_, err := e.writeDue(l)
+			return err
 		}
 	}
 	return nil
@@ -182,27 +184,27 @@ func (l ledger) settleNewLinks(global, now string) {
 }
 
 // writeDue writes what is due and takes it out of the ledger.
-func (e Enforcer) writeDue(l ledger) error {
+func (e Enforcer) writeDue(l ledger) (written []string, err error) {
 	var errs []error
 	for _, key := range restoreOrder(l.Sysctls) {
 		entry, now := l.Sysctls[key], readSysctl(key)
-		var err error
-		switch {
-		case !entry.Due:
+		if !entry.Due {
 			continue
-		case now.Err == nil && now.Value != entry.Old: // writing the same would change links
-			err = e.writeSysctl(key, entry.Old)
 		}
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			errs = append(errs, err)
-			continue
+		if now.Err == nil && now.Value != entry.Old { // writing the same would change links
+			err := e.writeSysctl(key, entry.Old)
+			if err != nil && !errors.Is(err, fs.ErrNotExist) {
+				errs = append(errs, err)
+				continue
+			}
+			written = append(written, sysctlName(key)+"="+entry.Old)
 		}
 		delete(l.Sysctls, key)
 	}
 	if len(l.Sysctls) == 0 {
-		return errors.Join(append(errs, os.Remove(filepath.Join(e.State, ledgerName)))...)
+		return written, errors.Join(append(errs, os.Remove(filepath.Join(e.State, ledgerName)))...)
 	}
-	return errors.Join(append(errs, l.write(e.State))...)
+	return written, errors.Join(append(errs, l.write(e.State))...)
 }
 
 // restoreOrder has the settings that change others first.

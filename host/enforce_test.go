@@ -36,11 +36,13 @@ func enforce(t testing.TB, s *hosttest.Space, e host.Enforcer, w host.Want) bool
 	return did
 }
 
-func undo(t testing.TB, s *hosttest.Space, e host.Enforcer) {
+func undo(t testing.TB, s *hosttest.Space, e host.Enforcer) host.Undone {
 	t.Helper()
-	if err := s.Do(func() error { return e.Undo(context.Background()) }); err != nil {
+	var undone host.Undone
+	if err := s.Do(func() (err error) { undone, err = e.Undo(context.Background()); return err }); err != nil {
 		t.Fatal(err)
 	}
+	return undone
 }
 
 // TestEnforceMakesItRightAndUndoLeavesNothing goes through what others put on a
@@ -334,6 +336,25 @@ func TestUndoOfALedgerOfAnEarlierVersion(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(e.State, "host-ledger.json")); err == nil {
 		t.Error("the ledger is still there")
+	}
+}
+
+// TestUndoSaysWhatItDid has a line of each kind, and one where nothing was ours.
+func TestUndoSaysWhatItDid(t *testing.T) {
+	n := node(t)
+	n.RunWith(dockerRules, "iptables-nft-restore")
+	n.RunWith(dockerRules, "iptables-legacy-restore")
+	set(n, "net.ipv4.conf.up0.rp_filter=1")
+	e := host.Enforcer{State: t.TempDir()}
+	enforce(t, n, e, want4())
+	for _, want := range []string{`chains removed: iptables-legacy filter FAIRWAY-FORWARD, iptables-nft filter FAIRWAY-FORWARD
+sets removed: fairway4
+sysctls restored: net.ipv4.conf.up0.rp_filter=1
+`, "nothing of Fairway's is on this host\n"} {
+		var said strings.Builder
+		if err := undo(t, n, e).WriteText(&said); err != nil || said.String() != want {
+			t.Errorf("%v, %s", err, said.String())
+		}
 	}
 }
 

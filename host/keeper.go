@@ -95,6 +95,14 @@ func (k *Keeper) Findings() ([]Finding, bool) {
 // Run works until ctx ends. What it has put on the host stays: traffic goes on
 // while a daemon is replaced, and Undo removes it.
 func (k *Keeper) Run(ctx context.Context) error {
+	if k.Enforcer != nil {
+		release, err := keeping(k.Enforcer.State)
+		if err != nil {
+			k.complain(err) // and every repair will fail the same way
+		} else {
+			defer release()
+		}
+	}
 	due := time.Now() // of the next audit
 	look := due       // of the next repair, if that is sooner
 	for {

@@ -2,6 +2,7 @@ package host_test
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net/netip"
 	"strconv"
@@ -18,9 +19,7 @@ import (
 // keep runs a Keeper with its watch in a namespace.
 func keep(t testing.TB, n *hosttest.Space, e *host.Enforcer, w host.Want) *host.Keeper {
 	t.Helper()
-	silent := logrus.New()
-	silent.SetOutput(io.Discard)
-	k := host.NewKeeper(host.KeeperOptions{Log: logrus.NewEntry(silent), Enforcer: e})
+	k := host.NewKeeper(host.KeeperOptions{Log: silent(), Enforcer: e})
 	k.Follow(w)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 2)
@@ -73,6 +72,40 @@ func TestKeeperFindsAndMends(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestUndoLeavesWhatIsKept: a daemon that enforces would have everything back
+// at once.
+func TestUndoLeavesWhatIsKept(t *testing.T) {
+	n := node(t)
+	n.RunWith(dockerRules, "iptables-nft-restore")
+	e := host.Enforcer{State: t.TempDir()}
+	keeper := host.NewKeeper(host.KeeperOptions{Log: silent(), Enforcer: &e})
+	keeper.Follow(want4())
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	done := make(chan error, 1)
+	n.Go(func() { done <- keeper.Run(ctx) })
+	await(t, "our jump in front", func() bool { return inFront(n, "iptables-nft") })
+	kept := rules(n)
+	var undone host.Undone
+	err := n.Do(func() (err error) { undone, err = e.Undo(context.Background()); return err })
+	if !errors.Is(err, host.ErrKept) || len(undone.Chains) > 0 || rules(n) != kept {
+		t.Errorf("%v, %+v", err, undone)
+	}
+	stop()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	if undone := undo(t, n, e); len(undone.Chains) != 1 {
+		t.Errorf("%+v", undone)
+	}
+}
+
+func silent() *logrus.Entry {
+	log := logrus.New()
+	log.SetOutput(io.Discard)
+	return logrus.NewEntry(log)
 }
 
 func TestKeeperThatOnlyAuditsChangesNothing(t *testing.T) {

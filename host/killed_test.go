@@ -30,7 +30,7 @@ func TestMain(m *testing.M) {
 		if _, err := e.Enforce(context.Background(), dual()); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 		}
-		if err := e.Undo(context.Background()); err != nil {
+		if _, err := e.Undo(context.Background()); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 		}
 	}

@@ -73,15 +73,42 @@ const lockName = "host.lock"
 
 // lock waits for the folder's lock. The kernel frees it with the process.
 func lock(folder string) (unlock func(), err error) {
+	return flock(folder, lockName, unix.LOCK_EX)
+}
+
+// keeperName is the file that whoever enforces all the time has locked.
+const keeperName = "enforcing.lock"
+
+// ErrKept says that taking back is of no use: a daemon would put everything on
+// the host again at once.
+var ErrKept = errors.New("the daemon on this node enforces: start it with --host=off, which takes everything back")
+
+// keeping says that somebody enforces all the time, until release or the end of
+// the process, however it ends. Several may.
+func keeping(folder string) (release func(), err error) {
+	return flock(folder, keeperName, unix.LOCK_SH)
+}
+
+// unkept makes sure that nobody enforces all the time, or gives ErrKept.
+func unkept(folder string) (release func(), err error) {
+	release, err = flock(folder, keeperName, unix.LOCK_EX|unix.LOCK_NB)
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		return nil, ErrKept
+	}
+	return release, err
+}
+
+// flock locks a file of the folder, made where there is none.
+func flock(folder, name string, how int) (unlock func(), err error) {
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return nil, fmt.Errorf("state folder: %w", err)
 	}
-	f, err := os.OpenFile(filepath.Join(folder, lockName), os.O_CREATE|os.O_RDWR, 0o600)
+	f, err := os.OpenFile(filepath.Join(folder, name), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("lock the host: %w", err)
 	}
 	for {
-		err = unix.Flock(int(f.Fd()), unix.LOCK_EX)
+		err = unix.Flock(int(f.Fd()), how)
 		if !errors.Is(err, unix.EINTR) {
 			break
 		}

@@ -41,7 +41,9 @@ host it reads itself, here and now. Without root much of it stays unknown.
 
 --trace prints the walk of a packet through every rule, as the kernel would
 evaluate it. --fix puts right what Fairway owns, once; --undo takes away
-everything that Fairway has put on this host, and restores sysctls.
+everything that Fairway has put on this host, restores sysctls, and says what it
+did. Where a daemon of this node enforces it does nothing: start that one with
+--host=off.
 
 Exit status: 0 if all is ok, 1 if something is wrong, 2 if something could not be
 told.`,
@@ -81,7 +83,7 @@ func (f *checkFlags) run(c *cobra.Command, args []string) error {
 	enforcer := f.enforcer()
 	switch {
 	case f.undo:
-		return enforcer.Undo(ctx)
+		return undo(ctx, c.OutOrStdout(), enforcer)
 	case f.trace:
 		return f.writeTrace(ctx, c.OutOrStdout(), args)
 	}
@@ -99,6 +101,18 @@ func (f *checkFlags) run(c *cobra.Command, args []string) error {
 	}
 	// The host is read here and now: a rule that was changed a moment ago counts.
 	return f.report(c.OutOrStdout(), host.Check(host.Read(ctx, f.overlayLink), want))
+}
+
+// undo takes back, and says what; where a daemon enforces it cannot.
+func undo(ctx context.Context, w io.Writer, enforcer *host.Enforcer) error {
+	undone, err := enforcer.Undo(ctx)
+	switch {
+	case errors.Is(err, host.ErrKept):
+		return wrong(err)
+	case err != nil && undone.Empty():
+		return err // which says more than that nothing is ours
+	}
+	return errors.Join(undone.WriteText(w), err)
 }
 
 // report prints findings and gives the exit status.
@@ -266,7 +280,7 @@ func (h *hostFlags) keeper(tell func(), log *logrus.Entry) (*host.Keeper, error)
 // takeBack leaves the host as it was before an earlier run with --host=enforce.
 // A host that cannot be put back is no reason not to announce.
 func (h *hostFlags) takeBack(ctx context.Context, log *logrus.Entry) {
-	if err := h.enforcer().Undo(ctx); err != nil && ctx.Err() == nil {
+	if _, err := h.enforcer().Undo(ctx); err != nil && ctx.Err() == nil {
 		log.WithError(err).Warn("not everything that Fairway may have put on this host is taken back")
 	}
 }
