@@ -159,8 +159,9 @@ func (m members) amend(wanted []netip.Prefix) (before, after string) {
 		}
 	}
 	for _, h := range m.has {
-		if !want[h] {
-			fmt.Fprintf(&del, "del %s %s\n", m.name, h)
+		// An exception ("nomatch") is replaced by what is added under its name.
+		if net, _, _ := strings.Cut(h, " "); !want[net] {
+			fmt.Fprintf(&del, "del %s %s\n", m.name, net)
 		}
 	}
 	return add.String(), del.String()
@@ -212,9 +213,9 @@ func (f *Filter) serves(p place, b netfilter.Backend, six bool, w Want, m Means,
 	return m.NoTrack && w.asymmetric() && b == first
 }
 
-// rules are what our own chain of a place shall hold, as iptables-save prints
-// them. The number in a comment is of the whole rule, so that comparing comments
-// is enough, whatever the order in which another version prints a rule.
+// rules are what our own chain of a place shall hold, much as iptables-save prints
+// them. The number in a comment is of the whole rule, so that rules of one place
+// have different comments.
 func (p place) rules(six bool, w Want, sets bool, networks []netip.Prefix) []string {
 	directions := []struct{ link, set, flag, what string }{{"-i " + w.Overlay, "src", "-s", "from"}, {"-o " + w.Overlay, "dst", "-d", "to"}}
 	switch p.chain {
@@ -269,7 +270,7 @@ func (p place) amend(t *netfilter.Table, wanted []string) string {
 	switch {
 	case len(wanted) == 0 && own == nil:
 		return ""
-	case len(wanted) > 0 && inPlace && len(jumps) == 1 && own != nil && sameComments(own, wanted):
+	case len(wanted) > 0 && inPlace && len(jumps) == 1 && own != nil && sameRule(jumps[0].Text, "-A "+p.jump()) && sameRules(own, wanted):
 		return ""
 	}
 	var out strings.Builder
@@ -289,16 +290,35 @@ func (p place) amend(t *netfilter.Table, wanted []string) string {
 	return out.String()
 }
 
-func sameComments(c *netfilter.Chain, wanted []string) bool {
-	if len(c.Rules) != len(wanted) {
-		return false
-	}
-	for i, r := range c.Rules {
-		if r.Comment == "" || !strings.Contains(wanted[i], `"`+r.Comment+`"`) {
-			return false
+func sameRules(c *netfilter.Chain, wanted []string) bool {
+	return slices.EqualFunc(c.Rules, wanted, func(r *netfilter.Rule, want string) bool { return sameRule(r.Text, want) })
+}
+
+// sameRule compares rules as text, but for what versions of iptables-save print
+// in different ways: the order of what is asked, and which module asks.
+func sameRule(a, b string) bool { return slices.Equal(phrases(a), phrases(b)) }
+
+// phrases are the options of a rule, each with its values, sorted.
+func phrases(rule string) []string {
+	var out []string
+	negated := false
+	for _, word := range strings.Fields(strings.ReplaceAll(rule, `"`, "")) {
+		switch option := strings.HasPrefix(word, "-"); {
+		case word == "!":
+			negated = true
+			continue
+		case option && negated:
+			out = append(out, "! "+word)
+		case option:
+			out = append(out, word)
+		case len(out) > 0:
+			out[len(out)-1] += " " + word
 		}
+		negated = false
 	}
-	return true
+	out = slices.DeleteFunc(out, func(p string) bool { return strings.HasPrefix(p, "-m ") })
+	slices.Sort(out)
+	return out
 }
 
 // sysctlChanges are the settings to change: forwarding, and strict reverse path

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -18,14 +19,16 @@ func rules(s *hosttest.Space) string {
 	out := s.Run("sh", "-c", `for t in iptables-legacy ip6tables-legacy iptables-nft ip6tables-nft; do echo "# $t"; $t-save 2>/dev/null; done; ipset save; nft list ruleset`)
 	var lines []string
 	for _, line := range strings.Split(out, "\n") {
-		// Dates and counters differ from one listing to the next.
-		line = strings.Join(slices.DeleteFunc(strings.Fields(line), func(w string) bool { return strings.HasPrefix(w, "[") || strings.HasPrefix(w, "initval") }), " ")
-		if !strings.HasPrefix(line, "# Generated") && !strings.HasPrefix(line, "# Completed") && !strings.HasPrefix(line, "create fairway") && !strings.Contains(line, "counter packets") {
+		// Dates, counters and a set's seed differ from one listing to the next.
+		line = counters.ReplaceAllString(strings.Join(strings.Fields(line), " "), "")
+		if !strings.HasPrefix(line, "# Generated") && !strings.HasPrefix(line, "# Completed") {
 			lines = append(lines, line)
 		}
 	}
 	return strings.Join(lines, "\n")
 }
+
+var counters = regexp.MustCompile(` ?\[\d+:\d+\]| packets \d+ bytes \d+| initval 0x[0-9a-f]+`)
 
 func enforce(t testing.TB, s *hosttest.Space, e host.Enforcer, w host.Want) bool {
 	t.Helper()
@@ -149,13 +152,14 @@ func TestEnforceComesFirstAgain(t *testing.T) {
 			"our jump lost":     "-D FORWARD 1",
 			"our chain flushed": "-F FAIRWAY-FORWARD",
 			"everything gone":   "-F",
+			"our jump narrowed": "-R FORWARD 1 -i nope0 -m comment --comment \"fairway: announced Subnets first\" -j FAIRWAY-FORWARD",
 		} {
 			t.Run(backend+", "+name, func(t *testing.T) {
 				n := node(t)
 				n.RunWith(dockerRules, backend+"-restore")
 				e := host.Enforcer{State: t.TempDir()}
 				enforce(t, n, e, want4())
-				n.Run(append([]string{backend}, strings.Fields(meddle)...)...)
+				n.Sh(backend + " " + meddle)
 				if !enforce(t, n, e, want4()) {
 					t.Error("nothing was done")
 				}
@@ -169,6 +173,93 @@ func TestEnforceComesFirstAgain(t *testing.T) {
 			})
 		}
 	}
+}
+
+// TestEnforceMendsContents: what is there has our names and comments, and does
+// something else.
+func TestEnforceMendsContents(t *testing.T) {
+	for _, backend := range []string{"iptables-legacy", "iptables-nft"} {
+		for name, change := range map[string]string{
+			"the set is flushed":              "ipset flush fairway4",
+			"a network is gone":               "ipset del fairway4 10.166.0.0/16",
+			"a network too many":              "ipset add fairway4 10.167.0.0/16",
+			"the network is an exception":     "ipset flush fairway4; ipset add fairway4 10.166.0.0/16 nomatch",
+			"a part of it is an exception":    "ipset add fairway4 10.166.3.0/24 nomatch",
+			"our rule asks for another link":  meddle("sed 's/-i ovn0/-i nope0/'"),
+			"our rule asks for the contrary":  meddle("sed 's/-i ovn0/! -i ovn0/'"),
+			"our rule asks for more":          meddle("sed 's/-i ovn0/-i ovn0 -p udp/'"),
+			"our rule asks for the other end": meddle("sed 's/fairway4 src/fairway4 dst/'"),
+			"our rule drops":                  meddle("sed '/-i ovn0/s/ACCEPT/DROP/'"),
+			"our rules change places":         meddle("awk '/from announced/ {late = $0; next} /^COMMIT/ && late {print late; late = \"\"} {print}'"),
+		} {
+			t.Run(backend+", "+name, func(t *testing.T) {
+				n := node(t)
+				n.RunWith(dockerRules, backend+"-restore")
+				e := host.Enforcer{State: t.TempDir()}
+				enforce(t, n, e, want4())
+				n.Sh(strings.ReplaceAll(meddle("cat"), "BACKEND", backend)) // which makes all base chains
+				good := rules(n)
+				n.Sh(strings.ReplaceAll(change, "BACKEND", backend))
+				if rules(n) == good {
+					t.Fatal("nothing is changed to begin with")
+				}
+				if !enforce(t, n, e, want4()) {
+					t.Error("nothing was done")
+				}
+				if now := rules(n); now != good {
+					t.Errorf("not mended:\n%s", difference(good, now))
+				}
+				if enforce(t, n, e, want4()) {
+					t.Error("applied twice is not applied once")
+				}
+			})
+		}
+	}
+}
+
+// meddle is a script that has the rules of a backend edited.
+func meddle(editor string) string { return "BACKEND-save | " + editor + " | BACKEND-restore" }
+
+// TestEnforceIsDoneAtOnce has every kind of rule that there is: what the kernel
+// prints of it is what was wanted.
+func TestEnforceIsDoneAtOnce(t *testing.T) {
+	for name, path := range map[string]string{"with ipset": os.Getenv("PATH"), "without ipset": ""} {
+		for _, backend := range []string{"legacy", "nft"} {
+			t.Run(name+", "+backend, func(t *testing.T) {
+				n := node(t)
+				if path == "" {
+					t.Setenv("PATH", programs(t, "ipset"))
+				}
+				for _, program := range []string{"iptables-", "ip6tables-"} {
+					n.RunWith("*filter\n:FORWARD DROP\nCOMMIT\n*mangle\n-A POSTROUTING -p tcp -j RETURN\nCOMMIT\n", program+backend+"-restore")
+				}
+				w := dual()
+				w.Networks = append(w.Networks, host.Network{Prefix: netip.MustParsePrefix("10.168.0.7/32")}, host.Network{Prefix: netip.MustParsePrefix("fd00:168::7/128")})
+				e := host.Enforcer{State: t.TempDir(), Means: host.Means{NoTrack: true}}
+				if !enforce(t, n, e, w) || enforce(t, n, e, w) {
+					t.Errorf("applied twice is not applied once:\n%s", rules(n))
+				}
+			})
+		}
+	}
+}
+
+// programs is a PATH of all programs but one.
+func programs(t testing.TB, without string) string {
+	t.Helper()
+	dir := t.TempDir()
+	for _, folder := range filepath.SplitList(os.Getenv("PATH")) {
+		entries, err := os.ReadDir(folder)
+		if err != nil {
+			continue
+		}
+		for _, entry := range entries {
+			if entry.Name() != without {
+				os.Symlink(filepath.Join(folder, entry.Name()), filepath.Join(dir, entry.Name())) // the first of a name stays
+			}
+		}
+	}
+	return dir
 }
 
 // TestTwoEnforcersLeaveNoDuplicates runs two at once, as two daemons would in

@@ -102,6 +102,31 @@ func TestUndoLeavesWhatIsKept(t *testing.T) {
 	}
 }
 
+// TestKeeperMendsContents: no event tells of these.
+func TestKeeperMendsContents(t *testing.T) {
+	for name, meddle := range map[string]string{
+		"a flushed set":              "ipset flush fairway4",
+		"a rule of the same comment": "iptables-legacy-save | sed 's/-i ovn0/-i nope0/' | iptables-legacy-restore",
+		"one of iptables-nft":        "iptables-nft-save | sed 's/-i ovn0/-i nope0/' | iptables-nft-restore",
+	} {
+		t.Run(name, func(t *testing.T) {
+			n := node(t)
+			n.RunWith(dockerRules, "iptables-legacy-restore")
+			n.RunWith(dockerRules, "iptables-nft-restore")
+			keep(t, n, &host.Enforcer{State: t.TempDir()}, want4())
+			good := func() bool {
+				now := rules(n)
+				return strings.Contains(now, "add fairway4 10.166.0.0/16") && strings.Count(now, "-A FAIRWAY-FORWARD -i ovn0") == 2
+			}
+			await(t, "our set and rules", good)
+			for range 3 {
+				n.Sh(meddle)
+				await(t, "our set and rules again", good)
+			}
+		})
+	}
+}
+
 func silent() *logrus.Entry {
 	log := logrus.New()
 	log.SetOutput(io.Discard)

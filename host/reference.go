@@ -23,7 +23,7 @@ plan: without an announcement nothing is asked, and IPv6 matters only with an IP
 		_, err = fmt.Fprintf(w, "\n## %s\n\n%s\n\nWhy: %s\n\nWhat to do: %s%s\n", c.ID, c.Asks, c.Why, c.Mend, gate)
 	}
 	if err == nil {
-		_, err = fmt.Fprintf(w, enforceReference, legacyInterval, auditInterval, ledgerName)
+		_, err = fmt.Fprintf(w, enforceReference, legacyInterval, setsInterval, auditInterval, ledgerName)
 	}
 	return err
 }
@@ -45,7 +45,8 @@ begins with ` + "`fairway:`" + `; never is one put inside OVN-* or KUBE-*, which
   externalTrafficPolicy Local are no longer translated back.
 
 Changes by others are noticed by nftables' netlink events; iptables-legacy has none, so its tables, where there are any, are
-looked at every %s. Sysctls are looked at every %s. A sysctl's old value is kept in the file ` + "`%s`" + ` of
+looked at every %s; our ipsets every %s. A rule of ours that others have altered counts as gone, also where it has
+kept its comment. Sysctls are looked at every %s. A sysctl's old value is kept in the file ` + "`%s`" + ` of
 ` + "`--host-state`" + `, and with it what the kernel changes along: forwarding of each link, and whether redirects are taken. A withdrawn CIDR leaves the sets, and the last one takes the chains along. The rules stay while a daemon is
 replaced; ` + "`fairway check --undo`" + ` takes everything away and restores each sysctl that still has Fairway's value.
 `

@@ -19,7 +19,8 @@ const nftGroup = 7
 
 // WatchFilter rings the bell on every change of a rule until ctx ends. The bell
 // must not block. nftables tells of changes; iptables-legacy tells nobody, so
-// its tables are looked at every legacyInterval, where there are any.
+// its tables are looked at every legacyInterval, where there are any, and neither
+// does ipset, so our sets are looked at every setsInterval.
 func WatchFilter(ctx context.Context, bell func()) error {
 	events, err := openEvents()
 	if err != nil {
@@ -34,6 +35,7 @@ func WatchFilter(ctx context.Context, bell func()) error {
 	stop := context.AfterFunc(ctx, func() { events.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()
 	last, rung := legacy.look(), time.Now()
+	var sets setsLook
 	buf := make([]byte, 1<<16)
 	for {
 		pause := legacyInterval
@@ -50,6 +52,9 @@ func WatchFilter(ctx context.Context, bell func()) error {
 			bell()
 		case !errors.Is(err, os.ErrDeadlineExceeded):
 			return fmt.Errorf("watch nftables: %w", err)
+		}
+		if sets.changed() {
+			bell()
 		}
 		now := legacy.look()
 		inDoubt := now != (shapes{}) && time.Since(rung) > doubtInterval

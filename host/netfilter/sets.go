@@ -31,10 +31,13 @@ type ipsetMember struct {
 	text    string
 }
 
-// Members are the set's elements, as printed.
+// Members are the set's elements, as printed; exceptions end in " nomatch".
 func (s *IPSet) Members() []string {
 	out := make([]string, 0, len(s.members))
 	for _, m := range s.members {
+		if m.nomatch {
+			m.text += " nomatch"
+		}
 		out = append(out, m.text)
 	}
 	return out
