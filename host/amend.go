@@ -17,6 +17,9 @@ type Amendment struct {
 	Sets string
 	// Restores replace chains, each in one transaction.
 	Restores []Restore
+	// Strips is an input for nft that takes our chains out of tables that
+	// iptables-nft cannot handle any more.
+	Strips string
 	// Leftovers is an input for `ipset restore` that removes what no rule names
 	// any more.
 	Leftovers string
@@ -28,6 +31,9 @@ type Restore struct {
 	Backend netfilter.Backend
 	Family  netfilter.Family
 	Input   string
+	// Into are the places that get a jump and may not be there yet: iptables-save
+	// prints base chains that are not.
+	Into []place
 }
 
 // SysctlChange sets a path below /proc/sys to a value.
@@ -35,7 +41,7 @@ type SysctlChange struct{ Key, Value string }
 
 // Empty reports whether there is nothing to do.
 func (a Amendment) Empty() bool {
-	return a.Sets == "" && len(a.Restores) == 0 && a.Leftovers == "" && len(a.Sysctls) == 0
+	return a.Sets == "" && len(a.Restores) == 0 && a.Strips == "" && a.Leftovers == "" && len(a.Sysctls) == 0
 }
 
 // place is a chain of iptables that we put a jump into, and our own chain behind
@@ -75,18 +81,21 @@ func Amend(f Facts, w Want, m Means) Amendment {
 	var a Amendment
 	for _, six := range []bool{false, true} {
 		networks := w.prefixes(six)
-		sets := ownSet(six, f.Filter.of(six).Sets)
-		wanted := networks
-		if !f.Filter.SetTool {
-			wanted = nil
-		}
-		before, after := sets.amend(wanted)
-		a.Sets, a.Leftovers = a.Sets+before, a.Leftovers+after
+		inUse := false // of our rules
 		for _, b := range []netfilter.Backend{netfilter.IptablesLegacy, netfilter.IptablesNft} {
-			if input := f.Filter.restore(b, six, w, m, networks); input != "" {
-				a.Restores = append(a.Restores, Restore{b, family(six), input})
+			r, holds := f.Filter.restore(b, six, w, m, networks)
+			inUse = inUse || holds
+			if r.Input != "" {
+				a.Restores = append(a.Restores, r)
 			}
 		}
+		strips, holds := f.Filter.strips(six, networks)
+		a.Strips += strips
+		if !f.Filter.SetTool || !inUse && !holds {
+			networks = nil
+		}
+		before, after := ownSet(six, f.Filter.of(six).Sets).amend(networks)
+		a.Sets, a.Leftovers = a.Sets+before, a.Leftovers+after
 	}
 	a.Sysctls = sysctlChanges(f, w)
 	return a
@@ -175,35 +184,40 @@ func memberText(p netip.Prefix) string {
 	return p.String()
 }
 
-// restore gives the input that brings one backend's chains into order; "" where
-// they are. A backend without rules drops nothing and stays untouched.
-func (f *Filter) restore(b netfilter.Backend, six bool, w Want, m Means, networks []netip.Prefix) string {
+// restore gives the input that brings one backend's chains into order, "" where
+// they are, and whether any of ours belongs there.
+func (f *Filter) restore(b netfilter.Backend, six bool, w Want, m Means, networks []netip.Prefix) (r Restore, holds bool) {
 	rules := f.of(six)
-	inUse := false
-	for _, t := range rules.Tables {
-		inUse = inUse || t.Backend == b && !t.Empty()
-	}
-	var out strings.Builder
+	r = Restore{Backend: b, Family: family(six)}
 	for _, p := range append(places(), untracking()) {
-		t := rules.Find(b, family(six), p.table)
+		t := rules.Find(b, r.Family, p.table)
 		wanted := []string{}
-		if f.serves(p, b, six, w, m, t) && (inUse || p == untracking()) && len(networks) > 0 {
-			wanted = p.rules(six, w, f.SetTool, networks)
+		if len(networks) > 0 && f.serves(p, b, six, w, m, t) {
+			wanted, holds = p.rules(six, w, f.SetTool, networks), true
 		}
-		if body := p.amend(t, wanted); body != "" {
-			fmt.Fprintf(&out, "*%s\n%sCOMMIT\n", p.table, body)
+		body := p.amend(t, wanted)
+		if body == "" {
+			continue
+		}
+		r.Input += fmt.Sprintf("*%s\n%sCOMMIT\n", p.table, body)
+		if len(wanted) > 0 && (t == nil || t.Chains[p.chain].Empty()) {
+			r.Into = append(r.Into, p)
 		}
 	}
-	return out.String()
+	return r, holds
 }
 
-// serves is whether a place is of use now.
+// serves is whether a place is of use now. A table without rules drops nothing
+// and stays untouched, and none is made where there is none.
 func (f *Filter) serves(p place, b netfilter.Backend, six bool, w Want, m Means, t *netfilter.Table) bool {
 	switch p.table {
 	case "filter":
-		return true
+		return t != nil && !t.Empty()
 	case "mangle":
 		return w.asymmetric() && t != nil && t.Chains[p.chain] != nil && len(t.Chains[p.chain].Rules) > 0
+	}
+	if b == netfilter.IptablesNft && f.mixed(six, p.table) != nil {
+		return false
 	}
 	// Untracking once is enough; nftables' backend comes first.
 	first := netfilter.IptablesNft

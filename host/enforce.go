@@ -67,10 +67,16 @@ func (e Enforcer) apply(ctx context.Context, a Amendment) error {
 		_, err := feed(ctx, a.Sets, "ipset", "restore", "-exist")
 		errs = append(errs, err)
 	}
+	errs = append(errs, e.noteMade(ctx, a.Restores))
 	for _, r := range a.Restores {
 		_, err := feed(ctx, r.Input, program(r.Backend, r.Family, "-restore"), "--noflush", "-w", lockSeconds)
 		errs = append(errs, err)
 	}
+	if a.Strips != "" {
+		_, err := feed(ctx, a.Strips, "nft", "-f", "-")
+		errs = append(errs, err)
+	}
+	errs = append(errs, e.removeMade(ctx))
 	if a.Leftovers != "" {
 		errs = append(errs, removeSets(ctx, a.Leftovers))
 	}

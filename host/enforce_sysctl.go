@@ -201,9 +201,6 @@ func (e Enforcer) writeDue(l ledger) (written []string, err error) {
 		}
 		delete(l.Sysctls, key)
 	}
-	if len(l.Sysctls) == 0 {
-		return written, errors.Join(append(errs, os.Remove(filepath.Join(e.State, ledgerName)))...)
-	}
 	return written, errors.Join(append(errs, l.write(e.State))...)
 }
 

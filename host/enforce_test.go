@@ -454,6 +454,7 @@ func TestNoTrackHelpsWhereAnAcceptCannot(t *testing.T) {
 	n := node(t)
 	n.RunWith("table inet f {\n chain fw { type filter hook forward priority 0; policy accept;\n ct state invalid drop\n }\n}\n", "nft", "-f", "-")
 	n.RunWith(kubeProxyPlain, "iptables-nft-restore")
+	before := rules(n)
 	e := host.Enforcer{State: t.TempDir()}
 	enforce(t, n, e, want4())
 	f := find(t, host.Check(read(n), want4()), "invalid-drop")
@@ -469,8 +470,8 @@ func TestNoTrackHelpsWhereAnAcceptCannot(t *testing.T) {
 		t.Error("applied twice is not applied once")
 	}
 	undo(t, n, e)
-	if strings.Contains(rules(n), "fairway") {
-		t.Errorf("undo left traces:\n%s", rules(n))
+	if after := rules(n); after != before {
+		t.Errorf("undo left traces:\n%s", difference(before, after))
 	}
 }
 
@@ -478,12 +479,115 @@ func TestNoTrackHelpsWhereAnAcceptCannot(t *testing.T) {
 func TestNoTrackWithoutAnyIptables(t *testing.T) {
 	n := node(t)
 	n.RunWith("table inet f {\n chain fw { type filter hook forward priority 0; policy accept;\n ct state invalid drop\n }\n}\n", "nft", "-f", "-")
+	before := rules(n)
 	e := host.Enforcer{State: t.TempDir(), Means: host.Means{NoTrack: true}}
 	enforce(t, n, e, want4())
 	if f := find(t, host.Check(read(n), want4()), "invalid-drop"); f.State != host.OK {
 		t.Errorf("untracked: %+v", f)
 	}
+	if enforce(t, n, e, want4()) {
+		t.Error("applied twice is not applied once")
+	}
 	undo(t, n, e)
+	if after := rules(n); after != before {
+		t.Errorf("undo left traces:\n%s", difference(before, after))
+	}
+	if _, err := os.Stat(filepath.Join(e.State, "host-ledger.json")); err == nil {
+		t.Error("the ledger is still there")
+	}
+}
+
+// natOnly is a host where nothing filters.
+const natOnly = "*nat\n-A POSTROUTING -s 172.17.0.0/16 ! -o docker0 -j MASQUERADE\nCOMMIT\n"
+
+// TestEnforceMakesNoTables where no table drops anything: not by --fix, and after
+// --host-notrack only until undo.
+func TestEnforceMakesNoTables(t *testing.T) {
+	for name, install := range map[string]func(*hosttest.Space){
+		"no rules at all": func(*hosttest.Space) {},
+		"nat in both backends": func(n *hosttest.Space) {
+			n.RunWith(natOnly, "iptables-legacy-restore")
+			n.RunWith(natOnly, "iptables-nft-restore")
+		},
+		"an empty filter table": func(n *hosttest.Space) { n.Run("iptables-nft", "-P", "FORWARD", "ACCEPT") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			n := node(t)
+			install(n)
+			before := rules(n)
+			e := host.Enforcer{State: t.TempDir()}
+			if enforce(t, n, e, want4()) || rules(n) != before {
+				t.Errorf("enforcing made, for nothing,\n%s", difference(before, rules(n)))
+			}
+			e.Means.NoTrack = true
+			enforce(t, n, e, want4())
+			undo(t, n, e)
+			if after := rules(n); after != before {
+				t.Errorf("undo left traces:\n%s", difference(before, after))
+			}
+		})
+	}
+}
+
+// TestUndoTakesAwayTheChainsThatItMade, unless others have come to use them.
+func TestUndoTakesAwayTheChainsThatItMade(t *testing.T) {
+	cases := []struct{ name, before, meanwhile, stays string }{
+		{"no FORWARD yet", "iptables-nft -A INPUT -p tcp -j ACCEPT", "true", ""},
+		{"a raw table without PREROUTING", "iptables-nft -t raw -A OUTPUT -p tcp -j ACCEPT", "true", ""},
+		{"others have a rule in raw now", "true", "iptables-nft -t raw -A PREROUTING -p udp -j ACCEPT", "-A PREROUTING -p udp -j ACCEPT"},
+		{"others have a chain in raw now", "true", "iptables-nft -t raw -N OTHERS", ":OTHERS -"},
+		{"others drop in FORWARD now", "iptables-nft -A INPUT -p tcp -j ACCEPT", "iptables-nft -P FORWARD DROP", ":FORWARD DROP"},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			n := node(t)
+			n.Sh(c.before)
+			before := rules(n)
+			e := host.Enforcer{State: t.TempDir(), Means: host.Means{NoTrack: true}}
+			enforce(t, n, e, want4())
+			n.Sh(c.meanwhile)
+			undo(t, n, e)
+			after := rules(n)
+			if c.stays == "" && after != before {
+				t.Errorf("undo left traces:\n%s", difference(before, after))
+			}
+			if !strings.Contains(after, c.stays) || strings.Contains(strings.ToLower(after), "fairway") {
+				t.Errorf("undo left\n%s", after)
+			}
+		})
+	}
+}
+
+// TestUndoWhereIptablesCannotRead: somebody has put a rule of nft's own into a
+// table of iptables-nft, which it then does not handle at all.
+func TestUndoWhereIptablesCannotRead(t *testing.T) {
+	n := node(t)
+	n.RunWith(dockerRules, "iptables-nft-restore")
+	n.RunWith("*filter\n:FORWARD DROP\nCOMMIT\n", "ip6tables-nft-restore")
+	e := host.Enforcer{State: t.TempDir()}
+	n.Run("nft", "add", "rule", "ip", "filter", "FORWARD", "ct", "state", "vmap", "{ invalid : drop }")
+	before := rules(n)
+	n.Sh("nft -a list chain ip filter FORWARD | sed -n 's/.*vmap.*handle /nft delete rule ip filter FORWARD handle /p' | sh")
+	enforce(t, n, e, dual())
+	n.Run("nft", "add", "rule", "ip", "filter", "FORWARD", "ct", "state", "vmap", "{ invalid : drop }")
+	if f := find(t, host.Check(read(n), want4()), "forward-drop"); f.State == host.OK {
+		t.Errorf("%+v", f)
+	}
+	if enforce(t, n, e, dual()) {
+		t.Error("what iptables cannot handle was handled")
+	}
+	withdrawn := dual()
+	withdrawn.Networks = withdrawn.Networks[1:]
+	if !enforce(t, n, e, withdrawn) {
+		t.Error("a withdrawn network changes nothing")
+	}
+	if now := rules(n); strings.Contains(now, "fairway4") || !strings.Contains(now, "fairway6") {
+		t.Errorf("the rest was not left:\n%s", now)
+	}
+	undo(t, n, e)
+	if after := rules(n); after != before {
+		t.Errorf("undo left traces:\n%s", difference(before, after))
+	}
 }
 
 func TestFewRulesForManyNetworks(t *testing.T) {

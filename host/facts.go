@@ -31,6 +31,9 @@ type Filter struct {
 	// Unread says what could not be read: a drop that is seen is one all the
 	// same, but nothing is known to pass.
 	Unread []string
+	// Mixed are tables of iptables-nft that it cannot read any more, for somebody
+	// has put into them what only nft can express; as nft lists them.
+	Mixed []*netfilter.Table
 	// SetTool is whether there is a program for ipsets.
 	SetTool bool
 }

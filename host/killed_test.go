@@ -25,7 +25,7 @@ func TestMain(m *testing.M) {
 	if state == "" {
 		os.Exit(m.Run())
 	}
-	e := host.Enforcer{State: state}
+	e := host.Enforcer{State: state, Means: host.Means{NoTrack: true}}
 	for {
 		if _, err := e.Enforce(context.Background(), dual()); err != nil {
 			fmt.Fprintln(os.Stderr, err)
@@ -52,7 +52,7 @@ func TestKilledInTheMiddleLeavesNoTraces(t *testing.T) {
 	n.RunWith(dockerRules, "iptables-legacy-restore")
 	set(n, "net.ipv4.conf.up0.rp_filter=1", "net.ipv4.ip_forward=0", "net.ipv4.conf.up0.forwarding=1", "net.ipv6.conf.all.forwarding=0", "net.ipv6.conf.up0.forwarding=1")
 	before, was := rules(n), settings(n)
-	e := host.Enforcer{State: t.TempDir()}
+	e := host.Enforcer{State: t.TempDir(), Means: host.Means{NoTrack: true}}
 	enforce(t, n, e, dual()) // the first time takes longer than the kills wait
 	for range 25 {
 		var said strings.Builder

@@ -9,12 +9,27 @@ import (
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/fairway-bgp/fairway/host/netfilter"
 )
 
 // ledger is what we changed on the host and how it was before. It is written
 // before the change, so that a crash in between loses nothing.
 type ledger struct {
 	Sysctls map[string]sysctlEntry `json:"sysctls"`
+	// Made are base chains of nftables that were not there before our jump.
+	Made []madeChain `json:"made,omitempty"`
+}
+
+// madeChain is a base chain that enforcing made, and maybe its table too.
+type madeChain struct {
+	Family netfilter.Family `json:"family"`
+	Table  string           `json:"table"`
+	Chain  string           `json:"chain"`
+	// Own is the chain of ours that is jumped to.
+	Own string `json:"own"`
+	// Alone is set where the table was made too.
+	Alone bool `json:"alone,omitempty"`
 }
 
 type sysctlEntry struct {
@@ -46,8 +61,15 @@ func readLedger(folder string) (ledger, error) {
 	return l, nil
 }
 
-// write replaces the file at once; only its owner may read it.
+// write replaces the file at once; only its owner may read it. An empty ledger
+// is none.
 func (l ledger) write(folder string) error {
+	if len(l.Sysctls) == 0 && len(l.Made) == 0 {
+		if err := os.Remove(filepath.Join(folder, ledgerName)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("remove the ledger: %w", err)
+		}
+		return nil
+	}
 	b, err := json.MarshalIndent(l, "", "  ")
 	if err != nil {
 		return fmt.Errorf("write the ledger: %w", err)

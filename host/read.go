@@ -74,6 +74,9 @@ func ReadFilter(ctx context.Context) Filter {
 	}
 	r.nft(waitNft)
 	r.ipsets()
+	for _, t := range r.Mixed {
+		r.unread(fmt.Errorf("%s cannot read table %s as a whole: somebody has put into it what only nft can express", program(netfilter.IptablesNft, t.Family, "-save"), t.Name))
+	}
 	return r.Filter
 }
 
@@ -108,6 +111,9 @@ func (r *filterReader) iptables(b netfilter.Backend, f netfilter.Family) {
 	}
 	rules := r.of(f == netfilter.IPv6)
 	rules.Tables = append(rules.Tables, tables...)
+	if b == netfilter.IptablesNft {
+		r.readMixed(f, text)
+	}
 }
 
 // legacyTables names the tables of iptables-legacy that are in use. The kernel

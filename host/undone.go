@@ -31,15 +31,23 @@ func (f *Filter) undone(now Filter, sysctls []string) Undone {
 func (f *Filter) ownChains() []string {
 	var out []string
 	for _, six := range []bool{false, true} {
-		for _, t := range f.of(six).Tables {
+		for _, t := range append(slices.Clone(f.of(six).Tables), f.mixedOf(six)...) {
 			for _, p := range append(places(), untracking()) {
-				if t.Backend != netfilter.Nft && t.Name == p.table && t.Chains[p.own] != nil {
-					out = append(out, fmt.Sprintf("%s %s %s", program(t.Backend, family(six), ""), t.Name, p.own))
+				if t.Name == p.table && t.Chains[p.own] != nil {
+					out = append(out, fmt.Sprintf("%s %s %s", program(backendOf(t), family(six), ""), t.Name, p.own))
 				}
 			}
 		}
 	}
 	return out
+}
+
+// backendOf is whose a table of iptables is, also where nft had to list it.
+func backendOf(t *netfilter.Table) netfilter.Backend {
+	if t.Backend == netfilter.Nft {
+		return netfilter.IptablesNft
+	}
+	return t.Backend
 }
 
 // ownSets names the sets of ours that are there.

@@ -167,12 +167,15 @@ func (c *Chain) add(r *Rule) {
 // drops.
 func (t *Table) Empty() bool {
 	for _, c := range t.Chains {
-		if c.Drops || len(c.Rules) > 0 {
+		if !c.Empty() {
 			return false
 		}
 	}
 	return true
 }
+
+// Empty reports whether the chain does nothing; one that is not there does not.
+func (c *Chain) Empty() bool { return c == nil || !c.Drops && len(c.Rules) == 0 }
 
 // Has reports whether rule's text has all of the words.
 func (r *Rule) Has(words ...string) bool {
