@@ -570,8 +570,10 @@ func TestUndoWhereIptablesCannotRead(t *testing.T) {
 	n.Sh("nft -a list chain ip filter FORWARD | sed -n 's/.*vmap.*handle /nft delete rule ip filter FORWARD handle /p' | sh")
 	enforce(t, n, e, dual())
 	n.Run("nft", "add", "rule", "ip", "filter", "FORWARD", "ct", "state", "vmap", "{ invalid : drop }")
-	if f := find(t, host.Check(read(n), want4()), "forward-drop"); f.State == host.OK {
-		t.Errorf("%+v", f)
+	for _, check := range []string{"forward-drop", "masquerade"} {
+		if f := find(t, host.Check(read(n), want4()), check); f.State == host.OK || check == "masquerade" && !strings.Contains(f.Got, "iptables-nft-save cannot read table filter as a whole") {
+			t.Errorf("%+v", f)
+		}
 	}
 	if enforce(t, n, e, dual()) {
 		t.Error("what iptables cannot handle was handled")

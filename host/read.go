@@ -75,7 +75,7 @@ func ReadFilter(ctx context.Context) Filter {
 	r.nft(waitNft)
 	r.ipsets()
 	for _, t := range r.Mixed {
-		r.unread(fmt.Errorf("%s cannot read table %s as a whole: somebody has put into it what only nft can express", program(netfilter.IptablesNft, t.Family, "-save"), t.Name))
+		r.unread(fmt.Errorf("%s cannot read table %s as a whole, and nothing of ours can be put there: a rule in it is one that only nft can express; move that to a table of its own", program(netfilter.IptablesNft, t.Family, "-save"), t.Name))
 	}
 	return r.Filter
 }
