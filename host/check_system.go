@@ -40,7 +40,7 @@ func one(v string) bool { return v == "1" }
 func forwarding() Criterion {
 	return Criterion{
 		ID:    "forwarding",
-		Asks:  "Does the kernel forward packets of the announced families, between the uplinks and the overlay?",
+		Asks:  "Does the kernel forward packets of the announced families, between the uplinks and the overlay? Uplinks are all links by which the peers, and anything outside, are reached.",
 		Why:   "without forwarding the kernel drops every packet that is not for the node itself.",
 		Mend:  "sysctl -w net.ipv4.ip_forward=1; for IPv6 net.ipv6.conf.all.forwarding=1, and net.ipv6.conf.UPLINK.accept_ra=2 first where the node learns its default route by router advertisements, which forwarding would end.",
 		Drops: true,
@@ -175,8 +175,8 @@ func (d Datapath) judge(n Network) Finding {
 // covers reports whether a wider route by the overlay link leads to p: a part of
 // a CIDR, as mode pods announces, has no route of its own.
 func (d Datapath) covers(p netip.Prefix) bool {
-	for wider, links := range d.Routes {
-		if wider.Bits() > 0 && wider.Bits() < p.Bits() && wider.Contains(p.Addr()) && slices.Contains(links, d.Link.Name) {
+	for w := range wider(p) {
+		if w.Bits() > 0 && w != p && slices.Contains(d.Routes[w], d.Link.Name) {
 			return true
 		}
 	}

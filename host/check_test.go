@@ -32,6 +32,16 @@ ip route add 10.166.0.0/16 via 100.64.0.1; ip -6 route add fd00:166::/64 via fd0
 	return n
 }
 
+// towards gives the node a second uplink, up1, with a route to a network.
+func towards(network string, install func(*hosttest.Space)) func(*hosttest.Space) {
+	return func(s *hosttest.Space) {
+		s.Sh(`ip link add up1 type veth peer name x2; ip link set x2 up; ip link set up1 up; ip addr add 172.31.0.11/24 dev up1
+ip route replace ` + network)
+		s.Sysctl("net.ipv4.conf.up1.rp_filter", "0")
+		install(s)
+	}
+}
+
 // want4 is one asymmetric IPv4 network.
 func want4() host.Want {
 	return host.Want{Overlay: "ovn0", Peers: []netip.Addr{netip.MustParseAddr("172.30.0.1")},
@@ -155,6 +165,15 @@ func TestChecksAgainstRealRuleSets(t *testing.T) {
 		}, want4(), map[string]string{"datapath": "wrong a second route by up0"}, false},
 		{"an address of the node in the CIDR", func(s *hosttest.Space) { s.Run("ip", "addr", "add", "10.166.3.3/32", "dev", "lo") }, want4(), map[string]string{"datapath": "wrong 10.166.3.3 lies inside"}, false},
 		{"the overlay link is down", func(s *hosttest.Space) { s.Run("ip", "link", "set", "ovn0", "down") }, want4(), map[string]string{"datapath": "wrong link ovn0 is down"}, false},
+		{"the default route leaves by another link than the peer's", towards("default via 172.31.0.1", func(*hosttest.Space) {}), want4(), nil, false},
+		{"a drop where the default route leaves", towards("default via 172.31.0.1", with("iptables-nft-restore", "*filter\n-A FORWARD -o up1 -j DROP\nCOMMIT\n")), want4(),
+			map[string]string{"forward-drop": "wrong -o up1 -j DROP", "invalid-drop": "wrong -o up1 -j DROP"}, true},
+		{"a masquerade where the default route leaves", towards("default via 172.31.0.1", with("iptables-nft-restore", "*nat\n-A POSTROUTING -o up1 -j MASQUERADE\nCOMMIT\n")), want4(),
+			map[string]string{"masquerade": "wrong -o up1 -j MASQUERADE"}, false},
+		{"a strict filter where the default route leaves", towards("default via 172.31.0.1", func(s *hosttest.Space) { s.Sysctl("net.ipv4.conf.up1.rp_filter", "1") }), want4(),
+			map[string]string{"rp_filter": "wrong all=0, up1=1: strict"}, false},
+		{"a drop on the second way to a peer's loopback", towards("192.0.2.1 nexthop via 172.30.0.1 nexthop via 172.31.0.1", with("iptables-nft-restore", "*filter\n-A FORWARD -i up1 -j DROP\nCOMMIT\n")), loopbackPeer(),
+			map[string]string{"forward-drop": "wrong -i up1 -j DROP", "invalid-drop": "wrong -i up1 -j DROP"}, true},
 		{"no announcement", with("iptables-legacy-restore", dockerRules), host.Want{Overlay: "ovn0"}, nil, false},
 	}
 	for _, c := range cases {
@@ -184,6 +203,12 @@ func TestChecksAgainstRealRuleSets(t *testing.T) {
 
 func with(command, input string) func(*hosttest.Space) {
 	return func(s *hosttest.Space) { s.RunWith(input, strings.Fields(command)...) }
+}
+
+func loopbackPeer() host.Want {
+	w := want4()
+	w.Peers = []netip.Addr{netip.MustParseAddr("192.0.2.1")}
+	return w
 }
 
 func symmetric() host.Want {

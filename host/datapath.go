@@ -2,6 +2,7 @@ package host
 
 import (
 	"fmt"
+	"iter"
 	"net/netip"
 	"slices"
 
@@ -56,9 +57,6 @@ func (d Datapath) Down(cidr netip.Prefix) string {
 // LinkTo is the link by which an address is reached, "" where there is no route.
 // It knows the main table only.
 func (d Datapath) LinkTo(a netip.Addr) string {
-	if a.Zone() != "" {
-		return a.Zone()
-	}
 	if links := d.linksTo(a); len(links) > 0 {
 		return links[0]
 	}
@@ -67,14 +65,26 @@ func (d Datapath) LinkTo(a netip.Addr) string {
 
 // linksTo are the links of the longest route to an address; several with ECMP.
 func (d Datapath) linksTo(a netip.Addr) []string {
-	best := -1
-	var out []string
-	for p, links := range d.Routes {
-		if p.Bits() > best && p.Contains(a) {
-			best, out = p.Bits(), links
+	if a.Zone() != "" {
+		return []string{a.Zone()}
+	}
+	for p := range wider(netip.PrefixFrom(a, a.BitLen())) {
+		if links, ok := d.Routes[p]; ok {
+			return links
 		}
 	}
-	return out
+	return nil
+}
+
+// wider goes through the prefix and all that contain it, the longest first.
+func wider(p netip.Prefix) iter.Seq[netip.Prefix] {
+	return func(yield func(netip.Prefix) bool) {
+		for bits := p.Bits(); bits >= 0; bits-- {
+			if !yield(netip.PrefixFrom(p.Addr(), bits).Masked()) {
+				return
+			}
+		}
+	}
 }
 
 // returns is whether the way back to a packet's source leaves by the link that it

@@ -68,22 +68,13 @@ type Processes struct {
 	Partial bool
 }
 
-// Uplinks are the links by which the peers, or else everything outside, is
-// reached in a family; sorted.
+// Uplinks are the links by which the peers and everything outside are reached in
+// a family, all of them with ECMP; sorted. What comes in from a peer's link may
+// be answered by the link of the default route.
 func (f Facts) Uplinks(w Want, six bool) []string {
 	var out []string
-	for _, p := range w.Peers {
-		if p.Is6() == six {
-			out = append(out, f.Datapath.LinkTo(p))
-		}
-	}
-	for _, p := range w.Peers {
-		if len(out) == 0 && p.Is6() != six {
-			out = append(out, f.Datapath.LinkTo(p)) // a session of one family carries the other
-		}
-	}
-	if len(out) == 0 {
-		out = append(out, f.Datapath.LinkTo(stranger(six)))
+	for _, a := range append(w.peersFor(six), stranger(six)) {
+		out = append(out, f.Datapath.linksTo(a)...)
 	}
 	out = slices.DeleteFunc(out, func(l string) bool { return l == "" || l == w.Overlay || l == "lo" })
 	slices.Sort(out)

@@ -46,3 +46,18 @@ func (w Want) asymmetric() bool {
 	}
 	return false
 }
+
+// peersFor are the peers whose sessions carry a family: those of that family,
+// or else all.
+func (w Want) peersFor(six bool) []netip.Addr {
+	var out []netip.Addr
+	for _, p := range w.Peers {
+		if p.Is6() == six {
+			out = append(out, p)
+		}
+	}
+	if len(out) == 0 {
+		out = append(out, w.Peers...)
+	}
+	return out
+}
