@@ -43,6 +43,19 @@ func (v *view) alike(p netip.Prefix) string {
 	return key
 }
 
+// named reports whether rules name a network inside p that has the address.
+func (v *view) named(a netip.Addr, p netip.Prefix) bool {
+	for w := range wider(netip.PrefixFrom(a, a.BitLen())) {
+		if w.Bits() <= p.Bits() {
+			break
+		}
+		if _, ok := slices.BinarySearchFunc(v.mentions[a.Is6()], w, netip.Prefix.Compare); ok {
+			return true
+		}
+	}
+	return false
+}
+
 // once answers for a network, or repeats what was found for one that is alike:
 // a thousand Subnets in one set are one walk.
 func (v *view) once(question string, p netip.Prefix, answer func() Finding) Finding {
@@ -70,9 +83,6 @@ func (v *view) families() []bool {
 	return out
 }
 
-// Ports of the packets that are asked about: such as no rule is made for.
-const askedSrcPort, askedDstPort = 47613, 21879
-
 // maxParts bounds how many parts of a network are asked about one by one.
 const maxParts = 32
 
@@ -94,78 +104,67 @@ func (v *view) insiders(p netip.Prefix) []netip.Addr {
 
 // plainAddress is an address of p outside the parts, if one is found soon.
 func plainAddress(p netip.Prefix, parts []netip.Prefix) netip.Addr {
-	first := p.Masked().Addr()
-	for step := range 4096 {
-		a := offset(first, uint64(step)*257+10, p)
+	for a := range spread(p) {
 		if !slices.ContainsFunc(parts, func(m netip.Prefix) bool { return m.Contains(a) }) {
 			return a
 		}
 	}
-	return first
-}
-
-// offset is the n-th address of a prefix, counted around.
-func offset(first netip.Addr, n uint64, p netip.Prefix) netip.Addr {
-	free := first.BitLen() - p.Bits()
-	if free < 64 {
-		n &= 1<<free - 1
-	}
-	b := first.AsSlice()
-	for i := len(b) - 1; i >= 0 && n > 0; i-- {
-		b[i] |= byte(n)
-		n >>= 8
-	}
-	a, _ := netip.AddrFromSlice(b)
-	return a
-}
-
-// crossing is a packet between the outside and a network.
-func (v *view) crossing(inside netip.Addr, uplink string, inbound bool, state netfilter.State) netfilter.Packet {
-	p := netfilter.Packet{
-		In: v.want.Overlay, Out: uplink, Src: inside, Dst: stranger(inside.Is6()),
-		Protocol: netfilter.TCP, SrcPort: askedSrcPort, DstPort: askedDstPort, Flags: netfilter.SYN,
-		State: state,
-	}
-	if state != netfilter.New {
-		p.Flags = netfilter.SYN | netfilter.ACK // the first packet that a node sees in the middle
-	}
-	if inbound {
-		p.In, p.Out, p.Src, p.Dst = p.Out, p.In, p.Dst, p.Src
-	}
-	p.ReturnsByIn = v.facts.Datapath.returns(p)
-	return p
-}
-
-// ways are the packets of one state to and from a network, by every uplink.
-func (v *view) ways(p netip.Prefix, states ...netfilter.State) []netfilter.Packet {
-	var out []netfilter.Packet
-	for _, uplink := range v.facts.Uplinks(v.want, p.Addr().Is6()) {
-		for _, inside := range v.insiders(p) {
-			for _, state := range states {
-				out = append(out, v.crossing(inside, uplink, true, state), v.crossing(inside, uplink, false, state))
-			}
-		}
-	}
-	return out
+	return p.Masked().Addr()
 }
 
 func forwardDrop() Criterion {
 	return Criterion{
 		ID:    "forward-drop",
-		Asks:  "Would a packet to or from the CIDR be dropped on its way through this node? Every rule is evaluated in order, through jumps and policies, in every place that the kernel runs: iptables-legacy, iptables-nft and native nft base chains on the hooks prerouting, forward and postrouting.",
+		Asks:  "Would a packet to or from the CIDR be dropped on its way through this node? Every rule is evaluated in order, through jumps and policies, in every place that the kernel runs: iptables-legacy, iptables-nft and native nft base chains on the hooks prerouting, forward and postrouting. " + askedKinds,
 		Why:   "one drop anywhere on the way is enough, whatever other rules accept.",
 		Mend:  "`fairway check --fix` or `--host=enforce` puts an accept for the announced CIDRs before the drop where that helps: in the same iptables backend's FORWARD chain. Elsewhere the owner's configuration must allow it.",
 		Drops: true,
 		judge: func(v *view) []Finding {
 			var out []Finding
 			for _, n := range v.want.Networks {
-				found := v.once("new", n.Prefix, func() Finding { return v.passes(v.ways(n.Prefix, netfilter.New, netfilter.Established)) })
-				found.Subject, found.Want = n.Prefix.String(), "forwarded"
-				out = append(out, found)
+				out = append(out, v.byKind(n.Prefix, "from", "forwarded", v.forwarded)...)
 			}
 			return out
 		},
 	}
+}
+
+// askedKinds is for documents.
+const askedKinds = "Asked about are a TCP connection, UDP and ICMP echo with any client outside, and TCP with clients in 10.0.0.0/8, 172.16.0.0/12 and 192.168.0.0/16 (IPv6: fc00::/7). TCP with any client decides about the CIDR; a loss of another kind is a finding of its own, such as `10.166.0.0/16 udp`, which withholds nothing. Single ports and single clients are not asked about, for to shut them out is somebody's decision: `fairway check --trace SRC DST` asks about one client."
+
+func (v *view) forwarded(p netip.Prefix, t traffic) Finding {
+	return v.once("new "+t.name, p, func() Finding { return v.passes(v.ways(p, t, netfilter.New, netfilter.Established)) })
+}
+
+// byKind asks about each kind of traffic. What is lost of another kind than the
+// one that decides is a finding of its own, but not where the same rule is to
+// blame.
+func (v *view) byKind(p netip.Prefix, direction, want string, ask func(netip.Prefix, traffic) Finding) []Finding {
+	six := p.Addr().Is6()
+	whole := ask(p, plain(six))
+	whole.Subject, whole.Want = p.String(), want
+	asked := []string{plain(six).name}
+	var parts []Finding
+	for _, t := range v.partial(six) {
+		found := ask(p, t)
+		found.Subject, found.Want = t.subject(p, direction), want
+		switch {
+		case found.State == OK:
+			asked = append(asked, t.name)
+		case found.State != whole.State || found.cause() != whole.cause():
+			parts = append(parts, found)
+		}
+	}
+	if whole.State == OK {
+		whole.Got += " (" + strings.Join(asked, ", ") + ")"
+	}
+	return append([]Finding{whole}, parts...)
+}
+
+// cause is the rule, or whatever else, that an answer goes back to.
+func (f Finding) cause() string {
+	first, _, _ := strings.Cut(f.Got, "\n")
+	return first
 }
 
 func invalidDrop() Criterion {
@@ -195,18 +194,16 @@ func invalidDrop() Criterion {
 
 // invalid asks about a connection that this node sees from the middle.
 func (v *view) invalid(n Network) Finding {
-	return v.once("invalid", n.Prefix, func() Finding { return v.passes(v.ways(n.Prefix, netfilter.Invalid)) })
+	return v.once("invalid", n.Prefix, func() Finding { return v.passes(v.ways(n.Prefix, plain(n.Prefix.Addr().Is6()), netfilter.Invalid)) })
 }
 
 // resets asks about a refused connection: a RST from a Pod, in state INVALID.
 // Kube-OVN's own OVN-POSTROUTING drops it (pkg/daemon/gateway_linux.go).
 func (v *view) resets(n Network) []Finding {
 	found := v.once("reset", n.Prefix, func() Finding {
-		ways := v.ways(n.Prefix, netfilter.Invalid)
-		for i := range ways {
-			ways[i].Flags = netfilter.RST | netfilter.ACK
-		}
-		return v.passes(ways)
+		refused := plain(n.Prefix.Addr().Is6())
+		refused.refusal = true
+		return v.passes(v.ways(n.Prefix, refused, netfilter.Invalid))
 	})
 	found.Subject, found.Want = n.Prefix.String()+" RST", "forwarded, so that a refused connection is seen at once"
 	return []Finding{found}
@@ -244,7 +241,7 @@ func (v *view) passes(ways []netfilter.Packet) Finding {
 	if doubt != nil {
 		return *doubt
 	}
-	return Finding{State: OK, Got: fmt.Sprintf("forwarded: %d packets walked", len(ways))}
+	return Finding{State: OK, Got: "forwarded"}
 }
 
 func packetText(p netfilter.Packet) string { return "for " + p.String() }
@@ -256,39 +253,40 @@ func traceCommand(p netfilter.Packet) string {
 func masquerade() Criterion {
 	return Criterion{
 		ID:   "masquerade",
-		Asks: "Would a new connection from the CIDR leave this node under another source address?",
+		Asks: "Would a new connection from the CIDR leave this node under another source address? Asked about are the same kinds of traffic as by forward-drop.",
 		Why:  "the network outside then sees the node and not the Pod, and what answers, or filters by Pod addresses, does not find it.",
 		Mend: "Take the CIDR out of the owner's masquerading: ip-masq-agent's nonMasqueradeCIDRs, docker's --ip-masq=false, kube-proxy's --cluster-cidr, or natOutgoing of a Kube-OVN Subnet that contains it.",
 		judge: func(v *view) []Finding {
 			var out []Finding
 			for _, n := range v.want.Networks {
-				found := v.once("source", n.Prefix, func() Finding { return v.keepsSource(n) })
-				found.Subject = n.Prefix.String()
-				out = append(out, found)
+				out = append(out, v.byKind(n.Prefix, "to", "leaves under its own address", v.keepsSource)...)
 			}
 			return out
 		},
 	}
 }
 
-func (v *view) keepsSource(n Network) Finding {
-	six := n.Prefix.Addr().Is6()
-	found := Finding{Subject: n.Prefix.String(), State: OK, Want: "leaves under its own address", Got: "no rule rewrites it"}
-	ways := v.ways(n.Prefix, netfilter.New)
+func (v *view) keepsSource(p netip.Prefix, t traffic) Finding {
+	return v.once("source "+t.name, p, func() Finding { return v.rewritten(p, v.ways(p, t, netfilter.New)) })
+}
+
+// rewritten walks the packets that go out; the first whose source is rewritten,
+// else the first where it may be, is the answer.
+func (v *view) rewritten(network netip.Prefix, ways []netfilter.Packet) Finding {
 	if len(ways) == 0 {
-		found.State, found.Got, found.Fix = Unknown, noUplink, noUplinkFix
+		return Finding{State: Unknown, Got: noUplink, Fix: noUplinkFix}
 	}
+	found := Finding{State: OK, Got: "no rule rewrites it"}
 	for _, p := range ways {
 		if p.In != v.want.Overlay {
 			continue
 		}
-		r := v.facts.Filter.of(six).WalkHooks(p, netfilter.Prerouting, netfilter.Postrouting)
+		r := v.facts.Filter.of(p.Src.Is6()).WalkHooks(p, netfilter.Prerouting, netfilter.Postrouting)
 		switch {
 		case r.Rewritten == netfilter.Yes:
-			found.State, found.Got, found.Fix = Wrong, r.RewrittenBy.String(), ownerFix(r.RewrittenBy, n.Prefix)
-			return found
-		case r.Rewritten == netfilter.Maybe:
-			found.State, found.Got, found.Fix = Unknown, r.RewrittenBy.String(), traceCommand(p)+" shows the walk"
+			return Finding{State: Wrong, Got: r.RewrittenBy.String(), Fix: ownerFix(r.RewrittenBy, network)}
+		case r.Rewritten == netfilter.Maybe && found.State == OK:
+			found = Finding{State: Unknown, Got: r.RewrittenBy.String(), Fix: traceCommand(p) + " shows the walk"}
 		}
 	}
 	if found.State == OK && len(v.facts.Filter.Unread) > 0 {

@@ -234,3 +234,65 @@ func TestEveryCheckSaysUnknownWithoutFacts(t *testing.T) {
 		}
 	}
 }
+
+// TestWhatIsLostOfOneKindIsAFindingOfItsOwn has rules that spare TCP from
+// anywhere.
+func TestWhatIsLostOfOneKindIsAFindingOfItsOwn(t *testing.T) {
+	const dropped = "forward-drop 10.166.0.0/16 "
+	rule := func(rule string) func(*hosttest.Space) {
+		return with("iptables-nft-restore", "*filter\n:FORWARD ACCEPT\n-A FORWARD "+rule+"\nCOMMIT\n")
+	}
+	announced := func(networks ...string) host.Want {
+		w := symmetric()
+		w.Networks = nil
+		for _, n := range networks {
+			w.Networks = append(w.Networks, host.Network{Prefix: netip.MustParsePrefix(n)})
+		}
+		return w
+	}
+	cases := []struct {
+		name    string
+		install func(*hosttest.Space)
+		want    host.Want
+		// wrong are check and subject of all that is not ok.
+		wrong []string
+	}{
+		{"only tcp is accepted", with("nft -f -", "table ip f {\n chain fw { type filter hook forward priority 0; policy drop;\n meta l4proto tcp accept\n }\n}\n"), symmetric(), []string{dropped + "udp", dropped + "icmp"}},
+		{"only tcp is accepted, IPv6", with("nft -f -", "table ip6 f {\n chain fw { type filter hook forward priority 0; policy drop;\n meta l4proto tcp accept\n }\n}\n"), announced(cidr6), []string{"forward-drop fd00:166::/64 udp", "forward-drop fd00:166::/64 icmp"}},
+		{"udp is dropped", rule("-p udp -j DROP"), symmetric(), []string{dropped + "udp"}},
+		{"echo is dropped", rule("-p icmp -m icmp --icmp-type 8 -j DROP"), symmetric(), []string{dropped + "icmp"}},
+		{"10/8 is dropped", rule("-i up0 -s 10.0.0.0/8 -j DROP"), symmetric(), []string{dropped + "from 10.0.0.0/8"}},
+		{"172.16/12 is dropped", rule("-i up0 -s 172.16.0.0/12 -j DROP"), symmetric(), []string{dropped + "from 172.16.0.0/12"}},
+		{"192.168/16 is dropped", rule("-i up0 -s 192.168.0.0/16 -j DROP"), symmetric(), []string{dropped + "from 192.168.0.0/16"}},
+		{"unique local clients are dropped", with("nft -f -", "table ip6 f {\n chain fw { type filter hook forward priority 0;\n iifname up0 ip6 saddr fc00::/7 drop\n }\n}\n"), announced(cidr6), []string{"forward-drop fd00:166::/64 from fc00::/7"}},
+		{"a single client is dropped", rule("-s 10.0.0.10/32 -j DROP"), symmetric(), nil},
+		{"a port is closed", rule("-p tcp -m tcp --dport 25 -j DROP"), symmetric(), nil},
+		{"the clients' network is announced as a whole", func(s *hosttest.Space) {
+			s.Run("ip", "route", "add", "10.0.0.0/8", "via", "100.64.0.1")
+			rule("-i up0 -s 10.0.0.0/8 -j DROP")(s)
+		}, announced("10.0.0.0/8"), nil},
+		{"udp, behind what drops everything", rule("-j DROP\n-A FORWARD -p udp -j DROP"), symmetric(), []string{"forward-drop 10.166.0.0/16"}},
+		{"udp, before what drops everything", rule("-p udp -j DROP\n-A FORWARD -j DROP"), symmetric(), []string{"forward-drop 10.166.0.0/16", dropped + "udp"}},
+		{"what drops udp is not known", rule("-p udp -m limit --limit 5/sec -j ACCEPT\n-A FORWARD -p udp -j DROP"), symmetric(), []string{dropped + "udp"}},
+		{"udp is masqueraded", with("iptables-nft-restore", "*nat\n-A POSTROUTING -p udp -o up0 -j MASQUERADE\nCOMMIT\n"), symmetric(), []string{"masquerade 10.166.0.0/16 udp"}},
+		{"what goes to 192.168/16 is masqueraded", with("iptables-nft-restore", "*nat\n-A POSTROUTING -d 192.168.0.0/16 -o up0 -j MASQUERADE\nCOMMIT\n"), symmetric(), []string{"masquerade 10.166.0.0/16 to 192.168.0.0/16"}},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			n := node(t)
+			c.install(n)
+			var wrong []string
+			for _, f := range host.Check(read(n), c.want) {
+				if f.State != host.OK {
+					wrong = append(wrong, f.Check+" "+f.Subject)
+				}
+				if f.State != host.OK && f.Fix == "" {
+					t.Errorf("%s %s: no fix", f.Check, f.Subject)
+				}
+			}
+			if !slices.Equal(wrong, c.wrong) {
+				t.Errorf("want %q, got %q", c.wrong, wrong)
+			}
+		})
+	}
+}

@@ -1,0 +1,169 @@
+package host
+
+import (
+	"iter"
+	"net/netip"
+	"slices"
+
+	"github.com/fairway-bgp/fairway/host/netfilter"
+)
+
+// Ports of the packets that are asked about: such as no rule is made for.
+const askedSrcPort, askedDstPort = 47613, 21879
+
+// traffic is a kind of what crosses this node between a network and the outside.
+type traffic struct {
+	// name tells it from others.
+	name     string
+	protocol uint8
+	// clients is where the outside end is, client an address there; no prefix for
+	// anywhere.
+	clients netip.Prefix
+	client  netip.Addr
+	// refusal is for the answer to a connection that is refused.
+	refusal bool
+}
+
+// plain is the traffic that decides whether a network is lost: TCP, with
+// anywhere.
+func plain(six bool) traffic {
+	return traffic{name: "tcp", protocol: netfilter.TCP, client: stranger(six)}
+}
+
+// partial are the other kinds that are asked about. Ports and single clients
+// are not: that one of them is shut out is somebody's decision.
+func (v *view) partial(six bool) []traffic {
+	echo := uint8(netfilter.ICMP)
+	if six {
+		echo = netfilter.ICMPv6
+	}
+	out := []traffic{
+		{name: "udp", protocol: netfilter.UDP, client: stranger(six)},
+		{name: "icmp", protocol: echo, client: stranger(six)},
+	}
+	for _, p := range private(six) {
+		if a, ok := v.clientIn(p); ok {
+			out = append(out, traffic{name: "tcp with " + p.String(), protocol: netfilter.TCP, clients: p, client: a})
+		}
+	}
+	return out
+}
+
+// private are the networks of RFC 1918 and RFC 4193: firewalls between a site and
+// the Internet drop them as sources, where the site's own clients have them.
+func private(six bool) []netip.Prefix {
+	if six {
+		return []netip.Prefix{netip.MustParsePrefix("fc00::/7")}
+	}
+	return []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("172.16.0.0/12"), netip.MustParsePrefix("192.168.0.0/16")}
+}
+
+// clientIn is an address of a private network that can be a client's: outside
+// what is announced and what the overlay has, and if one is found soon, outside
+// what rules name in particular.
+func (v *view) clientIn(p netip.Prefix) (netip.Addr, bool) {
+	var possible netip.Addr
+	for a := range spread(p) {
+		if v.want.covers(a) || slices.Contains(v.facts.Datapath.linksTo(a), v.want.Overlay) {
+			continue
+		}
+		if !possible.IsValid() {
+			possible = a
+		}
+		if !v.named(a, p) {
+			return a, true
+		}
+	}
+	return possible, possible.IsValid()
+}
+
+// subject is what a finding about a part of the traffic is about; direction says
+// how its clients stand to the network.
+func (t traffic) subject(n netip.Prefix, direction string) string {
+	if t.clients.IsValid() {
+		return n.String() + " " + direction + " " + t.clients.String()
+	}
+	return n.String() + " " + t.name
+}
+
+// crossing is a packet of this kind between its client and an address inside.
+func (t traffic) crossing(inside netip.Addr, overlay, uplink string, inbound bool, state netfilter.State) netfilter.Packet {
+	p := netfilter.Packet{
+		In: overlay, Out: uplink, Src: inside, Dst: t.client,
+		Protocol: t.protocol, SrcPort: askedSrcPort, DstPort: askedDstPort, State: state,
+	}
+	begins := state == netfilter.New
+	switch {
+	case t.protocol == netfilter.ICMP && begins:
+		p.Type = echoRequest
+	case t.protocol == netfilter.ICMP:
+		p.Type = echoReply
+	case t.protocol == netfilter.ICMPv6 && begins:
+		p.Type = echoRequest6
+	case t.protocol == netfilter.ICMPv6:
+		p.Type = echoReply6
+	case t.protocol != netfilter.TCP:
+	case t.refusal:
+		p.Flags = netfilter.RST | netfilter.ACK
+	case begins:
+		p.Flags = netfilter.SYN
+	default:
+		p.Flags = netfilter.SYN | netfilter.ACK // the first packet that a node sees in the middle
+	}
+	if inbound {
+		p.In, p.Out, p.Src, p.Dst = p.Out, p.In, p.Dst, p.Src
+	}
+	return p
+}
+
+// Types of ICMPv6 messages (RFC 4443).
+const (
+	echoRequest6 = 128
+	echoReply6   = 129
+)
+
+// ways are the packets of some states to and from a network, by every uplink.
+func (v *view) ways(n netip.Prefix, t traffic, states ...netfilter.State) []netfilter.Packet {
+	var out []netfilter.Packet
+	for _, inside := range v.insiders(n) {
+		for _, uplink := range v.facts.Uplinks(v.want, inside.Is6()) {
+			for _, state := range states {
+				for _, inbound := range []bool{true, false} {
+					p := t.crossing(inside, v.want.Overlay, uplink, inbound, state)
+					p.ReturnsByIn = v.facts.Datapath.returns(p)
+					out = append(out, p)
+				}
+			}
+		}
+	}
+	return out
+}
+
+// spread goes through some addresses of a prefix, evenly.
+func spread(p netip.Prefix) iter.Seq[netip.Addr] {
+	const steps = 4096
+	first := p.Masked().Addr()
+	stride := uint64(1)<<max(min(first.BitLen()-p.Bits(), 63)-12, 0) | 1 // odd, so that it meets every last byte
+	return func(yield func(netip.Addr) bool) {
+		for step := range uint64(steps) {
+			if !yield(offset(first, step*stride+10, p)) {
+				return
+			}
+		}
+	}
+}
+
+// offset is the n-th address of a prefix, counted around.
+func offset(first netip.Addr, n uint64, p netip.Prefix) netip.Addr {
+	free := first.BitLen() - p.Bits()
+	if free < 64 {
+		n &= 1<<free - 1
+	}
+	b := first.AsSlice()
+	for i := len(b) - 1; i >= 0 && n > 0; i-- {
+		b[i] |= byte(n)
+		n >>= 8
+	}
+	a, _ := netip.AddrFromSlice(b)
+	return a
+}
