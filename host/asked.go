@@ -33,6 +33,7 @@ func plain(six bool) traffic {
 // partial are the other kinds that are asked about. Ports and single clients
 // are not: that one of them is shut out is somebody's decision.
 func (v *view) partial(six bool) []traffic {
+	named := v.facts.Filter.of(six).Mentions()
 	echo := uint8(netfilter.ICMP)
 	if six {
 		echo = netfilter.ICMPv6
@@ -42,7 +43,7 @@ func (v *view) partial(six bool) []traffic {
 		{name: "icmp", protocol: echo, client: stranger(six)},
 	}
 	for _, p := range private(six) {
-		if a, ok := v.clientIn(p); ok {
+		if a, ok := v.clientIn(p, named); ok {
 			out = append(out, traffic{name: "tcp with " + p.String(), protocol: netfilter.TCP, clients: p, client: a})
 		}
 	}
@@ -61,7 +62,7 @@ func private(six bool) []netip.Prefix {
 // clientIn is an address of a private network that can be a client's: outside
 // what is announced and what the overlay has, and if one is found soon, outside
 // what rules name in particular.
-func (v *view) clientIn(p netip.Prefix) (netip.Addr, bool) {
+func (v *view) clientIn(p netip.Prefix, named []netip.Prefix) (netip.Addr, bool) {
 	var possible netip.Addr
 	for a := range spread(p) {
 		if v.want.covers(a) || slices.Contains(v.facts.Datapath.linksTo(a), v.want.Overlay) {
@@ -70,11 +71,25 @@ func (v *view) clientIn(p netip.Prefix) (netip.Addr, bool) {
 		if !possible.IsValid() {
 			possible = a
 		}
-		if !v.named(a, p) {
+		if !namedInside(a, p, named) {
 			return a, true
 		}
 	}
 	return possible, possible.IsValid()
+}
+
+// namedInside reports whether one of the sorted networks has the address and is
+// narrower than p.
+func namedInside(a netip.Addr, p netip.Prefix, named []netip.Prefix) bool {
+	for w := range wider(netip.PrefixFrom(a, a.BitLen())) {
+		if w.Bits() <= p.Bits() {
+			break
+		}
+		if _, is := slices.BinarySearchFunc(named, w, netip.Prefix.Compare); is {
+			return true
+		}
+	}
+	return false
 }
 
 // subject is what a finding about a part of the traffic is about; direction says
@@ -122,17 +137,15 @@ const (
 	echoReply6   = 129
 )
 
-// ways are the packets of some states to and from a network, by every uplink.
-func (v *view) ways(n netip.Prefix, t traffic, states ...netfilter.State) []netfilter.Packet {
+// ways are the packets of some states to and from an address, by every uplink.
+func (v *view) ways(inside netip.Addr, t traffic, states ...netfilter.State) []netfilter.Packet {
 	var out []netfilter.Packet
-	for _, inside := range v.insiders(n) {
-		for _, uplink := range v.facts.Uplinks(v.want, inside.Is6()) {
-			for _, state := range states {
-				for _, inbound := range []bool{true, false} {
-					p := t.crossing(inside, v.want.Overlay, uplink, inbound, state)
-					p.ReturnsByIn = v.facts.Datapath.returns(p)
-					out = append(out, p)
-				}
+	for _, uplink := range v.uplinks[inside.Is6()] {
+		for _, state := range states {
+			for _, inbound := range []bool{true, false} {
+				p := t.crossing(inside, v.want.Overlay, uplink, inbound, state)
+				p.ReturnsByIn = v.facts.Datapath.returns(p)
+				out = append(out, p)
 			}
 		}
 	}

@@ -3,114 +3,10 @@ package host
 import (
 	"fmt"
 	"net/netip"
-	"slices"
 	"strings"
 
 	"github.com/fairway-bgp/fairway/host/netfilter"
 )
-
-// view is the facts with what several checks need of them.
-type view struct {
-	facts *Facts
-	want  Want
-	// mentions are the networks that rules name, by family.
-	mentions map[bool][]netip.Prefix
-	// answers keeps what was found for networks that no rule tells apart.
-	answers map[string]Finding
-}
-
-func newView(f *Facts, w Want) *view {
-	v := &view{facts: f, want: w, mentions: map[bool][]netip.Prefix{}, answers: map[string]Finding{}}
-	for _, six := range v.families() {
-		v.mentions[six] = f.Filter.of(six).Mentions()
-	}
-	return v
-}
-
-// alike names everything by which rules can tell a network from others: the
-// networks that they name and that it lies in. "" where rules name a part of it:
-// then it is like no other.
-func (v *view) alike(p netip.Prefix) string {
-	key := fmt.Sprint(p.Addr().Is6())
-	for _, m := range v.mentions[p.Addr().Is6()] {
-		switch {
-		case m.Bits() > p.Bits() && p.Contains(m.Addr()):
-			return ""
-		case m.Bits() <= p.Bits() && m.Contains(p.Addr()):
-			key += " " + m.String()
-		}
-	}
-	return key
-}
-
-// named reports whether rules name a network inside p that has the address.
-func (v *view) named(a netip.Addr, p netip.Prefix) bool {
-	for w := range wider(netip.PrefixFrom(a, a.BitLen())) {
-		if w.Bits() <= p.Bits() {
-			break
-		}
-		if _, ok := slices.BinarySearchFunc(v.mentions[a.Is6()], w, netip.Prefix.Compare); ok {
-			return true
-		}
-	}
-	return false
-}
-
-// once answers for a network, or repeats what was found for one that is alike:
-// a thousand Subnets in one set are one walk.
-func (v *view) once(question string, p netip.Prefix, answer func() Finding) Finding {
-	key := v.alike(p)
-	if key == "" {
-		return answer()
-	}
-	key = question + " " + key
-	if known, ok := v.answers[key]; ok {
-		return known
-	}
-	found := answer()
-	v.answers[key] = found
-	return found
-}
-
-// families are those of the announced networks: false for IPv4, true for IPv6.
-func (v *view) families() []bool {
-	var out []bool
-	for _, six := range []bool{false, true} {
-		if v.want.has(six) {
-			out = append(out, six)
-		}
-	}
-	return out
-}
-
-// maxParts bounds how many parts of a network are asked about one by one.
-const maxParts = 32
-
-// insiders are addresses of a network: one that no rule names in particular, and
-// one of each part that rules name.
-func (v *view) insiders(p netip.Prefix) []netip.Addr {
-	var parts []netip.Prefix
-	for _, m := range v.mentions[p.Addr().Is6()] {
-		if m.Bits() > p.Bits() && p.Contains(m.Addr()) && len(parts) < maxParts {
-			parts = append(parts, m)
-		}
-	}
-	out := []netip.Addr{plainAddress(p, parts)}
-	for _, part := range parts {
-		out = append(out, part.Addr())
-	}
-	return out
-}
-
-// plainAddress is an address of p outside the parts, if one is found soon.
-func plainAddress(p netip.Prefix, parts []netip.Prefix) netip.Addr {
-	for a := range spread(p) {
-		if !slices.ContainsFunc(parts, func(m netip.Prefix) bool { return m.Contains(a) }) {
-			return a
-		}
-	}
-	return p.Masked().Addr()
-}
 
 func forwardDrop() Criterion {
 	return Criterion{
@@ -130,10 +26,10 @@ func forwardDrop() Criterion {
 }
 
 // askedKinds is for documents.
-const askedKinds = "Asked about are a TCP connection, UDP and ICMP echo with any client outside, and TCP with clients in 10.0.0.0/8, 172.16.0.0/12 and 192.168.0.0/16 (IPv6: fc00::/7). TCP with any client decides about the CIDR; a loss of another kind is a finding of its own, such as `10.166.0.0/16 udp`, which withholds nothing. Single ports and single clients are not asked about, for to shut them out is somebody's decision: `fairway check --trace SRC DST` asks about one client."
+const askedKinds = "Asked about are a TCP connection, UDP and ICMP echo with any client outside, and TCP with clients in 10.0.0.0/8, 172.16.0.0/12 and 192.168.0.0/16 (IPv6: fc00::/7). TCP with any client decides about the CIDR; a loss of another kind is a finding of its own, such as `10.166.0.0/16 udp`, which withholds nothing. Single ports and single clients are not asked about, for to shut them out is somebody's decision: `fairway check --trace SRC DST` asks about one client. Of the CIDR, an address that no rule names is asked about, and one of each part that rules on the way can treat worse; where these are too many for a second's work, the answer is unknown and says so."
 
 func (v *view) forwarded(p netip.Prefix, t traffic) Finding {
-	return v.once("new "+t.name, p, func() Finding { return v.passes(v.ways(p, t, netfilter.New, netfilter.Established)) })
+	return v.passage.once("new "+t.name, p, func() Finding { return v.passes(p, t, netfilter.New, netfilter.Established) })
 }
 
 // byKind asks about each kind of traffic. What is lost of another kind than the
@@ -145,7 +41,7 @@ func (v *view) byKind(p netip.Prefix, direction, want string, ask func(netip.Pre
 	whole.Subject, whole.Want = p.String(), want
 	asked := []string{plain(six).name}
 	var parts []Finding
-	for _, t := range v.partial(six) {
+	for _, t := range v.kinds[six] {
 		found := ask(p, t)
 		found.Subject, found.Want = t.subject(p, direction), want
 		switch {
@@ -194,16 +90,16 @@ func invalidDrop() Criterion {
 
 // invalid asks about a connection that this node sees from the middle.
 func (v *view) invalid(n Network) Finding {
-	return v.once("invalid", n.Prefix, func() Finding { return v.passes(v.ways(n.Prefix, plain(n.Prefix.Addr().Is6()), netfilter.Invalid)) })
+	return v.passage.once("invalid", n.Prefix, func() Finding { return v.passes(n.Prefix, plain(n.Prefix.Addr().Is6()), netfilter.Invalid) })
 }
 
 // resets asks about a refused connection: a RST from a Pod, in state INVALID.
 // Kube-OVN's own OVN-POSTROUTING drops it (pkg/daemon/gateway_linux.go).
 func (v *view) resets(n Network) []Finding {
-	found := v.once("reset", n.Prefix, func() Finding {
+	found := v.passage.once("reset", n.Prefix, func() Finding {
 		refused := plain(n.Prefix.Addr().Is6())
 		refused.refusal = true
-		return v.passes(v.ways(n.Prefix, refused, netfilter.Invalid))
+		return v.passes(n.Prefix, refused, netfilter.Invalid)
 	})
 	found.Subject, found.Want = n.Prefix.String()+" RST", "forwarded, so that a refused connection is seen at once"
 	return []Finding{found}
@@ -215,33 +111,40 @@ const (
 	noUplinkFix = "ip route: add the route to the routers"
 )
 
-// passes walks all packets; the first that is dropped, else the first that may
-// be, is the answer.
-func (v *view) passes(ways []netfilter.Packet) Finding {
-	if len(ways) == 0 {
-		return Finding{State: Unknown, Got: noUplink, Fix: noUplinkFix}
-	}
-	var doubt *Finding
-	for _, p := range ways {
-		rules := v.facts.Filter.of(p.Src.Is6())
-		r := rules.Walk(p)
-		switch r.Verdict {
-		case netfilter.Dropped:
-			return Finding{State: Wrong, Got: fmt.Sprintf("%s\n%s", r.By, packetText(p)), Fix: v.fix(p, r)}
-		case netfilter.Unknown:
-			if doubt == nil {
-				doubt = &Finding{State: Unknown, Got: fmt.Sprintf("%s\nit asks what cannot be told from here: %s\n%s", r.Doubt, r.Question, packetText(p)),
+// passes walks packets to and from a network; the first that is dropped, else
+// the first that may be, is the answer.
+func (v *view) passes(n netip.Prefix, t traffic, states ...netfilter.State) Finding {
+	found := Finding{State: OK, Got: "forwarded"}
+	left := v.passage.eachPart(n, func(inside netip.Addr) bool {
+		for _, p := range v.ways(inside, t, states...) {
+			r := v.passage.walk(p)
+			switch {
+			case r.Verdict == netfilter.Dropped:
+				found = Finding{State: Wrong, Got: fmt.Sprintf("%s\n%s", r.By, packetText(p)), Fix: v.fix(p, r)}
+				return false
+			case r.Verdict == netfilter.Unknown && found.State == OK:
+				found = Finding{State: Unknown, Got: fmt.Sprintf("%s\nit asks what cannot be told from here: %s\n%s", r.Doubt, r.Question, packetText(p)),
 					Fix: traceCommand(p) + " shows the walk; ask the rule's owner"}
 			}
 		}
+		return true
+	})
+	return v.unlessUnseen(found, n, left)
+}
+
+// unlessUnseen gives an ok only where everything could be seen.
+func (v *view) unlessUnseen(found Finding, n netip.Prefix, left leftOut) Finding {
+	switch {
+	case found.State != OK:
+	case len(v.uplinks[n.Addr().Is6()]) == 0:
+		return Finding{State: Unknown, Got: noUplink, Fix: noUplinkFix}
+	case len(v.facts.Filter.Unread) > 0:
+		return Finding{State: Unknown, Got: strings.Join(v.facts.Filter.Unread, "; "), Fix: "install the program on the node or in the image, or run as root"}
+	case len(left.keys) > 0:
+		return Finding{State: Unknown, Got: fmt.Sprintf("all is well as far as was asked, which is not everywhere\n%d of %d parts that rules tell apart were walked, not %s", left.asked, left.asked+len(left.keys), left.one),
+			Fix: fmt.Sprintf("fairway check --trace %s %s, and so for others", stranger(n.Addr().Is6()), left.one)}
 	}
-	if doubt == nil && len(v.facts.Filter.Unread) > 0 {
-		doubt = &Finding{State: Unknown, Got: strings.Join(v.facts.Filter.Unread, "; "), Fix: "install the program on the node or in the image, or run as root"}
-	}
-	if doubt != nil {
-		return *doubt
-	}
-	return Finding{State: OK, Got: "forwarded"}
+	return found
 }
 
 func packetText(p netfilter.Packet) string { return "for " + p.String() }
@@ -267,30 +170,28 @@ func masquerade() Criterion {
 }
 
 func (v *view) keepsSource(p netip.Prefix, t traffic) Finding {
-	return v.once("source "+t.name, p, func() Finding { return v.rewritten(p, v.ways(p, t, netfilter.New)) })
+	return v.source.once("source "+t.name, p, func() Finding { return v.rewritten(p, t) })
 }
 
 // rewritten walks the packets that go out; the first whose source is rewritten,
 // else the first where it may be, is the answer.
-func (v *view) rewritten(network netip.Prefix, ways []netfilter.Packet) Finding {
-	if len(ways) == 0 {
-		return Finding{State: Unknown, Got: noUplink, Fix: noUplinkFix}
-	}
+func (v *view) rewritten(n netip.Prefix, t traffic) Finding {
 	found := Finding{State: OK, Got: "no rule rewrites it"}
-	for _, p := range ways {
-		if p.In != v.want.Overlay {
-			continue
+	left := v.source.eachPart(n, func(inside netip.Addr) bool {
+		for _, p := range v.ways(inside, t, netfilter.New) {
+			if p.In != v.want.Overlay {
+				continue
+			}
+			r := v.source.walk(p)
+			switch {
+			case r.Rewritten == netfilter.Yes:
+				found = Finding{State: Wrong, Got: r.RewrittenBy.String(), Fix: ownerFix(r.RewrittenBy, n)}
+				return false
+			case r.Rewritten == netfilter.Maybe && found.State == OK:
+				found = Finding{State: Unknown, Got: r.RewrittenBy.String(), Fix: traceCommand(p) + " shows the walk"}
+			}
 		}
-		r := v.facts.Filter.of(p.Src.Is6()).WalkHooks(p, netfilter.Prerouting, netfilter.Postrouting)
-		switch {
-		case r.Rewritten == netfilter.Yes:
-			return Finding{State: Wrong, Got: r.RewrittenBy.String(), Fix: ownerFix(r.RewrittenBy, network)}
-		case r.Rewritten == netfilter.Maybe && found.State == OK:
-			found = Finding{State: Unknown, Got: r.RewrittenBy.String(), Fix: traceCommand(p) + " shows the walk"}
-		}
-	}
-	if found.State == OK && len(v.facts.Filter.Unread) > 0 {
-		found.State, found.Got = Unknown, strings.Join(v.facts.Filter.Unread, "; ")
-	}
-	return found
+		return true
+	})
+	return v.unlessUnseen(found, n, left)
 }

@@ -45,7 +45,11 @@ func (rs *Ruleset) Mentions() []netip.Prefix {
 
 // outsideAddress is what cannot be part of an address or a prefix.
 func outsideAddress(c rune) bool {
-	return !strings.ContainsRune("0123456789abcdefABCDEF.:/-", c)
+	switch {
+	case '0' <= c && c <= '9', 'a' <= c && c <= 'f', 'A' <= c && c <= 'F', c == '.', c == ':', c == '/', c == '-':
+		return false
+	}
+	return true
 }
 
 func prefixesIn(word string) []netip.Prefix {

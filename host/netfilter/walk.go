@@ -67,6 +67,8 @@ type Result struct {
 	// RewrittenBy the rule that does or may do it.
 	Rewritten   Truth
 	RewrittenBy *Step
+	// Chains are those that the packet came, or may have come, through.
+	Chains map[*Chain]bool
 	// Trail has every rule that matched or may match, and every policy met.
 	Trail []Step
 }
@@ -83,7 +85,7 @@ func (rs *Ruleset) WalkHooks(p Packet, hooks ...Hook) Result {
 	if p.State == New {
 		p.ctMark.known = ^uint32(0)
 	}
-	w := &walk{rules: rs}
+	w := &walk{rules: rs, met: map[*Chain]bool{}}
 	var end Result
 	cur := &p
 	for _, hook := range hooks {
@@ -97,7 +99,7 @@ func (rs *Ruleset) WalkHooks(p Packet, hooks ...Hook) Result {
 			cur = w.base(b, *cur)
 		}
 	}
-	end.Trail = w.trail
+	end.Trail, end.Chains = w.trail, w.met
 	switch {
 	case cur == nil:
 		end.Verdict, end.By = Dropped, w.drops[len(w.drops)-1]
@@ -178,8 +180,8 @@ type walk struct {
 	doubt    *Step
 	question string
 	at       base
-	// inside are the chains that the walk is in.
-	inside map[*Chain]bool
+	// inside are the chains that the walk is in, met those it has been in.
+	inside, met map[*Chain]bool
 }
 
 // flow is what can become of a packet in a rule or chain: each part is the
@@ -251,7 +253,7 @@ func (w *walk) chain(c *Chain, p Packet) flow {
 	if w.inside == nil {
 		w.inside = map[*Chain]bool{}
 	}
-	w.inside[c] = true
+	w.inside[c], w.met[c] = true, true
 	defer delete(w.inside, c)
 	var out flow
 	cur := &p

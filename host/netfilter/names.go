@@ -1,0 +1,341 @@
+package netfilter
+
+import (
+	"fmt"
+	"iter"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Names are the networks by which rules tell addresses apart: those that stand
+// in the chains that packets came through, and in the sets that are asked there.
+// What stands elsewhere, as each endpoint in chains of kube-proxy's that only
+// packets to a Service reach, makes no difference.
+type Names struct {
+	rules *Ruleset
+	// outside are the far ends of the packets: a place that asks for two addresses
+	// counts only where one of them can be the far end.
+	outside []netip.Addr
+	// Met is how many rules stand in the chains met.
+	Met int
+
+	tables map[*Chain]*Table
+	seen   map[string]bool
+	chains map[*Chain]bool
+	places map[netip.Prefix][]place
+	// sorted has all networks by address, then by length; nil where it must be
+	// made anew.
+	sorted []netip.Prefix
+}
+
+// place is where a network is named: networks in equal places fare alike.
+type place struct {
+	where string
+	// spares is set where all that comes of it is that a packet is let through.
+	spares bool
+}
+
+// Names gives the names that are met on the way to and from far ends.
+func (rs *Ruleset) Names(outside ...netip.Addr) *Names {
+	n := &Names{rules: rs, outside: outside, tables: map[*Chain]*Table{}, seen: map[string]bool{}, chains: map[*Chain]bool{}, places: map[netip.Prefix][]place{}}
+	for _, t := range rs.Tables {
+		for _, c := range t.Chains {
+			n.tables[c] = t
+		}
+	}
+	return n
+}
+
+// Meet takes in the chains that a packet came through, and says whether that
+// brought new names.
+func (n *Names) Meet(r Result) bool {
+	before := len(n.seen)
+	for c := range r.Chains {
+		if t := n.tables[c]; t != nil && !n.chains[c] {
+			n.chains[c] = true
+			n.Met += len(c.Rules)
+			for _, r := range c.Rules {
+				n.rule(t, r)
+			}
+		}
+	}
+	if len(n.seen) == before {
+		return false
+	}
+	n.sorted = nil
+	return true
+}
+
+// Key names all places of the networks that hold p; two of one key fare alike.
+// It is "" where part of p is named: then p is like no other.
+func (n *Names) Key(p netip.Prefix) string {
+	if len(n.within(p)) > 0 {
+		return ""
+	}
+	return "in " + n.key(p, -1, func(place) bool { return true })
+}
+
+// Parts are the networks inside p that are named, the widest first.
+func (n *Names) Parts(p netip.Prefix) []netip.Prefix {
+	out := slices.Clone(n.within(p))
+	slices.SortStableFunc(out, func(a, b netip.Prefix) int { return a.Bits() - b.Bits() })
+	return out
+}
+
+// Places names the places inside p that hold an address; two of one key fare
+// alike.
+func (n *Names) Places(a netip.Addr, p netip.Prefix) string {
+	return n.key(netip.PrefixFrom(a, a.BitLen()), p.Bits(), func(place) bool { return true })
+}
+
+// Harms is Places, but "" where all places can only be to an address's good: then
+// it fares well where an address that is named nowhere fares well.
+func (n *Names) Harms(a netip.Addr, p netip.Prefix) string {
+	if n.key(netip.PrefixFrom(a, a.BitLen()), p.Bits(), func(at place) bool { return !at.spares }) == "" {
+		return ""
+	}
+	return n.Places(a, p)
+}
+
+// Named reports whether an address is in a network inside p that is named.
+func (n *Names) Named(a netip.Addr, p netip.Prefix) bool {
+	for bits := a.BitLen(); bits > p.Bits(); bits-- {
+		if len(n.places[netip.PrefixFrom(a, bits).Masked()]) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// key joins the places of the networks around p that are longer than above.
+func (n *Names) key(p netip.Prefix, above int, counts func(place) bool) string {
+	var where []string
+	for bits := p.Bits(); bits > above; bits-- {
+		for _, at := range n.places[netip.PrefixFrom(p.Addr(), bits).Masked()] {
+			if counts(at) {
+				where = append(where, at.where)
+			}
+		}
+	}
+	slices.Sort(where)
+	return strings.Join(slices.Compact(where), " ")
+}
+
+// within are the networks inside p and narrower.
+func (n *Names) within(p netip.Prefix) []netip.Prefix {
+	if n.sorted == nil {
+		for name := range n.places {
+			n.sorted = append(n.sorted, name)
+		}
+		slices.SortFunc(n.sorted, byAddress)
+	}
+	// Of equal addresses the wider come first, so what is inside begins behind p.
+	i, is := slices.BinarySearchFunc(n.sorted, p.Masked(), byAddress)
+	if is {
+		i++
+	}
+	j := i
+	for j < len(n.sorted) && p.Contains(n.sorted[j].Addr()) {
+		j++
+	}
+	return n.sorted[i:j]
+}
+
+func byAddress(a, b netip.Prefix) int {
+	if order := a.Addr().Compare(b.Addr()); order != 0 {
+		return order
+	}
+	return a.Bits() - b.Bits()
+}
+
+func (n *Names) add(r addrRange, at place) {
+	for _, p := range r.prefixes() {
+		if !slices.Contains(n.places[p], at) {
+			n.places[p] = append(n.places[p], at)
+			n.seen[at.where] = true
+		}
+	}
+}
+
+// rule takes in what stands in a rule. Addresses between two braces are alike,
+// unless each is mapped to something of its own.
+func (n *Names) rule(t *Table, r *Rule) {
+	spares := r.spares() && !t.changesPackets()
+	maps := strings.Contains(r.Text, "map")
+	for begin, end := range fields(r.Text) {
+		word := r.Text[begin:end]
+		if !strings.ContainsAny(word, ".:") {
+			continue
+		}
+		span, ok := parseRange(word)
+		if !ok {
+			continue
+		}
+		at := begin
+		if brace := strings.LastIndexAny(r.Text[:begin], "{}"); !maps && brace >= 0 && r.Text[brace] == '{' {
+			at = brace
+		}
+		n.add(span, place{fmt.Sprintf("%p %d", r, at), spares})
+	}
+	n.sets(t, r, spares)
+}
+
+// fields gives where the words of a text begin and end that could be addresses.
+func fields(text string) iter.Seq2[int, int] {
+	return func(yield func(int, int) bool) {
+		begin := -1
+		for i, c := range text + " " {
+			switch outside := outsideAddress(c); {
+			case outside && begin >= 0:
+				if !yield(begin, i) {
+					return
+				}
+				begin = -1
+			case !outside && begin < 0:
+				begin = i
+			}
+		}
+	}
+}
+
+// sets takes in the sets that a rule asks.
+func (n *Names) sets(t *Table, r *Rule, spares bool) {
+	words := strings.Fields(r.Text)
+	for i, word := range words {
+		if s := t.sets[strings.TrimPrefix(word, "@")]; s != nil && strings.HasPrefix(word, "@") {
+			n.nftSet(t.Name+" "+word+" "+string(t.Family), s, spares)
+		}
+		if word == "--match-set" && i+1 < len(words) {
+			n.ipset(words[i+1], spares)
+		}
+	}
+}
+
+func (n *Names) once(name string, spares bool) bool {
+	name = fmt.Sprint("set ", name, spares)
+	if n.seen[name] {
+		return false
+	}
+	n.seen[name] = true
+	return true
+}
+
+// nftSet takes in a set of nft's. Elements of one address each are alike.
+func (n *Names) nftSet(name string, s *nftSet, spares bool) {
+	if !n.once(name, spares) {
+		return
+	}
+	for i, e := range s.elements {
+		where := name
+		if len(e.key) > 1 || e.verdict != nil {
+			where += " " + strconv.Itoa(i)
+		}
+		var ends []addrRange
+		for _, k := range e.key {
+			if k.isAddr {
+				ends = append(ends, k.addrs)
+			}
+		}
+		n.ends(ends, place{where, spares})
+	}
+}
+
+// ipset takes in an ipset. Members of one address each are alike; where some are
+// exceptions, the narrowest that has an address decides.
+func (n *Names) ipset(name string, spares bool) {
+	s := n.rules.Sets[name]
+	if s == nil || !n.once(name, spares) {
+		return
+	}
+	for _, l := range s.lists {
+		n.ipset(l, spares)
+	}
+	exceptions := slices.ContainsFunc(s.members, func(m ipsetMember) bool { return m.nomatch })
+	for _, m := range s.members {
+		where := name
+		if exceptions {
+			where += fmt.Sprint(" ", m.bits, m.nomatch)
+		}
+		var ends []addrRange
+		for _, value := range strings.Split(m.text, ",") {
+			span, ok := parseRange(value)
+			switch {
+			case !ok:
+				where += " " + value
+				continue
+			case s.netmask > 0:
+				if p, err := span.from.Prefix(s.netmask); err == nil {
+					span = rangeOf(p)
+				}
+			}
+			ends = append(ends, span)
+		}
+		n.ends(ends, place{where, spares && !exceptions})
+	}
+}
+
+// ends takes in the addresses of one element. Of two, one is the far end's.
+func (n *Names) ends(ends []addrRange, at place) {
+	where := at.where
+	for i, end := range ends {
+		far := len(ends) == 1
+		for j, other := range ends {
+			far = far || j != i && slices.ContainsFunc(n.outside, func(a netip.Addr) bool { return other.has(a) == Yes })
+		}
+		if far {
+			at.where = where + " end " + strconv.Itoa(i)
+			n.add(end, at)
+		}
+	}
+}
+
+// spares reports whether all that can come of being named in the rule is that a
+// packet is let through, or goes on unchanged.
+func (r *Rule) spares() bool {
+	if strings.Contains(r.Text, "!") {
+		return false // it may let through all but those that it names
+	}
+	for _, s := range r.statements {
+		if s.carries || strings.Contains(s.text, "map") || strings.Contains(r.Text, "vmap") {
+			return false
+		}
+		if s.decide == nil {
+			continue
+		}
+		for _, d := range s.decide(&Packet{rules: &Ruleset{}}) {
+			if d.kind != accept && d.kind != goOn {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+func (t *Table) changesPackets() bool {
+	_, writes := t.touches()
+	return writes
+}
+
+// prefixes cover the range.
+func (r addrRange) prefixes() []netip.Prefix {
+	if r.from == r.to {
+		return []netip.Prefix{netip.PrefixFrom(r.from, r.from.BitLen())}
+	}
+	var out []netip.Prefix
+	for a := r.from; a.IsValid() && a.Compare(r.to) <= 0; {
+		bits := a.BitLen()
+		for bits > 0 {
+			wider := netip.PrefixFrom(a, bits-1).Masked()
+			if wider.Addr() != a || rangeOf(wider).to.Compare(r.to) > 0 {
+				break
+			}
+			bits--
+		}
+		p := netip.PrefixFrom(a, bits)
+		out = append(out, p)
+		a = rangeOf(p).to.Next()
+	}
+	return out
+}
