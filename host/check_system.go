@@ -323,7 +323,7 @@ const ourProgram = "fairway"
 func doubleSpeaker() Criterion {
 	return Criterion{
 		ID:   "double-speaker",
-		Asks: "Does kube-ovn-speaker, or another program with a session to one of the peers, run on this node?",
+		Asks: "Does kube-ovn-speaker run on this node, or has another program a session with one of the peers, or tries to get one? The node's network shows every session, also those of other Pods; whose they are, and whether kube-ovn-speaker runs without a session, is seen only where the node's processes are (hostPID). So in a Pod without them `ok` is about sessions alone, and a speaker is noticed once it dials one of the peers; the warning DoubleAnnouncement names the Subnets that kube-ovn-speaker would announce too.",
 		Why:  "two speakers with one source address collide at the router, and both announce the same Subnets with different rules.",
 		Mend: "kubectl -n kube-system delete ds kube-ovn-speaker, or keep it from this node.",
 		judge: func(v *view) []Finding {
@@ -338,38 +338,47 @@ func (f *Facts) otherSpeaker(w Want) Finding {
 		found.State, found.Got = Wrong, "kube-ovn-speaker runs here"
 		return found
 	}
-	for _, s := range f.Sockets.List {
-		toPeer := slices.Contains(w.Peers, s.Remote.Addr()) && (s.Remote.Port() == bgpPort || s.Local.Port() == bgpPort)
-		if toPeer && !s.Listening && s.Program != "" && s.Program != ourProgram {
-			found.State, found.Got = Wrong, s.Program+" has a session with "+s.Remote.Addr().String()
-			found.Fix = "stop " + s.Program + " on this node, or let it have other peers"
-			return found
+	if s, ok := f.foreignSession(w); ok {
+		found.State, found.Got = Wrong, fmt.Sprintf("%s has a session with %s, or tries to", s.Program, s.Remote.Addr())
+		found.Fix = "stop " + s.Program + " on this node, or let it have other peers"
+		if s.Program == "" {
+			found.Got = fmt.Sprintf("a program that cannot be seen from here has a session with %s, or tries to", s.Remote.Addr())
+			found.Fix = fmt.Sprintf("ss -tnp dst %s on the node names the program; it may be kube-ovn-speaker: kubectl -n kube-system get pods -o wide", s.Remote.Addr())
 		}
+		if s.Program == "" && !f.seesOurs() {
+			found.State, found.Got = Unknown, found.Got+"; it may be fairway itself"
+		}
+		return found
 	}
 	switch {
 	case f.Processes.Err != nil:
 		found.State, found.Got = Unknown, f.Processes.Err.Error()
 	case f.Sockets.Err != nil:
 		found.State, found.Got = Unknown, f.Sockets.Err.Error()
-	case f.Processes.Partial && f.strangerAtPeer(w):
-		found.State, found.Got = Unknown, "another program has a session with a peer; which one cannot be seen from inside this container"
+	case f.Processes.Partial:
+		found.Got = "no other session with a peer; programs outside this container are not seen"
 	}
 	return found
 }
 
-// strangerAtPeer reports sessions to a peer beyond one each, of programs that
-// cannot be seen.
-func (f *Facts) strangerAtPeer(w Want) bool {
-	sessions := map[string]int{}
+// foreignSession is a session with a peer that is not seen to be ours, one whose
+// program is known before others.
+func (f *Facts) foreignSession(w Want) (unseen Socket, found bool) {
 	for _, s := range f.Sockets.List {
-		if !s.Listening && s.Remote.Port() == bgpPort && slices.Contains(w.Peers, s.Remote.Addr()) {
-			sessions[s.Remote.Addr().String()]++
+		switch {
+		case s.Listening || s.Program == ourProgram || !slices.Contains(w.Peers, s.Remote.Addr()):
+		case s.Remote.Port() != bgpPort && s.Local.Port() != bgpPort:
+		case s.Program != "":
+			return s, true
+		default:
+			unseen, found = s, true
 		}
 	}
-	for _, n := range sessions {
-		if n > 1 {
-			return true
-		}
-	}
-	return false
+	return unseen, found
+}
+
+// seesOurs reports whether sockets of Fairway's are seen to be its own: then
+// those that are not seen are somebody else's.
+func (f *Facts) seesOurs() bool {
+	return slices.ContainsFunc(f.Sockets.List, func(s Socket) bool { return s.Program == ourProgram })
 }

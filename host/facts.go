@@ -52,7 +52,7 @@ type Sockets struct {
 	List []Socket
 }
 
-// Socket is one TCP socket.
+// Socket is one TCP socket: a listener, a session or an attempt at one.
 type Socket struct {
 	Local, Remote netip.AddrPort
 	Listening     bool

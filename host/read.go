@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -273,9 +272,7 @@ func readProcesses() Processes {
 	slices.Sort(p.Names)
 	p.Names = slices.Compact(p.Names)
 	// Process 2 is the kernel's kthreadd, which only the first namespace shows.
-	if _, err := os.Stat("/proc/2/exe"); errors.Is(err, fs.ErrNotExist) && !kernelThread() {
-		p.Partial = true
-	}
+	p.Partial = !kernelThread()
 	return p
 }
 

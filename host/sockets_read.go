@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -14,6 +15,7 @@ import (
 // States of /proc/net/tcp (tcp_states.h).
 const (
 	tcpEstablished = "01"
+	tcpSynSent     = "02"
 	tcpListen      = "0A"
 )
 
@@ -21,47 +23,85 @@ const (
 // of BGP.
 func readSockets() Sockets {
 	var s Sockets
-	inodes := map[string]int{}
+	found, err := listSockets()
+	s.Err = err
+	unowned := false
+	for _, f := range found {
+		unowned = unowned || f.bgp()
+	}
+	if unowned { // looking through all processes is work
+		owners := socketOwners()
+		for i := range found {
+			if found[i].bgp() {
+				found[i].Program = owners[found[i].inode]
+			}
+		}
+		found = withoutEnded(found)
+	}
+	for _, f := range found {
+		s.List = append(s.List, f.Socket)
+	}
+	return s
+}
+
+// numbered is a socket with its number, by which its owner has it.
+type numbered struct {
+	Socket
+	inode string
+}
+
+func (n numbered) bgp() bool { return n.Local.Port() == bgpPort || n.Remote.Port() == bgpPort }
+
+// withoutEnded leaves out those that nobody was found to have because they have
+// ended meanwhile.
+func withoutEnded(found []numbered) []numbered {
+	unseen := func(n numbered) bool { return n.bgp() && n.Program == "" }
+	if !slices.ContainsFunc(found, unseen) {
+		return found
+	}
+	now, err := listSockets()
+	if err != nil {
+		return found
+	}
+	return slices.DeleteFunc(found, func(n numbered) bool {
+		return unseen(n) && !slices.ContainsFunc(now, func(m numbered) bool { return m.inode == n.inode })
+	})
+}
+
+func listSockets() ([]numbered, error) {
+	var out []numbered
+	var failed error
 	for _, name := range []string{"tcp", "tcp6"} {
 		f, err := os.Open("/proc/thread-self/net/" + name)
 		if err != nil {
 			if name == "tcp" {
-				s.Err = fmt.Errorf("read TCP sockets: %w", err)
+				failed = fmt.Errorf("read TCP sockets: %w", err)
 			}
 			continue
 		}
 		lines := bufio.NewScanner(f)
 		for lines.Scan() {
-			socket, inode, ok := parseSocket(lines.Text())
-			if ok && (socket.Local.Port() == bgpPort || socket.Remote.Port() == bgpPort) {
-				inodes[inode] = len(s.List)
-			}
-			if ok {
-				s.List = append(s.List, socket)
+			if socket, inode, ok := parseSocket(lines.Text()); ok {
+				out = append(out, numbered{socket, inode})
 			}
 		}
 		if err := lines.Err(); err != nil {
-			s.Err = fmt.Errorf("read TCP sockets: %w", err)
+			failed = fmt.Errorf("read TCP sockets: %w", err)
 		}
 		f.Close()
 	}
-	if len(inodes) > 0 { // looking through all processes is work
-		for inode, name := range socketOwners() {
-			if i, ok := inodes[inode]; ok {
-				s.List[i].Program = name
-			}
-		}
-	}
-	return s
+	return out, failed
 }
 
 // bgpPort is BGP's (RFC 4271 section 4).
 const bgpPort = 179
 
-// parseSocket reads a line of /proc/net/tcp that is a listener or a session.
+// parseSocket reads a line of /proc/net/tcp that is a listener, a session or an
+// attempt at one. A session without a number waits for its listener's program to
+// take it.
 func parseSocket(line string) (s Socket, inode string, ok bool) {
 	w := strings.Fields(line)
-	if len(w) < 10 || w[3] != tcpListen && w[3] != tcpEstablished {
+	if len(w) < 10 || w[9] == "0" || w[3] != tcpListen && w[3] != tcpEstablished && w[3] != tcpSynSent {
 		return Socket{}, "", false
 	}
 	local, okLocal := parseEndpoint(w[1])

@@ -62,7 +62,21 @@ func TestChecksOfTheSystem(t *testing.T) {
 		{"our own session", "double-speaker", func(f *host.Facts) { f.Sockets.List = []host.Socket{session("fairway")} }, host.OK, "no other"},
 		{"two sessions seen from a container", "double-speaker", func(f *host.Facts) {
 			f.Processes.Partial, f.Sockets.List = true, []host.Socket{session(""), session("fairway")}
-		}, host.Unknown, "another program"},
+		}, host.Wrong, "a program that cannot be seen from here has a session with 172.30.0.1"},
+		{"one session that cannot be seen", "double-speaker", func(f *host.Facts) { f.Sockets.List = []host.Socket{session("")} }, host.Unknown, "it may be fairway itself"},
+		{"a session that came in and cannot be seen", "double-speaker", func(f *host.Facts) {
+			s := session("")
+			s.Local, s.Remote = netip.MustParseAddrPort("172.30.0.11:179"), netip.MustParseAddrPort("172.30.0.1:4000")
+			f.Sockets.List = []host.Socket{s, session("fairway")}
+		}, host.Wrong, "cannot be seen from here"},
+		{"another program's session with a router that is no peer", "double-speaker", func(f *host.Facts) {
+			s := session("")
+			s.Remote = netip.MustParseAddrPort("172.30.0.2:179")
+			f.Sockets.List = []host.Socket{s, session("fairway")}
+		}, host.OK, "no other"},
+		{"no other session seen from a container", "double-speaker", func(f *host.Facts) {
+			f.Processes.Partial, f.Sockets.List = true, []host.Socket{session("fairway")}
+		}, host.OK, "programs outside this container are not seen"},
 		{"processes cannot be read", "double-speaker", func(f *host.Facts) { f.Processes.Err = errors.New("no /proc") }, host.Unknown, "no /proc"},
 		{"room in the table", "conntrack", func(*host.Facts) {}, host.OK, "10 of 1000"},
 		{"the table is full", "conntrack", func(f *host.Facts) { f.Sysctls["net/netfilter/nf_conntrack_count"] = host.Setting{Value: "950"} }, host.Wrong, "950 of 1000"},

@@ -1,0 +1,55 @@
+package host_test
+
+import (
+	"context"
+	"net"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/fairway-bgp/fairway/e2e/needs"
+	"github.com/fairway-bgp/fairway/host"
+	"github.com/fairway-bgp/fairway/host/hosttest"
+)
+
+// TestASessionOfAnotherPod has a session with the peer, looked at from outside
+// and from a container's namespace of processes.
+func TestASessionOfAnotherPod(t *testing.T) {
+	needs.Root(t, "ip", "unshare")
+	n, far := hosttest.NewSpace(t), hosttest.NewSpace(t)
+	hosttest.Cable(t, n, "up0", far, "x0")
+	n.Sh("ip addr add 172.30.0.11/24 dev up0; ip route add default via 172.30.0.1")
+	far.Sh("ip addr add 172.30.0.1/24 dev x0")
+	var router net.Listener
+	var session net.Conn
+	if err := far.Do(func() (err error) { router, err = net.Listen("tcp", "172.30.0.1:179"); return err }); err != nil {
+		t.Fatal(err)
+	}
+	defer router.Close()
+	inside := func() string {
+		return n.Run("env", "FAIRWAY_LOOK=1", "unshare", "--pid", "--fork", "--mount-proc", os.Args[0], "-test.run=^TestLookFromAContainer$", "-test.v")
+	}
+	if got := inside(); !strings.Contains(got, "ok: no other session with a peer; programs outside this container are not seen") {
+		t.Errorf("without a session, seen from a container: %s", got)
+	}
+	if err := n.Do(func() (err error) { session, err = net.Dial("tcp", "172.30.0.1:179"); return err }); err != nil {
+		t.Fatal(err)
+	}
+	defer session.Close()
+	outside := firstOf(host.Check(read(n), want4()), "double-speaker")
+	if outside.State != host.Wrong || !strings.Contains(outside.Got, "has a session with 172.30.0.1") || strings.Contains(outside.Got, "cannot be seen") {
+		t.Errorf("seen from outside: %+v", outside)
+	}
+	if got := inside(); !strings.Contains(got, "unknown: a program that cannot be seen from here has a session with 172.30.0.1") {
+		t.Errorf("seen from a container: %s", got)
+	}
+}
+
+// TestLookFromAContainer is the other process of TestASessionOfAnotherPod.
+func TestLookFromAContainer(t *testing.T) {
+	if os.Getenv("FAIRWAY_LOOK") == "" {
+		return
+	}
+	found := firstOf(host.Check(host.Read(context.Background(), "ovn0"), want4()), "double-speaker")
+	t.Logf("%s: %s", found.State, found.Got)
+}
