@@ -16,6 +16,7 @@ func TestDatapathGateKeepsItsAnswerWhileTheKernelCannotBeAsked(t *testing.T) {
 	gate := daemon.DatapathGate(func() host.Datapath { return facts })
 	unreadable := host.Datapath{Err: errors.New("list routes: interrupted")}
 	up := host.LinkState{Name: "ovn0", Exists: true, Up: true}
+	byOverlay := []host.Route{{Links: []string{"ovn0"}}}
 	noRoute := map[netip.Prefix]string{gone: "no route to 10.2.0.0/16 by ovn0"}
 
 	for _, step := range []struct {
@@ -25,10 +26,10 @@ func TestDatapathGateKeepsItsAnswerWhileTheKernelCannotBeAsked(t *testing.T) {
 		want  map[netip.Prefix]string
 	}{
 		{"nothing was ever read", unreadable, []netip.Prefix{here, gone}, nil},
-		{"one has no route", host.Datapath{Link: up, Routes: map[netip.Prefix][]string{here: {"ovn0"}}}, []netip.Prefix{here, gone}, noRoute},
+		{"one has no route", host.Datapath{Link: up, Routes: map[netip.Prefix][]host.Route{here: byOverlay}}, []netip.Prefix{here, gone}, noRoute},
 		{"the kernel cannot be asked", unreadable, []netip.Prefix{here, gone}, noRoute},
 		{"and another Subnet comes", unreadable, []netip.Prefix{here, gone, later}, noRoute},
-		{"the kernel answers again", host.Datapath{Link: up, Routes: map[netip.Prefix][]string{here: {"ovn0"}, gone: {"ovn0"}, later: {"ovn0"}}}, []netip.Prefix{here, gone, later}, nil},
+		{"the kernel answers again", host.Datapath{Link: up, Routes: map[netip.Prefix][]host.Route{here: byOverlay, gone: byOverlay, later: byOverlay}}, []netip.Prefix{here, gone, later}, nil},
 	} {
 		facts = step.facts
 		if got := gate(step.asked); !maps.Equal(got, step.want) {

@@ -2,7 +2,6 @@ package host
 
 import (
 	"fmt"
-	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -123,74 +122,6 @@ func (f *Facts) rpFilterOf(link string) Finding {
 		found.State, found.Got = OK, fmt.Sprintf("all=%d, %s=%d", a, link, o)
 	}
 	return found
-}
-
-func datapath() Criterion {
-	return Criterion{
-		ID:    "datapath",
-		Asks:  "Is there exactly one route to the CIDR, by the overlay link, is that link up, and is no address of the node inside the CIDR?",
-		Why:   "without the route by the overlay link, traffic that the routers send here has nowhere to go; with a second one, or a node address inside, kube-ovn-cni gives up or flaps (pkg/daemon/controller_linux.go).",
-		Mend:  "Look at kube-ovn-cni on this node; remove routes to the CIDR by other links (`ip route del CIDR dev LINK`), and addresses of the node that lie inside it.",
-		Drops: true,
-		judge: func(v *view) []Finding {
-			var out []Finding
-			for _, n := range v.want.Networks {
-				out = append(out, v.facts.Datapath.judge(n))
-			}
-			return out
-		},
-	}
-}
-
-func (d Datapath) judge(n Network) Finding {
-	p := n.Prefix
-	found := Finding{Subject: p.String(), State: OK, Want: "one route by " + d.Link.Name, Got: "a route by " + d.Link.Name, Fix: "kubectl -n kube-system logs ds/kube-ovn-cni: it makes " + d.Link.Name + " and the routes"}
-	if d.Err != nil {
-		found.State, found.Got = Unknown, d.Err.Error()
-		return found
-	}
-	down := d.Down(p)
-	if p.IsSingleIP() || down != "" && d.covers(p) {
-		down = d.podDown(p)
-	}
-	var others []string
-	for _, l := range d.Routes[p] {
-		if l != d.Link.Name {
-			others = append(others, l)
-		}
-	}
-	switch inside := d.inside(p); {
-	case len(inside) > 0:
-		found.State, found.Got = Wrong, fmt.Sprintf("the node's own address %s lies inside, so kube-ovn-cni makes no route", inside[0])
-		found.Fix = "give the Subnet another CIDR, or the node another address"
-	case down != "":
-		found.State, found.Got = Wrong, down
-	case len(others) > 0:
-		found.State, found.Got = Wrong, "a second route by "+strings.Join(others, ", ")
-		found.Fix = fmt.Sprintf("ip route del %s dev %s", p, others[0])
-	}
-	return found
-}
-
-// covers reports whether a wider route by the overlay link leads to p: a part of
-// a CIDR, as mode pods announces, has no route of its own.
-func (d Datapath) covers(p netip.Prefix) bool {
-	for w := range wider(p) {
-		if w.Bits() > 0 && w != p && slices.Contains(d.Routes[w], d.Link.Name) {
-			return true
-		}
-	}
-	return false
-}
-
-func (d Datapath) podDown(p netip.Prefix) string {
-	switch {
-	case !d.Link.Exists || !d.Link.Up:
-		return d.Down(p)
-	case d.LinkTo(p.Addr()) != d.Link.Name:
-		return fmt.Sprintf("%s is not reached by %s", p, d.Link.Name)
-	}
-	return ""
 }
 
 func conntrack() Criterion {

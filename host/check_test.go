@@ -166,7 +166,24 @@ func TestChecksAgainstRealRuleSets(t *testing.T) {
 		{"no route to the CIDR", func(s *hosttest.Space) { s.Run("ip", "route", "del", "10.166.0.0/16") }, want4(), map[string]string{"datapath": "wrong no route"}, false},
 		{"a second route", func(s *hosttest.Space) {
 			s.Run("ip", "route", "add", "10.166.0.0/16", "via", "172.30.0.5", "metric", "50")
-		}, want4(), map[string]string{"datapath": "wrong a second route by up0"}, false},
+		}, want4(), map[string]string{"datapath": "wrong a second route leaves by up0"}, false},
+		{"a second way of the same route", func(s *hosttest.Space) {
+			s.Sh("ip route replace 10.166.0.0/16 nexthop via 100.64.0.1 nexthop via 172.30.0.5")
+		}, want4(), map[string]string{"datapath": "wrong a second route leaves by ovn0, up0"}, false},
+		{"a blackhole behind the route", func(s *hosttest.Space) { s.Sh("ip route add blackhole 10.166.0.0/16 metric 100") }, want4(), map[string]string{"datapath": "wrong a second route is of type blackhole"}, false},
+		{"a blackhole before the route", func(s *hosttest.Space) {
+			s.Sh("ip route del 10.166.0.0/16; ip route add 10.166.0.0/16 via 100.64.0.1 metric 200; ip route add prohibit 10.166.0.0/16 metric 100")
+		}, want4(), map[string]string{"datapath": "wrong the route to 10.166.0.0/16 is of type prohibit"}, false},
+		{"a route of a lower metric by another link", func(s *hosttest.Space) {
+			s.Sh("ip -6 route add fd00:166::/64 via fd00:30::5 metric 5")
+		}, want6(), map[string]string{"datapath": "wrong the route to fd00:166::/64 leaves by up0, not by ovn0"}, false},
+		{"half of the CIDR is unreachable", func(s *hosttest.Space) { s.Sh("ip route add unreachable 10.166.128.0/17") }, want4(), map[string]string{"datapath": "wrong the route to 10.166.128.0/17, a part of it, is of type unreachable"}, false},
+		{"half of the CIDR is unreachable, IPv6", func(s *hosttest.Space) { s.Sh("ip -6 route add unreachable fd00:166:0:0:8000::/65") }, want6(), map[string]string{"datapath": "wrong the route to fd00:166:0:0:8000::/65, a part of it, is of type unreachable"}, false},
+		{"half of the CIDR leaves by the uplink", func(s *hosttest.Space) { s.Sh("ip route add 10.166.0.0/17 via 172.30.0.5") }, want4(), map[string]string{"datapath": "wrong the route to 10.166.0.0/17, a part of it, leaves by up0"}, false},
+		{"parts of the CIDR by the overlay link", func(s *hosttest.Space) {
+			s.Sh("ip route add 10.166.3.0/24 via 100.64.0.1; ip route add 10.166.4.4 dev ovn0")
+		}, want4(), nil, false},
+		{"the default route is unreachable", func(s *hosttest.Space) { s.Sh("ip route replace unreachable default") }, want4(), nil, false},
 		{"an address of the node in the CIDR", func(s *hosttest.Space) { s.Run("ip", "addr", "add", "10.166.3.3/32", "dev", "lo") }, want4(), map[string]string{"datapath": "wrong 10.166.3.3 lies inside"}, false},
 		{"the overlay link is down", func(s *hosttest.Space) { s.Run("ip", "link", "set", "ovn0", "down") }, want4(), map[string]string{"datapath": "wrong link ovn0 is down"}, false},
 		{"the default route leaves by another link than the peer's", towards("default via 172.31.0.1", func(*hosttest.Space) {}), want4(), nil, false},
@@ -196,6 +213,13 @@ func TestChecksAgainstRealRuleSets(t *testing.T) {
 				}
 				if f.State != host.OK && f.Fix == "" {
 					t.Errorf("%s: no fix", check)
+				}
+				if command, is := strings.CutPrefix(f.Fix, "ip "); is && check == "datapath" {
+					n.Sh("ip " + command)
+					left := find(t, host.Check(read(n), c.want), check)
+					if left.Got == f.Got {
+						t.Errorf("%s mends nothing: %s", f.Fix, left.Got)
+					}
 				}
 				if offered := strings.HasPrefix(f.Fix, "fairway check --fix"); strings.HasSuffix(check, "-drop") && f.State == host.Wrong && offered != c.fixable {
 					t.Errorf("%s: fix is %q", check, f.Fix)

@@ -5,6 +5,7 @@ import (
 	"iter"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/fairway-bgp/fairway/host/netfilter"
 )
@@ -15,9 +16,9 @@ type Datapath struct {
 	Err error
 	// Link is the overlay link's state.
 	Link LinkState
-	// Routes holds the main table's routes to networks, by destination: the name
-	// of the link each one leaves by.
-	Routes map[netip.Prefix][]string
+	// Routes holds the main table's routes, by destination. The first of several
+	// is the one that counts: that of the lowest metric.
+	Routes map[netip.Prefix][]Route
 	// Addresses are this node's own.
 	Addresses []netip.Addr
 	// Learning are the links that have a default route from a router
@@ -32,9 +33,31 @@ type LinkState struct {
 	Up     bool
 }
 
+// Route is one route of the kernel.
+type Route struct {
+	// Links are those that it leaves by, several with ECMP.
+	Links []string
+	// Refusal is the type of a route that leaves by none: blackhole, unreachable,
+	// prohibit and such.
+	Refusal string
+	Metric  int
+}
+
+// by reports whether the route leaves by a link.
+func (r Route) by(link string) bool { return r.Refusal == "" && slices.Contains(r.Links, link) }
+
+// way says which way the route takes.
+func (r Route) way() string {
+	if r.Refusal != "" {
+		return "is of type " + r.Refusal
+	}
+	return "leaves by " + strings.Join(r.Links, ", ")
+}
+
 // Down says why this node has no working path to the CIDR, or "" where it has
 // one or nothing is known. Kube-OVN keeps one route for each CIDR of the
-// default VPC by its overlay link (pkg/daemon/controller_linux.go).
+// default VPC by its overlay link (pkg/daemon/controller_linux.go); another one
+// of a lower metric takes its traffic.
 func (d Datapath) Down(cidr netip.Prefix) string {
 	switch {
 	case d.Err != nil:
@@ -44,14 +67,14 @@ func (d Datapath) Down(cidr netip.Prefix) string {
 	case !d.Link.Up:
 		return fmt.Sprintf("link %s is down", d.Link.Name)
 	}
-	links := d.Routes[cidr]
-	if slices.Contains(links, d.Link.Name) {
-		return ""
+	routes := d.Routes[cidr]
+	if len(routes) == 0 {
+		return fmt.Sprintf("no route to %s by %s", cidr, d.Link.Name)
 	}
-	if len(links) > 0 {
-		return fmt.Sprintf("the route to %s leaves by %s, not by %s", cidr, links[0], d.Link.Name)
+	if first := routes[0]; !first.by(d.Link.Name) {
+		return fmt.Sprintf("the route to %s %s, not by %s", cidr, first.way(), d.Link.Name)
 	}
-	return fmt.Sprintf("no route to %s by %s", cidr, d.Link.Name)
+	return ""
 }
 
 // LinkTo is the link by which an address is reached, "" where there is no route.
@@ -63,14 +86,17 @@ func (d Datapath) LinkTo(a netip.Addr) string {
 	return ""
 }
 
-// linksTo are the links of the longest route to an address; several with ECMP.
+// linksTo are the links of the longest route to an address; several with ECMP,
+// none where the kernel refuses to go there.
 func (d Datapath) linksTo(a netip.Addr) []string {
 	if a.Zone() != "" {
 		return []string{a.Zone()}
 	}
 	for p := range wider(netip.PrefixFrom(a, a.BitLen())) {
-		if links, ok := d.Routes[p]; ok {
-			return links
+		if routes := d.Routes[p]; len(routes) > 0 && routes[0].Refusal != "" {
+			return nil
+		} else if len(routes) > 0 {
+			return routes[0].Links
 		}
 	}
 	return nil

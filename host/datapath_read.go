@@ -1,10 +1,12 @@
 package host
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -13,7 +15,7 @@ import (
 // ReadDatapath reads the overlay link and the main routing tables of this
 // network namespace. What cannot be read is in Err.
 func ReadDatapath(overlayLink string) Datapath {
-	d := Datapath{Link: LinkState{Name: overlayLink}, Routes: map[netip.Prefix][]string{}}
+	d := Datapath{Link: LinkState{Name: overlayLink}, Routes: map[netip.Prefix][]Route{}}
 	links, err := netlink.LinkList()
 	if err != nil {
 		d.Err = fmt.Errorf("list links: %w", err)
@@ -40,10 +42,13 @@ func ReadDatapath(overlayLink string) Datapath {
 		if !ok {
 			continue
 		}
-		d.Routes[dst] = append(d.Routes[dst], linksOf(r, names)...)
+		d.Routes[dst] = append(d.Routes[dst], Route{Links: linksOf(r, names), Refusal: refusals[r.Type], Metric: r.Priority})
 		if dst.Bits() == 0 && dst.Addr().Is6() && r.Protocol == unix.RTPROT_RA {
 			d.Learning = append(d.Learning, names[r.LinkIndex])
 		}
+	}
+	for _, to := range d.Routes {
+		slices.SortStableFunc(to, func(a, b Route) int { return cmp.Compare(a.Metric, b.Metric) })
 	}
 	addresses, err := netlink.AddrList(nil, netlink.FAMILY_ALL)
 	if err != nil {
@@ -60,6 +65,13 @@ func ReadDatapath(overlayLink string) Datapath {
 		}
 	}
 	return d
+}
+
+// refusals are the types of routes by which nothing is forwarded, as ip-route(8)
+// calls them.
+var refusals = map[int]string{
+	unix.RTN_LOCAL: "local", unix.RTN_BROADCAST: "broadcast", unix.RTN_BLACKHOLE: "blackhole",
+	unix.RTN_UNREACHABLE: "unreachable", unix.RTN_PROHIBIT: "prohibit", unix.RTN_THROW: "throw",
 }
 
 // destination is the network that a route leads to; a default route may have

@@ -14,14 +14,17 @@ import (
 	"github.com/fairway-bgp/fairway/host/netfilter"
 )
 
+// by is one route by a link.
+func by(link string) []host.Route { return []host.Route{{Links: []string{link}}} }
+
 // healthy are the facts of a node where nothing is wrong.
 func healthy() host.Facts {
 	return host.Facts{
 		Datapath: host.Datapath{
 			Link: host.LinkState{Name: "ovn0", Exists: true, Up: true},
-			Routes: map[netip.Prefix][]string{
-				netip.MustParsePrefix("0.0.0.0/0"): {"up0"}, netip.MustParsePrefix("172.30.0.0/24"): {"up0"},
-				netip.MustParsePrefix(cidr4): {"ovn0"},
+			Routes: map[netip.Prefix][]host.Route{
+				netip.MustParsePrefix("0.0.0.0/0"): by("up0"), netip.MustParsePrefix("172.30.0.0/24"): by("up0"),
+				netip.MustParsePrefix(cidr4): by("ovn0"),
 			},
 		},
 		Sysctls: map[string]host.Setting{
@@ -87,10 +90,10 @@ func TestChecksOfTheSystem(t *testing.T) {
 		{"rp_filter cannot be read", "rp_filter", func(f *host.Facts) { delete(f.Sysctls, "net/ipv4/conf/all/rp_filter") }, host.Unknown, "cannot be read"},
 		{"nft is not installed", "forward-drop", func(f *host.Facts) { f.Filter.Unread = []string{"nft is not installed"} }, host.Unknown, "nft is not installed"},
 		{"no way to the outside", "forward-drop", func(f *host.Facts) {
-			f.Datapath.Routes = map[netip.Prefix][]string{netip.MustParsePrefix(cidr4): {"ovn0"}}
+			f.Datapath.Routes = map[netip.Prefix][]host.Route{netip.MustParsePrefix(cidr4): by("ovn0")}
 		}, host.Unknown, "no uplink"},
 		{"no way to the outside", "masquerade", func(f *host.Facts) {
-			f.Datapath.Routes = map[netip.Prefix][]string{netip.MustParsePrefix(cidr4): {"ovn0"}}
+			f.Datapath.Routes = map[netip.Prefix][]host.Route{netip.MustParsePrefix(cidr4): by("ovn0")}
 		}, host.Unknown, "no uplink"},
 	}
 	for _, c := range cases {
@@ -126,7 +129,7 @@ func TestADropIsADropWhateverCannotBeRead(t *testing.T) {
 func TestIPv6ForwardingKeepsTheLearnedDefaultRoute(t *testing.T) {
 	f := healthy()
 	f.Datapath.Learning = []string{"up0"}
-	f.Datapath.Routes[netip.MustParsePrefix("::/0")] = []string{"up0"}
+	f.Datapath.Routes[netip.MustParsePrefix("::/0")] = by("up0")
 	f.Sysctls["net/ipv6/conf/all/forwarding"] = host.Setting{Value: "0"}
 	f.Sysctls["net/ipv6/conf/up0/accept_ra"] = host.Setting{Value: "1"}
 	found := find(t, host.Check(f, want6()), "forwarding")

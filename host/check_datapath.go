@@ -1,0 +1,137 @@
+package host
+
+import (
+	"cmp"
+	"fmt"
+	"net/netip"
+	"slices"
+)
+
+func datapath() Criterion {
+	return Criterion{
+		ID:    "datapath",
+		Asks:  "Is there exactly one route to the CIDR, by the overlay link, is that link up, takes no narrower route a part of it another way, and is no address of the node inside the CIDR?",
+		Why:   "without the route by the overlay link, traffic that the routers send here has nowhere to go; with a second one, or a node address inside, kube-ovn-cni gives up or flaps (pkg/daemon/controller_linux.go).",
+		Mend:  "Look at kube-ovn-cni on this node; remove routes to the CIDR, and to parts of it, that do not leave by the overlay link (`ip route del`), and addresses of the node that lie inside it.",
+		Drops: true,
+		judge: func(v *view) []Finding {
+			var out []Finding
+			astray := v.facts.Datapath.astray()
+			for _, n := range v.want.Networks {
+				out = append(out, v.facts.Datapath.judge(n, astray))
+			}
+			return out
+		},
+	}
+}
+
+// astray are the networks whose route is not by the overlay link, by address.
+func (d Datapath) astray() []netip.Prefix {
+	var out []netip.Prefix
+	for p, routes := range d.Routes {
+		if !routes[0].by(d.Link.Name) {
+			out = append(out, p)
+		}
+	}
+	slices.SortFunc(out, byAddress)
+	return out
+}
+
+func byAddress(a, b netip.Prefix) int {
+	return cmp.Or(a.Addr().Compare(b.Addr()), cmp.Compare(a.Bits(), b.Bits()))
+}
+
+// narrower gives the first of the sorted networks that lies in p, and is not p.
+func narrower(sorted []netip.Prefix, p netip.Prefix) (netip.Prefix, bool) {
+	i, is := slices.BinarySearchFunc(sorted, p, byAddress)
+	if is {
+		i++
+	}
+	if i < len(sorted) && p.Contains(sorted[i].Addr()) {
+		return sorted[i], true
+	}
+	return netip.Prefix{}, false
+}
+
+func (d Datapath) judge(n Network, astray []netip.Prefix) Finding {
+	p := n.Prefix
+	found := Finding{Subject: p.String(), State: OK, Want: "one route by " + d.Link.Name, Got: "a route by " + d.Link.Name, Fix: "kubectl -n kube-system logs ds/kube-ovn-cni: it makes " + d.Link.Name + " and the routes"}
+	if d.Err != nil {
+		found.State, found.Got = Unknown, d.Err.Error()
+		return found
+	}
+	down := d.Down(p)
+	if len(d.Routes[p]) == 0 && (p.IsSingleIP() || d.covers(p)) {
+		down = d.podDown(p)
+	}
+	part, parted := narrower(astray, p)
+	second, isSecond := d.second(p)
+	switch inside := d.inside(p); {
+	case len(inside) > 0:
+		found.State, found.Got = Wrong, fmt.Sprintf("the node's own address %s lies inside, so kube-ovn-cni makes no route", inside[0])
+		found.Fix = "give the Subnet another CIDR, or the node another address"
+	case down != "":
+		found.State, found.Got = Wrong, down
+		if isSecond {
+			found.Fix = second.removal(p)
+		}
+	case isSecond:
+		found.State, found.Got, found.Fix = Wrong, "a second route "+second.way(), second.removal(p)
+	case parted:
+		route := d.Routes[part][0]
+		found.State, found.Got, found.Fix = Wrong, fmt.Sprintf("the route to %s, a part of it, %s", part, route.way()), route.removal(part)
+	}
+	return found
+}
+
+// second is a route to p that goes elsewhere than by the overlay link, or does so
+// for a part of the packets.
+func (d Datapath) second(p netip.Prefix) (Route, bool) {
+	for _, r := range d.Routes[p] {
+		if !r.by(d.Link.Name) || len(r.Links) > 1 {
+			return r, true
+		}
+	}
+	return Route{}, false
+}
+
+// removal is the command that takes the route to p away.
+func (r Route) removal(p netip.Prefix) string {
+	command := "ip route del "
+	if p.Addr().Is6() {
+		command = "ip -6 route del "
+	}
+	switch {
+	case r.Refusal != "":
+		command += r.Refusal + " " + p.String()
+	case len(r.Links) == 1:
+		command += p.String() + " dev " + r.Links[0]
+	default:
+		command += p.String()
+	}
+	if r.Metric > 0 {
+		command += fmt.Sprintf(" metric %d", r.Metric)
+	}
+	return command
+}
+
+// covers reports whether a wider route by the overlay link leads to p: a part of
+// a CIDR, as mode pods announces, has no route of its own.
+func (d Datapath) covers(p netip.Prefix) bool {
+	for w := range wider(p) {
+		if routes := d.Routes[w]; w.Bits() > 0 && w != p && len(routes) > 0 && routes[0].by(d.Link.Name) {
+			return true
+		}
+	}
+	return false
+}
+
+func (d Datapath) podDown(p netip.Prefix) string {
+	switch {
+	case !d.Link.Exists || !d.Link.Up:
+		return d.Down(p)
+	case d.LinkTo(p.Addr()) != d.Link.Name:
+		return fmt.Sprintf("%s is not reached by %s", p, d.Link.Name)
+	}
+	return ""
+}
