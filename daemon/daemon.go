@@ -42,9 +42,10 @@ type Options struct {
 	Source  Source
 	Speaker Speaker
 	Gate    Gate
-	// Host audits this node; nil for nobody. HostWant says what for.
-	Host     Host
-	HostWant func(policy.Plan) host.Want
+	// Settings are told to who asks, and say what the host is asked for.
+	Settings status.Settings
+	// Host audits this node; nil for nobody.
+	Host Host
 	// HostGate withholds a prefix while a finding says that its traffic is lost.
 	HostGate bool
 	Board    *status.Board
@@ -145,7 +146,7 @@ func (d *Daemon) decide(s policy.Snapshot) policy.Plan {
 	s.Live = &live
 	plan := policy.Make(s, d.Node)
 	if d.Host != nil {
-		d.Host.Follow(d.HostWant(plan))
+		d.Host.Follow(WantOf(plan, d.Settings.OverlayLink, d.Settings.BGPPort))
 	}
 	d.memory = d.memory.Remember(s, plan)
 	return plan
@@ -184,7 +185,7 @@ func sleep(ctx context.Context, d time.Duration) bool {
 // picture makes the Status of this moment.
 func (d *Daemon) picture(about status.Source, o speaker.Observed, errs ...error) *status.Status {
 	st := &status.Status{
-		Version: d.Version, Node: d.Node, Started: d.started, At: time.Now().UTC(),
+		Version: d.Version, Node: d.Node, Started: d.started, Settings: d.Settings, At: time.Now().UTC(),
 		Waiting: []string{}, Draining: d.draining, Source: about, Sessions: []status.Session{}, Findings: []host.Finding{},
 		Plan: policy.Plan{Node: d.Node, Adverts: []policy.Advert{}, Withheld: []policy.Withheld{}, Warnings: []policy.Warning{}, Sessions: []policy.Session{}},
 	}

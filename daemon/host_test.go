@@ -10,7 +10,6 @@ import (
 
 	"github.com/fairway-bgp/fairway/daemon"
 	"github.com/fairway-bgp/fairway/host"
-	"github.com/fairway-bgp/fairway/policy"
 	"github.com/fairway-bgp/fairway/routes"
 	"github.com/fairway-bgp/fairway/status"
 )
@@ -52,7 +51,7 @@ func TestAFindingGatesAndItsSubjectIsStillAskedAbout(t *testing.T) {
 	b.source.set(cluster(subnet("routed", "10.166.0.0/16"), subnet("other", "10.168.0.0/16")))
 	d := daemon.New(daemon.Options{
 		Version: "test", Node: "n1", Log: logrus.NewEntry(log), Source: b.source, Speaker: b.speaker, Board: b.board, Bell: b.bell,
-		Host: a, HostGate: true, HostWant: func(p policy.Plan) host.Want { return daemon.WantOf(p, "ovn0", 179) },
+		Host: a, HostGate: true, Settings: status.Settings{OverlayLink: "ovn0", BGPPort: 179},
 	})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)

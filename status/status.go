@@ -14,6 +14,8 @@ type Status struct {
 	Version string    `json:"version"`
 	Node    string    `json:"node"`
 	Started time.Time `json:"started"`
+	// Settings are the daemon's flags that a check of this node follows.
+	Settings Settings `json:"settings"`
 	// At is when the pass that made this picture ended.
 	At time.Time `json:"at"`
 	// Ready is true once the source has been read and its plan handed to the
@@ -29,6 +31,14 @@ type Status struct {
 	// Audited is true once the host has been looked at; Findings say how it is.
 	Audited  bool           `json:"audited"`
 	Findings []host.Finding `json:"findings"`
+}
+
+// Settings are some of the daemon's flags.
+type Settings struct {
+	// OverlayLink is the link into the overlay.
+	OverlayLink string `json:"overlayLink"`
+	// BGPPort is where passive peers are waited for.
+	BGPPort uint16 `json:"bgpPort"`
 }
 
 // Plan is the plan that is in force, nil Adverts meaning that there is none yet.

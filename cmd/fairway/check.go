@@ -15,6 +15,7 @@ import (
 	"github.com/fairway-bgp/fairway/host"
 	"github.com/fairway-bgp/fairway/host/netfilter"
 	"github.com/fairway-bgp/fairway/policy"
+	"github.com/fairway-bgp/fairway/status"
 )
 
 // defaultHostState is where the host module keeps what it changed. Sysctls and
@@ -25,8 +26,10 @@ type checkFlags struct {
 	input
 	enforcing
 	node, address, output, overlayLink string
-	fix, undo, trace                   bool
-	probe                              string
+	// overlayGiven is whether the flag was: else the daemon knows.
+	overlayGiven     bool
+	fix, undo, trace bool
+	probe            string
 }
 
 func newCheckCommand() *cobra.Command {
@@ -64,7 +67,7 @@ told.`,
 	flags.StringVar(&f.node, "node", "", "with -f: the node whose plan counts")
 	flags.StringVar(&f.address, "address", defaultListen, "the daemon's --listen address")
 	flags.StringVarP(&f.output, "output", "o", "text", "text or json")
-	flags.StringVar(&f.overlayLink, "overlay-link", "ovn0", "the link by which this node reaches the overlay")
+	flags.StringVar(&f.overlayLink, "overlay-link", "ovn0", "the link by which this node reaches the overlay; where the daemon is asked, its own unless given")
 	flags.BoolVar(&f.trace, "trace", false, "print the walk of a packet from SRC to DST, two arguments")
 	flags.BoolVar(&f.fix, "fix", false, "put right what Fairway owns, then check")
 	flags.BoolVar(&f.undo, "undo", false, "take away everything that Fairway has put on this host")
@@ -87,6 +90,7 @@ func (f *checkFlags) run(c *cobra.Command, args []string) error {
 	case f.trace:
 		return f.writeTrace(ctx, c.OutOrStdout(), args)
 	}
+	f.overlayGiven = c.Flags().Changed("overlay-link")
 	want, err := f.want(ctx, c.ErrOrStderr())
 	if err != nil {
 		return err
@@ -95,12 +99,12 @@ func (f *checkFlags) run(c *cobra.Command, args []string) error {
 		return f.runProbe(ctx, c, want)
 	}
 	if f.fix {
-		if _, err := enforcer.Fix(ctx, host.Read(ctx, f.overlayLink), want); err != nil {
+		if _, err := enforcer.Fix(ctx, host.Read(ctx, want.Overlay), want); err != nil {
 			return err
 		}
 	}
 	// The host is read here and now: a rule that was changed a moment ago counts.
-	return f.report(c.OutOrStdout(), host.Check(host.Read(ctx, f.overlayLink), want))
+	return f.report(c.OutOrStdout(), host.Check(host.Read(ctx, want.Overlay), want))
 }
 
 // undo takes back, and says what; where a daemon enforces it cannot.
@@ -135,13 +139,13 @@ func (f *checkFlags) report(w io.Writer, findings []host.Finding) error {
 
 // want is what the plan of the files, or of the daemon, asks of this node.
 func (f *checkFlags) want(ctx context.Context, stderr io.Writer) (host.Want, error) {
-	const bgpPort = 179
 	if len(f.files) == 0 {
 		s, _, err := askDaemon(f.address)
 		if err != nil {
 			return host.Want{}, err
 		}
-		return daemon.WantOf(s.Plan, f.overlayLink, bgpPort), nil
+		settings := f.settings(s.Settings)
+		return daemon.WantOf(s.Plan, settings.OverlayLink, settings.BGPPort), nil
 	}
 	contents, _, err := f.read(ctx, stderr)
 	if err != nil {
@@ -158,7 +162,19 @@ func (f *checkFlags) want(ctx context.Context, stderr io.Writer) (host.Want, err
 	if len(names) != 1 {
 		return host.Want{}, errors.New("the input has several Nodes: give --node NAME")
 	}
-	return daemon.WantOf(policy.Make(s, names[0]), f.overlayLink, bgpPort), nil
+	settings := f.settings(status.Settings{})
+	return daemon.WantOf(policy.Make(s, names[0]), settings.OverlayLink, settings.BGPPort), nil
+}
+
+// settings are the daemon's, as far as it told them, and no flag says otherwise.
+func (f *checkFlags) settings(daemons status.Settings) status.Settings {
+	if f.overlayGiven || daemons.OverlayLink == "" {
+		daemons.OverlayLink = f.overlayLink
+	}
+	if daemons.BGPPort == 0 {
+		daemons.BGPPort = 179
+	}
+	return daemons
 }
 
 // writeTrace prints how a new connection's packet fares, and one of a connection

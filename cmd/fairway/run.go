@@ -18,7 +18,6 @@ import (
 
 	"github.com/fairway-bgp/fairway/daemon"
 	"github.com/fairway-bgp/fairway/host"
-	"github.com/fairway-bgp/fairway/policy"
 	"github.com/fairway-bgp/fairway/speaker"
 	"github.com/fairway-bgp/fairway/status"
 	"github.com/fairway-bgp/fairway/web"
@@ -106,7 +105,7 @@ func (f *runFlags) run(ctx context.Context, stderr io.Writer) error {
 	options := daemon.Options{
 		Version: versionText(), Node: f.node, Log: log, Board: board, Bell: bell, Speaker: sp,
 		Source: from.source, Posted: from.posted, Gate: f.gate(), HostGate: f.host.gate,
-		HostWant: func(p policy.Plan) host.Want { return daemon.WantOf(p, f.overlayLink, uint16(f.bgpPort)) },
+		Settings: status.Settings{OverlayLink: f.overlayLink, BGPPort: uint16(f.bgpPort)},
 	}
 	if keeper != nil {
 		options.Host = keeper
