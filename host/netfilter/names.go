@@ -205,7 +205,7 @@ func (n *Names) sets(t *Table, r *Rule, spares bool) {
 	words := strings.Fields(r.Text)
 	for i, word := range words {
 		if s := t.sets[strings.TrimPrefix(word, "@")]; s != nil && strings.HasPrefix(word, "@") {
-			n.nftSet(t.Name+" "+word+" "+string(t.Family), s, spares)
+			n.nftSet(t.Name+" "+word+" "+string(t.Family), s, spares, !strings.Contains(r.Text, "map"))
 		}
 		if word == "--match-set" && i+1 < len(words) {
 			n.ipset(words[i+1], spares)
@@ -222,14 +222,18 @@ func (n *Names) once(name string, spares bool) bool {
 	return true
 }
 
-// nftSet takes in a set of nft's. Elements of one address each are alike.
-func (n *Names) nftSet(name string, s *nftSet, spares bool) {
+// nftSet takes in a set of nft's. Elements of one address each may be alike, but
+// not those of a map.
+func (n *Names) nftSet(name string, s *nftSet, spares, alike bool) {
+	if !alike {
+		name += " mapped"
+	}
 	if !n.once(name, spares) {
 		return
 	}
 	for i, e := range s.elements {
 		where := name
-		if len(e.key) > 1 || e.verdict != nil {
+		if len(e.key) > 1 || !alike {
 			where += " " + strconv.Itoa(i)
 		}
 		var ends []addrRange
@@ -298,7 +302,7 @@ func (r *Rule) spares() bool {
 		return false // it may let through all but those that it names
 	}
 	for _, s := range r.statements {
-		if s.carries || strings.Contains(s.text, "map") || strings.Contains(r.Text, "vmap") {
+		if s.change != nil || strings.Contains(r.Text, "map") {
 			return false
 		}
 		if s.decide == nil {
