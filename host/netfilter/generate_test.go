@@ -74,11 +74,10 @@ func (g generator) sometimes(n int, text string) string {
 
 func (g generator) address(source bool) string {
 	from, to := addresses(g.six)
-	pool := to
-	if source {
-		pool = from
+	a := pick(g.Rand, to)
+	if source != (g.IntN(3) == 0) { // Pods send too
+		a = pick(g.Rand, from)
 	}
-	a := pick(g.Rand, pool)
 	if g.six {
 		return g.one(a+"/128", a+"/48", a+"/32", "::/0", "fd00::/8", "2001:db8::/32")
 	}
@@ -87,7 +86,7 @@ func (g generator) address(source bool) string {
 
 func (g generator) plain(source bool) string {
 	from, to := addresses(g.six)
-	if source {
+	if source != (g.IntN(3) == 0) {
 		return pick(g.Rand, from)
 	}
 	return pick(g.Rand, to)

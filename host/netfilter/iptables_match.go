@@ -98,9 +98,9 @@ func builtinMatch(o option) func(*Packet) Truth {
 		}
 		return func(p *Packet) Truth { return r.has(p.addr(source)) }
 	case "i":
-		return func(p *Packet) Truth { return truthOf(linkMatches(v, p.In)) }
+		return func(p *Packet) Truth { return linkMatches(v, p.In) }
 	case "o":
-		return func(p *Packet) Truth { return truthOf(linkMatches(v, p.Out)) }
+		return func(p *Packet) Truth { return linkMatches(v, p.Out) }
 	case "p":
 		return protocolTest(v)
 	}
@@ -146,11 +146,25 @@ func maskBits(m netip.Addr) (int, bool) {
 }
 
 // linkMatches compares with a name or with a beginning and "+".
-func linkMatches(pattern, link string) bool {
+func linkMatches(pattern, link string) Truth {
 	if beginning, ok := strings.CutSuffix(pattern, "+"); ok {
-		return strings.HasPrefix(link, beginning)
+		return linkBegins(beginning, link)
 	}
-	return pattern == link
+	return sameLink(pattern, link)
+}
+
+func linkBegins(beginning, link string) Truth {
+	if link == unknownLink {
+		return Maybe
+	}
+	return truthOf(strings.HasPrefix(link, beginning))
+}
+
+func sameLink(name, link string) Truth {
+	if link == unknownLink {
+		return Maybe
+	}
+	return truthOf(name == link)
 }
 
 func protocolTest(v string) func(*Packet) Truth {
@@ -386,7 +400,13 @@ func setMatch(o option) func(*Packet) Truth {
 		sources = append(sources, d == "src")
 	}
 	name := o.values[0]
-	return func(p *Packet) Truth { return p.rules.Sets.has(name, p, sources) }
+	written := setBit(name)
+	return func(p *Packet) Truth {
+		if p.written&written != 0 {
+			return Maybe
+		}
+		return p.rules.Sets.has(name, p, sources)
+	}
 }
 
 func addrtypeMatch(o option) func(*Packet) Truth {

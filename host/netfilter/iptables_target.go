@@ -8,7 +8,7 @@ func (p part) compileTarget(t *Table) []statement {
 		if p.goTo {
 			kind, text = goTo, "-g "+p.module
 		}
-		return []statement{decides(text, decision{kind, p.module})}
+		return []statement{decides(text, decision{kind: kind, chain: p.module})}
 	}
 	switch p.module {
 	case "ACCEPT":
@@ -23,6 +23,8 @@ func (p part) compileTarget(t *Table) []statement {
 		return []statement{decides(text, decision{kind: rewriteSource})}
 	case "DNAT", "REDIRECT":
 		return []statement{decides(text, decision{kind: rewriteTarget})}
+	case "SET":
+		return []statement{{text: text, change: p.writeSets()}}
 	case "MARK":
 		return []statement{{text: text, change: p.setMark(), carries: true}}
 	case "CONNMARK":
@@ -35,7 +37,7 @@ func (p part) compileTarget(t *Table) []statement {
 		}
 		return nil // zone, helper, timeout: another connection, the same packet
 	case "LOG", "NFLOG", "ULOG", "TRACE", "AUDIT", "CHECKSUM", "TCPMSS", "CLASSIFY", "DSCP", "TOS", "TTL", "HL", "ECN",
-		"SET", "SECMARK", "CONNSECMARK", "RATEEST", "LED", "IDLETIMER", "TEE", "TCPOPTSTRIP", "ACCOUNT":
+		"SECMARK", "CONNSECMARK", "RATEEST", "LED", "IDLETIMER", "TEE", "TCPOPTSTRIP", "ACCOUNT":
 		return []statement{{text: text, change: func(*Packet) {}}}
 	}
 	return []statement{decides(text, decision{kind: foreign})}
@@ -46,6 +48,28 @@ func (p part) compileTarget(t *Table) []statement {
 func untrack(p *Packet) {
 	if p.State&Invalid != 0 {
 		p.State = p.State&^Invalid | Untracked
+	}
+}
+
+// writeSets is SET: --add-set and --del-set change a set, --map-set looks up
+// what the packet gets as its mark.
+func (p part) writeSets() func(*Packet) {
+	var written uint64
+	marks := false
+	for _, o := range p.options {
+		switch {
+		case len(o.values) == 0:
+		case o.name == "map-set":
+			marks = true
+		default:
+			written |= setBit(o.values[0])
+		}
+	}
+	return func(q *Packet) {
+		q.written |= written
+		if marks {
+			q.mark = markUnknown()
+		}
 	}
 }
 

@@ -59,24 +59,28 @@ func number(env string, otherwise int) int {
 // bench is a router between two cables, whose other ends only send and receive
 // frames.
 type bench struct {
-	t             *testing.T
-	router        *hosttest.Space
-	client        *hosttest.Port
-	server        *hosttest.Port
-	up, down      *hosttest.Port
-	seen          map[uint32][]byte
+	t        *testing.T
+	router   *hosttest.Space
+	client   *hosttest.Port
+	server   *hosttest.Port
+	up, down *hosttest.Port
+	// seen are the packets that came through, asked those that opened a
+	// connection before the rules came.
+	seen, asked   map[uint32][]byte
 	expectDropped map[uint32]string
 	sent          int
 	rewritten     int
 	// corrected counts tables of iptables-nft that nft had to correct.
 	corrected int
+	// late are questions for the end.
+	late []func(*testing.T)
 }
 
 func newBench(t *testing.T) *bench {
 	r, c, s := hosttest.NewSpace(t), hosttest.NewSpace(t), hosttest.NewSpace(t)
 	hosttest.Cable(t, r, "up0", c, "c0")
 	hosttest.Cable(t, r, "ovn0", s, "s0")
-	b := &bench{t: t, router: r, seen: map[uint32][]byte{}, expectDropped: map[uint32]string{}}
+	b := &bench{t: t, router: r, seen: map[uint32][]byte{}, asked: map[uint32][]byte{}, expectDropped: map[uint32]string{}}
 	b.client, b.server, b.up, b.down = c.Open("c0"), s.Open("s0"), r.Open("up0"), r.Open("ovn0")
 	r.Sh(fmt.Sprintf(`
 ip addr add 10.1.0.1/24 dev up0; ip -6 addr add fd01::1/64 dev up0 nodad
@@ -109,10 +113,7 @@ func (b *bench) play(r *rand.Rand, verdicts map[netfilter.Verdict]int) {
 	text.install(b.router)
 	rules := b.read(six)
 	for _, p := range probes {
-		if err := b.client.Send(b.up.MAC, p.bytes()); err != nil {
-			b.t.Fatal(err)
-		}
-		b.sent++
+		b.send(p)
 	}
 	for _, p := range probes {
 		result := rules.Walk(p.Packet)
@@ -140,6 +141,22 @@ func (b *bench) play(r *rand.Rand, verdicts map[netfilter.Verdict]int) {
 			}
 			b.expectDropped[p.marker] = fmt.Sprint(p, text)
 		}
+	}
+}
+
+// send sends a packet from the side that it comes from.
+func (b *bench) send(p probe) {
+	b.sendFrom(p.In, p.bytes())
+	b.sent++
+}
+
+func (b *bench) sendFrom(link string, packet []byte) {
+	from, to := b.client, b.up
+	if link == "ovn0" {
+		from, to = b.server, b.down
+	}
+	if err := from.Send(to.MAC, packet); err != nil {
+		b.t.Fatal(err)
 	}
 }
 
@@ -195,7 +212,7 @@ func (b *bench) read(six bool) *netfilter.Ruleset {
 	if six {
 		family, six6 = netfilter.IPv6, "6"
 	}
-	rs := &netfilter.Ruleset{Local: []netip.Addr{netip.MustParseAddr("10.1.0.1"), netip.MustParseAddr("10.2.0.1"), netip.MustParseAddr("fd01::1")}}
+	rs := &netfilter.Ruleset{Local: []netip.Addr{netip.MustParseAddr("10.1.0.1"), netip.MustParseAddr("10.2.0.1"), netip.MustParseAddr("fd01::1"), netip.MustParseAddr("fd02::1")}}
 	for _, backend := range []netfilter.Backend{netfilter.IptablesLegacy, netfilter.IptablesNft} {
 		save := "ip" + six6 + strings.TrimPrefix(string(backend), "ip") + "-save"
 		tables, err := netfilter.ParseIptables(b.router.Run("sh", "-c", save+" 2>/dev/null"), backend, family)
@@ -250,6 +267,9 @@ func (b *bench) probes(r *rand.Rand, six bool) []probe {
 	src, dst := addresses(six)
 	for len(out) < packetsPerCase {
 		p := netfilter.Packet{In: "up0", Out: "ovn0", Src: netip.MustParseAddr(pick(r, src)), Dst: netip.MustParseAddr(pick(r, dst)), State: netfilter.New, ReturnsByIn: netfilter.Yes}
+		if r.IntN(2) == 0 { // a Pod's
+			p.In, p.Out, p.Src, p.Dst = p.Out, p.In, p.Dst, p.Src
+		}
 		switch r.IntN(4) {
 		case 0:
 			p.Protocol, p.SrcPort, p.DstPort = netfilter.UDP, pick(r, ports()), pick(r, ports())
@@ -261,7 +281,9 @@ func (b *bench) probes(r *rand.Rand, six bool) []probe {
 		default:
 			p.Protocol, p.SrcPort, p.DstPort = netfilter.TCP, pick(r, ports()), pick(r, ports())
 		}
-		if taken[p] {
+		answer := p
+		answer.In, answer.Out, answer.Src, answer.Dst, answer.SrcPort, answer.DstPort = p.Out, p.In, p.Dst, p.Src, p.DstPort, p.SrcPort
+		if taken[p] || taken[answer] {
 			continue
 		}
 		taken[p] = true
@@ -319,27 +341,9 @@ func (b *bench) establish(probes []probe) {
 			t.SrcPort, t.Type = p.SrcPort, 128
 		}
 		t.Payload = binary.BigEndian.AppendUint32([]byte("fairway?"), p.marker)
-		if err := b.server.Send(b.down.MAC, hosttest.IP(p.Dst, p.Src, t)); err != nil {
-			b.t.Fatal(err)
-		}
+		b.sendFrom(p.Out, hosttest.IP(p.Dst, p.Src, t))
 		// It must be through before rules come.
-		b.until(func() bool { return b.passed(p.marker) }, "the first packet of a connection does not pass an empty router")
-	}
-}
-
-func (b *bench) passed(marker uint32) bool {
-	want := binary.BigEndian.AppendUint32([]byte("fairway?"), marker)
-	for {
-		packet, err := b.client.Next()
-		if err != nil {
-			b.t.Fatal(err)
-		}
-		if packet == nil {
-			return false
-		}
-		if bytes.HasSuffix(packet, want) {
-			return true
-		}
+		b.until(func() bool { b.receive(); return b.asked[p.marker] != nil }, "the first packet of a connection does not pass an empty router")
 	}
 }
 
@@ -361,20 +365,38 @@ func (b *bench) arrives(marker uint32) bool {
 	return b.until(func() bool { b.receive(); return b.seen[marker] != nil }, "")
 }
 
-// receive takes in what has come to the server.
+// receive takes in what has come to either side.
 func (b *bench) receive() {
-	for {
-		packet, err := b.server.Next()
-		if err != nil {
-			b.t.Fatal(err)
-		}
-		if packet == nil {
-			return
-		}
-		if i := bytes.Index(packet, []byte("fairway!")); i > 0 && len(packet) >= i+12 {
-			b.seen[binary.BigEndian.Uint32(packet[i+8:])] = packet
+	for _, port := range []*hosttest.Port{b.client, b.server} {
+		for {
+			packet, err := port.Next()
+			if err != nil {
+				b.t.Fatal(err)
+			}
+			if packet == nil {
+				break
+			}
+			b.keep(packet, "fairway!", b.seen)
+			b.keep(packet, "fairway?", b.asked)
 		}
 	}
+}
+
+// keep files a packet of ours by its marker. What the router says about one that
+// it rejects quotes it, and is another.
+func (b *bench) keep(packet []byte, sign string, in map[uint32][]byte) {
+	i := bytes.Index(packet, []byte(sign))
+	if i > 0 && len(packet) == i+12 && !fromRouter(packet) {
+		in[binary.BigEndian.Uint32(packet[i+8:])] = packet
+	}
+}
+
+// fromRouter reports whether a packet is an ICMP error.
+func fromRouter(packet []byte) bool {
+	if packet[0]>>4 == 6 {
+		return packet[6] == netfilter.ICMPv6 && packet[40] < 128
+	}
+	return packet[9] == netfilter.ICMP && (packet[20] == 3 || packet[20] == 5 || packet[20] == 11)
 }
 
 func sourceOf(packet []byte) netip.Addr {

@@ -30,6 +30,7 @@ type nftSetJSON struct {
 	Type                json.RawMessage
 	Map                 json.RawMessage
 	Elem                []json.RawMessage
+	Stmt                json.RawMessage
 }
 
 // ParseNft reads what `nft -j list ruleset` or `nft -j list table` prints. Rules
@@ -64,11 +65,11 @@ func ParseNft(listing []byte) ([]*Table, error) {
 		}
 		r := &Rule{Handle: o.Rule.Handle, Comment: o.Rule.Comment, Text: textOf(o.Rule.Expr)}
 		for i, e := range o.Rule.Expr {
-			s := t.statement(e)
+			s := t.compile(e)
 			if raw, ok := e["reject"]; ok {
-				s = rejection(raw, t.Family != Inet || namesFamily(o.Rule.Expr[:i]))
+				s = []statement{rejection(raw, t.Family != Inet || namesFamily(o.Rule.Expr[:i]))}
 			}
-			r.statements = append(r.statements, s)
+			r.statements = append(r.statements, s...)
 		}
 		r.beyondIptables = beyondIptables(o.Rule.Expr)
 		t.chain(o.Rule.Chain).add(r)
@@ -152,20 +153,30 @@ func ParseNftTexts(listing string) map[int]string {
 
 // nftSet is a set, a map, or a verdict map.
 type nftSet struct {
-	// widths is one kind for each part of a concatenation.
 	elements []nftElement
 	odd      bool
+	// limited is set where the set gives all its elements a limit.
+	limited bool
 }
 
+// nftElement is a key, with what a map has for it: a verdict or an address.
 type nftElement struct {
 	key     []pattern
 	verdict []decision
+	to      addrRange
+	// limited is set where the element has a limit, a quota or the like, which
+	// may say no to a packet that the key fits.
+	limited bool
 }
 
 func (t *Table) newSet(j *nftSetJSON) *nftSet {
-	s := &nftSet{}
+	s := &nftSet{limited: mayRefuse(j.Stmt)}
+	add := s.add
+	if j.Map != nil {
+		add = s.addPair
+	}
 	for _, raw := range j.Elem {
-		s.add(raw, kindsOfSet(j.Type))
+		add(raw, kindsOfSet(j.Type))
 	}
 	return s
 }
@@ -190,28 +201,80 @@ func kindsOfSet(raw json.RawMessage) []kind {
 	return out
 }
 
-// add reads one element: a value, a list of value and verdict for a map, or an
-// object {"elem": {"val": …}} with its options.
-func (s *nftSet) add(raw json.RawMessage, kinds []kind) {
-	e := nftElement{}
+// addPair reads one element of a map: a list of the key and what it leads to.
+func (s *nftSet) addPair(raw json.RawMessage, kinds []kind) {
 	var pair []json.RawMessage
+	if json.Unmarshal(raw, &pair) != nil || len(pair) != 2 {
+		s.odd = true
+		return
+	}
+	before := len(s.elements)
+	s.add(pair[0], kinds)
+	if len(s.elements) == before {
+		return
+	}
+	e := &s.elements[before]
 	var verdict map[string]json.RawMessage
-	// A list of two may also be two flags.
-	if json.Unmarshal(raw, &pair) == nil && len(pair) == 2 && json.Unmarshal(pair[1], &verdict) == nil {
-		raw = pair[0]
+	if json.Unmarshal(pair[1], &verdict) == nil {
 		if d, ok := verdictOf(verdict); ok {
 			e.verdict = []decision{d}
-		} else {
-			s.odd = true
+			return
 		}
 	}
-	raw = unwrapElem(raw)
+	if p, ok := parsePattern(pair[1], kindAddr); ok {
+		e.to = p.addrs
+	}
+}
+
+// add reads one element of a set: a value, or an object {"elem": {"val": …}}
+// with its options.
+func (s *nftSet) add(raw json.RawMessage, kinds []kind) {
+	e := nftElement{limited: s.limited || hasLimit(raw)}
 	var ok bool
-	if e.key, ok = parseKey(raw, kinds); !ok {
+	if e.key, ok = parseKey(unwrapElem(raw), kinds); !ok {
 		s.odd = true
 		return
 	}
 	s.elements = append(s.elements, e)
+}
+
+// hasLimit reports whether an element carries more than notes and counts.
+func hasLimit(raw json.RawMessage) bool {
+	var wrapped struct{ Elem map[string]json.RawMessage }
+	if json.Unmarshal(raw, &wrapped) != nil {
+		return false
+	}
+	for option := range wrapped.Elem {
+		switch option {
+		case "val", "timeout", "expires", "comment", "counter", "last":
+		default:
+			return true
+		}
+	}
+	return false
+}
+
+// mayRefuse reports whether one of a set's or a meter's statements, one object
+// or a list of them, can end a rule. Those that only count cannot.
+func mayRefuse(raw json.RawMessage) bool {
+	var list []map[string]json.RawMessage
+	var one map[string]json.RawMessage
+	switch {
+	case len(raw) == 0:
+		return false
+	case json.Unmarshal(raw, &one) == nil:
+		list = []map[string]json.RawMessage{one}
+	case json.Unmarshal(raw, &list) != nil:
+		return true
+	}
+	for _, e := range list {
+		for name := range e {
+			if name != "counter" && name != "last" {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func unwrapElem(raw json.RawMessage) json.RawMessage {
@@ -299,7 +362,7 @@ func verdictOf(e map[string]json.RawMessage) (decision, bool) {
 			if name == "goto" {
 				k = goTo
 			}
-			return decision{k, to.Target}, true
+			return decision{kind: k, chain: to.Target}, true
 		}
 	}
 	return decision{}, false
@@ -321,9 +384,9 @@ func (p pattern) holds(v value) Truth {
 		return p.addrs.has(v.addr)
 	case p.isLink:
 		if beginning, ok := strings.CutSuffix(p.link, "*"); ok {
-			return truthOf(strings.HasPrefix(v.link, beginning))
+			return linkBegins(beginning, v.link)
 		}
-		return truthOf(p.link == v.link)
+		return sameLink(p.link, v.link)
 	}
 	if v.unknownBits != 0 {
 		if p.from == p.to && (v.number^p.from)&^uint64(v.unknownBits) != 0 {

@@ -70,9 +70,16 @@ type Packet struct {
 	hook  Hook
 	// mark and ctMark are what rules on the way have set.
 	mark, ctMark mark
+	// written are the sets that rules on the way have written to, by setBit:
+	// what was listed of them is no longer known.
+	written uint64
 	// source and target are whether a rule on the way rewrites the address.
 	source, target rewrite
 }
+
+// unknownLink is the name of the outgoing link where the kernel has chosen it
+// for an address that is not known. No link has that name.
+const unknownLink = "/"
 
 // mark is a number of which only the bits in known are known.
 type mark struct{ value, known uint32 }
@@ -126,6 +133,7 @@ func (p *Packet) is6() bool {
 // join is what is known of a packet that went one of two ways.
 func (p Packet) join(q Packet) Packet {
 	p.State |= q.State
+	p.written |= q.written
 	p.mark, p.ctMark = p.mark.join(q.mark), p.ctMark.join(q.ctMark)
 	p.source, p.target = p.source.join(q.source), p.target.join(q.target)
 	if p.Src != q.Src {

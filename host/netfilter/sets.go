@@ -135,9 +135,9 @@ func (s *IPSet) field(kind, value string) (test func(*Packet, bool) Truth, bits 
 			case source && p.hook == Postrouting:
 				return Maybe // the kernel does not always hand the link on
 			case source:
-				return truthOf(p.In == value)
+				return sameLink(value, p.In)
 			}
-			return truthOf(p.Out == value)
+			return sameLink(value, p.Out)
 		}, 16, !strings.HasPrefix(value, "physdev:")
 	case "mark":
 		n, err := strconv.ParseUint(value, 0, 32)
