@@ -282,7 +282,7 @@ func (v *view) keepsSource(n Network) Finding {
 		if p.In != v.want.Overlay {
 			continue
 		}
-		r := v.facts.Filter.of(six).WalkHooks(p, netfilter.Prerouting, netfilter.Postrouting)
+		r := v.facts.Filter.of(six).Source(p)
 		switch {
 		case r.Rewritten == netfilter.Yes:
 			found.State, found.Got, found.Fix = Wrong, r.RewrittenBy.String(), ownerFix(r.RewrittenBy, n.Prefix)

@@ -56,6 +56,30 @@ func TestChosenRulesAgreeWithTheKernel(t *testing.T) {
 		{"a verdict map whose elements have a limit", nftRules(" map some { type ipv4_addr : verdict; limit rate 1/hour burst 1 packets; elements = { 203.0.113.1 : accept } }\n" + forwardChain("drop", "ip saddr vmap @some")), false, netfilter.Unknown, no, 1},
 		{"a set that the packet itself is added to", nftRules(dynamic + forwardChain("accept", "add @lim { ip saddr }\n  ip saddr @lim drop")), false, netfilter.Unknown, no, 0},
 		{"an ipset that the packet itself is added to", ruleText{sets: "create seen hash:ip\n", legacy: "*filter\n-A FORWARD -j SET --add-set seen src\n-A FORWARD -m set --match-set seen src -j DROP\nCOMMIT\n"}, false, netfilter.Unknown, no, 0},
+		{"a constant source is written in forward", nftRules(forwardChain("accept", "ip saddr set 10.2.0.99")), true, netfilter.Accepted, yes, 4},
+		{"a constant source is written in postrouting", nftRules(" chain p {\n  type filter hook postrouting priority 0;\n  ip saddr set 10.2.0.99\n }"), true, netfilter.Accepted, yes, 4},
+		{"the source is written as it is", nftRules(forwardChain("accept", "ip saddr set 10.166.0.10")), true, netfilter.Accepted, no, 4},
+		{"a source is written from a map", nftRules(forwardChain("accept", "ip saddr set ip saddr map { 10.166.0.10 : 10.2.0.99 }")), true, netfilter.Accepted, yes, 4},
+		{"a map has no source to write", nftRules(forwardChain("accept", "ip saddr set ip saddr map { 10.166.9.9 : 10.2.0.99 }")), true, netfilter.Accepted, no, 4},
+		{"the next rule asks for the source that was written", nftRules(forwardChain("accept", "ip saddr set 10.2.0.99\n  ip saddr 10.166.0.10 accept\n  drop")), true, netfilter.Dropped, no, 0},
+		{"a source is written before the routing decision", nftRules(" chain p {\n  type filter hook prerouting priority -150;\n  ip saddr set 10.2.0.99\n }"), true, netfilter.Unknown, yes, 4},
+		{"a source is written that the kernel refuses to route", nftRules(" chain p {\n  type filter hook prerouting priority -150;\n  ip saddr set 10.2.0.1\n }"), true, netfilter.Unknown, yes, 0},
+		{"a constant destination is written in forward", nftRules(forwardChain("accept", "ip daddr set 203.0.113.99")), true, netfilter.Unknown, no, 4},
+		{"a destination is written before the routing decision", nftRules(" chain p {\n  type filter hook prerouting priority -150;\n  ip daddr set 10.1.0.1\n }\n" + forwardChain("drop", "")), true, netfilter.Unknown, no, 0},
+		{"a SNAT map without the source", nftRules(" chain p {\n  type nat hook postrouting priority 100;\n  snat ip to ip saddr map { 10.166.7.0/24 : 10.2.0.99 }\n }"), true, netfilter.Accepted, no, 4},
+		{"a SNAT map with the source", nftRules(" chain p {\n  type nat hook postrouting priority 100;\n  snat ip to ip saddr map { 10.166.0.0/24 : 10.2.0.99 }\n }"), true, netfilter.Accepted, yes, 4},
+		{"a SNAT map with a name", nftRules(" map to { type ipv4_addr : ipv4_addr; elements = { 10.166.0.11 : 10.2.0.99 } }\n chain p {\n  type nat hook postrouting priority 100;\n  snat ip to ip saddr map @to\n }"), true, netfilter.Accepted, no, 4},
+		{"a DNAT map without the destination", nftRules(" chain p {\n  type nat hook prerouting priority -100;\n  dnat ip to ip daddr map { 10.166.7.7 : 10.2.0.99 }\n }"), true, netfilter.Accepted, no, 4},
+		{"a SNAT of ports alone", nftRules(" chain p {\n  type nat hook postrouting priority 100;\n  meta l4proto tcp snat to :1024-2048\n }"), true, netfilter.Accepted, no, 4},
+		{"a SNAT of the other family", nftRules(" chain p {\n  type nat hook postrouting priority 100;\n  snat ip6 to fd02::99\n }"), true, netfilter.Accepted, no, 4},
+		{"SNAT of ports alone, iptables", ruleText{legacy: "*nat\n-A POSTROUTING -p tcp -j SNAT --to-source :1024-2048\nCOMMIT\n"}, true, netfilter.Accepted, no, 4},
+		{"a destination is translated before a rule for the old one", ruleText{legacy: "*nat\n-A PREROUTING -j DNAT --to-destination 203.0.113.2\nCOMMIT\n*filter\n-A FORWARD -d 203.0.113.1 -j DROP\nCOMMIT\n"}, true, netfilter.Unknown, no, 4},
+		{"a source is translated before a rule for the old one", nftRules(" chain p {\n  type nat hook postrouting priority 100;\n  snat ip to 10.2.0.99\n }\n chain q {\n  type filter hook postrouting priority 200;\n  ip saddr 10.166.0.10 drop\n }"), true, netfilter.Accepted, yes, 4},
+		{"a chain of type nat runs at NAT's place whatever its priority", nftRules(" chain p {\n  type nat hook postrouting priority -50;\n  snat ip to 10.2.0.99\n }\n chain q {\n  type filter hook postrouting priority 0;\n  ip saddr 10.166.0.10 drop\n }"), true, netfilter.Dropped, no, 0},
+		{"the second chain of type nat does not see what the first translated", nftRules(" chain p {\n  type nat hook postrouting priority 90;\n  snat ip to 10.2.0.99\n }\n chain q {\n  type nat hook postrouting priority 110;\n  drop\n }"), true, netfilter.Accepted, yes, 4},
+		{"a zone makes it another connection", ruleText{legacy: "*raw\n-A PREROUTING -j CT --zone 7\nCOMMIT\n*filter\n-A FORWARD -m conntrack --ctstate ESTABLISHED -j DROP\nCOMMIT\n"}, true, netfilter.Unknown, no, 4},
+		{"a last hop", ruleText{legacy: "*mangle\n-A PREROUTING -j TTL --ttl-set 1\nCOMMIT\n"}, true, netfilter.Unknown, maybe, 0},
+		{"a hop limit", ruleText{legacy: "*mangle\n-A PREROUTING -j TTL --ttl-set 64\nCOMMIT\n"}, true, netfilter.Accepted, no, 4},
 	}
 	b := newBench(t)
 	for _, c := range cases {
@@ -86,6 +110,15 @@ func (b *bench) judge(c chosen) {
 		b.t.Errorf("%s, rewritten %s; want %s, %s (doubt %v: %s)\n%s", r.Verdict, r.Rewritten, c.verdict, c.rewritten, r.Doubt, r.Question, trail(r))
 	}
 	b.until(func() bool { return b.arrived(probes) >= c.arrive }, "")
+	for _, p := range probes {
+		got := b.seen[p.marker]
+		if got == nil || c.rewritten == netfilter.Maybe {
+			continue
+		}
+		if from := sourceOf(got); (from != p.Src) != (c.rewritten == netfilter.Yes) {
+			b.t.Errorf("it arrived from %s", from)
+		}
+	}
 	b.late = append(b.late, func(t *testing.T) {
 		if n := b.arrived(probes); n != c.arrive {
 			t.Errorf("%s: %d arrived, not %d", c.name, n, c.arrive)

@@ -18,7 +18,7 @@ func (p part) compile(t *Table) []statement {
 	if p.module == "rpfilter" {
 		return []statement{p.reversePath()}
 	}
-	match := p.matcher()
+	match := matchers[p.module]
 	if match == nil {
 		return []statement{unknown(p.text())}
 	}
@@ -47,38 +47,26 @@ func (p part) name() string {
 	return "-m " + p.module + " "
 }
 
-// matcher gives what understands the options of a match module, or nil. A nil
-// test means that the option is not understood.
-func (p part) matcher() func(option) func(*Packet) Truth {
-	switch p.module {
-	case "":
-		return builtinMatch
-	case "tcp", "udp":
-		return portMatch
-	case "multiport":
-		return multiportMatch
-	case "conntrack":
-		return conntrackMatch
-	case "state":
-		return conntrackMatch
-	case "mark", "connmark":
-		return markMatch(p.module == "connmark")
-	case "set":
-		return setMatch
-	case "addrtype":
-		return addrtypeMatch
-	case "iprange":
-		return iprangeMatch
-	case "icmp", "icmp6":
-		return icmpMatch
-	case "pkttype":
-		return pkttypeMatch
-	case "physdev":
-		return physdevMatch
-	case "nfacct":
-		return nfacctMatch
-	}
-	return nil
+// matchers are what understands the options of match modules
+// (iptables-extensions(8)); "" is the built-in matches. A nil test means that the
+// option is not understood.
+var matchers = map[string]func(option) func(*Packet) Truth{
+	"":          builtinMatch,
+	"tcp":       portMatch,
+	"udp":       portMatch,
+	"multiport": multiportMatch,
+	"conntrack": conntrackMatch,
+	"state":     conntrackMatch,
+	"mark":      markMatch(false),
+	"connmark":  markMatch(true),
+	"set":       setMatch,
+	"addrtype":  addrtypeMatch,
+	"iprange":   iprangeMatch,
+	"icmp":      icmpMatch,
+	"icmp6":     icmpMatch,
+	"pkttype":   pkttypeMatch,
+	"physdev":   physdevMatch,
+	"nfacct":    nfacctMatch,
 }
 
 func builtinMatch(o option) func(*Packet) Truth {
@@ -267,17 +255,27 @@ func conntrackMatch(o option) func(*Packet) Truth {
 		return nil
 	}
 	var want State
+	var sourceNAT, targetNAT bool
 	for _, name := range strings.Split(strings.ToLower(o.values[0]), ",") {
 		switch s, ok := stateNamed(name); {
 		case ok:
 			want |= s
-		case name == "snat", name == "dnat":
-			// Translated connections: what is asked about has none on this way.
+		case name == "snat":
+			sourceNAT = true
+		case name == "dnat":
+			targetNAT = true
 		default:
 			return nil
 		}
 	}
-	return stateTest(want)
+	inState := stateTest(want)
+	return func(p *Packet) Truth {
+		truth := inState(p)
+		if sourceNAT && p.source.truth != No || targetNAT && p.target.truth != No {
+			return truth.or(Maybe)
+		}
+		return truth // a connection that is asked about is not translated when it comes
+	}
 }
 
 func stateNamed(name string) (State, bool) {

@@ -16,13 +16,13 @@ func nothing(text string) statement {
 var nftStatements = map[string]func(*Table, string, json.RawMessage) []statement{
 	"match":      one((*Table).match),
 	"vmap":       one((*Table).verdictMap),
-	"mangle":     one(func(_ *Table, raw json.RawMessage) statement { return mangle(raw) }),
+	"mangle":     (*Table).mangle,
 	"set":        (*Table).update,
 	"map":        (*Table).update,
 	"meter":      (*Table).update,
 	"masquerade": decidesAlways(decision{kind: rewriteSource}),
-	"snat":       decidesAlways(decision{kind: rewriteSource}),
-	"dnat":       decidesAlways(decision{kind: rewriteTarget}),
+	"snat":       (*Table).translation,
+	"dnat":       (*Table).translation,
 	"redirect":   decidesAlways(decision{kind: rewriteTarget}),
 	"notrack": one(func(*Table, json.RawMessage) statement {
 		return statement{text: "notrack", change: untrack, carries: true}
@@ -127,34 +127,4 @@ func setBit(name string) uint64 {
 	h := fnv.New64a()
 	_, _ = h.Write([]byte(name)) // never fails
 	return 1 << (h.Sum64() % 64)
-}
-
-// mangle is {"key": …, "value": …}; what it writes matters only for marks.
-func mangle(raw json.RawMessage) statement {
-	var m struct {
-		Key   struct{ Meta, Ct *struct{ Key string } }
-		Value json.RawMessage
-	}
-	text := "set " + string(raw)
-	if json.Unmarshal(raw, &m) != nil {
-		return unknown(text)
-	}
-	read, ok := markExpression(m.Value)
-	ofMeta := m.Key.Meta != nil && m.Key.Meta.Key == "mark"
-	ofCt := m.Key.Ct != nil && m.Key.Ct.Key == "mark"
-	if !ofMeta && !ofCt {
-		return nothing(text)
-	}
-	return statement{text: text, carries: true, change: func(p *Packet) {
-		got := mark{}
-		if ok {
-			got = read(p)
-		}
-		switch {
-		case ofMeta:
-			p.mark = got
-		case p.State&^(Invalid|Untracked) != 0:
-			p.ctMark = got
-		}
-	}}
 }

@@ -55,7 +55,7 @@ func beyondIptables(exprs []map[string]json.RawMessage) bool {
 				if !plainMatch(raw) {
 					return true
 				}
-			case "vmap", "map", "set", "flow", "queue", "notrack", "fwd", "dup", "mangle":
+			case "vmap", "map", "set", "meter", "flow", "queue", "notrack", "fwd", "dup", "mangle":
 				return true
 			}
 		}

@@ -69,7 +69,7 @@ type Table struct {
 	order []string
 	sets  map[string]*nftSet
 	// touched caches touches.
-	touched *[2]bool
+	touched *touches
 }
 
 // Chain is a list of rules. A base chain has a Hook; others are only jumped to.
@@ -110,12 +110,16 @@ type statement struct {
 	decide func(*Packet) []decision
 	// carries is set for changes that the packet carries to later chains.
 	carries bool
+	// rewrites is set for changes of an address.
+	rewrites bool
 }
 
 // decision is what a rule does with a packet that matched.
 type decision struct {
 	kind  decisionKind
 	chain string
+	// to is what an address is rewritten to; zero where that is not known.
+	to addrRange
 }
 
 type decisionKind uint8
@@ -130,6 +134,8 @@ const (
 	leave
 	rewriteSource
 	rewriteTarget
+	// rewritePort is NAT that leaves the address.
+	rewritePort
 	// foreign is a target that is not known: anything may come of it.
 	foreign
 )
