@@ -79,6 +79,8 @@ func TestChosenRulesAgreeWithTheKernel(t *testing.T) {
 		{"the second chain of type nat does not see what the first translated", nftRules(" chain p {\n  type nat hook postrouting priority 90;\n  snat ip to 10.2.0.99\n }\n chain q {\n  type nat hook postrouting priority 110;\n  drop\n }"), true, netfilter.Accepted, yes, 4},
 		{"a zone makes it another connection", ruleText{legacy: "*raw\n-A PREROUTING -j CT --zone 7\nCOMMIT\n*filter\n-A FORWARD -m conntrack --ctstate ESTABLISHED -j DROP\nCOMMIT\n"}, true, netfilter.Unknown, no, 4},
 		{"a last hop", ruleText{legacy: "*mangle\n-A PREROUTING -j TTL --ttl-set 1\nCOMMIT\n"}, true, netfilter.Unknown, maybe, 0},
+		{"a comment of a member that speaks of nomatch", ruleText{sets: "create nets hash:net comment\nadd nets 10.166.0.0/16 comment \"please nomatch here\"\n", legacy: "*filter\n-A FORWARD -m set --match-set nets src -j DROP\nCOMMIT\n"}, true, netfilter.Dropped, no, 0},
+		{"a member with nomatch and a comment", ruleText{sets: "create nets hash:net comment\nadd nets 10.0.0.0/8 comment \"a\"\nadd nets 10.166.0.0/16 nomatch comment \"b c\"\n", legacy: "*filter\n-A FORWARD -m set --match-set nets src -j DROP\nCOMMIT\n"}, true, netfilter.Accepted, no, 4},
 		{"a hop limit", ruleText{legacy: "*mangle\n-A PREROUTING -j TTL --ttl-set 64\nCOMMIT\n"}, true, netfilter.Accepted, no, 4},
 	}
 	b := newBench(t)

@@ -50,7 +50,7 @@ func ParseIPSets(text string) (IPSets, error) {
 	lines := bufio.NewScanner(strings.NewReader(text))
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
-		words := strings.Fields(lines.Text())
+		words := strings.Fields(unquoted(lines.Text()))
 		if len(words) < 3 {
 			continue
 		}
@@ -69,6 +69,17 @@ func ParseIPSets(text string) (IPSets, error) {
 		return nil, fmt.Errorf("ipset save: %w", err)
 	}
 	return sets, nil
+}
+
+// unquoted leaves comments out: ipset quotes them, and takes no quote in them.
+func unquoted(line string) string {
+	var b strings.Builder
+	for i, piece := range strings.Split(line, `"`) {
+		if i%2 == 0 {
+			b.WriteString(piece)
+		}
+	}
+	return b.String()
 }
 
 func newIPSet(words []string) *IPSet {
