@@ -140,6 +140,7 @@ func TestChecksAgainstRealRuleSets(t *testing.T) {
 			s.RunWith("*filter\n:FORWARD ACCEPT\n-A FORWARD -s 1.2.3.4 -j DROP\nCOMMIT\n", "iptables-nft-restore")
 			s.RunWith("add set ip filter blocked { type ipv4_addr; flags interval; elements = { 10.0.0.0/8 }; }\nadd rule ip filter FORWARD ip daddr @blocked drop\n", "nft", "-f", "-")
 		}, want4(), map[string]string{"forward-drop": "wrong iptables-nft filter FORWARD rule 2: ip daddr @blocked drop", "invalid-drop": "wrong @blocked"}, true},
+		{"a dormant table", with("nft -f -", "table inet fw {\n flags dormant\n chain f { type filter hook forward priority 0; policy drop; }\n}\n"), want4(), nil, false},
 		{"no forwarding", func(s *hosttest.Space) { s.Sysctl("net.ipv4.ip_forward", "0") }, want4(), map[string]string{"forwarding": "wrong net.ipv4.ip_forward=0"}, false},
 		{"no IPv6 forwarding", func(s *hosttest.Space) { s.Sysctl("net.ipv6.conf.all.forwarding", "0") }, want6(), map[string]string{"forwarding": "wrong net.ipv6.conf.all.forwarding=0"}, false},
 		{"no IPv6 forwarding, and no IPv6 prefix", func(s *hosttest.Space) { s.Sysctl("net.ipv6.conf.all.forwarding", "0") }, want4(), nil, false},

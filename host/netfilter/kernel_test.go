@@ -236,10 +236,16 @@ func (b *bench) read(six bool) *netfilter.Ruleset {
 		if t.Reconcile(same[0]) {
 			b.corrected++
 		}
+		if same[0].Flagged {
+			t.ReadFlags(b.router.Run("nft", "list", "table", string(family), t.Name))
+		}
 	}
 	tables, err := netfilter.ParseNft([]byte(b.router.Run("sh", "-c", "nft -j list table inet t1 2>/dev/null || echo '{}'")))
 	if err != nil {
 		b.t.Fatal(err)
+	}
+	for _, t := range tables {
+		t.ReadFlags(b.router.Run("nft", "list", "table", "inet", t.Name))
 	}
 	rs.Tables = append(rs.Tables, tables...)
 	if rs.Sets, err = netfilter.ParseIPSets(b.router.Run("ipset", "save")); err != nil {

@@ -10,7 +10,10 @@ import (
 
 // nftObject is one entry of what `nft -j list` prints (libnftables-json(5)).
 type nftObject struct {
-	Table *struct{ Family, Name string }
+	Table *struct {
+		Family, Name string
+		Flags        json.RawMessage
+	}
 	Chain *struct {
 		Family, Table, Name, Type, Hook, Policy, Dev string
 		Prio                                         int
@@ -92,7 +95,10 @@ func (ts *nftTables) declare(o nftObject) {
 	case o.Table != nil:
 		f := Family(o.Table.Family)
 		if f == IPv4 || f == IPv6 || f == Inet {
-			ts.list = append(ts.list, &Table{Backend: Nft, Family: f, Name: o.Table.Name, Chains: map[string]*Chain{}, sets: map[string]*nftSet{}})
+			var flags flagList
+			_ = json.Unmarshal(o.Table.Flags, &flags) // most tables have none
+			ts.list = append(ts.list, &Table{Backend: Nft, Family: f, Name: o.Table.Name, Chains: map[string]*Chain{}, sets: map[string]*nftSet{},
+				Flagged: len(flags) > 0, dormant: slices.Contains(flags, "dormant")})
 		}
 	case o.Chain != nil:
 		t := ts.find(o.Chain.Family, o.Chain.Table)
@@ -121,6 +127,25 @@ func (t *Table) Describe(texts map[int]string) {
 			if text := texts[r.Handle]; text != "" {
 				r.Text = text
 			}
+		}
+	}
+}
+
+// ReadFlags takes the table's flags from what `nft list table` prints. Only that
+// tells which one a Flagged table has.
+func (t *Table) ReadFlags(listing string) {
+	_, body, ok := strings.Cut(listing, "{")
+	if !ok {
+		return
+	}
+	t.dormant = false
+	for _, line := range strings.Split(body, "\n") {
+		flags, has := strings.CutPrefix(strings.TrimSpace(line), "flags ")
+		if has {
+			t.dormant = slices.Contains(strings.FieldsFunc(flags, func(c rune) bool { return c == ',' || c == ' ' }), "dormant")
+		}
+		if has || strings.HasSuffix(line, "{") {
+			return
 		}
 	}
 }

@@ -95,6 +95,41 @@ func FuzzParsers(f *testing.F) {
 	})
 }
 
+// TestFlagsOfATable: a flag is printed in several ways, and a garbled one tells
+// nothing but that there is one.
+func TestFlagsOfATable(t *testing.T) {
+	cases := map[string]struct {
+		flags, text string
+		want        Verdict
+	}{
+		"dormant":                           {`"dormant"`, "", Accepted},
+		"dormant in a list":                 {`["dormant", "owner"]`, "", Accepted},
+		"dormant, and garbled":              {`"fw"`, "table inet fw {\n\tflags dormant\n\n\tchain c {\n", Accepted},
+		"dormant and another, by text":      {`["dormant", "persist"]`, "table inet fw { # handle 1\n\tflags dormant,persist\n", Accepted},
+		"owner":                             {`"owner"`, "", Dropped},
+		"persist":                           {`"persist"`, "", Dropped},
+		"owner, and garbled":                {`"fw"`, "table inet fw { # progname firewalld\n\tflags owner\n\n\tchain c {\n", Dropped},
+		"owner, garbled into a lie":         {`"dormant"`, "table inet dormant { # progname nft\n\tflags owner\n", Dropped},
+		"a set's flags are not the table's": {`"owner"`, "table inet fw {\n\tset s {\n\t\tflags dormant\n", Dropped},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			tables, err := ParseNft([]byte(`{"nftables":[{"table":{"family":"inet","name":"fw","flags":` + c.flags +
+				`}},{"chain":{"family":"inet","table":"fw","name":"c","type":"filter","hook":"forward","prio":0,"policy":"drop"}}]}`))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !tables[0].Flagged {
+				t.Error("not flagged")
+			}
+			tables[0].ReadFlags(c.text)
+			if r := (&Ruleset{Tables: tables}).Walk(inFromOutside()); r.Verdict != c.want {
+				t.Errorf("%s, not %s", r.Verdict, c.want)
+			}
+		})
+	}
+}
+
 func TestMentions(t *testing.T) {
 	tables, err := ParseIptables("*filter\n-A FORWARD -s 10.0.0.0/8 -m iprange --dst-range 1.1.1.1-1.1.1.9 -j DROP\nCOMMIT\n*nat\n-A POSTROUTING -s 9.9.9.9/32 -j MASQUERADE\nCOMMIT\n", IptablesNft, IPv4)
 	if err != nil {

@@ -65,6 +65,12 @@ type Table struct {
 	Family  Family
 	Name    string
 	Chains  map[string]*Chain
+	// Flagged is whether nft's JSON gives the table a flag. It cannot say which:
+	// nft 1.0.6 prints a single one from memory that it has freed, most often as
+	// the table's name. See ReadFlags.
+	Flagged bool
+	// dormant tables are not in the kernel's hooks.
+	dormant bool
 	// order has the chains' names as they were printed.
 	order []string
 	sets  map[string]*nftSet

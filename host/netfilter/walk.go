@@ -161,7 +161,7 @@ type base struct {
 func (rs *Ruleset) bases(hook Hook, p *Packet) []base {
 	var out []base
 	for _, t := range rs.Tables {
-		if !t.Family.sees(p) {
+		if t.dormant || !t.Family.sees(p) {
 			continue
 		}
 		for _, name := range t.order {
