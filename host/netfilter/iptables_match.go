@@ -15,7 +15,7 @@ func (p part) compile(t *Table) []statement {
 	if p.module == "comment" {
 		return nil
 	}
-	if p.module == "rpfilter" {
+	if p.module == reversePathModule {
 		return []statement{p.reversePath()}
 	}
 	match := matchers[p.module]
@@ -39,6 +39,9 @@ func (p part) compile(t *Table) []statement {
 	}
 	return out
 }
+
+// reversePathModule is the one match whose options make one question.
+const reversePathModule = "rpfilter"
 
 func (p part) name() string {
 	if p.module == "" {
@@ -459,16 +462,20 @@ func nfacctMatch(o option) func(*Packet) Truth {
 }
 
 // reversePath is -m rpfilter: does the way back to the source leave by the link
-// that the packet came in by? Its other options only make it milder.
+// that the packet came in by?
 func (p part) reversePath() statement {
-	inverted := false
+	inverted, loose := false, false
 	for _, o := range p.options {
-		inverted = inverted || o.name == "invert"
+		inverted, loose = inverted || o.name == "invert", loose || o.name == "loose"
 	}
 	return asks(p.text(), func(q *Packet) Truth {
-		if inverted {
-			return q.ReturnsByIn.Not()
+		returns := q.ReturnsByIn
+		if loose {
+			returns = returns.or(Maybe) // by another link is good enough
 		}
-		return q.ReturnsByIn
+		if inverted {
+			return returns.Not()
+		}
+		return returns
 	})
 }

@@ -47,6 +47,9 @@ func TestWalkAgreesWithTheKernel(t *testing.T) {
 	if verdicts[netfilter.Accepted] < b.sent/20 || verdicts[netfilter.Dropped] < b.sent/20 || verdicts[netfilter.Unknown] > b.sent/10 {
 		t.Errorf("the cases say too little: %v", verdicts)
 	}
+	if cases >= defaultCases && (b.rewritten < b.sent/100 || b.corrected == 0) {
+		t.Errorf("too few are rewritten (%d) or corrected (%d)", b.rewritten, b.corrected)
+	}
 }
 
 func number(env string, otherwise int) int {
@@ -88,6 +91,8 @@ ip addr add 10.2.0.1/24 dev ovn0; ip -6 addr add fd02::1/64 dev ovn0 nodad
 ip neigh replace 10.1.0.2 lladdr %[1]s dev up0; ip neigh replace fd01::2 lladdr %[1]s dev up0
 ip neigh replace 10.2.0.2 lladdr %[2]s dev ovn0; ip neigh replace fd02::2 lladdr %[2]s dev ovn0
 ip route add default via 10.1.0.2; ip -6 route add default via fd01::2
+ip route add blackhole 192.0.2.77; ip -6 route add blackhole fd77::77
+ip route add 198.51.100.9 via 10.2.0.2; ip -6 route add fd99:1::9 via fd02::2
 ip route add 10.166.0.0/16 via 10.2.0.2; ip -6 route add fd00:166::/32 via fd02::2
 `, b.client.MAC, b.server.MAC))
 	for key, value := range map[string]string{"net.ipv4.ip_forward": "1", "net.ipv6.conf.all.forwarding": "1", "net.ipv4.conf.all.rp_filter": "0",
@@ -221,33 +226,22 @@ func (b *bench) read(six bool) *netfilter.Ruleset {
 		}
 		rs.Tables = append(rs.Tables, tables...)
 	}
-	for _, t := range rs.Tables {
-		if t.Backend != netfilter.IptablesNft {
-			continue
-		}
-		listing, err := b.router.Command("", "nft", "-j", "list", "table", string(family), t.Name)
-		if err != nil {
-			continue // iptables-nft-save prints tables that it has no rules in
-		}
-		same, err := netfilter.ParseNft([]byte(listing))
-		if err != nil || len(same) != 1 {
-			b.t.Fatal(err, same)
-		}
-		if t.Reconcile(same[0]) {
-			b.corrected++
-		}
-		if same[0].Flagged {
-			t.ReadFlags(b.router.Run("nft", "list", "table", string(family), t.Name))
-		}
-	}
-	tables, err := netfilter.ParseNft([]byte(b.router.Run("sh", "-c", "nft -j list table inet t1 2>/dev/null || echo '{}'")))
+	tables, err := netfilter.ParseNft([]byte(b.router.Run("nft", "-j", "list", "ruleset")))
 	if err != nil {
 		b.t.Fatal(err)
 	}
 	for _, t := range tables {
-		t.ReadFlags(b.router.Run("nft", "list", "table", "inet", t.Name))
+		printed := rs.Find(netfilter.IptablesNft, t.Family, t.Name)
+		if printed == nil {
+			printed = t
+			rs.Tables = append(rs.Tables, t)
+		} else if printed.Reconcile(t) {
+			b.corrected++
+		}
+		if t.Flagged {
+			printed.ReadFlags(b.router.Run("nft", "list", "table", string(t.Family), t.Name))
+		}
 	}
-	rs.Tables = append(rs.Tables, tables...)
 	if rs.Sets, err = netfilter.ParseIPSets(b.router.Run("ipset", "save")); err != nil {
 		b.t.Fatal(err)
 	}
@@ -262,6 +256,14 @@ func addresses(six bool) (from, to []string) {
 	return []string{"203.0.113.1", "203.0.113.2", "198.51.100.7"}, []string{"10.166.0.10", "10.166.0.11", "10.166.1.10"}
 }
 
+// returnsByOvn0 is a client whose replies would leave by the wrong link.
+func returnsByOvn0(six bool) string {
+	if six {
+		return "fd99:1::9"
+	}
+	return "198.51.100.9"
+}
+
 func ports() []uint16 { return []uint16{22, 80, 443, 1024, 8080} }
 
 func pick[T any](r *rand.Rand, from []T) T { return from[r.IntN(len(from))] }
@@ -272,9 +274,9 @@ func (b *bench) probes(r *rand.Rand, six bool) []probe {
 	taken := map[netfilter.Packet]bool{}
 	src, dst := addresses(six)
 	for len(out) < packetsPerCase {
-		p := netfilter.Packet{In: "up0", Out: "ovn0", Src: netip.MustParseAddr(pick(r, src)), Dst: netip.MustParseAddr(pick(r, dst)), State: netfilter.New, ReturnsByIn: netfilter.Yes}
+		p := netfilter.Packet{In: "up0", Out: "ovn0", Src: netip.MustParseAddr(pick(r, append(src, returnsByOvn0(six)))), Dst: netip.MustParseAddr(pick(r, dst)), State: netfilter.New, ReturnsByIn: netfilter.Yes}
 		if r.IntN(2) == 0 { // a Pod's
-			p.In, p.Out, p.Src, p.Dst = p.Out, p.In, p.Dst, p.Src
+			p.In, p.Out, p.Src, p.Dst = p.Out, p.In, p.Dst, netip.MustParseAddr(pick(r, src))
 		}
 		switch r.IntN(4) {
 		case 0:
@@ -292,8 +294,15 @@ func (b *bench) probes(r *rand.Rand, six bool) []probe {
 		if taken[p] || taken[answer] {
 			continue
 		}
+		astray := p.Src == netip.MustParseAddr(returnsByOvn0(six))
+		if astray {
+			p.ReturnsByIn = netfilter.No
+		}
 		taken[p] = true
 		state := pick(r, []netfilter.State{netfilter.New, netfilter.New, netfilter.Established, netfilter.Invalid})
+		if astray {
+			state = netfilter.New // no reply finds its way
+		}
 		p.State, p.Flags, p.Type = stateful(r, p, state)
 		out = append(out, probe{p, uint32(b.sent + len(out) + 1)}) // markers are never used twice
 	}
