@@ -83,6 +83,7 @@ func TestChosenRulesAgreeWithTheKernel(t *testing.T) {
 		{"a member with nomatch and a comment", ruleText{sets: "create nets hash:net comment\nadd nets 10.0.0.0/8 comment \"a\"\nadd nets 10.166.0.0/16 nomatch comment \"b c\"\n", legacy: "*filter\n-A FORWARD -m set --match-set nets src -j DROP\nCOMMIT\n"}, true, netfilter.Accepted, no, 4},
 		{"a dormant table", nftRules(" flags dormant\n" + forwardChain("drop", "")), false, netfilter.Accepted, no, 4},
 		{"a dormant table of iptables-nft", ruleText{overNft: "*filter\n:FORWARD DROP\nCOMMIT\n", nft: "add table ip filter { flags dormant; }\n"}, false, netfilter.Accepted, no, 4},
+		{"a statement that nft has no JSON for", nftRules(" map to { type ipv4_addr : ipv4_addr; size 100; flags dynamic; }\n" + forwardChain("accept", "add @to { ip saddr : ip daddr } drop")), false, netfilter.Unknown, no, 0},
 		{"a hop limit", ruleText{legacy: "*mangle\n-A PREROUTING -j TTL --ttl-set 64\nCOMMIT\n"}, true, netfilter.Accepted, no, 4},
 	}
 	b := newBench(t)

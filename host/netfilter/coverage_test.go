@@ -16,7 +16,7 @@ var notGenerated = map[string]string{
 	"iptables target SECMARK":      "needs SELinux",
 	"iptables target ACCOUNT":      "comes with xtables-addons",
 	"nft statement xt":             "only iptables-nft makes it",
-	"nft statement map":            "nft 1.0.6 prints a set statement for it",
+	"nft statement map":            "nft 1.0.6 has no JSON for it",
 	"nft statement ct helper":      "needs a helper, which the test kernel lacks",
 	"nft statement ct timeout":     "needs an object of its own",
 	"nft statement ct expectation": "needs an object of its own",

@@ -226,7 +226,7 @@ func (b *bench) read(six bool) *netfilter.Ruleset {
 		}
 		rs.Tables = append(rs.Tables, tables...)
 	}
-	tables, err := netfilter.ParseNft([]byte(b.router.Run("nft", "-j", "list", "ruleset")))
+	tables, err := netfilter.ParseNft([]byte(b.router.Run("sh", "-c", "nft -j list ruleset 2>/dev/null")))
 	if err != nil {
 		b.t.Fatal(err)
 	}
