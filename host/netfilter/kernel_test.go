@@ -44,7 +44,7 @@ func TestWalkAgreesWithTheKernel(t *testing.T) {
 	b.receive()
 	b.judgeLate()
 	t.Logf("seed %d: %d rule sets, %d packets, %v, %d rewritten, %d tables corrected", seed, cases, b.sent, verdicts, b.rewritten, b.corrected)
-	if verdicts[netfilter.Accepted] < b.sent/20 || verdicts[netfilter.Dropped] < b.sent/20 || verdicts[netfilter.Unknown] > b.sent/10 {
+	if verdicts[netfilter.Accepted] < b.sent/20 || verdicts[netfilter.Dropped] < b.sent/20 || verdicts[netfilter.Unknown] > b.sent/6 {
 		t.Errorf("the cases say too little: %v", verdicts)
 	}
 	if cases >= defaultCases && (b.rewritten < b.sent/100 || b.corrected == 0) {
