@@ -228,14 +228,13 @@ func (g generator) iptablesRule(table, chain string, depth int) string {
 	case 4:
 		words = append(words, "! -p "+g.one("tcp", "udp", icmp))
 	}
-	switch g.IntN(11) {
+	if table == "raw" && depth == 0 && g.IntN(4) == 0 {
+		words = append(words, "-m rpfilter"+g.sometimes(2, " --loose")+g.sometimes(2, " --invert"))
+	}
+	switch g.IntN(10) {
 	case 0, 1:
 		words = append(words, "-m conntrack "+not()+"--ctstate "+g.one("NEW", "ESTABLISHED,RELATED", "INVALID", "INVALID,NEW", "UNTRACKED", "SNAT", "NEW,DNAT"))
 	case 8:
-		if table == "raw" || table == "mangle" && chain == "PREROUTING" && depth == 0 { // where the kernel takes it
-			words = append(words, "-m rpfilter"+g.sometimes(3, " --loose")+g.sometimes(2, " --invert"))
-		}
-	case 9:
 		words = append(words, "-m physdev "+g.one(not()+"--physdev-is-bridged", not()+"--physdev-is-out", "--physdev-out up0"))
 	case 2:
 		words = append(words, "-m state --state "+g.one("NEW", "INVALID", "RELATED,ESTABLISHED"))

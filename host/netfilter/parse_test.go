@@ -25,6 +25,8 @@ func walkIptables(t *testing.T, text string, p Packet) Result {
 func TestRulesThatTheTestKernelLacks(t *testing.T) {
 	invalid := inFromOutside()
 	invalid.State, invalid.Flags = Invalid, SYN|ACK
+	astray := inFromOutside()
+	astray.ReturnsByIn = No
 	cases := map[string]struct {
 		rules string
 		p     Packet
@@ -38,6 +40,8 @@ func TestRulesThatTheTestKernelLacks(t *testing.T) {
 		"an unknown option of a known match":             {"-A FORWARD -m conntrack --ctexpire 5 -j DROP", inFromOutside(), Unknown},
 		"an ipset that is not there":                     {"-A FORWARD -m set --match-set gone src -j DROP", inFromOutside(), Unknown},
 		"a reverse path filter, and the path is right":   {"-A FORWARD -m rpfilter --validmark --invert -j DROP", inFromOutside(), Accepted},
+		"a reverse path filter, and the path is wrong":   {"-A FORWARD -m rpfilter --invert -j DROP", astray, Dropped},
+		"a loose reverse path filter asks for any path":  {"-A FORWARD -m rpfilter --loose --invert -j DROP", astray, Unknown},
 		"not matched whatever the unknown":               {"-A FORWARD -p udp -m frobnicate -j DROP", inFromOutside(), Accepted},
 	}
 	for name, c := range cases {
