@@ -11,7 +11,7 @@ import (
 func forwardDrop() Criterion {
 	return Criterion{
 		ID:    "forward-drop",
-		Asks:  "Would a packet to or from the CIDR be dropped on its way through this node? Every rule is evaluated in order, through jumps and policies, in every place that the kernel runs: iptables-legacy, iptables-nft and native nft base chains on the hooks prerouting, forward and postrouting. " + askedKinds,
+		Asks:  "Would a packet to or from the CIDR be dropped on its way through this node? Every rule is evaluated in order, through jumps and policies, in every place that the kernel runs: iptables-legacy, iptables-nft and native nft base chains on the hooks prerouting, forward and postrouting. Where a limit or a quota decides, or a rule rewrites the destination, the answer is unknown. " + askedKinds,
 		Why:   "one drop anywhere on the way is enough, whatever other rules accept.",
 		Mend:  "`fairway check --fix` or `--host=enforce` puts an accept for the announced CIDRs before the drop where that helps: in the same iptables backend's FORWARD chain. Elsewhere the owner's configuration must allow it.",
 		Drops: true,
@@ -156,7 +156,7 @@ func traceCommand(p netfilter.Packet) string {
 func masquerade() Criterion {
 	return Criterion{
 		ID:   "masquerade",
-		Asks: "Would a new connection from the CIDR leave this node under another source address? Asked about are the same kinds of traffic as by forward-drop.",
+		Asks: "Would a new connection from the CIDR leave this node under another source address, by NAT or by a rule that writes into the packet? Asked about are the same kinds of traffic as by forward-drop.",
 		Why:  "the network outside then sees the node and not the Pod, and what answers, or filters by Pod addresses, does not find it.",
 		Mend: "Take the CIDR out of the owner's masquerading: ip-masq-agent's nonMasqueradeCIDRs, docker's --ip-masq=false, kube-proxy's --cluster-cidr, or natOutgoing of a Kube-OVN Subnet that contains it.",
 		judge: func(v *view) []Finding {

@@ -154,6 +154,14 @@ func TestChecksAgainstRealRuleSets(t *testing.T) {
 			s.RunWith("*filter\n:FORWARD ACCEPT\n-A FORWARD -s 1.2.3.4 -j DROP\nCOMMIT\n", "iptables-nft-restore")
 			s.RunWith("add set ip filter blocked { type ipv4_addr; flags interval; elements = { 10.0.0.0/8 }; }\nadd rule ip filter FORWARD ip daddr @blocked drop\n", "nft", "-f", "-")
 		}, want4(), map[string]string{"forward-drop": "wrong iptables-nft filter FORWARD rule 2: ip daddr @blocked drop", "invalid-drop": "wrong @blocked"}, true},
+		{"a source address that a rule in forward writes", with("nft -f -", "table ip f {\n chain fw { type filter hook forward priority 0;\n iifname \"ovn0\" ip saddr set 172.30.0.12\n }\n}\n"), want4(),
+			map[string]string{"masquerade": "wrong ip saddr set 172.30.0.12"}, false},
+		{"a SNAT map for a part of the subnet", with("nft -f -", "table ip n {\n chain post { type nat hook postrouting priority srcnat;\n snat to ip saddr map { 10.166.7.0/24 : 172.30.0.99 }\n }\n}\n"), want4(),
+			map[string]string{"masquerade": "wrong snat to ip saddr map"}, false},
+		{"a SNAT map for others", with("nft -f -", "table ip n {\n chain post { type nat hook postrouting priority srcnat;\n snat to ip saddr map { 10.99.7.0/24 : 172.30.0.99 }\n }\n}\n"), want4(), nil, false},
+		{"a limit in a dynamic set", with("nft -f -", "table ip f {\n set lim { type ipv4_addr; size 100; flags dynamic; }\n chain fw { type filter hook forward priority 0; policy drop;\n update @lim { ip saddr limit rate 1/minute burst 1 packets } accept\n }\n}\n"), want4(),
+			map[string]string{"forward-drop": "unknown update @lim", "invalid-drop": "unknown update @lim"}, false},
+		{"a dormant table", with("nft -f -", "table inet fw {\n flags dormant\n chain f { type filter hook forward priority 0; policy drop; }\n}\n"), want4(), nil, false},
 		{"no forwarding", func(s *hosttest.Space) { s.Sysctl("net.ipv4.ip_forward", "0") }, want4(), map[string]string{"forwarding": "wrong net.ipv4.ip_forward=0"}, false},
 		{"no IPv6 forwarding", func(s *hosttest.Space) { s.Sysctl("net.ipv6.conf.all.forwarding", "0") }, want6(), map[string]string{"forwarding": "wrong net.ipv6.conf.all.forwarding=0"}, false},
 		{"no IPv6 forwarding, and no IPv6 prefix", func(s *hosttest.Space) { s.Sysctl("net.ipv6.conf.all.forwarding", "0") }, want4(), nil, false},

@@ -178,7 +178,7 @@ func (r *filterReader) nft(wait func() (string, error)) {
 		if t.Family != netfilter.Inet {
 			printed = r.of(t.Family == netfilter.IPv6).Find(netfilter.IptablesNft, t.Family, t.Name)
 		}
-		if printed != nil && !printed.Reconcile(t) {
+		if printed != nil && !printed.Reconcile(t) && !t.Flagged {
 			continue
 		}
 		// What people read is the rule as nft prints it.
@@ -187,9 +187,12 @@ func (r *filterReader) nft(wait func() (string, error)) {
 			r.unread(err)
 		}
 		t.Describe(netfilter.ParseNftTexts(texts))
-		if printed == nil {
-			r.own(t)
+		if printed != nil {
+			printed.ReadFlags(texts)
+			continue
 		}
+		t.ReadFlags(texts)
+		r.own(t)
 	}
 }
 

@@ -156,6 +156,25 @@ func TestATraceNeedsAForwardedPacket(t *testing.T) {
 	}
 }
 
+func TestATraceRefusesWhatIsNeverForwarded(t *testing.T) {
+	for _, c := range []struct{ src, dst, why string }{
+		{"224.0.0.5", "10.166.0.10", "224.0.0.5 is a multicast address"},
+		{"198.51.100.2", "239.1.1.1", "239.1.1.1 is a multicast address"},
+		{"0.0.0.0", "10.166.0.10", "0.0.0.0 is no address of a host"},
+		{"127.0.0.1", "10.166.0.10", "127.0.0.1 is a loopback address"},
+		{"255.255.255.255", "10.166.0.10", "255.255.255.255 is the broadcast address"},
+		{"::", "fd00:166::10", ":: is no address of a host"},
+		{"fe80::1", "fd00:166::10", "fe80::1 is a link-local address"},
+		{"ff02::1", "fd00:166::10", "ff02::1 is a multicast address"},
+	} {
+		var said bytes.Buffer
+		got := healthy().Trace(&said, netip.MustParseAddr(c.src), netip.MustParseAddr(c.dst), netfilter.New)
+		if got != host.Unknown || !strings.Contains(said.String(), "UNKNOWN: "+c.why) {
+			t.Errorf("%s -> %s: %s: %s", c.src, c.dst, got, &said)
+		}
+	}
+}
+
 // TestWhatTheUserReads compares with files: update them by -update, and read
 // the diff.
 func TestWhatTheUserReads(t *testing.T) {

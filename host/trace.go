@@ -50,6 +50,9 @@ func (f Facts) Trace(w io.Writer, src, dst netip.Addr, state netfilter.State) St
 // notForwarded says why there is no forwarded packet to follow, or "".
 func (f Facts) notForwarded(src, dst netip.Addr) string {
 	for _, a := range []netip.Addr{src, dst} {
+		if kind := neverForwarded(a); kind != "" {
+			return a.String() + " is " + kind + ": the kernel never forwards such a packet"
+		}
 		switch {
 		case f.Datapath.Err != nil:
 			return f.Datapath.Err.Error()
@@ -58,6 +61,24 @@ func (f Facts) notForwarded(src, dst netip.Addr) string {
 		case f.Datapath.LinkTo(a) == "":
 			return "no route to " + a.String()
 		}
+	}
+	return ""
+}
+
+// neverForwarded names the kind of an address that keeps the kernel from
+// forwarding, or is "" (ip_route_input_slow and ip6_forward in the kernel).
+func neverForwarded(a netip.Addr) string {
+	switch {
+	case a.IsUnspecified(), a.Is4() && a.As4()[0] == 0:
+		return "no address of a host"
+	case a.IsMulticast():
+		return "a multicast address"
+	case a.IsLoopback():
+		return "a loopback address"
+	case a == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
+		return "the broadcast address"
+	case a.Is6() && a.IsLinkLocalUnicast():
+		return "a link-local address"
 	}
 	return ""
 }

@@ -20,10 +20,10 @@ type view struct {
 	patience int
 }
 
-// way is hooks that packets are walked through, and what was learnt there.
+// way is how packets are followed for a question, and what was learnt there.
 type way struct {
 	*view
-	hooks []netfilter.Hook
+	follow func(*netfilter.Ruleset, netfilter.Packet) netfilter.Result
 	// names are the networks by which the rules met so far tell addresses apart.
 	names map[bool]*netfilter.Names
 	// answers keeps what was found for networks that no rule tells apart.
@@ -43,13 +43,13 @@ func newView(f *Facts, w Want) *view {
 		v.uplinks[six] = f.Uplinks(w, six)
 		v.kinds[six] = v.partial(six)
 	}
-	v.passage = v.newWay(netfilter.Prerouting, netfilter.Forward, netfilter.Postrouting)
-	v.source = v.newWay(netfilter.Prerouting, netfilter.Postrouting)
+	v.passage = v.newWay((*netfilter.Ruleset).Walk)
+	v.source = v.newWay((*netfilter.Ruleset).Source)
 	return v
 }
 
-func (v *view) newWay(hooks ...netfilter.Hook) *way {
-	w := &way{view: v, hooks: hooks, names: map[bool]*netfilter.Names{}, answers: map[string]Finding{}}
+func (v *view) newWay(follow func(*netfilter.Ruleset, netfilter.Packet) netfilter.Result) *way {
+	w := &way{view: v, follow: follow, names: map[bool]*netfilter.Names{}, answers: map[string]Finding{}}
 	for _, six := range v.families() {
 		ends := []netip.Addr{stranger(six)}
 		for _, t := range v.kinds[six] {
@@ -74,7 +74,7 @@ func (v *view) families() []bool {
 // walk follows a packet, and learns what the rules on its way name.
 func (w *way) walk(p netfilter.Packet) netfilter.Result {
 	six := p.Src.Is6()
-	r := w.facts.Filter.of(six).WalkHooks(p, w.hooks...)
+	r := w.follow(w.facts.Filter.of(six), p)
 	w.names[six].Meet(r)
 	return r
 }

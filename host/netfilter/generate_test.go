@@ -53,6 +53,9 @@ func generate(r *rand.Rand, six bool) ruleText {
 		if r.IntN(2) == 0 {
 			out.nft = g.nft()
 		}
+		if strings.Contains(out.overNft, "*filter") && r.IntN(3) == 0 {
+			out.nft += g.addition()
+		}
 	}
 	return out
 }
@@ -74,11 +77,10 @@ func (g generator) sometimes(n int, text string) string {
 
 func (g generator) address(source bool) string {
 	from, to := addresses(g.six)
-	pool := to
-	if source {
-		pool = from
+	a := pick(g.Rand, to)
+	if source != (g.IntN(3) == 0) { // Pods send too
+		a = pick(g.Rand, from)
 	}
-	a := pick(g.Rand, pool)
 	if g.six {
 		return g.one(a+"/128", a+"/48", a+"/32", "::/0", "fd00::/8", "2001:db8::/32")
 	}
@@ -87,7 +89,7 @@ func (g generator) address(source bool) string {
 
 func (g generator) plain(source bool) string {
 	from, to := addresses(g.six)
-	if source {
+	if source != (g.IntN(3) == 0) {
 		return pick(g.Rand, from)
 	}
 	return pick(g.Rand, to)
@@ -101,17 +103,61 @@ func (g generator) sets() string {
 		family = "inet6"
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "create nets hash:net family %s\ncreate pairs hash:ip,port family %s\ncreate links hash:net,iface family %s\ncreate pool bitmap:port range 1-9000\ncreate all list:set\n", family, family, family)
-	for range 3 {
-		a := g.address(g.IntN(2) == 0)
-		if !strings.HasSuffix(a, "/0") {
-			fmt.Fprintf(&b, "add -exist nets %s%s\n", a, g.sometimes(3, " nomatch"))
-			fmt.Fprintf(&b, "add -exist links %s,%s\n", a, g.one("up0", "ovn0", "lo"))
+	for _, s := range ipsetTypes() {
+		if s.legacyOnly && g.six {
+			continue
 		}
-		fmt.Fprintf(&b, "add -exist pairs %s,%s:%s\nadd -exist pool %s\n", g.plain(g.IntN(2) == 0), g.one("tcp", "udp"), g.port(), g.port())
+		fmt.Fprintf(&b, "create %s %s", s.name, s.kind)
+		if strings.HasPrefix(s.kind, "hash:") {
+			fmt.Fprintf(&b, " family %s", family)
+		}
+		if s.netmask && g.six {
+			b.WriteString(" netmask 48")
+		} else if s.netmask {
+			b.WriteString(" netmask 16")
+		}
+		b.WriteString(s.options + "\n")
 	}
-	b.WriteString("add all nets\n")
+	for range 3 {
+		g.members(&b)
+	}
+	b.WriteString("add all nets\nadd all hosts\n")
 	return b.String()
+}
+
+// ipsetType is a set that every case has.
+type ipsetType struct {
+	name, kind, options string
+	netmask             bool
+	// legacyOnly sets are of IPv4.
+	legacyOnly bool
+}
+
+func ipsetTypes() []ipsetType {
+	return []ipsetType{
+		{name: "nets", kind: "hash:net", options: " comment"}, {name: "hosts", kind: "hash:ip"}, {name: "wide", kind: "hash:ip", netmask: true},
+		{name: "pairs", kind: "hash:ip,port"}, {name: "netports", kind: "hash:net,port"}, {name: "triples", kind: "hash:ip,port,ip"},
+		{name: "flows", kind: "hash:ip,port,net"}, {name: "links", kind: "hash:net,iface"}, {name: "pool", kind: "bitmap:port", options: " range 1-9000"},
+		{name: "range", kind: "bitmap:ip", options: " range 10.166.0.0-10.166.3.255", legacyOnly: true}, {name: "seen", kind: "hash:ip"}, {name: "all", kind: "list:set"},
+	}
+}
+
+// members adds a member to each set.
+func (g generator) members(b *strings.Builder) {
+	a, port := g.address(g.IntN(2) == 0), g.one("tcp:", "udp:")+g.port()
+	if !strings.HasSuffix(a, "/0") {
+		fmt.Fprintf(b, "add -exist nets %s%s%s\n", a, g.sometimes(3, " nomatch"), g.sometimes(3, ` comment "no nomatch, this"`))
+		fmt.Fprintf(b, "add -exist links %s,%s\n", a, g.one("up0", "ovn0", "lo"))
+		fmt.Fprintf(b, "add -exist netports %s,%s%s\n", a, port, g.sometimes(4, " nomatch"))
+		fmt.Fprintf(b, "add -exist flows %s,%s,%s%s\n", g.plain(g.IntN(2) == 0), port, a, g.sometimes(4, " nomatch"))
+	}
+	for _, set := range []string{"hosts", "wide"} {
+		fmt.Fprintf(b, "add -exist %s %s\n", set, g.plain(g.IntN(2) == 0))
+	}
+	fmt.Fprintf(b, "add -exist pairs %s,%s\nadd -exist triples %s,%s,%s\nadd -exist pool %s\n", g.plain(g.IntN(2) == 0), port, g.plain(true), port, g.plain(false), g.port())
+	if !g.six {
+		fmt.Fprintf(b, "add -exist range 10.166.%d.%d\n", g.IntN(2), 10+g.IntN(2))
+	}
 }
 
 // iptables is an input for iptables-restore.
@@ -120,15 +166,15 @@ func (g generator) iptables() string {
 	for _, table := range []struct {
 		name   string
 		chains []string
-	}{{"raw", []string{"PREROUTING"}}, {"mangle", []string{"PREROUTING", "FORWARD", "POSTROUTING"}}, {"nat", []string{"POSTROUTING"}}, {"filter", []string{"FORWARD"}}} {
-		if table.name != "filter" && g.IntN(3) > 0 {
+	}{{"raw", []string{"PREROUTING"}}, {"mangle", []string{"PREROUTING", "FORWARD", "POSTROUTING"}}, {"nat", []string{g.one("POSTROUTING", "POSTROUTING", "POSTROUTING", "POSTROUTING", "POSTROUTING", "POSTROUTING", "PREROUTING")}}, {"filter", []string{"FORWARD"}}} {
+		if table.name != "filter" && g.IntN(3) > 0 && (table.name != "nat" || g.IntN(2) == 0) {
 			continue
 		}
 		fmt.Fprintf(&b, "*%s\n", table.name)
 		for _, c := range table.chains {
 			policy := "ACCEPT"
 			if table.name == "filter" {
-				policy = g.one("ACCEPT", "DROP")
+				policy = g.one("ACCEPT", "ACCEPT", "DROP")
 			}
 			fmt.Fprintf(&b, ":%s %s\n", c, policy)
 		}
@@ -182,15 +228,20 @@ func (g generator) iptablesRule(table, chain string, depth int) string {
 	case 4:
 		words = append(words, "! -p "+g.one("tcp", "udp", icmp))
 	}
-	switch g.IntN(9) {
+	if table == "raw" && depth == 0 && g.IntN(4) == 0 {
+		words = append(words, "-m rpfilter"+g.sometimes(2, " --loose")+g.sometimes(2, " --invert"))
+	}
+	switch g.IntN(10) {
 	case 0, 1:
-		words = append(words, "-m conntrack "+not()+"--ctstate "+g.one("NEW", "ESTABLISHED,RELATED", "INVALID", "INVALID,NEW", "UNTRACKED"))
+		words = append(words, "-m conntrack "+not()+"--ctstate "+g.one("NEW", "ESTABLISHED,RELATED", "INVALID", "INVALID,NEW", "UNTRACKED", "SNAT", "NEW,DNAT"))
+	case 8:
+		words = append(words, "-m physdev "+g.one(not()+"--physdev-is-bridged", not()+"--physdev-is-out", "--physdev-out up0"))
 	case 2:
 		words = append(words, "-m state --state "+g.one("NEW", "INVALID", "RELATED,ESTABLISHED"))
 	case 3:
 		words = append(words, "-m mark "+not()+"--mark "+g.one("0x1/0x1", "0x0/0x3", "0x2/0x2", "0x1"))
 	case 4:
-		words = append(words, "-m set "+not()+"--match-set "+g.one("nets src", "nets dst", "pairs src,dst", "pairs dst,dst", "all src", "links src,src", "pool dst"))
+		words = append(words, "-m set "+not()+"--match-set "+g.one("nets src", "nets dst", "pairs src,dst", "pairs dst,dst", "all src", "links src,src", "pool dst", "hosts src", "wide dst", "netports src,dst", "triples src,dst,dst", "flows src,dst,dst", g.ofFamily("range dst", "hosts dst")))
 	case 5:
 		words = append(words, "-m iprange "+not()+g.one("--src-range "+g.plain(true)+"-"+g.plain(true), "--dst-range "+g.ordered()))
 	case 6:
@@ -204,6 +255,9 @@ func (g generator) iptablesRule(table, chain string, depth int) string {
 			words[i] = from + "--src-range " + rising(a, b)
 		}
 	}
+	if special := g.specialTarget(table, chain, depth); special != "" {
+		return special
+	}
 	return strings.Join(append(words, "-m comment --comment \"a \\\"b\\\" c\"", g.iptablesTarget(table, chain, depth)), " ")
 }
 
@@ -215,17 +269,63 @@ func (g generator) iptablesTarget(table, chain string, depth int) string {
 	}
 	switch table {
 	case "raw":
-		return g.one("-j DROP", "-j CT --notrack", "-j CT --notrack", "-j MARK --set-mark 1", "-j RETURN", "-j ACCEPT")
+		return g.one("-j DROP", "-j CT --notrack", "-j NOTRACK", "-j MARK --set-mark 1", "-j RETURN", "-j ACCEPT", "-j TRACE", "-j NFLOG", "-j LOG", "-j SET --add-set seen src")
 	case "mangle":
-		return g.one("-j DROP", "-j MARK --set-xmark 0x1/0x1", "-j MARK --or-mark 0x2", "-j MARK --and-mark 0x1", "-j CONNMARK --save-mark", "-j CONNMARK --set-mark 1", "-j CONNMARK --restore-mark", "-j RETURN", "-j ACCEPT")
-	case "nat":
-		to := "10.2.0.99"
-		if g.six {
-			to = "fd02::99"
+		if g.IntN(3) == 0 {
+			return g.passing()
 		}
-		return g.one("-j SNAT --to-source "+to, "-j MASQUERADE", "-j RETURN", "-j ACCEPT", "")
+		return g.one("-j DROP", "-j ACCEPT", "-j MARK --set-xmark 0x1/0x1", "-j MARK --or-mark 0x2", "-j MARK --and-mark 0x1", "-j CONNMARK --save-mark", "-j CONNMARK --set-mark 1", "-j CONNMARK --restore-mark", "-j RETURN", "-j ACCEPT")
+	case "nat":
+		if chain == "PREROUTING" {
+			return g.one("-j DNAT --to-destination "+g.plain(false), "-j REDIRECT", "-j RETURN", "-j ACCEPT", "-j ACCEPT", "")
+		}
+		return g.one("-j SNAT --to-source "+g.stranger(), "-j MASQUERADE", "-j RETURN", "-j ACCEPT", "")
 	}
-	return g.one("-j DROP", "-j ACCEPT", "-j ACCEPT", "-j REJECT", "-j RETURN", "-j LOG", "")
+	return g.one("-j DROP", "-j ACCEPT", "-j ACCEPT", "-j ACCEPT", "-j REJECT", "-j RETURN", "-j LOG", "")
+}
+
+// stranger is an address that nobody has.
+func (g generator) stranger() string { return g.ofFamily("10.2.0.99", "fd02::99") }
+
+// ofFamily gives the one for IPv4 or the one for IPv6.
+func (g generator) ofFamily(four, six string) string {
+	if g.six {
+		return six
+	}
+	return four
+}
+
+// passing is a target that changes nothing that is asked about, and that every
+// chain takes.
+func (g generator) passing() string {
+	limit := g.ofFamily("-j TTL --ttl-set 64", "-j HL --hl-set 64")
+	return g.one("-j LOG", "-j NFLOG", "-j AUDIT --type accept", "-j SET --add-set seen src", "-j CONNSECMARK --save", limit, "-j DSCP --set-dscp 1", "-j TOS --set-tos 0x10",
+		"-j RATEEST --rateest-name fairway --rateest-interval 250ms --rateest-ewmalog 1s", "-j IDLETIMER --timeout 60 --label fairway", "-j TEE --gateway "+g.ofFamily("192.0.2.77", "fd77::77"))
+}
+
+// specialTarget is a rule whose target asks for a protocol or a chain of its own,
+// once in a while.
+func (g generator) specialTarget(table, chain string, depth int) string {
+	if table != "mangle" || depth > 0 || g.IntN(6) > 0 {
+		return ""
+	}
+	rules := []string{"-p udp -j CHECKSUM --checksum-fill", "-p tcp -j TCPOPTSTRIP --strip-options wscale"}
+	if !g.six {
+		rules = append(rules, "-p tcp -j ECN --ecn-tcp-remove")
+	}
+	if chain != "PREROUTING" {
+		rules = append(rules, "-p tcp --tcp-flags SYN,RST SYN -j TCPMSS --clamp-mss-to-pmtu", "-j CLASSIFY --set-class 1:1")
+	}
+	return pick(g.Rand, rules)
+}
+
+// addition is what somebody adds by nft to a table of iptables-nft's.
+func (g generator) addition() string {
+	kind := g.ofFamily("ipv4_addr", "ipv6_addr")
+	ip := g.ofFamily("ip", "ip6")
+	verdict := g.one("drop", "accept")
+	return fmt.Sprintf("table %s filter {\n set added { type %s; flags interval; auto-merge; elements = { %s } }\n chain FORWARD {\n  %s %s @added counter %s\n  %s\n }\n%s}\n", ip, kind, g.address(true), ip, g.one("saddr", "daddr"), verdict,
+		g.sometimes(2, "ct state invalid counter drop"), g.sometimes(3, " chain more {\n  type filter hook forward priority 5;\n  tcp dport 80 drop\n }\n"))
 }
 
 // nft is an input for nft: one table.
@@ -237,6 +337,7 @@ func (g generator) nft() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "table inet t1 {\n set nets { type %s; flags interval; auto-merge; elements = { %s, %s } }\n", kind, g.address(true), g.address(false))
 	fmt.Fprintf(&b, " set pairs { type %s . inet_service; elements = { %s . %s, %s . %s } }\n", kind, g.plain(false), "22", g.plain(false), "443")
+	fmt.Fprintf(&b, " set dyn { type %s; size 1000; flags dynamic; }\n map to { type %s : %s; elements = { %s : %s } }\n", kind, kind, kind, g.plain(false), g.stranger())
 	fmt.Fprintf(&b, " map ways { type ifname : verdict; elements = { \"up0\" : jump C2, \"lo\" : drop } }\n")
 	for i := 3; i >= 1; i-- {
 		fmt.Fprintf(&b, " chain C%d {\n", i)
@@ -250,12 +351,22 @@ func (g generator) nft() string {
 			continue
 		}
 		policy := "accept"
-		if g.IntN(4) == 0 {
+		if g.IntN(10) == 0 {
 			policy = "drop"
 		}
 		fmt.Fprintf(&b, " chain B%d {\n  type filter hook %s priority %s; policy %s;\n", i, hook, g.one("-310", "-150", "-10", "0", "10"), policy)
 		for range 1 + g.IntN(6) {
 			fmt.Fprintf(&b, "  %s\n", g.nftRule(hook, 0))
+		}
+		b.WriteString(" }\n")
+	}
+	for i, hook := range []string{"postrouting", "postrouting", "prerouting"} {
+		if g.IntN(2+2*i) > 0 {
+			continue
+		}
+		fmt.Fprintf(&b, " chain N%d {\n  type nat hook %s priority %s;\n", i, hook, g.one("-150", "0", "100"))
+		for range 1 + g.IntN(4) {
+			fmt.Fprintf(&b, "  %s\n", g.nftRule("nat "+hook, 0))
 		}
 		b.WriteString(" }\n")
 	}
@@ -279,7 +390,19 @@ func (g generator) nftRule(hook string, depth int) string {
 	if g.IntN(5) == 0 {
 		words = append(words, g.one("iifname ", "iif ", "oifname ")+op()+g.one(`"up0"`, `"ovn0"`))
 	}
-	switch g.IntN(12) {
+	switch g.IntN(15) {
+	case 10:
+		words = append(words, g.one("tcp sport ", "udp sport ")+op()+g.port())
+	case 11:
+		words = append(words, g.one("meta pkttype host", "meta protocol "+ip, icmp+" code "+g.one("!= 100", "100"), "meta l4proto { tcp, udp } th sport "+op()+g.port()))
+	case 12:
+		if ip == "ip6" {
+			words = append(words, "ip6 nexthdr "+op()+"tcp")
+		}
+	case 13:
+		if !strings.HasSuffix(hook, "postrouting") {
+			words = append(words, g.one("fib saddr . iif oif "+g.one("exists", "missing", "0"), "fib saddr type "+op()+g.one("local", "unicast")))
+		}
 	case 0:
 		words = append(words, "tcp dport "+op()+g.one(g.port(), "1-1024", "{ 22, 8000-9000 }"))
 	case 1:
@@ -293,15 +416,15 @@ func (g generator) nftRule(hook string, depth int) string {
 	case 5:
 		words = append(words, ip+" daddr . tcp dport "+op()+g.one("@pairs", "{ "+g.plain(false)+" . 80, "+g.plain(false)+" . 1024 }"))
 	case 6:
-		if hook == "postrouting" {
+		if strings.HasSuffix(hook, "postrouting") {
 			break
 		}
 		words = append(words, "fib daddr type "+op()+g.one("local", "unicast"))
 	case 7:
 		if len(words) > 0 {
-			break // nft's listing drops this question before a TCP reset, and contradictions are nobody's rules
+			break // nft's listing drops this question before a TCP reset, and refuses contradictions
 		}
-		words = append(words, "meta nfproto "+op()+g.one("ipv4", "ipv6"))
+		return "meta nfproto " + op() + g.one("ipv4", "ipv6") + " " + g.one("drop", "accept", "return", "counter")
 	case 8:
 		if ip == "ip" {
 			words = append(words, "ip protocol "+op()+g.one("tcp", "{ udp, icmp }"))
@@ -309,7 +432,9 @@ func (g generator) nftRule(hook string, depth int) string {
 	case 9:
 		words = append(words, "meta l4proto { tcp, udp } th dport "+g.port())
 	}
-	switch g.IntN(6) {
+	switch g.IntN(7) {
+	case 4:
+		words = append(words, "ct status "+g.one("dnat", "snat", "!= snat", "snat,dnat"))
 	case 0, 1:
 		words = append(words, "ct state "+g.one("new", "established,related", "invalid", "{ new, invalid }", "!= new", "untracked"))
 	case 2:
@@ -324,10 +449,20 @@ func (g generator) nftRule(hook string, depth int) string {
 }
 
 func (g generator) nftVerdict(hook string, depth int) string {
-	options := []string{"drop", "accept", "accept", "return", "counter", "meta mark set 0x1", "meta mark set meta mark or 0x2", "log", "counter accept comment \"a b\"",
+	options := []string{"drop", "accept", "accept", "accept", "return", "counter", "meta mark set 0x1", "meta mark set meta mark or 0x2", "log", "counter accept comment \"a b\"",
 		"ct state vmap { invalid : drop, established : accept }", "meta l4proto vmap { tcp : accept, udp : continue }", "ct mark set meta mark"}
-	if hook == "forward" {
+	ip := g.ofFamily("ip", "ip6")
+	switch hook {
+	case "nat postrouting":
+		return g.one("masquerade", "masquerade", "snat "+ip+" to "+g.stranger(), "snat "+ip+" to "+ip+" saddr map @to", "snat "+ip+" to "+ip+" saddr map { "+g.plain(false)+" : "+g.stranger()+" }",
+			"meta l4proto tcp snat to :1024-9000", "accept", "return", "drop")
+	case "nat prerouting":
+		return g.one("redirect", "dnat "+ip+" to "+g.plain(false), "dnat "+ip+" to "+ip+" daddr map { "+g.plain(false)+" : "+g.stranger()+" }", "accept", "return", "accept", "return")
+	case "forward":
 		options = append(options, "reject", "reject with tcp reset")
+	}
+	if g.IntN(5) == 0 {
+		return g.nftChange(hook, ip)
 	}
 	if hook == "prerouting" {
 		options = append(options, "notrack")
@@ -343,6 +478,23 @@ func (g generator) nftVerdict(hook string, depth int) string {
 		v = "meta l4proto tcp " + v
 	}
 	return v
+}
+
+// nftChange is a statement that changes something and goes on, or that hangs on
+// a limit.
+func (g generator) nftChange(hook, ip string) string {
+	writes := []string{"add @dyn { " + ip + " saddr }", "update @dyn { " + ip + " saddr counter }", "add @dyn { " + ip + " saddr } drop", "update @dyn { " + ip + " daddr } accept",
+		ip + " dscp set cs1", ip + " ecn set ect0", "meta priority set 1:1", "tcp option maxseg size set 1400", ip + " saddr set " + ip + " saddr", g.ofFamily("ip id set 7", "ip6 flowlabel set 7"), "ether saddr set 02:00:00:00:00:01", "ether daddr set 02:00:00:00:00:02 drop"}
+	rare := []string{"add @dyn { " + ip + " saddr limit rate over 1000/second } drop", fmt.Sprintf("meter m%d { ", g.IntN(1e6)) + ip + " saddr limit rate over 1000/second } drop", ip + " daddr set " + g.stranger()}
+	if hook == "prerouting" {
+		rare = append(rare, ip+" saddr set "+g.stranger())
+	} else {
+		writes = append(writes, ip+" saddr set "+g.stranger(), ip+" saddr set "+g.plain(false), ip+" saddr set "+ip+" saddr map @to", ip+" saddr set "+ip+" saddr map { "+g.plain(false)+" : "+g.stranger()+" }")
+	}
+	if g.IntN(12) == 0 {
+		return pick(g.Rand, rare)
+	}
+	return pick(g.Rand, writes)
 }
 
 // rising is a range from the lower to the higher address.

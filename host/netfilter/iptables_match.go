@@ -15,10 +15,10 @@ func (p part) compile(t *Table) []statement {
 	if p.module == "comment" {
 		return nil
 	}
-	if p.module == "rpfilter" {
+	if p.module == reversePathModule {
 		return []statement{p.reversePath()}
 	}
-	match := p.matcher()
+	match := matchers[p.module]
 	if match == nil {
 		return []statement{unknown(p.text())}
 	}
@@ -40,6 +40,9 @@ func (p part) compile(t *Table) []statement {
 	return out
 }
 
+// reversePathModule is the one match whose options make one question.
+const reversePathModule = "rpfilter"
+
 func (p part) name() string {
 	if p.module == "" {
 		return ""
@@ -47,38 +50,26 @@ func (p part) name() string {
 	return "-m " + p.module + " "
 }
 
-// matcher gives what understands the options of a match module, or nil. A nil
-// test means that the option is not understood.
-func (p part) matcher() func(option) func(*Packet) Truth {
-	switch p.module {
-	case "":
-		return builtinMatch
-	case "tcp", "udp":
-		return portMatch
-	case "multiport":
-		return multiportMatch
-	case "conntrack":
-		return conntrackMatch
-	case "state":
-		return conntrackMatch
-	case "mark", "connmark":
-		return markMatch(p.module == "connmark")
-	case "set":
-		return setMatch
-	case "addrtype":
-		return addrtypeMatch
-	case "iprange":
-		return iprangeMatch
-	case "icmp", "icmp6":
-		return icmpMatch
-	case "pkttype":
-		return pkttypeMatch
-	case "physdev":
-		return physdevMatch
-	case "nfacct":
-		return nfacctMatch
-	}
-	return nil
+// matchers are what understands the options of match modules
+// (iptables-extensions(8)); "" is the built-in matches. A nil test means that the
+// option is not understood.
+var matchers = map[string]func(option) func(*Packet) Truth{
+	"":          builtinMatch,
+	"tcp":       portMatch,
+	"udp":       portMatch,
+	"multiport": multiportMatch,
+	"conntrack": conntrackMatch,
+	"state":     conntrackMatch,
+	"mark":      markMatch(false),
+	"connmark":  markMatch(true),
+	"set":       setMatch,
+	"addrtype":  addrtypeMatch,
+	"iprange":   iprangeMatch,
+	"icmp":      icmpMatch,
+	"icmp6":     icmpMatch,
+	"pkttype":   pkttypeMatch,
+	"physdev":   physdevMatch,
+	"nfacct":    nfacctMatch,
 }
 
 func builtinMatch(o option) func(*Packet) Truth {
@@ -98,9 +89,9 @@ func builtinMatch(o option) func(*Packet) Truth {
 		}
 		return func(p *Packet) Truth { return r.has(p.addr(source)) }
 	case "i":
-		return func(p *Packet) Truth { return truthOf(linkMatches(v, p.In)) }
+		return func(p *Packet) Truth { return linkMatches(v, p.In) }
 	case "o":
-		return func(p *Packet) Truth { return truthOf(linkMatches(v, p.Out)) }
+		return func(p *Packet) Truth { return linkMatches(v, p.Out) }
 	case "p":
 		return protocolTest(v)
 	}
@@ -146,11 +137,25 @@ func maskBits(m netip.Addr) (int, bool) {
 }
 
 // linkMatches compares with a name or with a beginning and "+".
-func linkMatches(pattern, link string) bool {
+func linkMatches(pattern, link string) Truth {
 	if beginning, ok := strings.CutSuffix(pattern, "+"); ok {
-		return strings.HasPrefix(link, beginning)
+		return linkBegins(beginning, link)
 	}
-	return pattern == link
+	return sameLink(pattern, link)
+}
+
+func linkBegins(beginning, link string) Truth {
+	if link == unknownLink {
+		return Maybe
+	}
+	return truthOf(strings.HasPrefix(link, beginning))
+}
+
+func sameLink(name, link string) Truth {
+	if link == unknownLink {
+		return Maybe
+	}
+	return truthOf(name == link)
 }
 
 func protocolTest(v string) func(*Packet) Truth {
@@ -253,17 +258,27 @@ func conntrackMatch(o option) func(*Packet) Truth {
 		return nil
 	}
 	var want State
+	var sourceNAT, targetNAT bool
 	for _, name := range strings.Split(strings.ToLower(o.values[0]), ",") {
 		switch s, ok := stateNamed(name); {
 		case ok:
 			want |= s
-		case name == "snat", name == "dnat":
-			// Translated connections: what is asked about has none on this way.
+		case name == "snat":
+			sourceNAT = true
+		case name == "dnat":
+			targetNAT = true
 		default:
 			return nil
 		}
 	}
-	return stateTest(want)
+	inState := stateTest(want)
+	return func(p *Packet) Truth {
+		truth := inState(p)
+		if sourceNAT && p.source.truth != No || targetNAT && p.target.truth != No {
+			return truth.or(Maybe)
+		}
+		return truth // a connection that is asked about is not translated when it comes
+	}
 }
 
 func stateNamed(name string) (State, bool) {
@@ -386,7 +401,13 @@ func setMatch(o option) func(*Packet) Truth {
 		sources = append(sources, d == "src")
 	}
 	name := o.values[0]
-	return func(p *Packet) Truth { return p.rules.Sets.has(name, p, sources) }
+	written := setBit(name)
+	return func(p *Packet) Truth {
+		if p.written&written != 0 {
+			return Maybe
+		}
+		return p.rules.Sets.has(name, p, sources)
+	}
 }
 
 func addrtypeMatch(o option) func(*Packet) Truth {
@@ -441,16 +462,20 @@ func nfacctMatch(o option) func(*Packet) Truth {
 }
 
 // reversePath is -m rpfilter: does the way back to the source leave by the link
-// that the packet came in by? Its other options only make it milder.
+// that the packet came in by?
 func (p part) reversePath() statement {
-	inverted := false
+	inverted, loose := false, false
 	for _, o := range p.options {
-		inverted = inverted || o.name == "invert"
+		inverted, loose = inverted || o.name == "invert", loose || o.name == "loose"
 	}
 	return asks(p.text(), func(q *Packet) Truth {
-		if inverted {
-			return q.ReturnsByIn.Not()
+		returns := q.ReturnsByIn
+		if loose {
+			returns = returns.or(Maybe) // by another link is good enough
 		}
-		return q.ReturnsByIn
+		if inverted {
+			return returns.Not()
+		}
+		return returns
 	})
 }

@@ -1,5 +1,10 @@
 package netfilter
 
+import (
+	"strconv"
+	"strings"
+)
+
 // compileTarget turns -j or -g into the rule's last statement.
 func (p part) compileTarget(t *Table) []statement {
 	text := "-j " + p.module
@@ -8,37 +13,99 @@ func (p part) compileTarget(t *Table) []statement {
 		if p.goTo {
 			kind, text = goTo, "-g "+p.module
 		}
-		return []statement{decides(text, decision{kind, p.module})}
+		return []statement{decides(text, decision{kind: kind, chain: p.module})}
 	}
-	switch p.module {
-	case "ACCEPT":
-		return []statement{decides(text, decision{kind: accept})}
-	case "DROP":
-		return []statement{decides(text, decision{kind: drop})}
-	case "REJECT":
-		return []statement{decides(text, decision{kind: reject})}
-	case "RETURN":
-		return []statement{decides(text, decision{kind: leave})}
-	case "MASQUERADE", "SNAT":
-		return []statement{decides(text, decision{kind: rewriteSource})}
-	case "DNAT", "REDIRECT":
-		return []statement{decides(text, decision{kind: rewriteTarget})}
-	case "MARK":
-		return []statement{{text: text, change: p.setMark(), carries: true}}
-	case "CONNMARK":
-		return []statement{{text: text, change: p.setConnmark(), carries: true}}
-	case "NOTRACK":
-		return []statement{{text: text, change: untrack, carries: true}}
-	case "CT":
-		if len(p.options) == 1 && p.options[0].name == "notrack" {
-			return []statement{{text: text, change: untrack, carries: true}}
-		}
-		return nil // zone, helper, timeout: another connection, the same packet
-	case "LOG", "NFLOG", "ULOG", "TRACE", "AUDIT", "CHECKSUM", "TCPMSS", "CLASSIFY", "DSCP", "TOS", "TTL", "HL", "ECN",
-		"SET", "SECMARK", "CONNSECMARK", "RATEEST", "LED", "IDLETIMER", "TEE", "TCPOPTSTRIP", "ACCOUNT":
-		return []statement{{text: text, change: func(*Packet) {}}}
+	if compile := targets[p.module]; compile != nil {
+		return []statement{compile(p, text)}
 	}
 	return []statement{decides(text, decision{kind: foreign})}
+}
+
+// targets are iptables' targets (iptables-extensions(8)).
+var targets = map[string]func(p part, text string) statement{
+	"ACCEPT":     deciding(accept),
+	"DROP":       deciding(drop),
+	"REJECT":     deciding(reject),
+	"RETURN":     deciding(leave),
+	"MASQUERADE": deciding(rewriteSource),
+	"SNAT":       part.snat,
+	"DNAT":       deciding(rewriteTarget),
+	"REDIRECT":   deciding(rewriteTarget),
+	"SET":        func(p part, text string) statement { return statement{text: text, change: p.writeSets()} },
+	"MARK":       func(p part, text string) statement { return statement{text: text, change: p.setMark(), carries: true} },
+	"CONNMARK": func(p part, text string) statement {
+		return statement{text: text, change: p.setConnmark(), carries: true}
+	},
+	"NOTRACK": func(_ part, text string) statement { return statement{text: text, change: untrack, carries: true} },
+	"CT":      part.ct,
+	"TTL":     part.hopLimit,
+	"HL":      part.hopLimit,
+	// These change nothing that is asked about.
+	"LOG": passing, "NFLOG": passing, "ULOG": passing, "TRACE": passing, "AUDIT": passing, "CHECKSUM": passing, "TCPMSS": passing,
+	"CLASSIFY": passing, "DSCP": passing, "TOS": passing, "ECN": passing, "SECMARK": passing, "CONNSECMARK": passing, "RATEEST": passing,
+	"LED": passing, "IDLETIMER": passing, "TEE": passing, "TCPOPTSTRIP": passing, "ACCOUNT": passing,
+}
+
+func deciding(k decisionKind) func(part, string) statement {
+	return func(_ part, text string) statement { return decides(text, decision{kind: k}) }
+}
+
+func passing(_ part, text string) statement { return nothing(text) }
+
+// value gives the value of an option that has one.
+func (p part) value(name string) (string, bool) {
+	for _, o := range p.options {
+		if o.name == name && len(o.values) == 1 {
+			return o.values[0], true
+		}
+	}
+	return "", false
+}
+
+// snat is SNAT --to-source [ADDRESS[-ADDRESS]][:PORT[-PORT]].
+func (p part) snat(text string) statement {
+	to, _ := p.value("to-source")
+	if strings.HasPrefix(to, ":") {
+		return decides(text, decision{kind: rewritePort})
+	}
+	if strings.HasPrefix(to, "[") {
+		to, _, _ = strings.Cut(to[1:], "]")
+	} else if strings.Count(to, ":") == 1 {
+		to, _, _ = strings.Cut(to, ":")
+	}
+	address, _ := parseRange(to)
+	return decides(text, decision{kind: rewriteSource, to: address})
+}
+
+// ct is CT: --notrack, a zone, which is another connection, or a helper or
+// timeout, which leave it.
+func (p part) ct(text string) statement {
+	for _, o := range p.options {
+		switch {
+		case o.name == "notrack":
+			return statement{text: text, change: untrack, carries: true}
+		case strings.HasPrefix(o.name, "zone"):
+			return statement{text: text, change: retrack, carries: true}
+		}
+	}
+	return nothing(text)
+}
+
+// hopLimit is TTL and HL. A packet that has no hop left ends here.
+func (p part) hopLimit(text string) statement {
+	for _, name := range []string{"ttl-set", "hl-set"} {
+		if v, ok := p.value(name); ok {
+			if n, err := strconv.Atoi(v); err == nil && n > 1 {
+				return nothing(text)
+			}
+		}
+	}
+	for _, name := range []string{"ttl-inc", "hl-inc"} {
+		if _, ok := p.value(name); ok {
+			return nothing(text)
+		}
+	}
+	return decides(text, decision{kind: foreign})
 }
 
 // untrack forbids tracking of a packet that has no connection yet: all before
@@ -46,6 +113,28 @@ func (p part) compileTarget(t *Table) []statement {
 func untrack(p *Packet) {
 	if p.State&Invalid != 0 {
 		p.State = p.State&^Invalid | Untracked
+	}
+}
+
+// writeSets is SET: --add-set and --del-set change a set, --map-set looks up
+// what the packet gets as its mark.
+func (p part) writeSets() func(*Packet) {
+	var written uint64
+	marks := false
+	for _, o := range p.options {
+		switch {
+		case len(o.values) == 0:
+		case o.name == "map-set":
+			marks = true
+		default:
+			written |= setBit(o.values[0])
+		}
+	}
+	return func(q *Packet) {
+		q.written |= written
+		if marks {
+			q.mark = markUnknown()
+		}
 	}
 }
 

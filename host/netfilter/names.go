@@ -233,7 +233,7 @@ func (n *Names) nftSet(name string, s *nftSet, spares, alike bool) {
 	}
 	for i, e := range s.elements {
 		where := name
-		if len(e.key) > 1 || !alike {
+		if len(e.key) > 1 || !alike || e.limited {
 			where += " " + strconv.Itoa(i)
 		}
 		var ends []addrRange
@@ -318,8 +318,8 @@ func (r *Rule) spares() bool {
 }
 
 func (t *Table) changesPackets() bool {
-	_, writes := t.touches()
-	return writes
+	touched := t.touches()
+	return touched.writes || touched.addresses
 }
 
 // prefixes cover the range.

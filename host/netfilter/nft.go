@@ -3,14 +3,16 @@ package netfilter
 import (
 	"encoding/json"
 	"fmt"
-	"net/netip"
 	"slices"
 	"strings"
 )
 
 // nftObject is one entry of what `nft -j list` prints (libnftables-json(5)).
 type nftObject struct {
-	Table *struct{ Family, Name string }
+	Table *struct {
+		Family, Name string
+		Flags        json.RawMessage
+	}
 	Chain *struct {
 		Family, Table, Name, Type, Hook, Policy, Dev string
 		Prio                                         int
@@ -19,10 +21,35 @@ type nftObject struct {
 	Rule *struct {
 		Family, Table, Chain, Comment string
 		Handle                        int
-		Expr                          []map[string]json.RawMessage
+		Expr                          nftExprs
 	}
 	Set *nftSetJSON
 	Map *nftSetJSON
+}
+
+// nftExprs are the expressions of a rule, each an object of one name.
+type nftExprs []map[string]json.RawMessage
+
+// UnmarshalJSON reads what nft has no JSON for, and prints as a text, as a
+// statement that nobody knows (nft 1.0.6: "add @map { … : … }").
+func (out *nftExprs) UnmarshalJSON(b []byte) error {
+	var list []json.RawMessage
+	if err := json.Unmarshal(b, &list); err != nil {
+		return err
+	}
+	for _, raw := range list {
+		var text string
+		if json.Unmarshal(raw, &text) == nil {
+			*out = append(*out, map[string]json.RawMessage{"statement": raw})
+			continue
+		}
+		var e map[string]json.RawMessage
+		if err := json.Unmarshal(raw, &e); err != nil {
+			return err
+		}
+		*out = append(*out, e)
+	}
+	return nil
 }
 
 type nftSetJSON struct {
@@ -30,6 +57,7 @@ type nftSetJSON struct {
 	Type                json.RawMessage
 	Map                 json.RawMessage
 	Elem                []json.RawMessage
+	Stmt                json.RawMessage
 }
 
 // ParseNft reads what `nft -j list ruleset` or `nft -j list table` prints. Rules
@@ -64,11 +92,11 @@ func ParseNft(listing []byte) ([]*Table, error) {
 		}
 		r := &Rule{Handle: o.Rule.Handle, Comment: o.Rule.Comment, Text: textOf(o.Rule.Expr)}
 		for i, e := range o.Rule.Expr {
-			s := t.statement(e)
+			s := t.compile(e)
 			if raw, ok := e["reject"]; ok {
-				s = rejection(raw, t.Family != Inet || namesFamily(o.Rule.Expr[:i]))
+				s = []statement{rejection(raw, t.Family != Inet || namesFamily(o.Rule.Expr[:i]))}
 			}
-			r.statements = append(r.statements, s)
+			r.statements = append(r.statements, s...)
 		}
 		r.beyondIptables = beyondIptables(o.Rule.Expr)
 		t.chain(o.Rule.Chain).add(r)
@@ -91,7 +119,10 @@ func (ts *nftTables) declare(o nftObject) {
 	case o.Table != nil:
 		f := Family(o.Table.Family)
 		if f == IPv4 || f == IPv6 || f == Inet {
-			ts.list = append(ts.list, &Table{Backend: Nft, Family: f, Name: o.Table.Name, Chains: map[string]*Chain{}, sets: map[string]*nftSet{}})
+			var flags flagList
+			_ = json.Unmarshal(o.Table.Flags, &flags) // most tables have none
+			ts.list = append(ts.list, &Table{Backend: Nft, Family: f, Name: o.Table.Name, Chains: map[string]*Chain{}, sets: map[string]*nftSet{},
+				Flagged: len(flags) > 0, dormant: slices.Contains(flags, "dormant")})
 		}
 	case o.Chain != nil:
 		t := ts.find(o.Chain.Family, o.Chain.Table)
@@ -124,6 +155,25 @@ func (t *Table) Describe(texts map[int]string) {
 	}
 }
 
+// ReadFlags takes the table's flags from what `nft list table` prints. Only that
+// tells which one a Flagged table has.
+func (t *Table) ReadFlags(listing string) {
+	_, body, ok := strings.Cut(listing, "{")
+	if !ok {
+		return
+	}
+	t.dormant = false
+	for _, line := range strings.Split(body, "\n") {
+		flags, has := strings.CutPrefix(strings.TrimSpace(line), "flags ")
+		if has {
+			t.dormant = slices.Contains(strings.FieldsFunc(flags, func(c rune) bool { return c == ',' || c == ' ' }), "dormant")
+		}
+		if has || strings.HasSuffix(line, "{") {
+			return
+		}
+	}
+}
+
 // ParseNftTexts reads what `nft -a list table` prints for rules' texts by
 // handle. A rule may take several lines; only its last one has the handle.
 func ParseNftTexts(listing string) map[int]string {
@@ -148,101 +198,6 @@ func ParseNftTexts(listing string) map[int]string {
 		parts = nil
 	}
 	return out
-}
-
-// nftSet is a set, a map, or a verdict map.
-type nftSet struct {
-	// widths is one kind for each part of a concatenation.
-	elements []nftElement
-	odd      bool
-}
-
-type nftElement struct {
-	key     []pattern
-	verdict []decision
-}
-
-func (t *Table) newSet(j *nftSetJSON) *nftSet {
-	s := &nftSet{}
-	for _, raw := range j.Elem {
-		s.add(raw, kindsOfSet(j.Type))
-	}
-	return s
-}
-
-// kindsOfSet reads the type of a named set: one name, or a list of them.
-func kindsOfSet(raw json.RawMessage) []kind {
-	var names []string
-	var one string
-	if json.Unmarshal(raw, &one) == nil {
-		names = []string{one}
-	} else if json.Unmarshal(raw, &names) != nil {
-		return nil
-	}
-	var out []kind
-	for _, n := range names {
-		k := map[string]kind{
-			"ipv4_addr": kindAddr, "ipv6_addr": kindAddr, "inet_service": kindNumber, "inet_proto": kindProtocol, "ifname": kindLink,
-			"iface_index": kindLink, "mark": kindMark, "ct_state": kindState, "icmp_type": kindICMP, "icmpv6_type": kindICMPv6,
-		}[n]
-		out = append(out, k)
-	}
-	return out
-}
-
-// add reads one element: a value, a list of value and verdict for a map, or an
-// object {"elem": {"val": …}} with its options.
-func (s *nftSet) add(raw json.RawMessage, kinds []kind) {
-	e := nftElement{}
-	var pair []json.RawMessage
-	var verdict map[string]json.RawMessage
-	// A list of two may also be two flags.
-	if json.Unmarshal(raw, &pair) == nil && len(pair) == 2 && json.Unmarshal(pair[1], &verdict) == nil {
-		raw = pair[0]
-		if d, ok := verdictOf(verdict); ok {
-			e.verdict = []decision{d}
-		} else {
-			s.odd = true
-		}
-	}
-	raw = unwrapElem(raw)
-	var ok bool
-	if e.key, ok = parseKey(raw, kinds); !ok {
-		s.odd = true
-		return
-	}
-	s.elements = append(s.elements, e)
-}
-
-func unwrapElem(raw json.RawMessage) json.RawMessage {
-	var wrapped struct {
-		Elem *struct{ Val json.RawMessage }
-	}
-	if json.Unmarshal(raw, &wrapped) == nil && wrapped.Elem != nil {
-		return wrapped.Elem.Val
-	}
-	return raw
-}
-
-// parseKey reads a value, or {"concat": […]} of several.
-func parseKey(raw json.RawMessage, kinds []kind) ([]pattern, bool) {
-	var concat struct{ Concat []json.RawMessage }
-	parts := []json.RawMessage{raw}
-	if json.Unmarshal(raw, &concat) == nil && concat.Concat != nil {
-		parts = concat.Concat
-	}
-	if len(parts) != len(kinds) {
-		return nil, false
-	}
-	var out []pattern
-	for i, part := range parts {
-		p, ok := parsePattern(unwrapElem(part), kinds[i])
-		if !ok {
-			return nil, false
-		}
-		out = append(out, p)
-	}
-	return out, true
 }
 
 // rejection restores what nft leaves out where it prints a reject in a table of
@@ -299,89 +254,8 @@ func verdictOf(e map[string]json.RawMessage) (decision, bool) {
 			if name == "goto" {
 				k = goTo
 			}
-			return decision{k, to.Target}, true
+			return decision{kind: k, chain: to.Target}, true
 		}
 	}
 	return decision{}, false
-}
-
-// pattern is one value or range that a field is compared with.
-type pattern struct {
-	addrs    addrRange
-	from, to uint64
-	link     string
-	isAddr   bool
-	isLink   bool
-}
-
-// holds compares; the field's value is known.
-func (p pattern) holds(v value) Truth {
-	switch {
-	case p.isAddr:
-		return p.addrs.has(v.addr)
-	case p.isLink:
-		if beginning, ok := strings.CutSuffix(p.link, "*"); ok {
-			return truthOf(strings.HasPrefix(v.link, beginning))
-		}
-		return truthOf(p.link == v.link)
-	}
-	if v.unknownBits != 0 {
-		if p.from == p.to && (v.number^p.from)&^uint64(v.unknownBits) != 0 {
-			return No
-		}
-		return Maybe
-	}
-	return truthOf(p.from <= v.number && v.number <= p.to)
-}
-
-// parsePattern reads a constant, {"prefix": …} or {"range": […]}.
-func parsePattern(raw json.RawMessage, k kind) (pattern, bool) {
-	var object struct {
-		Prefix *struct {
-			Addr string
-			Len  int
-		}
-		Range []json.RawMessage
-	}
-	if len(raw) > 0 && raw[0] == '{' {
-		if json.Unmarshal(raw, &object) != nil {
-			return pattern{}, false
-		}
-		switch {
-		case object.Prefix != nil && k == kindAddr:
-			a, err := netip.ParseAddr(object.Prefix.Addr)
-			if err != nil {
-				return pattern{}, false
-			}
-			return pattern{isAddr: true, addrs: rangeOf(netip.PrefixFrom(a, object.Prefix.Len))}, true
-		case len(object.Range) == 2:
-			from, okFrom := parsePattern(object.Range[0], k)
-			to, okTo := parsePattern(object.Range[1], k)
-			from.addrs.to, from.to = to.addrs.to, to.to
-			return from, okFrom && okTo && k != kindLink
-		}
-		return pattern{}, false
-	}
-	switch k {
-	case kindNone:
-		return pattern{}, false
-	case kindAddr:
-		var text string
-		if json.Unmarshal(raw, &text) != nil {
-			return pattern{}, false
-		}
-		if text == "*" {
-			return pattern{}, false
-		}
-		r, ok := parseRange(text)
-		return pattern{isAddr: true, addrs: r}, ok
-	case kindLink:
-		var text string
-		if json.Unmarshal(raw, &text) != nil {
-			return pattern{}, false // a link that is gone, by its number
-		}
-		return pattern{isLink: true, link: text}, true
-	}
-	n, ok := parseNumber(raw, k)
-	return pattern{from: n, to: n}, ok
 }

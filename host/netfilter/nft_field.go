@@ -56,11 +56,14 @@ func (t *Table) fields(raw json.RawMessage) ([]field, bool) {
 func (t *Table) field(e nftExpression) (field, bool) {
 	switch {
 	case e.Payload != nil:
-		return payloadField(e.Payload.Protocol, e.Payload.Field)
+		f, ok := payloadFields[e.Payload.Protocol+" "+e.Payload.Field]
+		return f, ok
 	case e.Meta != nil:
-		return metaField(e.Meta.Key)
+		f, ok := metaFields[e.Meta.Key]
+		return f, ok
 	case e.Ct != nil && e.Ct.Dir == "":
-		return ctField(e.Ct.Key)
+		f, ok := ctFields[e.Ct.Key]
+		return f, ok
 	case e.Fib != nil:
 		return fibField(e.Fib.Result, e.Fib.Flags)
 	case len(e.And) == 2:
@@ -93,37 +96,51 @@ func has(there bool, v value) (value, presence) {
 	return v, known
 }
 
-// payloadField reads headers. A question about IPv4 is No for an IPv6 packet,
-// and one about TCP for UDP: nft puts those questions in front.
-func payloadField(protocol, name string) (field, bool) {
-	switch protocol + " " + name {
-	case "ip saddr", "ip daddr", "ip6 saddr", "ip6 daddr":
-		six, source := protocol == "ip6", name == "saddr"
-		return field{kindAddr, func(p *Packet) (value, presence) {
-			return has(p.is6() == six, value{addr: p.addr(source)})
-		}}, true
-	case "ip protocol", "ip6 nexthdr":
-		six := protocol == "ip6"
-		return field{kindProtocol, func(p *Packet) (value, presence) {
-			return has(p.is6() == six, value{number: uint64(p.Protocol)})
-		}}, true
-	case "tcp sport", "tcp dport", "udp sport", "udp dport", "th sport", "th dport":
-		number, source := protocols[protocol], name == "sport"
-		return field{kindNumber, func(p *Packet) (value, presence) {
-			port, ok := p.port(source)
-			if protocol == "th" && !ok {
-				return value{}, unknownValue // the first bytes of another header
-			}
-			return has(ok && (protocol == "th" || p.Protocol == number), value{number: uint64(port)})
-		}}, true
-	case "tcp flags":
-		return field{kindFlags, func(p *Packet) (value, presence) {
-			return has(p.Protocol == TCP, value{number: uint64(p.Flags)})
-		}}, true
-	case "icmp type", "icmp code", "icmpv6 type", "icmpv6 code":
-		return icmpField(protocol, name), true
-	}
-	return field{}, false
+// payloadFields are header fields. A question about IPv4 is No for an IPv6
+// packet, and one about TCP for UDP: nft puts those questions in front.
+var payloadFields = map[string]field{
+	"ip saddr": addressField(false, true), "ip daddr": addressField(false, false),
+	"ip6 saddr": addressField(true, true), "ip6 daddr": addressField(true, false),
+	"ip protocol": protocolField(false), "ip6 nexthdr": protocolField(true),
+	"tcp sport": portOf(TCP, true), "tcp dport": portOf(TCP, false),
+	"udp sport": portOf(UDP, true), "udp dport": portOf(UDP, false),
+	"th sport": anyPort(true), "th dport": anyPort(false),
+	"tcp flags": {kindFlags, func(p *Packet) (value, presence) {
+		return has(p.Protocol == TCP, value{number: uint64(p.Flags)})
+	}},
+	"icmp type": icmpField("icmp", "type"), "icmp code": icmpField("icmp", "code"),
+	"icmpv6 type": icmpField("icmpv6", "type"), "icmpv6 code": icmpField("icmpv6", "code"),
+}
+
+func addressField(six, source bool) field {
+	return field{kindAddr, func(p *Packet) (value, presence) {
+		return has(p.is6() == six, value{addr: p.addr(source)})
+	}}
+}
+
+func protocolField(six bool) field {
+	return field{kindProtocol, func(p *Packet) (value, presence) {
+		return has(p.is6() == six, value{number: uint64(p.Protocol)})
+	}}
+}
+
+func portOf(protocol uint8, source bool) field {
+	return field{kindNumber, func(p *Packet) (value, presence) {
+		port, ok := p.port(source)
+		return has(ok && p.Protocol == protocol, value{number: uint64(port)})
+	}}
+}
+
+// anyPort reads the ports of any protocol; of one without ports those are the
+// first bytes of another header.
+func anyPort(source bool) field {
+	return field{kindNumber, func(p *Packet) (value, presence) {
+		port, ok := p.port(source)
+		if !ok {
+			return value{}, unknownValue
+		}
+		return value{number: uint64(port)}, known
+	}}
 }
 
 func icmpField(protocol, name string) field {
@@ -143,27 +160,21 @@ func icmpField(protocol, name string) field {
 	}}
 }
 
-func metaField(key string) (field, bool) {
-	simple := func(k kind, v func(*Packet) value) (field, bool) {
-		return field{k, func(p *Packet) (value, presence) { return v(p), known }}, true
-	}
-	switch key {
-	case "iifname", "iif":
-		return simple(kindLink, func(p *Packet) value { return value{link: p.In} })
-	case "oifname", "oif":
-		return simple(kindLink, func(p *Packet) value { return value{link: p.Out} })
-	case "l4proto":
-		return simple(kindProtocol, func(p *Packet) value { return value{number: uint64(p.Protocol)} })
-	case "nfproto":
-		return simple(kindNFProto, ipVersion)
-	case "protocol":
-		return simple(kindEther, ipVersion)
-	case "mark":
-		return simple(kindMark, func(p *Packet) value { return value{number: uint64(p.mark.value), unknownBits: ^p.mark.known} })
-	case "pkttype":
-		return simple(kindPktType, func(*Packet) value { return value{number: constants[kindPktType]["unicast"]} })
-	}
-	return field{}, false
+// metaFields are what the kernel knows of a packet beside its headers.
+var metaFields = map[string]field{
+	"iifname":  always(kindLink, func(p *Packet) value { return value{link: p.In} }),
+	"iif":      always(kindLink, func(p *Packet) value { return value{link: p.In} }),
+	"oifname":  always(kindLink, func(p *Packet) value { return value{link: p.Out} }),
+	"oif":      always(kindLink, func(p *Packet) value { return value{link: p.Out} }),
+	"l4proto":  always(kindProtocol, func(p *Packet) value { return value{number: uint64(p.Protocol)} }),
+	"nfproto":  always(kindNFProto, ipVersion),
+	"protocol": always(kindEther, ipVersion),
+	"mark":     always(kindMark, func(p *Packet) value { return value{number: uint64(p.mark.value), unknownBits: ^p.mark.known} }),
+	"pkttype":  always(kindPktType, func(*Packet) value { return value{number: constants[kindPktType]["unicast"]} }),
+}
+
+func always(k kind, v func(*Packet) value) field {
+	return field{k, func(p *Packet) (value, presence) { return v(p), known }}
 }
 
 func ipVersion(p *Packet) value {
@@ -177,39 +188,34 @@ func ipVersion(p *Packet) value {
 // nf_conntrack_common.h).
 const statusSNAT, statusDNAT = 16, 32
 
-func ctField(key string) (field, bool) {
-	switch key {
-	case "state":
-		return field{kindState, func(p *Packet) (value, presence) {
-			v := value{number: uint64(p.State)}
-			if v.number&(v.number-1) != 0 {
-				v.unknownBits = uint32(p.State)
-			}
-			return v, known
-		}}, true
-	case "status":
-		return field{kindStatus, func(p *Packet) (value, presence) {
-			switch {
-			case p.State&^(Invalid|Untracked) == 0:
-				return value{}, absent // no connection
-			case p.State&(Invalid|Untracked) != 0 || p.source.truth != No || p.target.truth != No:
-				return value{}, unknownValue
-			}
-			// What is asked about is not translated; the other bits are not known.
-			return value{unknownBits: ^uint32(statusSNAT | statusDNAT)}, known
-		}}, true
-	case "mark":
-		return field{kindMark, func(p *Packet) (value, presence) {
-			switch {
-			case p.State&^(Invalid|Untracked) == 0:
-				return value{}, absent // no connection
-			case p.State&(Invalid|Untracked) != 0:
-				return value{}, unknownValue
-			}
-			return value{number: uint64(p.ctMark.value), unknownBits: ^p.ctMark.known}, known
-		}}, true
-	}
-	return field{}, false
+// ctFields are what conntrack knows of a packet's connection.
+var ctFields = map[string]field{
+	"state": {kindState, func(p *Packet) (value, presence) {
+		v := value{number: uint64(p.State)}
+		if v.number&(v.number-1) != 0 {
+			v.unknownBits = uint32(p.State)
+		}
+		return v, known
+	}},
+	"status": {kindStatus, func(p *Packet) (value, presence) {
+		switch {
+		case p.State&^(Invalid|Untracked) == 0:
+			return value{}, absent // no connection
+		case p.State&(Invalid|Untracked) != 0 || p.source.truth != No || p.target.truth != No:
+			return value{}, unknownValue
+		}
+		// What is asked about is not translated; the other bits are not known.
+		return value{unknownBits: ^uint32(statusSNAT | statusDNAT)}, known
+	}},
+	"mark": {kindMark, func(p *Packet) (value, presence) {
+		switch {
+		case p.State&^(Invalid|Untracked) == 0:
+			return value{}, absent // no connection
+		case p.State&(Invalid|Untracked) != 0:
+			return value{}, unknownValue
+		}
+		return value{number: uint64(p.ctMark.value), unknownBits: ^p.ctMark.known}, known
+	}},
 }
 
 // fibField asks the routing table (nft(8), FIB EXPRESSIONS): the type of an

@@ -3,8 +3,8 @@ package netfilter
 import (
 	"encoding/json"
 	"net/netip"
+	"slices"
 	"strconv"
-	"strings"
 )
 
 // kind is what sort of constants a field is compared with.
@@ -129,39 +129,6 @@ func parseNumber(raw json.RawMessage, k kind) (uint64, bool) {
 	return 0, false
 }
 
-func (t *Table) statement(e map[string]json.RawMessage) statement {
-	for name, raw := range e {
-		switch name {
-		case "match":
-			return t.match(raw)
-		case "vmap":
-			return t.verdictMap(raw)
-		case "mangle":
-			return mangle(raw)
-		case "notrack":
-			return statement{text: name, change: untrack, carries: true}
-		case "masquerade", "snat":
-			return decides(name, decision{kind: rewriteSource})
-		case "dnat", "redirect":
-			return decides(name, decision{kind: rewriteTarget})
-		case "counter", "log", "set", "map", "flow", "ct helper", "ct timeout", "ct expectation", "dup", "secmark", "last", "meter":
-			return statement{text: name, change: func(*Packet) {}}
-		case "xt": // a module of iptables', which nft only names
-			if strings.Contains(string(raw), `"target"`) {
-				return decides(name+" "+string(raw), decision{kind: foreign})
-			}
-			return unknown(name + " " + string(raw))
-		case "queue", "tproxy", "synproxy", "fwd":
-			return decides(name, decision{kind: foreign})
-		}
-		if d, ok := verdictOf(e); ok {
-			return decides(name, d)
-		}
-		return unknown(name + " " + string(raw))
-	}
-	return statement{text: "nothing", change: func(*Packet) {}}
-}
-
 // match is {"op": …, "left": …, "right": …}.
 func (t *Table) match(raw json.RawMessage) statement {
 	var m struct {
@@ -194,7 +161,11 @@ func (t *Table) match(raw json.RawMessage) statement {
 	if !ok {
 		return unknown(text)
 	}
+	written := writtenBit(m.Right)
 	return asks(text, func(p *Packet) Truth {
+		if p.written&written != 0 {
+			return Maybe
+		}
 		values, there := readAll(fields, p)
 		switch there {
 		case absent:
@@ -245,23 +216,52 @@ func (e nftElement) holds(v []value) Truth {
 	for i, p := range e.key {
 		truth = min(truth, p.holds(v[i]))
 	}
+	if e.limited {
+		return min(truth, Maybe)
+	}
 	return truth
 }
 
-// setOf gives the right side of a comparison as a set.
-func (t *Table) setOf(raw json.RawMessage, fields []field) (*nftSet, bool) {
+// named gives the set that "@NAME" stands for; named is whether it is a name.
+func (t *Table) named(raw json.RawMessage, fields []field) (s *nftSet, named, ok bool) {
 	var name string
-	if json.Unmarshal(raw, &name) == nil && len(name) > 1 && name[0] == '@' {
-		s := t.sets[name[1:]]
-		if s == nil || len(s.elements) > 0 && len(s.elements[0].key) != len(fields) {
-			return nil, false
-		}
-		return s, true
+	if json.Unmarshal(raw, &name) != nil || len(name) < 2 || name[0] != '@' {
+		return nil, false, false
 	}
+	s = t.sets[name[1:]]
+	return s, true, s != nil && (len(s.elements) == 0 || len(s.elements[0].key) == len(fields))
+}
+
+func kindsOf(fields []field) []kind {
 	var kinds []kind
 	for _, f := range fields {
 		kinds = append(kinds, f.kind)
 	}
+	return kinds
+}
+
+// mapOf gives the data of a map, named or not.
+func (t *Table) mapOf(raw json.RawMessage, fields []field) (*nftSet, bool) {
+	if s, named, ok := t.named(raw, fields); named {
+		return s, ok
+	}
+	var anonymous struct{ Set []json.RawMessage }
+	if json.Unmarshal(raw, &anonymous) != nil {
+		return nil, false
+	}
+	s := &nftSet{}
+	for _, e := range anonymous.Set {
+		s.addPair(e, kindsOf(fields))
+	}
+	return s, true
+}
+
+// setOf gives the right side of a comparison as a set.
+func (t *Table) setOf(raw json.RawMessage, fields []field) (*nftSet, bool) {
+	if s, named, ok := t.named(raw, fields); named {
+		return s, ok
+	}
+	kinds := kindsOf(fields)
 	s := &nftSet{}
 	var anonymous struct{ Set []json.RawMessage }
 	if json.Unmarshal(raw, &anonymous) == nil && anonymous.Set != nil {
@@ -319,12 +319,16 @@ func (t *Table) verdictMap(raw json.RawMessage) statement {
 	if !ok {
 		return foreignMap
 	}
-	set, ok := t.setOf(m.Data, fields)
-	if !ok || set.odd {
+	set, ok := t.mapOf(m.Data, fields)
+	if !ok || set.odd || slices.ContainsFunc(set.elements, func(e nftElement) bool { return e.verdict == nil }) {
 		return foreignMap
 	}
+	written := writtenBit(m.Data)
 	return statement{text: text, decide: func(p *Packet) []decision {
 		values, there := readAll(fields, p)
+		if p.written&written != 0 && there == known {
+			there = unknownValue
+		}
 		if there == absent {
 			return []decision{{kind: goOn}}
 		}
@@ -342,36 +346,6 @@ func (t *Table) verdictMap(raw json.RawMessage) statement {
 			}
 		}
 		return append(out, decision{kind: goOn})
-	}}
-}
-
-// mangle is {"key": …, "value": …}; what it writes matters only for marks.
-func mangle(raw json.RawMessage) statement {
-	var m struct {
-		Key   struct{ Meta, Ct *struct{ Key string } }
-		Value json.RawMessage
-	}
-	text := "set " + string(raw)
-	if json.Unmarshal(raw, &m) != nil {
-		return unknown(text)
-	}
-	read, ok := markExpression(m.Value)
-	ofMeta := m.Key.Meta != nil && m.Key.Meta.Key == "mark"
-	ofCt := m.Key.Ct != nil && m.Key.Ct.Key == "mark"
-	if !ofMeta && !ofCt {
-		return statement{text: text, change: func(*Packet) {}}
-	}
-	return statement{text: text, carries: true, change: func(p *Packet) {
-		got := mark{}
-		if ok {
-			got = read(p)
-		}
-		switch {
-		case ofMeta:
-			p.mark = got
-		case p.State&^(Invalid|Untracked) != 0:
-			p.ctMark = got
-		}
 	}}
 }
 

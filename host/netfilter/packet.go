@@ -65,14 +65,32 @@ type Packet struct {
 	// path filters in rules ask.
 	ReturnsByIn Truth
 
-	// rules and hook are where the packet is on its way.
+	// rules and hook are where the packet is on its way; early is in front of
+	// conntrack.
 	rules *Ruleset
 	hook  Hook
+	early bool
+	six   bool
+	// retracked is set where a rule has made the connection another one.
+	retracked bool
+	// bound is whether NAT has been decided on for this connection and hook: then
+	// no further chain of type nat sees it.
+	bound Truth
 	// mark and ctMark are what rules on the way have set.
 	mark, ctMark mark
+	// written are the sets that rules on the way have written to, by setBit:
+	// what was listed of them is no longer known.
+	written uint64
 	// source and target are whether a rule on the way rewrites the address.
 	source, target rewrite
+	// routed is whether the kernel chooses the way by a source that a rule wrote,
+	// which it may refuse.
+	routed rewrite
 }
+
+// unknownLink is the name of the outgoing link where the kernel has chosen it
+// for an address that is not known. No link has that name.
+const unknownLink = "/"
 
 // mark is a number of which only the bits in known are known.
 type mark struct{ value, known uint32 }
@@ -115,19 +133,24 @@ func (r rewrite) join(o rewrite) rewrite {
 	return rewrite{either(r.truth, o.truth), by}
 }
 
-// is6 is whether it is an IPv6 packet. One address may be unknown after NAT.
-func (p *Packet) is6() bool {
-	if p.Src.IsValid() {
-		return p.Src.Is6()
-	}
-	return p.Dst.Is6()
-}
+// is6 is whether it is an IPv6 packet. On the way its addresses may be unknown
+// after NAT.
+func (p *Packet) is6() bool { return p.six }
 
 // join is what is known of a packet that went one of two ways.
 func (p Packet) join(q Packet) Packet {
 	p.State |= q.State
+	p.written |= q.written
 	p.mark, p.ctMark = p.mark.join(q.mark), p.ctMark.join(q.ctMark)
-	p.source, p.target = p.source.join(q.source), p.target.join(q.target)
+	p.source, p.target, p.routed = p.source.join(q.source), p.target.join(q.target), p.routed.join(q.routed)
+	p.bound = either(p.bound, q.bound)
+	p.retracked = p.retracked || q.retracked
+	if p.ReturnsByIn != q.ReturnsByIn {
+		p.ReturnsByIn = Maybe
+	}
+	if p.Out != q.Out {
+		p.Out = unknownLink
+	}
 	if p.Src != q.Src {
 		p.Src = netip.Addr{}
 	}

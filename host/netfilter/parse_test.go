@@ -25,6 +25,8 @@ func walkIptables(t *testing.T, text string, p Packet) Result {
 func TestRulesThatTheTestKernelLacks(t *testing.T) {
 	invalid := inFromOutside()
 	invalid.State, invalid.Flags = Invalid, SYN|ACK
+	astray := inFromOutside()
+	astray.ReturnsByIn = No
 	cases := map[string]struct {
 		rules string
 		p     Packet
@@ -38,6 +40,8 @@ func TestRulesThatTheTestKernelLacks(t *testing.T) {
 		"an unknown option of a known match":             {"-A FORWARD -m conntrack --ctexpire 5 -j DROP", inFromOutside(), Unknown},
 		"an ipset that is not there":                     {"-A FORWARD -m set --match-set gone src -j DROP", inFromOutside(), Unknown},
 		"a reverse path filter, and the path is right":   {"-A FORWARD -m rpfilter --validmark --invert -j DROP", inFromOutside(), Accepted},
+		"a reverse path filter, and the path is wrong":   {"-A FORWARD -m rpfilter --invert -j DROP", astray, Dropped},
+		"a loose reverse path filter asks for any path":  {"-A FORWARD -m rpfilter --loose --invert -j DROP", astray, Unknown},
 		"not matched whatever the unknown":               {"-A FORWARD -p udp -m frobnicate -j DROP", inFromOutside(), Accepted},
 	}
 	for name, c := range cases {
@@ -93,6 +97,41 @@ func FuzzParsers(f *testing.F) {
 		}
 		rs.Mentions()
 	})
+}
+
+// TestFlagsOfATable: a flag is printed in several ways, and a garbled one tells
+// nothing but that there is one.
+func TestFlagsOfATable(t *testing.T) {
+	cases := map[string]struct {
+		flags, text string
+		want        Verdict
+	}{
+		"dormant":                           {`"dormant"`, "", Accepted},
+		"dormant in a list":                 {`["dormant", "owner"]`, "", Accepted},
+		"dormant, and garbled":              {`"fw"`, "table inet fw {\n\tflags dormant\n\n\tchain c {\n", Accepted},
+		"dormant and another, by text":      {`["dormant", "persist"]`, "table inet fw { # handle 1\n\tflags dormant,persist\n", Accepted},
+		"owner":                             {`"owner"`, "", Dropped},
+		"persist":                           {`"persist"`, "", Dropped},
+		"owner, and garbled":                {`"fw"`, "table inet fw { # progname firewalld\n\tflags owner\n\n\tchain c {\n", Dropped},
+		"owner, garbled into a lie":         {`"dormant"`, "table inet dormant { # progname nft\n\tflags owner\n", Dropped},
+		"a set's flags are not the table's": {`"owner"`, "table inet fw {\n\tset s {\n\t\tflags dormant\n", Dropped},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			tables, err := ParseNft([]byte(`{"nftables":[{"table":{"family":"inet","name":"fw","flags":` + c.flags +
+				`}},{"chain":{"family":"inet","table":"fw","name":"c","type":"filter","hook":"forward","prio":0,"policy":"drop"}}]}`))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !tables[0].Flagged {
+				t.Error("not flagged")
+			}
+			tables[0].ReadFlags(c.text)
+			if r := (&Ruleset{Tables: tables}).Walk(inFromOutside()); r.Verdict != c.want {
+				t.Errorf("%s, not %s", r.Verdict, c.want)
+			}
+		})
+	}
 }
 
 func TestMentions(t *testing.T) {

@@ -12,7 +12,7 @@ import (
 // reads as a drop for everything (seen with iptables 1.8.9).
 func (t *Table) Reconcile(n *Table) bool {
 	corrected := false
-	t.sets = n.sets
+	t.sets, t.dormant = n.sets, n.dormant
 	for _, name := range n.order {
 		ours, theirs := t.Chains[name], n.Chains[name]
 		switch {
@@ -55,7 +55,7 @@ func beyondIptables(exprs []map[string]json.RawMessage) bool {
 				if !plainMatch(raw) {
 					return true
 				}
-			case "vmap", "map", "set", "flow", "queue", "notrack", "fwd", "dup", "mangle":
+			case "vmap", "map", "set", "meter", "flow", "queue", "notrack", "fwd", "dup", "mangle":
 				return true
 			}
 		}

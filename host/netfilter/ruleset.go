@@ -65,11 +65,17 @@ type Table struct {
 	Family  Family
 	Name    string
 	Chains  map[string]*Chain
+	// Flagged is whether nft's JSON gives the table a flag. It cannot say which:
+	// nft 1.0.6 prints a single one from memory that it has freed, most often as
+	// the table's name. See ReadFlags.
+	Flagged bool
+	// dormant tables are not in the kernel's hooks.
+	dormant bool
 	// order has the chains' names as they were printed.
 	order []string
 	sets  map[string]*nftSet
 	// touched caches touches.
-	touched *[2]bool
+	touched *touches
 }
 
 // Chain is a list of rules. A base chain has a Hook; others are only jumped to.
@@ -110,12 +116,16 @@ type statement struct {
 	decide func(*Packet) []decision
 	// carries is set for changes that the packet carries to later chains.
 	carries bool
+	// rewrites is set for changes of an address.
+	rewrites bool
 }
 
 // decision is what a rule does with a packet that matched.
 type decision struct {
 	kind  decisionKind
 	chain string
+	// to is what an address is rewritten to; zero where that is not known.
+	to addrRange
 }
 
 type decisionKind uint8
@@ -130,6 +140,8 @@ const (
 	leave
 	rewriteSource
 	rewriteTarget
+	// rewritePort is NAT that leaves the address.
+	rewritePort
 	// foreign is a target that is not known: anything may come of it.
 	foreign
 )

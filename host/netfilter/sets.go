@@ -50,7 +50,7 @@ func ParseIPSets(text string) (IPSets, error) {
 	lines := bufio.NewScanner(strings.NewReader(text))
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
-		words := strings.Fields(lines.Text())
+		words := strings.Fields(unquoted(lines.Text()))
 		if len(words) < 3 {
 			continue
 		}
@@ -69,6 +69,17 @@ func ParseIPSets(text string) (IPSets, error) {
 		return nil, fmt.Errorf("ipset save: %w", err)
 	}
 	return sets, nil
+}
+
+// unquoted leaves comments out: ipset quotes them, and takes no quote in them.
+func unquoted(line string) string {
+	var b strings.Builder
+	for i, piece := range strings.Split(line, `"`) {
+		if i%2 == 0 {
+			b.WriteString(piece)
+		}
+	}
+	return b.String()
 }
 
 func newIPSet(words []string) *IPSet {
@@ -104,7 +115,12 @@ func (s *IPSet) add(text string, options []string) {
 		return
 	}
 	for i, name := range names {
-		f, bits, ok := s.field(name, values[i])
+		compile := ipsetFields[name]
+		if compile == nil {
+			s.odd = true
+			return
+		}
+		f, bits, ok := compile(s, values[i])
 		if !ok {
 			s.odd = true
 			return
@@ -114,36 +130,41 @@ func (s *IPSet) add(text string, options []string) {
 	s.members = append(s.members, m)
 }
 
-// field compiles one part of a member; bits is how narrow it is.
-func (s *IPSet) field(kind, value string) (test func(*Packet, bool) Truth, bits int, ok bool) {
-	switch kind {
-	case "ip", "net":
-		n, ok := parseRange(value)
-		if s.netmask > 0 && n.from.IsValid() {
-			p, err := n.from.Prefix(s.netmask)
-			if err != nil {
-				return nil, 0, false
-			}
-			n = rangeOf(p)
-		}
-		return func(p *Packet, source bool) Truth { return n.has(p.addr(source)) }, n.bits(), ok
-	case "port":
-		return portField(value)
-	case "iface":
-		return func(p *Packet, source bool) Truth {
-			switch {
-			case source && p.hook == Postrouting:
-				return Maybe // the kernel does not always hand the link on
-			case source:
-				return truthOf(p.In == value)
-			}
-			return truthOf(p.Out == value)
-		}, 16, !strings.HasPrefix(value, "physdev:")
-	case "mark":
+// ipsetFields are the parts that types of sets are made of (ipset(8)). They give
+// a test and how narrow the member is.
+var ipsetFields = map[string]func(s *IPSet, value string) (test func(*Packet, bool) Truth, bits int, ok bool){
+	"ip":    (*IPSet).addresses,
+	"net":   (*IPSet).addresses,
+	"port":  func(_ *IPSet, value string) (func(*Packet, bool) Truth, int, bool) { return portField(value) },
+	"iface": func(_ *IPSet, value string) (func(*Packet, bool) Truth, int, bool) { return linkField(value) },
+	"mark": func(_ *IPSet, value string) (func(*Packet, bool) Truth, int, bool) {
 		n, err := strconv.ParseUint(value, 0, 32)
 		return func(p *Packet, _ bool) Truth { return p.mark.equals(uint32(n), ^uint32(0)) }, 32, err == nil
+	},
+}
+
+func (s *IPSet) addresses(value string) (func(*Packet, bool) Truth, int, bool) {
+	n, ok := parseRange(value)
+	if s.netmask > 0 && n.from.IsValid() {
+		p, err := n.from.Prefix(s.netmask)
+		if err != nil {
+			return nil, 0, false
+		}
+		n = rangeOf(p)
 	}
-	return nil, 0, false
+	return func(p *Packet, source bool) Truth { return n.has(p.addr(source)) }, n.bits(), ok
+}
+
+func linkField(value string) (func(*Packet, bool) Truth, int, bool) {
+	return func(p *Packet, source bool) Truth {
+		switch {
+		case source && p.hook == Postrouting:
+			return Maybe // the kernel does not always hand the link on
+		case source:
+			return sameLink(value, p.In)
+		}
+		return sameLink(value, p.Out)
+	}, 16, !strings.HasPrefix(value, "physdev:")
 }
 
 // portField reads PORT, FROM-TO or PROTO:PORT.

@@ -1,9 +1,9 @@
 package netfilter
 
 import (
-	"cmp"
 	"fmt"
-	"slices"
+	"maps"
+	"net/netip"
 	"strings"
 )
 
@@ -78,6 +78,18 @@ func (rs *Ruleset) Walk(p Packet) Result {
 	return rs.WalkHooks(p, Prerouting, Forward, Postrouting)
 }
 
+// Source follows a packet for what becomes of its source address. A drop in the
+// forward hook is another question: then that hook is left out.
+func (rs *Ruleset) Source(p Packet) Result {
+	whole := rs.Walk(p)
+	if whole.Verdict != Dropped {
+		return whole
+	}
+	r := rs.WalkHooks(p, Prerouting, Postrouting)
+	maps.Copy(r.Chains, whole.Chains)
+	return r
+}
+
 // WalkHooks follows a packet through the given hooks only.
 func (rs *Ruleset) WalkHooks(p Packet, hooks ...Hook) Result {
 	p.rules = rs
@@ -85,92 +97,58 @@ func (rs *Ruleset) WalkHooks(p Packet, hooks ...Hook) Result {
 	if p.State == New {
 		p.ctMark.known = ^uint32(0)
 	}
+	p.six = p.Src.Is6()
 	w := &walk{rules: rs, met: map[*Chain]bool{}}
-	var end Result
 	cur := &p
 	for _, hook := range hooks {
-		for _, b := range rs.bases(hook, &p) {
-			if cur == nil {
-				break
-			}
-			if b.chain.NAT && cur.State&(New|Related) == 0 {
-				continue
-			}
-			cur = w.base(b, *cur)
+		if cur == nil {
+			break
 		}
+		cur.bound = No
+		for _, b := range rs.bases(hook, cur) {
+			if cur != nil {
+				cur = w.pass(b, *cur)
+			}
+		}
+		w.follow(cur)
 	}
-	end.Trail, end.Chains = w.trail, w.met
+	end := Result{Verdict: Accepted, Trail: w.trail, Chains: w.met}
+	if cur != nil {
+		end.Rewritten, end.RewrittenBy = cur.source.truth, cur.source.by
+	}
 	switch {
+	case w.elsewhere != nil:
+		end.Verdict, end.Doubt, end.Question = Unknown, w.elsewhere, w.because
 	case cur == nil:
 		end.Verdict, end.By = Dropped, w.drops[len(w.drops)-1]
-		return end
-	case len(w.drops) > 0 || cur.target.truth != No:
+	case len(w.drops) > 0:
 		end.Verdict, end.Doubt, end.Question = Unknown, w.doubt, w.question
-		if len(w.drops) == 0 {
-			end.Doubt, end.Question = cur.target.by, "the destination is rewritten"
-		}
-	default:
-		end.Verdict = Accepted
 	}
-	end.Rewritten, end.RewrittenBy = cur.source.truth, cur.source.by
 	return end
 }
 
-// base is a base chain with its table.
-type base struct {
-	table *Table
-	chain *Chain
-	// disputed is set where another table's chain of equal priority matters.
-	disputed bool
+// pass runs one base chain, if the packet comes to it.
+func (w *walk) pass(b base, p Packet) *Packet {
+	if b.chain.NAT && (p.State&(New|Related) == 0 || p.bound == Yes) {
+		return &p
+	}
+	behind := w.base(b, p)
+	if b.chain.NAT && p.bound == Maybe {
+		return joined(&p, behind)
+	}
+	return behind
 }
 
-// bases are the base chains of a hook in the kernel's order.
-func (rs *Ruleset) bases(hook Hook, p *Packet) []base {
-	var out []base
-	for _, t := range rs.Tables {
-		if !t.Family.sees(p) {
-			continue
-		}
-		for _, name := range t.order {
-			if c := t.Chains[name]; c.Hook == hook {
-				out = append(out, base{table: t, chain: c})
-			}
-		}
+// follow looks at a packet behind a hook. What becomes of one that goes to
+// another address is not known, whatever rules it seems to meet then.
+func (w *walk) follow(p *Packet) {
+	switch {
+	case p == nil || w.elsewhere != nil:
+	case p.target.truth != No:
+		w.elsewhere, w.because = p.target.by, "the destination is rewritten"
+	case p.routed.truth != No:
+		w.elsewhere, w.because = p.routed.by, "the kernel chooses the way after the source is rewritten"
 	}
-	// Of equal priority, the chain registered last runs first
-	// (nf_hook_entries_grow); within a table that is the one listed last.
-	slices.Reverse(out)
-	slices.SortStableFunc(out, func(a, b base) int { return cmp.Compare(a.chain.Priority, b.chain.Priority) })
-	for i := range out {
-		out[i].disputed = slices.ContainsFunc(out, func(o base) bool {
-			return o.table != out[i].table && o.chain.Priority == out[i].chain.Priority && disputed(o.table, out[i].table)
-		})
-	}
-	return out
-}
-
-// disputed is whether it matters which of two tables' chains runs first: one
-// writes marks, or forbids tracking, and the other asks or writes too. The order
-// of chains of equal priority in different tables cannot be read.
-func disputed(a, b *Table) bool {
-	reads, writes := a.touches()
-	otherReads, otherWrites := b.touches()
-	return writes && (otherReads || otherWrites) || otherWrites && (reads || writes)
-}
-
-// touches is whether rules of the table ask for, and change, what packets carry
-// along.
-func (t *Table) touches() (reads, writes bool) {
-	if t.touched == nil {
-		for _, c := range t.Chains {
-			for _, r := range c.Rules {
-				reads = reads || strings.Contains(r.Text, "mark") || strings.Contains(strings.ToLower(r.Text), "untracked")
-				writes = writes || slices.ContainsFunc(r.statements, func(s statement) bool { return s.carries })
-			}
-		}
-		t.touched = &[2]bool{reads, writes}
-	}
-	return t.touched[0], t.touched[1]
 }
 
 type walk struct {
@@ -179,7 +157,11 @@ type walk struct {
 	drops    []*Step
 	doubt    *Step
 	question string
-	at       base
+	// elsewhere is the rule that sends the packet another way, and because says
+	// how.
+	elsewhere *Step
+	because   string
+	at        base
 	// inside are the chains that the walk is in, met those it has been in.
 	inside, met map[*Chain]bool
 }
@@ -210,11 +192,15 @@ func (w *walk) base(b base, p Packet) *Packet {
 	w.at = b
 	seen := p
 	seen.hook = b.chain.Hook
+	seen.early = b.chain.Hook == Prerouting && b.chain.Priority <= priorityConntrack
 	if b.chain.Hook == Prerouting {
 		seen.Out = ""
-		if b.chain.Priority <= priorityConntrack && p.State != Untracked {
+		if seen.early && p.State != Untracked {
 			seen.State = Invalid // nothing has been tracked yet
 		}
+	}
+	if b.readdressed {
+		seen.Src, seen.Dst = netip.Addr{}, netip.Addr{}
 	}
 	if b.disputed {
 		seen.mark, seen.ctMark = mark{}, mark{}
@@ -242,7 +228,21 @@ func (w *walk) base(b base, p Packet) *Packet {
 		return nil
 	}
 	out := *cur
-	out.Out = p.Out
+	if out.Out == "" {
+		out.Out = p.Out
+	}
+	if b.readdressed {
+		if out.source.truth == p.source.truth {
+			out.Src = p.Src
+		}
+		if out.target.truth == p.target.truth {
+			out.Dst = p.Dst
+		}
+	}
+	if out.retracked && seen.early && p.State != Untracked {
+		p.State |= New | Established | Related | Invalid
+		p.ctMark = mark{}
+	}
 	if seen.State != p.State && out.State != Untracked {
 		out.State = out.State&^Invalid | p.State // now it is tracked, unless a rule forbade it
 	}
@@ -293,6 +293,9 @@ func (w *walk) rule(c *Chain, r *Rule, p Packet) flow {
 			}
 		case s.change != nil:
 			s.change(&p)
+			if s.rewrites {
+				w.sign(c, r, &p)
+			}
 		default:
 			return w.decide(c, r, p, s, missed, question)
 		}
@@ -301,6 +304,15 @@ func (w *walk) rule(c *Chain, r *Rule, p Packet) flow {
 		w.note(c, r, "matches, and goes on")
 	}
 	return flow{next: joined(missed, &p)}
+}
+
+// sign names the rule that has rewritten an address.
+func (w *walk) sign(c *Chain, r *Rule, p *Packet) {
+	for _, done := range []*rewrite{&p.source, &p.target, &p.routed} {
+		if done.truth != No && done.by == nil {
+			done.by = w.note(c, r, "rewrites an address")
+		}
+	}
 }
 
 func (w *walk) note(c *Chain, r *Rule, did string) *Step {
@@ -345,24 +357,38 @@ func (w *walk) carryOut(out *flow, c *Chain, d decision, p Packet, step *Step) {
 	case drop, reject:
 		out.dropped = true
 		w.drops = append(w.drops, step)
-	case rewriteSource:
-		here.source = rewrite{Yes, step}
-		out.accepted = joined(out.accepted, &here)
-	case rewriteTarget:
-		here.target = rewrite{Yes, step}
+	case rewriteSource, rewriteTarget, rewritePort:
+		here.bound = Yes
+		if d.kind != rewritePort {
+			here.rewrite(d.kind == rewriteSource, d.to)
+		}
+		for _, done := range []*rewrite{&here.source, &here.target, &here.routed} {
+			if done.truth != No && done.by == nil {
+				done.by = step
+			}
+		}
 		out.accepted = joined(out.accepted, &here)
 	case foreign:
 		here.mark, here.ctMark = mark{}, mark{}
 		here.State |= Untracked
-		if w.at.chain.NAT {
-			here.source = rewrite{Maybe, step}
-		}
+		w.rewriteUnknown(&here, step)
 		out.next, out.accepted = joined(out.next, &here), joined(out.accepted, &here)
 		out.dropped = true
 		w.drops = append(w.drops, step)
 	case jump, goTo:
 		w.enter(out, d, p)
 	}
+}
+
+// rewriteUnknown is what a target that is not known may do to addresses.
+func (w *walk) rewriteUnknown(p *Packet, step *Step) {
+	if p.source.truth == No {
+		p.source = rewrite{Maybe, step}
+	}
+	if p.target.truth == No && p.hook == Prerouting && w.at.chain.NAT {
+		p.target = rewrite{Maybe, step}
+	}
+	p.bound = p.bound.or(Maybe)
 }
 
 // enter follows a jump or goto. A chain that is not there, or a loop, which a
@@ -403,6 +429,8 @@ func (d decision) text() string {
 		return "rewrites the source"
 	case rewriteTarget:
 		return "rewrites the destination"
+	case rewritePort:
+		return "rewrites the port"
 	case foreign:
 		return "does something that is not known here"
 	}

@@ -1,0 +1,245 @@
+package netfilter
+
+import (
+	"encoding/json"
+	"net/netip"
+	"strings"
+)
+
+// nftSet is a set, a map, or a verdict map.
+type nftSet struct {
+	elements []nftElement
+	odd      bool
+	// limited is set where the set gives all its elements a limit.
+	limited bool
+}
+
+// nftElement is a key, with what a map has for it: a verdict or an address.
+type nftElement struct {
+	key     []pattern
+	verdict []decision
+	to      addrRange
+	// limited is set where the element has a limit, a quota or the like, which
+	// may say no to a packet that the key fits.
+	limited bool
+}
+
+func (t *Table) newSet(j *nftSetJSON) *nftSet {
+	s := &nftSet{limited: mayRefuse(j.Stmt)}
+	add := s.add
+	if j.Map != nil {
+		add = s.addPair
+	}
+	for _, raw := range j.Elem {
+		add(raw, kindsOfSet(j.Type))
+	}
+	return s
+}
+
+// kindsOfSet reads the type of a named set: one name, or a list of them.
+func kindsOfSet(raw json.RawMessage) []kind {
+	var names []string
+	var one string
+	if json.Unmarshal(raw, &one) == nil {
+		names = []string{one}
+	} else if json.Unmarshal(raw, &names) != nil {
+		return nil
+	}
+	var out []kind
+	for _, n := range names {
+		k := map[string]kind{
+			"ipv4_addr": kindAddr, "ipv6_addr": kindAddr, "inet_service": kindNumber, "inet_proto": kindProtocol, "ifname": kindLink,
+			"iface_index": kindLink, "mark": kindMark, "ct_state": kindState, "icmp_type": kindICMP, "icmpv6_type": kindICMPv6,
+		}[n]
+		out = append(out, k)
+	}
+	return out
+}
+
+// addPair reads one element of a map: a list of the key and what it leads to.
+func (s *nftSet) addPair(raw json.RawMessage, kinds []kind) {
+	var pair []json.RawMessage
+	if json.Unmarshal(raw, &pair) != nil || len(pair) != 2 {
+		s.odd = true
+		return
+	}
+	before := len(s.elements)
+	s.add(pair[0], kinds)
+	if len(s.elements) == before {
+		return
+	}
+	e := &s.elements[before]
+	var verdict map[string]json.RawMessage
+	if json.Unmarshal(pair[1], &verdict) == nil {
+		if d, ok := verdictOf(verdict); ok {
+			e.verdict = []decision{d}
+			return
+		}
+	}
+	if p, ok := parsePattern(pair[1], kindAddr); ok {
+		e.to = p.addrs
+	}
+}
+
+// add reads one element of a set: a value, or an object {"elem": {"val": …}}
+// with its options.
+func (s *nftSet) add(raw json.RawMessage, kinds []kind) {
+	e := nftElement{limited: s.limited || hasLimit(raw)}
+	var ok bool
+	if e.key, ok = parseKey(unwrapElem(raw), kinds); !ok {
+		s.odd = true
+		return
+	}
+	s.elements = append(s.elements, e)
+}
+
+// hasLimit reports whether an element carries more than notes and counts.
+func hasLimit(raw json.RawMessage) bool {
+	var wrapped struct{ Elem map[string]json.RawMessage }
+	if json.Unmarshal(raw, &wrapped) != nil {
+		return false
+	}
+	for option := range wrapped.Elem {
+		switch option {
+		case "val", "timeout", "expires", "comment", "counter", "last":
+		default:
+			return true
+		}
+	}
+	return false
+}
+
+// mayRefuse reports whether one of a set's or a meter's statements, one object
+// or a list of them, can end a rule. Those that only count cannot.
+func mayRefuse(raw json.RawMessage) bool {
+	var list []map[string]json.RawMessage
+	var one map[string]json.RawMessage
+	switch {
+	case len(raw) == 0:
+		return false
+	case json.Unmarshal(raw, &one) == nil:
+		list = []map[string]json.RawMessage{one}
+	case json.Unmarshal(raw, &list) != nil:
+		return true
+	}
+	for _, e := range list {
+		for name := range e {
+			if name != "counter" && name != "last" {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func unwrapElem(raw json.RawMessage) json.RawMessage {
+	var wrapped struct {
+		Elem *struct{ Val json.RawMessage }
+	}
+	if json.Unmarshal(raw, &wrapped) == nil && wrapped.Elem != nil {
+		return wrapped.Elem.Val
+	}
+	return raw
+}
+
+// parseKey reads a value, or {"concat": […]} of several.
+func parseKey(raw json.RawMessage, kinds []kind) ([]pattern, bool) {
+	var concat struct{ Concat []json.RawMessage }
+	parts := []json.RawMessage{raw}
+	if json.Unmarshal(raw, &concat) == nil && concat.Concat != nil {
+		parts = concat.Concat
+	}
+	if len(parts) != len(kinds) {
+		return nil, false
+	}
+	var out []pattern
+	for i, part := range parts {
+		p, ok := parsePattern(unwrapElem(part), kinds[i])
+		if !ok {
+			return nil, false
+		}
+		out = append(out, p)
+	}
+	return out, true
+}
+
+// pattern is one value or range that a field is compared with.
+type pattern struct {
+	addrs    addrRange
+	from, to uint64
+	link     string
+	isAddr   bool
+	isLink   bool
+}
+
+// holds compares; the field's value is known.
+func (p pattern) holds(v value) Truth {
+	switch {
+	case p.isAddr:
+		return p.addrs.has(v.addr)
+	case p.isLink:
+		if beginning, ok := strings.CutSuffix(p.link, "*"); ok {
+			return linkBegins(beginning, v.link)
+		}
+		return sameLink(p.link, v.link)
+	}
+	if v.unknownBits != 0 {
+		if p.from == p.to && (v.number^p.from)&^uint64(v.unknownBits) != 0 {
+			return No
+		}
+		return Maybe
+	}
+	return truthOf(p.from <= v.number && v.number <= p.to)
+}
+
+// parsePattern reads a constant, {"prefix": …} or {"range": […]}.
+func parsePattern(raw json.RawMessage, k kind) (pattern, bool) {
+	var object struct {
+		Prefix *struct {
+			Addr string
+			Len  int
+		}
+		Range []json.RawMessage
+	}
+	if len(raw) > 0 && raw[0] == '{' {
+		if json.Unmarshal(raw, &object) != nil {
+			return pattern{}, false
+		}
+		switch {
+		case object.Prefix != nil && k == kindAddr:
+			a, err := netip.ParseAddr(object.Prefix.Addr)
+			if err != nil {
+				return pattern{}, false
+			}
+			return pattern{isAddr: true, addrs: rangeOf(netip.PrefixFrom(a, object.Prefix.Len))}, true
+		case len(object.Range) == 2:
+			from, okFrom := parsePattern(object.Range[0], k)
+			to, okTo := parsePattern(object.Range[1], k)
+			from.addrs.to, from.to = to.addrs.to, to.to
+			return from, okFrom && okTo && k != kindLink
+		}
+		return pattern{}, false
+	}
+	switch k {
+	case kindNone:
+		return pattern{}, false
+	case kindAddr:
+		var text string
+		if json.Unmarshal(raw, &text) != nil {
+			return pattern{}, false
+		}
+		if text == "*" {
+			return pattern{}, false
+		}
+		r, ok := parseRange(text)
+		return pattern{isAddr: true, addrs: r}, ok
+	case kindLink:
+		var text string
+		if json.Unmarshal(raw, &text) != nil {
+			return pattern{}, false // a link that is gone, by its number
+		}
+		return pattern{isLink: true, link: text}, true
+	}
+	n, ok := parseNumber(raw, k)
+	return pattern{from: n, to: n}, ok
+}

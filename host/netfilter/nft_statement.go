@@ -1,0 +1,130 @@
+package netfilter
+
+import (
+	"encoding/json"
+	"hash/fnv"
+	"strings"
+)
+
+// nothing is a statement that changes nothing that is asked about.
+func nothing(text string) statement {
+	return statement{text: text, change: func(*Packet) {}}
+}
+
+// nftStatements are nft's statements by their names in JSON
+// (libnftables-json(5)). Verdicts are verdictOf's.
+var nftStatements = map[string]func(*Table, string, json.RawMessage) []statement{
+	"match":      one((*Table).match),
+	"vmap":       one((*Table).verdictMap),
+	"mangle":     (*Table).mangle,
+	"set":        (*Table).update,
+	"map":        (*Table).update,
+	"meter":      (*Table).update,
+	"masquerade": decidesAlways(decision{kind: rewriteSource}),
+	"snat":       (*Table).translation,
+	"dnat":       (*Table).translation,
+	"redirect":   decidesAlways(decision{kind: rewriteTarget}),
+	"notrack": one(func(*Table, json.RawMessage) statement {
+		return statement{text: "notrack", change: untrack, carries: true}
+	}),
+	"xt":             one(func(_ *Table, raw json.RawMessage) statement { return foreignModule(raw) }),
+	"queue":          decidesAlways(decision{kind: foreign}),
+	"tproxy":         decidesAlways(decision{kind: foreign}),
+	"synproxy":       decidesAlways(decision{kind: foreign}),
+	"fwd":            decidesAlways(decision{kind: foreign}),
+	"counter":        changesNothing,
+	"log":            changesNothing,
+	"flow":           changesNothing,
+	"ct helper":      changesNothing,
+	"ct timeout":     changesNothing,
+	"ct expectation": changesNothing,
+	"dup":            changesNothing,
+	"secmark":        changesNothing,
+	"last":           changesNothing,
+}
+
+func one(f func(*Table, json.RawMessage) statement) func(*Table, string, json.RawMessage) []statement {
+	return func(t *Table, _ string, raw json.RawMessage) []statement { return []statement{f(t, raw)} }
+}
+
+func decidesAlways(d decision) func(*Table, string, json.RawMessage) []statement {
+	return func(_ *Table, name string, _ json.RawMessage) []statement { return []statement{decides(name, d)} }
+}
+
+func changesNothing(_ *Table, name string, _ json.RawMessage) []statement {
+	return []statement{nothing(name)}
+}
+
+// compile turns one expression of a rule into statements.
+func (t *Table) compile(e map[string]json.RawMessage) []statement {
+	for name, raw := range e {
+		if f := nftStatements[name]; f != nil {
+			return f(t, name, raw)
+		}
+		if d, ok := verdictOf(e); ok {
+			return []statement{decides(name, d)}
+		}
+		return []statement{unknown(name + " " + string(raw))}
+	}
+	return []statement{nothing("nothing")}
+}
+
+// foreignModule is a match or target of iptables', which nft only names.
+func foreignModule(raw json.RawMessage) statement {
+	if strings.Contains(string(raw), `"target"`) {
+		return decides("xt "+string(raw), decision{kind: foreign})
+	}
+	return unknown("xt " + string(raw))
+}
+
+// update adds the packet's key to a set, a map or a meter, or takes it out:
+// {"op": …, "elem": …, "set": "@NAME", "stmt": […]}. The rule ends there for a
+// packet without such a key. A limit, a quota or a number of connections, of the
+// statement or of the set itself, may end it too (nft_dynset.c).
+func (t *Table) update(verb string, raw json.RawMessage) []statement {
+	var u struct {
+		Elem, Key json.RawMessage
+		Set, Map  json.RawMessage
+		Stmt      json.RawMessage
+	}
+	text := verb + " " + string(raw)
+	if json.Unmarshal(raw, &u) != nil {
+		return []statement{unknown(text)}
+	}
+	key, name := u.Elem, u.Set
+	if key == nil {
+		key = u.Key
+	}
+	if u.Map != nil {
+		name = u.Map
+	}
+	fields, ok := t.fields(unwrapElem(key))
+	s, _, _ := t.named(name, fields)
+	limited := !ok || mayRefuse(u.Stmt) || s != nil && s.limited
+	written := writtenBit(name)
+	return []statement{asks(text, func(p *Packet) Truth {
+		if _, there := readAll(fields, p); there == absent {
+			return No
+		}
+		if limited {
+			return Maybe
+		}
+		return Yes
+	}), {text: text, change: func(p *Packet) { p.written |= written }}}
+}
+
+// writtenBit stands for a set in Packet.written. Sets that share one are only
+// doubted together.
+func writtenBit(raw json.RawMessage) uint64 {
+	var name string
+	if json.Unmarshal(raw, &name) != nil || len(name) < 2 || name[0] != '@' {
+		return 0
+	}
+	return setBit(name[1:])
+}
+
+func setBit(name string) uint64 {
+	h := fnv.New64a()
+	_, _ = h.Write([]byte(name)) // never fails
+	return 1 << (h.Sum64() % 64)
+}
