@@ -199,7 +199,7 @@ func (f *following) recall() {
 		f.options.Log.Info(err)
 		return
 	}
-	f.guard.force, f.guard.gone, f.saved = objects, map[key]time.Time{}, saved
+	f.guard.force, f.guard.gone, f.saved = objects, map[key]absence{}, saved
 	f.options.Log.WithField("objects", len(objects)).Infof("last-known state of %s read", saved.Format(time.RFC3339))
 }
 

@@ -280,20 +280,48 @@ func TestAPIServerGoesAway(t *testing.T) {
 // TestEverythingVanishes: a store that was emptied, and a CRD that was deleted,
 // withdraw nothing before somebody has had time to look.
 func TestEverythingVanishes(t *testing.T) {
-	w := newWorld(t, "a")
-	a := w.routers["a"]
+	w := newWorld(t, "a", "b")
+	a, b := w.routers["a"], w.routers["b"]
 	// The token of a ServiceAccount goes with the store; this story is about the
 	// objects.
 	w.kubeconfig = w.admin
 	w.run("--mass-withdraw-delay=1h")
 	w.peer("a", "")
+	w.peer("b", "")
 	w.subnet("blue", "10.1.0.0/16", "")
 	w.subnet("green", "10.2.0.0/16", "")
 	a.has("10.1.0.0/16 10.2.0.0/16")
-	lost := a.losses()
+	b.has("10.1.0.0/16 10.2.0.0/16")
+	lost, lostByB := a.losses(), b.losses()
+	crd := like("apiextensions.k8s.io/v1", "CustomResourceDefinition", "")
+	heldNoMore := func() {
+		t.Helper()
+		w.until("nothing is held any more", func() string {
+			text, _ := w.ask("/status.json")
+			return lack(!strings.Contains(text, "vanished together") && !strings.Contains(text, "its CRD is not installed"))
+		})
+	}
+
+	t.Run("CRD of BGPPeers deleted", func(t *testing.T) {
+		sinceA, sinceB := a.up(), b.up()
+		w.delete(crd, "bgppeers.fairway.dev")
+		w.says("/status.json", "2 of kind BGPPeer vanished together")
+		w.says("/status.json", "its CRD is not installed")
+		if err := w.server.InstallCRDs(w.ctx()); err != nil {
+			t.Fatal(err)
+		}
+		// Somebody brings them back one after the other.
+		w.peer("a", "")
+		w.says("/status.json", "1 of kind BGPPeer vanished together (b)")
+		w.peer("b", "")
+		heldNoMore()
+		if nowA, nowB := a.up(), b.up(); nowA != sinceA || nowB != sinceB {
+			t.Errorf("the sessions were established %d and %d times, and then %d and %d times", sinceA, sinceB, nowA, nowB)
+		}
+	})
 
 	t.Run("CRD of Subnets deleted", func(t *testing.T) {
-		w.delete(like("apiextensions.k8s.io/v1", "CustomResourceDefinition", ""), "subnets.kubeovn.io")
+		w.delete(crd, "subnets.kubeovn.io")
 		w.says("/status.json", "2 of kind Subnet vanished together")
 		w.says("/status.json", "its CRD is not installed")
 		if err := w.server.InstallCRDs(w.ctx()); err != nil {
@@ -301,10 +329,7 @@ func TestEverythingVanishes(t *testing.T) {
 		}
 		w.subnet("blue", "10.1.0.0/16", "")
 		w.subnet("green", "10.2.0.0/16", "")
-		w.until("nothing is held any more", func() string {
-			text, _ := w.ask("/status.json")
-			return lack(!strings.Contains(text, "vanished together") && !strings.Contains(text, "its CRD is not installed"))
-		})
+		heldNoMore()
 	})
 	t.Run("etcd emptied", func(t *testing.T) {
 		if err := w.server.EmptyEtcd(w.ctx()); err != nil {
@@ -312,6 +337,7 @@ func TestEverythingVanishes(t *testing.T) {
 		}
 		w.says("/status.json", "its CRD is not installed")
 		w.says("/status.json", "1 of kind Node vanished together")
+		w.says("/status.json", "stop fairway on this node")
 		time.Sleep(3 * time.Second)
 		if got := a.routes(); got != "10.1.0.0/16 10.2.0.0/16" {
 			t.Errorf("the router has [%s]", got)
@@ -320,13 +346,16 @@ func TestEverythingVanishes(t *testing.T) {
 		w.install()
 		w.kubeconfig = w.admin
 		w.peer("a", "")
+		w.peer("b", "")
 		w.subnet("blue", "10.1.0.0/16", "")
 		w.subnet("green", "10.2.0.0/16", "")
 		w.subnet("red", "10.3.0.0/16", "")
 		a.has("10.1.0.0/16 10.2.0.0/16 10.3.0.0/16")
 	})
-	if got := lost(); len(got) > 0 {
-		t.Errorf("the router lost %v", got)
+	for name, lost := range map[string]func() []string{"a": lost, "b": lostByB} {
+		if got := lost(); len(got) > 0 {
+			t.Errorf("router %s lost %v", name, got)
+		}
 	}
 	t.Run("confirmed by a person", func(t *testing.T) {
 		w.delete(subnets(), "blue")
