@@ -9,6 +9,28 @@ import (
 	"github.com/fairway-bgp/fairway/status"
 )
 
+// keepsake is a Source that keeps what a daemon remembers for the next run.
+type keepsake interface {
+	// Remembered may be asked once Latest has given something to plan with.
+	Remembered() policy.Memory
+	Remember(policy.Memory)
+}
+
+// remembered gives what the run before has left.
+func remembered(s Source) policy.Memory {
+	if k, ok := s.(keepsake); ok {
+		return k.Remembered()
+	}
+	return policy.Memory{}
+}
+
+// remember leaves it to the next run.
+func remember(s Source, m policy.Memory) {
+	if k, ok := s.(keepsake); ok {
+		k.Remember(m)
+	}
+}
+
 // LiveSource is a Source of a cluster for one node.
 type LiveSource struct {
 	*kube.Live

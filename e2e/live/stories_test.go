@@ -277,6 +277,43 @@ func TestAPIServerGoesAway(t *testing.T) {
 	})
 }
 
+// TestStartedAgainWithATypoInPlace: an upgrade of the daemon is no reason to
+// withdraw what a typo did not.
+func TestStartedAgainWithATypoInPlace(t *testing.T) {
+	w := newWorld(t, "a")
+	a := w.routers["a"]
+	state := w.dir + "/state"
+	w.run("--state-dir=" + state)
+	w.peer("a", "")
+	w.subnet("blue", "10.1.0.0/16", "")
+	w.patch(subnets(), "blue", `{"metadata":{"annotations":{"fairway.dev/med":"50"}}}`)
+	w.patch(like("v1", "Node", ""), "n1", `{"metadata":{"annotations":{"fairway.dev/router-id":"192.0.2.77"}}}`)
+	asBefore := func() {
+		t.Helper()
+		a.has("10.1.0.0/16")
+		w.until("MED and router ID are as before", func() string {
+			return lack(strings.Contains(a.show("show bgp ipv4 unicast 10.1.0.0/16"), "metric 50") &&
+				strings.Contains(a.show("show bgp neighbors "+a.node), "remote router ID 192.0.2.77"))
+		})
+	}
+	asBefore()
+	w.patch(subnets(), "blue", `{"metadata":{"annotations":{"fairway.dev/med":"cheap"}}}`)
+	w.patch(like("v1", "Node", ""), "n1", `{"metadata":{"annotations":{"fairway.dev/router-id":"77"}}}`)
+	w.says("/status.json", "is not a number")
+	// Not on disk yet, but a stop on purpose writes it.
+	for range 2 {
+		w.stop(syscall.SIGTERM)
+		a.has("")
+		w.run("--state-dir=" + state)
+		asBefore()
+		w.says("/status.json", "the last good annotations stay in force")
+	}
+	w.patch(subnets(), "blue", `{"metadata":{"annotations":{"fairway.dev/med":"60"}}}`)
+	w.until("mended", func() string {
+		return lack(strings.Contains(a.show("show bgp ipv4 unicast 10.1.0.0/16"), "metric 60"))
+	})
+}
+
 // TestEverythingVanishes: a store that was emptied, and a CRD that was deleted,
 // withdraw nothing before somebody has had time to look.
 func TestEverythingVanishes(t *testing.T) {
