@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"github.com/sirupsen/logrus"
@@ -32,6 +33,8 @@ const (
 	saveRest   = 50 * time.Millisecond
 	restFactor = 10
 	saveAnyway = 5 * time.Minute
+	// saveRetry is when a write that failed is tried again.
+	saveRetry = 5 * time.Second
 )
 
 // lastState is the objects that counted at one moment, as trimmed texts. It
@@ -69,16 +72,17 @@ type goodObject struct {
 // of a Secret that is gone.
 type goodText struct{ text, password string }
 
-// state is what is kept of a daemon that is in step.
+// state is what is kept of a daemon that was in step at that time.
 type state struct {
+	at      time.Time
 	objects []json.RawMessage
 	good    lastGood
 }
 
 // saveState writes the state in one step: a reader, or a crash, sees the old
 // one or the new one.
-func saveState(folder, node string, kept state, now time.Time) error {
-	file := lastState{Format: stateFormat, Node: node, Saved: now.UTC()}
+func saveState(folder, node string, kept state) error {
+	file := lastState{Format: stateFormat, Node: node, Saved: kept.at.UTC()}
 	var err, errGood error
 	file.Objects, file.SHA256, err = sealed(kept.objects)
 	file.Good, file.GoodSHA256, errGood = sealed(kept.good)
@@ -224,12 +228,15 @@ type keeper struct {
 	folder, node string
 	log          *logrus.Entry
 	newest       chan state
-	// failing is the last error, so that it is logged once.
-	failing string
+	// failing says why the last write failed; changed is called when it changes.
+	failing atomic.Pointer[string]
+	changed func()
 }
 
-func newKeeper(folder, node string, log *logrus.Entry) *keeper {
-	return &keeper{folder: folder, node: node, log: log, newest: make(chan state, 1)}
+func newKeeper(folder, node string, changed func(), log *logrus.Entry) *keeper {
+	k := &keeper{folder: folder, node: node, log: log, newest: make(chan state, 1), changed: changed}
+	k.failing.Store(new(string))
+	return k
 }
 
 // offer hands over a state in the place of one that has not been written yet.
@@ -249,12 +256,12 @@ func (k *keeper) offer(s state) {
 
 // run writes what was offered last until ctx ends, and once more then.
 func (k *keeper) run(ctx context.Context) {
+	var last state
+	var again <-chan time.Time
 	for {
-		var began time.Time
 		select {
-		case s := <-k.newest:
-			began = time.Now()
-			k.save(s)
+		case last = <-k.newest:
+		case <-again:
 		case <-ctx.Done():
 			select {
 			case s := <-k.newest:
@@ -263,6 +270,11 @@ func (k *keeper) run(ctx context.Context) {
 			}
 			return
 		}
+		began := time.Now()
+		again = nil
+		if !k.save(last) {
+			again = time.After(saveRetry)
+		}
 		select {
 		case <-time.After(max(saveRest, restFactor*time.Since(began))):
 		case <-ctx.Done():
@@ -270,13 +282,17 @@ func (k *keeper) run(ctx context.Context) {
 	}
 }
 
-func (k *keeper) save(s state) {
+// save reports whether the state was written. Why not is logged once.
+func (k *keeper) save(s state) bool {
 	failing := ""
-	if err := saveState(k.folder, k.node, s, time.Now()); err != nil {
+	if err := saveState(k.folder, k.node, s); err != nil {
 		failing = err.Error()
-		if failing != k.failing {
-			k.log.Error(err)
-		}
 	}
-	k.failing = failing
+	if before := *k.failing.Swap(&failing); before != failing {
+		if failing != "" {
+			k.log.Error(failing)
+		}
+		k.changed()
+	}
+	return failing == ""
 }

@@ -23,11 +23,11 @@ func someState() []json.RawMessage {
 func TestLastStateComesBack(t *testing.T) {
 	folder := filepath.Join(t.TempDir(), "state")
 	now := time.Now()
-	if err := saveState(folder, "n1", state{objects: someState()}, now); err != nil {
+	if err := saveState(folder, "n1", state{at: now, objects: someState()}); err != nil {
 		t.Fatal(err)
 	}
 	// Again, over what is there.
-	if err := saveState(folder, "n1", state{objects: someState()}, now); err != nil {
+	if err := saveState(folder, "n1", state{at: now, objects: someState()}); err != nil {
 		t.Fatal(err)
 	}
 	for path, mode := range map[string]os.FileMode{folder: 0o700, filepath.Join(folder, stateFile): 0o600} {
@@ -72,8 +72,8 @@ func TestLastStateThatIsNoGood(t *testing.T) {
 	now := time.Now()
 	write := func(t *testing.T, change func([]byte) []byte) string {
 		folder := t.TempDir()
-		kept := state{objects: someState(), good: lastGood{Objects: []goodObject{{someState()[0], "word"}}}}
-		if err := saveState(folder, "n1", kept, now.Add(-time.Hour)); err != nil {
+		kept := state{at: now.Add(-time.Hour), objects: someState(), good: lastGood{Objects: []goodObject{{someState()[0], "word"}}}}
+		if err := saveState(folder, "n1", kept); err != nil {
 			t.Fatal(err)
 		}
 		path := filepath.Join(folder, stateFile)

@@ -74,6 +74,10 @@ type LiveView struct {
 	// not be read since the start; zero where nothing stands in. Until is when it
 	// stops counting.
 	Saved, Until time.Time
+	// Expired is true from then on: Subnets that cannot be read count no more.
+	Expired bool
+	// Unsaved says why the last-known state cannot be written; "" if it can.
+	Unsaved string
 	// NodeUID is the own Node's, "" while it is not known.
 	NodeUID types.UID
 	// UIDs are the Subnets', by name.
@@ -186,7 +190,7 @@ func newFollowing(l *Live) *following {
 		f.feed(peerResource(), "", ""),
 	}
 	if l.options.StateDir != "" {
-		f.keeper = newKeeper(l.options.StateDir, l.options.Node, l.options.Log)
+		f.keeper = newKeeper(l.options.StateDir, l.options.Node, l.ring, l.options.Log)
 	}
 	return f
 }
@@ -245,7 +249,12 @@ func (f *following) pass(ctx context.Context, now time.Time) (again time.Time) {
 	view.Waiting, view.Lapses = f.health(now)
 	if !f.saved.IsZero() {
 		view.Saved, view.Until = f.saved, f.saved.Add(f.options.StateMaxAge)
-		again = earlier(again, view.Until)
+		if view.Expired = !now.Before(view.Until); !view.Expired {
+			again = earlier(again, view.Until)
+		}
+	}
+	if f.keeper != nil {
+		view.Unsaved = *f.keeper.failing.Load()
 	}
 	if now.Before(f.started.Add(patience)) {
 		again = earlier(again, f.started.Add(patience))
@@ -561,14 +570,14 @@ func (f *following) keep(view LiveView, changed bool, now time.Time) time.Time {
 	if next := f.lastSave.Add(saveAnyway); !changed && annotations == f.remembered && now.Before(next) {
 		return next
 	}
-	f.keeper.offer(f.state())
+	f.keeper.offer(f.state(now))
 	f.lastSave, f.remembered = now, annotations
 	return now.Add(saveAnyway)
 }
 
 // state is what the next run shall know.
-func (f *following) state() state {
-	s := state{good: lastGood{Annotations: f.Remembered()}}
+func (f *following) state(now time.Time) state {
+	s := state{at: now, good: lastGood{Annotations: f.Remembered()}}
 	for _, k := range slices.SortedFunc(maps.Keys(f.guard.force), key.compare) {
 		s.objects = append(s.objects, json.RawMessage(f.guard.force[k].text))
 	}

@@ -7,6 +7,8 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -225,6 +227,28 @@ spec: {nodeName: n1, containers: [{name: none, image: none}]}
 	})
 	if _, ok := late.Remembered().Subnet("blue"); ok {
 		t.Error("annotations of a state that is too old are remembered")
+	}
+}
+
+func TestLiveSaysThatItsStateCannotBeWritten(t *testing.T) {
+	w := newTown(t)
+	w.node("n1", "192.0.2.1")
+	w.subnet("blue", "10.1.0.0/16", true)
+	// root may write anywhere, but not into a file.
+	inTheWay := filepath.Join(t.TempDir(), "file")
+	w.do(os.WriteFile(inTheWay, nil, 0o600))
+	f := w.follow(func(o *LiveOptions) { o.StateDir = filepath.Join(inTheWay, "state") })
+	f.until(func(v LiveView, ok bool) string {
+		if !ok || !strings.Contains(v.Unsaved, "save last-known state: ") {
+			return fmt.Sprintf("ready %t, unsaved %q", ok, v.Unsaved)
+		}
+		return wantSubnets(v, ok, "blue")
+	})
+	w.do(os.Remove(inTheWay))
+	// Nothing else changes: it is tried again.
+	f.until(func(v LiveView, ok bool) string { return v.Unsaved })
+	if _, err := os.Stat(filepath.Join(inTheWay, "state", stateFile)); err != nil {
+		t.Error(err)
 	}
 }
 

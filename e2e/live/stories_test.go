@@ -231,7 +231,7 @@ func TestAPIServerGoesAway(t *testing.T) {
 	t.Run("restarted meanwhile, with a last-known state", func(t *testing.T) {
 		w.until("the state on disk is that of now", func() string {
 			text, err := os.ReadFile(state + "/last-known.json")
-			return lack(err == nil && strings.Count(string(text), `"fairway.dev/advertise":"true"`) == 1)
+			return lack(err == nil && strings.Count(string(text), `"fairway.dev/advertise":"true"`) == 2) // the Subnet, and its last good annotations
 		})
 		lost := a.losses()
 		w.server.API.Kill()
@@ -249,6 +249,28 @@ func TestAPIServerGoesAway(t *testing.T) {
 		if got := lost(); len(got) != 1 {
 			t.Errorf("the router lost %v, want 10.2.0.0/16 alone", got)
 		}
+	})
+	t.Run("restarted meanwhile, and the state grows too old", func(t *testing.T) {
+		lost := a.losses()
+		w.server.API.Kill()
+		w.stop(syscall.SIGKILL)
+		w.run("--state-dir="+state, "--state-max-age=15s")
+		w.says("/status.json", "last-known state of")
+		w.until("the session is up", func() string { return lack(a.up() > 0) })
+		a.has("")
+		w.until("not ready, with the reason", func() string {
+			text, code := w.ask("/readyz")
+			return lackCode(text, code, 503) + lack(strings.Contains(text, "is too old since") && strings.Contains(text, "the API server is not followed since"))
+		})
+		if text, _ := w.ask("/status.json"); strings.Contains(text, "in force, until") {
+			t.Errorf("the page still says that the last-known state is in force: %s", text)
+		}
+		if got := lost(); len(got) != 1 {
+			t.Errorf("the router lost %v, want 10.1.0.0/16", got)
+		}
+		w.startAPI()
+		a.has("10.1.0.0/16")
+		w.until("ready", func() string { text, code := w.ask("/readyz"); return lackCode(text, code, 200) })
 	})
 	t.Run("restarted meanwhile, without", func(t *testing.T) {
 		lost := a.losses()
