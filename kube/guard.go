@@ -70,7 +70,7 @@ func (g *guard) step(s sight) (held []string, again time.Time) {
 	for k, a := range g.gone {
 		due := a.since.Add(g.doubt(k))
 		switch {
-		case confirmed || !s.now.Before(due):
+		case confirmed || !s.now.Before(due) || g.replaced(k, s):
 			believed = append(believed, k)
 		case !g.settled(k, s.now):
 			again = earlier(again, a.since.Add(settling(k.kind)))
@@ -207,6 +207,21 @@ func settling(kind string) time.Duration {
 		return settlePeer
 	}
 	return 0
+}
+
+// replaced reports whether a BGPPeer went because another has its address now, as
+// when it got a new name. Two with one address cannot both have their session.
+func (g *guard) replaced(k key, s sight) bool {
+	old, ok := g.force[k].value.(peerDraft)
+	if !ok {
+		return false
+	}
+	for _, o := range s.have {
+		if p, ok := o.value.(peerDraft); ok && p.Address == old.Address && sameSelector(p.Nodes, old.Nodes) {
+			return true
+		}
+	}
+	return false
 }
 
 // massOfSubnets judges the Subnets that are missing together.

@@ -1,7 +1,9 @@
 package kube
 
 import (
+	"crypto/sha256"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -35,6 +37,14 @@ func (s *storm) subnets(names ...string) {
 func (s *storm) put(value any, kind, name string) {
 	k := key{kind: kind, name: name}
 	s.have[k] = stored{object: object{key: k, value: value}}
+}
+
+// peer puts a BGPPeer whose address is made of a word.
+func (s *storm) peer(name, address string) {
+	sum := sha256.Sum256([]byte(address))
+	d := peerDraft{}
+	d.Name, d.Address = name, netip.AddrFrom4([4]byte(sum[:4]))
+	s.put(d, kindBGPPeer, name)
 }
 
 func (s *storm) lose(kind string, names ...string) {
@@ -269,19 +279,34 @@ func TestGuardOfPeers(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			s := newStorm(t, time.Hour)
 			for _, n := range c.peers {
-				s.put(peerDraft{}, kindBGPPeer, n)
+				s.peer(n, n)
 			}
 			s.want(0, kindBGPPeer, strings.Join(c.peers, ","), 0)
 			for _, step := range c.steps {
 				s.lose(kindBGPPeer, step.lose...)
 				s.lapsed[kindBGPPeer] = step.lapse
 				for _, n := range step.put {
-					s.put(peerDraft{}, kindBGPPeer, n)
+					s.peer(n, n)
 				}
 				s.want(step.after, kindBGPPeer, step.inForce, step.held)
 			}
 		})
 	}
+}
+
+func TestGuardLetsGoOfAPeerThatGotANewName(t *testing.T) {
+	s := newStorm(t, time.Hour)
+	s.peer("a", "one")
+	s.peer("b", "two")
+	s.want(0, kindBGPPeer, "a,b", 0)
+	s.lose(kindBGPPeer, "a")
+	s.peer("c", "one")
+	s.want(0, kindBGPPeer, "b,c", 0)
+	// And where all of them vanished before.
+	s.lose(kindBGPPeer, "b", "c")
+	s.want(time.Minute, kindBGPPeer, "b,c", 1)
+	s.peer("d", "two")
+	s.want(0, kindBGPPeer, "c,d", 1)
 }
 
 func TestGuardHoldsSubnetsOfWhichTheFirstIsBackAtOnce(t *testing.T) {
