@@ -64,3 +64,18 @@ func TestSpeakerSaysOnlyWhatIsKnownOfPeers(t *testing.T) {
 		}
 	}
 }
+
+func TestEventSaysThatNothingStayedWhereTheStateWasTooOld(t *testing.T) {
+	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	for expired, want := range map[bool]string{
+		false: "objects were not followed since 03:04:05Z; what was announced then stayed",
+		true:  "objects were not followed since 03:04:05Z",
+	} {
+		var news News
+		news.Of(&status.Status{Source: aboutLive(kube.LiveView{Saved: at, Until: at.Add(time.Hour), Expired: expired})}, "")
+		events := news.Of(&status.Status{Source: aboutLive(kube.LiveView{})}, "")
+		if len(events) != 1 || events[0].Message != want {
+			t.Errorf("expired %t: %+v, want %q", expired, events, want)
+		}
+	}
+}

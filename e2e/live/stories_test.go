@@ -254,7 +254,7 @@ func TestAPIServerGoesAway(t *testing.T) {
 		lost := a.losses()
 		w.server.API.Kill()
 		w.stop(syscall.SIGKILL)
-		w.run("--state-dir="+state, "--state-max-age=15s")
+		w.run("--state-dir="+state, "--state-max-age=20s")
 		w.says("/status.json", "last-known state of")
 		w.until("the session is up", func() string { return lack(a.up() > 0) })
 		a.has("")
