@@ -115,7 +115,11 @@ func (d *Daemon) pass(ctx context.Context) bool {
 	var syncErr error
 	if synced {
 		d.draining = draining(s, d.Node)
+		if d.plan == nil {
+			d.memory = remembered(d.Source)
+		}
 		plan := d.decide(s)
+		remember(d.Source, d.memory)
 		syncErr = d.Speaker.Sync(ctx, plan.Wish())
 		d.plan = &plan
 	}

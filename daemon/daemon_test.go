@@ -2,6 +2,7 @@ package daemon_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -23,9 +24,11 @@ import (
 // bound is how long a condition may take; nothing is measured by it.
 const bound = 30 * time.Second
 
-// source is a Source whose content the test sets.
+// source is a Source whose content the test sets, and which keeps what is
+// remembered, as JSON.
 type source struct {
 	mu      sync.Mutex
+	text    []byte
 	s       policy.Snapshot
 	synced  bool
 	waiting []string
@@ -41,6 +44,21 @@ func (f *source) set(s policy.Snapshot) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.s, f.synced, f.waiting = s, true, nil
+}
+
+func (f *source) Remembered() (m policy.Memory) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.text != nil && json.Unmarshal(f.text, &m) != nil {
+		panic("the memory cannot be read back")
+	}
+	return m
+}
+
+func (f *source) Remember(m policy.Memory) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.text, _ = json.Marshal(m)
 }
 
 // recorder is a Speaker that keeps every wish.
@@ -206,6 +224,28 @@ func TestATypoWithdrawsNothingAndAnOptOutDoes(t *testing.T) {
 	b.until(t, "withheld, for what was taken back is not remembered", func(s *status.Status) bool {
 		return len(s.Plan.Withheld) == 1 && s.Plan.Withheld[0].Reason == routes.InvalidAnnotation
 	})
+}
+
+func TestATypoWithdrawsNothingWhenTheDaemonIsStartedAgain(t *testing.T) {
+	from := &source{}
+	from.set(cluster(subnet("routed", "10.166.0.0/16", routes.AnnotationMED, "50")))
+	for _, run := range []string{"first", "second", "third"} {
+		t.Run(run, func(t *testing.T) {
+			b := &bench{source: from, speaker: &recorder{}}
+			start(t, b)
+			s := b.announces(t, "10.166.0.0/16")
+			if med := s.Plan.Adverts[0].MED; med == nil || *med != 50 {
+				t.Errorf("MED %v, want 50", med)
+			}
+			if run == "first" {
+				from.set(cluster(subnet("routed", "10.166.0.0/16", routes.AnnotationMED, "fifty")))
+				b.bell.Ring()
+			}
+			b.until(t, "the typo is shown", func(s *status.Status) bool {
+				return len(s.Plan.Warnings) == 1 && s.Plan.Warnings[0].Reason == routes.InvalidAnnotation
+			})
+		})
+	}
 }
 
 func TestAFailedSyncIsTriedAgainAndShown(t *testing.T) {

@@ -9,6 +9,28 @@ import (
 	"github.com/fairway-bgp/fairway/status"
 )
 
+// keepsake is a Source that keeps what a daemon remembers for the next run.
+type keepsake interface {
+	// Remembered may be asked once Latest has given something to plan with.
+	Remembered() policy.Memory
+	Remember(policy.Memory)
+}
+
+// remembered gives what the run before has left.
+func remembered(s Source) policy.Memory {
+	if k, ok := s.(keepsake); ok {
+		return k.Remembered()
+	}
+	return policy.Memory{}
+}
+
+// remember leaves it to the next run.
+func remember(s Source, m policy.Memory) {
+	if k, ok := s.(keepsake); ok {
+		k.Remember(m)
+	}
+}
+
 // LiveSource is a Source of a cluster for one node.
 type LiveSource struct {
 	*kube.Live
@@ -21,32 +43,63 @@ type LiveSource struct {
 // followed right now makes them no less good; it is among the problems.
 func (l LiveSource) Latest() (policy.Snapshot, status.Source, bool) {
 	v, ok := l.Live.Latest()
+	about := aboutLive(v)
+	about.From = []string{l.Server}
+	if ok && !v.Snapshot.HasNode(l.Node) {
+		about.Problems = append(about.Problems, fmt.Sprintf("Node %s does not exist: it counts as not Ready", l.Node))
+	}
+	return v.Snapshot, about, ok
+}
+
+func aboutLive(v kube.LiveView) status.Source {
 	s := v.Snapshot
 	about := status.Source{
-		Kind: "api", From: []string{l.Server}, Waiting: append([]string{}, v.Waiting...), Problems: []string{},
+		Kind: "api", Waiting: append([]string{}, v.Waiting...), Problems: []string{},
 		Subnets: len(s.Subnets), Nodes: len(s.Nodes), Peers: len(s.Peers), StaleSince: staleSince(v),
 	}
 	for _, p := range v.Lapses {
 		about.Stale = append(about.Stale, fmt.Sprintf("%s not followed since %s: %s", p.Kind, p.Since.Format(time.RFC3339), p.Why))
 	}
-	if !v.Saved.IsZero() {
+	switch {
+	case v.Expired:
+		// There is a plan, without what cannot be read, but not one to be content with.
+		about.Waiting = append(about.Waiting, expired(v))
+	case !v.Saved.IsZero():
 		about.Stale = append(about.Stale, fmt.Sprintf("last-known state of %s in force, until %s or the API server is back",
 			v.Saved.Format(time.RFC3339), v.Until.Format(time.RFC3339)))
 	}
 	about.Stale = append(about.Stale, v.Held...)
+	if v.Unsaved != "" {
+		about.Stale = append(about.Stale, v.Unsaved)
+	}
 	about.Problems = append(about.Problems, about.Stale...)
 	for _, p := range v.Problems {
 		about.Problems = append(about.Problems, p.Error())
 	}
-	if ok && !s.HasNode(l.Node) {
-		about.Problems = append(about.Problems, fmt.Sprintf("Node %s does not exist: it counts as not Ready", l.Node))
+	return about
+}
+
+// expired says that nothing stands in any more for what cannot be read.
+func expired(v kube.LiveView) string {
+	text := fmt.Sprintf("last-known state of %s is too old since %s, and Subnets that cannot be read are withdrawn",
+		v.Saved.Format(time.RFC3339), v.Until.Format(time.RFC3339))
+	if since := lapsedSince(v); !since.IsZero() {
+		text += "; the API server is not followed since " + since.Format(time.RFC3339)
 	}
-	return s, about, ok
+	return text
 }
 
 // staleSince gives the earliest time since when a part is not in step.
 func staleSince(v kube.LiveView) time.Time {
-	since := v.Saved
+	if !v.Saved.IsZero() {
+		return v.Saved
+	}
+	return lapsedSince(v)
+}
+
+// lapsedSince gives the earliest time since when a kind is not followed.
+func lapsedSince(v kube.LiveView) time.Time {
+	var since time.Time
 	for _, p := range v.Lapses {
 		if since.IsZero() || p.Since.Before(since) {
 			since = p.Since

@@ -43,7 +43,11 @@ func (n *News) Of(now *status.Status, uid types.UID) []kube.Event {
 		out = append(out, event(false, "Undrained", "this node announces again: %d prefixes", len(now.Plan.Adverts)))
 	}
 	if !before.Source.StaleSince.IsZero() && now.Source.StaleSince.IsZero() {
-		out = append(out, event(true, "SourceWasStale", "objects were not followed since %s; what was announced then stayed", before.Source.StaleSince.Format("15:04:05Z")))
+		stayed := "; what was announced then stayed"
+		if !before.Source.Known() {
+			stayed = ""
+		}
+		out = append(out, event(true, "SourceWasStale", "objects were not followed since %s%s", before.Source.StaleSince.Format("15:04:05Z"), stayed))
 	}
 	return out
 }

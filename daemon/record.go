@@ -129,7 +129,7 @@ func hostCondition(s *status.Status) metav1.Condition {
 func conditions(s *status.Status) []metav1.Condition {
 	out := []metav1.Condition{
 		condition(ConditionReady, s.Ready, "AsPlanned", "NotReady", s.Waiting...),
-		sessionsCondition(s.Sessions),
+		sessionsCondition(s),
 		condition(ConditionRoutes, s.Speaker.InSync, "AsPlanned", "NotAsPlanned", s.Speaker.Errors...),
 		hostCondition(s),
 		condition(ConditionSourceFresh, s.Source.StaleSince.IsZero(), "Following", "Stale", s.Source.Stale...),
@@ -158,15 +158,15 @@ func inputCondition(s status.Source) metav1.Condition {
 }
 
 // sessionsCondition is true if there are sessions and all of them are up.
-func sessionsCondition(sessions []status.Session) metav1.Condition {
+func sessionsCondition(s *status.Status) metav1.Condition {
 	var down []string
-	for _, e := range sessions {
+	for _, e := range s.Sessions {
 		if !e.Established() {
 			down = append(down, fmt.Sprintf("%s (%s): %s", e.Peer, e.Address, cmp.Or(e.LastError, strings.ToLower(e.State))))
 		}
 	}
-	if len(sessions) == 0 {
-		return condition(ConditionSessions, false, "", "NoPeer", "no BGPPeer selects this node")
+	if len(s.Sessions) == 0 {
+		return condition(ConditionSessions, false, "", "NoPeer", s.Source.NoSessions())
 	}
 	return condition(ConditionSessions, len(down) == 0, "AllUp", "SessionDown", down...)
 }

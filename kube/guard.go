@@ -19,8 +19,9 @@ const (
 	// settleDeletion is how long deletions are collected before they are judged:
 	// a CRD that is deleted takes its objects with it one by one.
 	settleDeletion = time.Second
-	// settleLastPeer is the same for the last BGPPeer, until its CRD is gone too.
-	settleLastPeer = 2 * time.Second
+	// settlePeer is the same for BGPPeers, until their CRD is seen to be gone too:
+	// nothing else tells the last of them from one that was deleted by hand.
+	settlePeer = 2 * time.Second
 	// manyDeletions at once are a mass, whatever is left.
 	manyDeletions = 10
 )
@@ -33,9 +34,16 @@ type guard struct {
 	// delay is how long a mass stays; 0 believes every deletion at once.
 	delay    time.Duration
 	settings routes.Settings
-	// force is what counts. gone says since when something of it is missing.
+	// force is what counts. gone is what is missing of it.
 	force map[key]stored
-	gone  map[key]time.Time
+	gone  map[key]absence
+}
+
+// absence says since when an object is missing. mass is true once it was judged
+// to be one of many, and stays true: who brings them back does so one by one.
+type absence struct {
+	since time.Time
+	mass  bool
 }
 
 // sight is what can be seen of the cluster at one moment.
@@ -52,34 +60,39 @@ type sight struct {
 // are held, and when to look again; the zero time for never.
 func (g *guard) step(s sight) (held []string, again time.Time) {
 	if g.force == nil {
-		g.force, g.gone = map[key]stored{}, map[key]time.Time{}
+		g.force, g.gone = map[key]stored{}, map[key]absence{}
 	}
 	g.takeIn(s)
 	confirmed := g.delay == 0 || g.confirmed()
-	massOfSubnets := g.massOfSubnets(s)
+	g.judge(s)
 	until := map[string]time.Time{}
 	var believed []key
-	for k, since := range g.gone {
-		wait, mass := g.doubt(k, s, massOfSubnets)
-		due := since.Add(wait)
-		if confirmed || !s.now.Before(due) {
+	for k, a := range g.gone {
+		due := a.since.Add(g.doubt(k))
+		switch {
+		case confirmed || !s.now.Before(due) || g.replaced(k, s):
 			believed = append(believed, k)
-			continue
-		}
-		if again.IsZero() || due.Before(again) {
-			again = due
-		}
-		if mass && due.After(until[k.kind]) {
-			until[k.kind] = due
+		case !g.settled(k, s.now):
+			again = earlier(again, a.since.Add(settling(k.kind)))
+		default:
+			again = earlier(again, due)
+			until[k.kind] = later(until[k.kind], due)
 		}
 	}
 	for _, k := range believed {
 		g.release(k, s)
 	}
 	for _, kind := range slices.Sorted(maps.Keys(until)) {
-		held = append(held, g.line(kind, until[kind]))
+		held = append(held, g.line(kind, s.now, until[kind]))
 	}
 	return held, again
+}
+
+func later(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return b
+	}
+	return a
 }
 
 // takeIn puts into force what is there, and notes what is missing.
@@ -102,7 +115,7 @@ func (g *guard) takeIn(s sight) {
 
 func (g *guard) miss(k key, now time.Time) {
 	if _, noted := g.gone[k]; !noted {
-		g.gone[k] = now
+		g.gone[k] = absence{since: now}
 	}
 }
 
@@ -138,47 +151,106 @@ func (g *guard) confirmed() bool {
 	return false
 }
 
-// doubt says how long a missing object stays in force, and whether that is
-// because it is one of many.
-func (g *guard) doubt(k key, s sight, massOfSubnets bool) (wait time.Duration, mass bool) {
+// judge finds the objects that are missing as some of many. That nothing is left
+// is seen at once: in a moment somebody may have brought the first of them back.
+// That a kind lapsed counts only after a while: it may be a broken connection.
+func (g *guard) judge(s sight) {
+	together := map[string]bool{
+		kindSubnet: g.massOfSubnets(s), kindBGPPeer: g.massOfPeers(s),
+		// Without its Node a daemon would withdraw everything.
+		kindNode: true,
+	}
+	for k, a := range g.gone {
+		lapsed := s.lapsed[k.kind] && g.settled(k, s.now)
+		if g.doubted(k) && (together[k.kind] || lapsed) {
+			a.mass = true
+			g.gone[k] = a
+		}
+	}
+}
+
+// settled reports whether an object is missing for so long that the others would
+// be, too.
+func (g *guard) settled(k key, now time.Time) bool {
+	return now.Sub(g.gone[k].since) >= settling(k.kind)
+}
+
+// doubted reports whether the deletion of an object may take routes away that
+// nobody meant to.
+func (g *guard) doubted(k key) bool {
 	switch k.kind {
 	case kindSubnet:
-		if !g.counts(g.force[k]) {
-			return 0, false
-		}
-		if s.now.Sub(g.gone[k]) >= settleDeletion && massOfSubnets {
-			return max(g.delay, settleDeletion), true
-		}
-		return settleDeletion, false
-	case kindBGPPeer:
-		if g.remain(s, kindBGPPeer, func(stored) bool { return true }) > 0 {
-			return 0, false
-		}
-		if s.lapsed[kindBGPPeer] && s.now.Sub(g.gone[k]) >= settleLastPeer {
-			return max(g.delay, settleLastPeer), true
-		}
-		return settleLastPeer, false
-	case kindNode:
-		// Without its Node a daemon would withdraw everything.
-		return g.delay, true
+		return g.counts(g.force[k])
+	case kindBGPPeer, kindNode:
+		return true
 	}
-	return 0, false
+	return false
+}
+
+// doubt says how long a missing object stays in force.
+func (g *guard) doubt(k key) time.Duration {
+	switch {
+	case !g.doubted(k):
+		return 0
+	case g.gone[k].mass:
+		return max(g.delay, settling(k.kind))
+	}
+	return settling(k.kind)
+}
+
+// settling is how long deletions of a kind are collected.
+func settling(kind string) time.Duration {
+	switch kind {
+	case kindSubnet:
+		return settleDeletion
+	case kindBGPPeer:
+		return settlePeer
+	}
+	return 0
+}
+
+// replaced reports whether a BGPPeer went because another has its address now, as
+// when it got a new name. Two with one address cannot both have their session.
+func (g *guard) replaced(k key, s sight) bool {
+	old, ok := g.force[k].value.(peerDraft)
+	if !ok {
+		return false
+	}
+	for _, o := range s.have {
+		if p, ok := o.value.(peerDraft); ok && p.Address == old.Address && sameSelector(p.Nodes, old.Nodes) {
+			return true
+		}
+	}
+	return false
 }
 
 // massOfSubnets judges the Subnets that are missing together.
 func (g *guard) massOfSubnets(s sight) bool {
-	missing := 0
-	for k := range g.gone {
-		if k.kind == kindSubnet && g.counts(g.force[k]) {
-			missing++
-		}
-	}
-	if s.lapsed[kindSubnet] || missing >= manyDeletions {
+	missing := g.missing(kindSubnet)
+	if missing >= manyDeletions {
 		return true
 	}
 	// A Kube-OVN cluster always has the join Subnet and the default one.
 	anyLeft := g.remain(s, kindSubnet, func(stored) bool { return true }) > 0
-	return !anyLeft || missing > 1 && g.remain(s, kindSubnet, g.counts) == 0
+	return missing > 0 && !anyLeft || missing > 1 && g.remain(s, kindSubnet, g.counts) == 0
+}
+
+// massOfPeers judges the BGPPeers that are missing together. The last one alone
+// is a mass only if its CRD went too: a cluster may have but one.
+func (g *guard) massOfPeers(s sight) bool {
+	missing := g.missing(kindBGPPeer)
+	return missing >= manyDeletions || missing > 1 && g.remain(s, kindBGPPeer, func(stored) bool { return true }) == 0
+}
+
+// missing counts the objects of a kind that are gone and were in use.
+func (g *guard) missing(kind string) int {
+	n := 0
+	for k := range g.gone {
+		if k.kind == kind && g.doubted(k) {
+			n++
+		}
+	}
+	return n
 }
 
 // remain counts the objects of a kind that are there to stay.
@@ -192,11 +264,15 @@ func (g *guard) remain(s sight, kind string, counts func(stored) bool) int {
 	return n
 }
 
-func (g *guard) line(kind string, until time.Time) string {
+func (g *guard) line(kind string, now, until time.Time) string {
 	const most = 3
 	var names []string
+	withdraw := fmt.Sprintf("to withdraw now, annotate this Node with %s=true", ConfirmMassWithdraw)
 	for _, k := range slices.SortedFunc(maps.Keys(g.gone), key.compare) {
-		if k.kind == kind && (kind != kindSubnet || g.counts(g.force[k])) {
+		if k.kind == kindNode {
+			withdraw = "this Node is gone, so that nobody can confirm it there; to withdraw now, stop fairway on this node"
+		}
+		if k.kind == kind && g.settled(k, now) {
 			names = append(names, k.name)
 		}
 	}
@@ -204,6 +280,6 @@ func (g *guard) line(kind string, until time.Time) string {
 	if len(names) > most {
 		shown += ", …"
 	}
-	return fmt.Sprintf("%d of kind %s vanished together (%s): kept in force until %s; to withdraw now, annotate this Node with %s=true",
-		len(names), kind, shown, until.UTC().Format(time.RFC3339), ConfirmMassWithdraw)
+	return fmt.Sprintf("%d of kind %s vanished together (%s): kept in force until %s; %s",
+		len(names), kind, shown, until.UTC().Format(time.RFC3339), withdraw)
 }

@@ -1,7 +1,9 @@
 package kube
 
 import (
+	"crypto/sha256"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -37,20 +39,30 @@ func (s *storm) put(value any, kind, name string) {
 	s.have[k] = stored{object: object{key: k, value: value}}
 }
 
+// peer puts a BGPPeer whose address is made of a word.
+func (s *storm) peer(name, address string) {
+	sum := sha256.Sum256([]byte(address))
+	d := peerDraft{}
+	d.Name, d.Address = name, netip.AddrFrom4([4]byte(sum[:4]))
+	s.put(d, kindBGPPeer, name)
+}
+
 func (s *storm) lose(kind string, names ...string) {
 	for _, n := range names {
 		delete(s.have, key{kind: kind, name: n})
 	}
 }
 
-// after lets time pass in small steps, as a following does, and gives the names
-// in force of a kind, and what is held.
+// after lets time pass, looks when the guard asked for it, and gives the names in
+// force of a kind, and what is held.
 func (s *storm) after(d time.Duration, kind string) (names string, held []string) {
-	for end := s.now.Add(d); ; s.now = s.now.Add(min(200*time.Millisecond, end.Sub(s.now))) {
-		held, _ = s.guard.step(sight{now: s.now, have: s.have, lapsed: s.lapsed, known: func(k key) bool { return true }})
+	for end := s.now.Add(d); ; {
+		var again time.Time
+		held, again = s.guard.step(sight{now: s.now, have: s.have, lapsed: s.lapsed, known: func(k key) bool { return true }})
 		if !s.now.Before(end) {
 			break
 		}
+		s.now = earlier(end, again)
 	}
 	var out []string
 	for k := range s.guard.force {
@@ -206,26 +218,135 @@ func TestGuardOffBelievesEverything(t *testing.T) {
 	s.want(0, kindNode, "", 0)
 }
 
-func TestGuardOfPeersAndNode(t *testing.T) {
+func TestGuardOfPeers(t *testing.T) {
+	// A step takes Peers away, or their CRD; the names are those in force after it.
+	type step struct {
+		lose    []string
+		lapse   bool
+		put     []string
+		after   time.Duration
+		inForce string
+		held    int
+	}
+	const short = 200 * time.Millisecond
+	for _, c := range []struct {
+		name  string
+		peers []string
+		steps []step
+	}{
+		{"one of three is deleted by hand", []string{"a", "b", "c"}, []step{
+			{lose: []string{"a"}, after: settlePeer - short, inForce: "a,b,c"},
+			{after: short, inForce: "b,c"},
+		}},
+		{"two of three are deleted by hand", []string{"a", "b", "c"}, []step{
+			{lose: []string{"a", "b"}, after: settlePeer, inForce: "c"},
+		}},
+		{"the last one is deleted by hand", []string{"a"}, []step{
+			{lose: []string{"a"}, after: settlePeer - short, inForce: "a"},
+			{after: short},
+		}},
+		{"the last one goes with its CRD", []string{"a"}, []step{
+			{lose: []string{"a"}, lapse: true, after: time.Minute, inForce: "a", held: 1},
+			{after: time.Hour},
+		}},
+		{"all three go one by one with their CRD", []string{"a", "b", "c"}, []step{
+			{lose: []string{"a"}, after: short, inForce: "a,b,c"},
+			{lose: []string{"b"}, after: short, inForce: "a,b,c"},
+			{lose: []string{"c"}, after: short, inForce: "a,b,c"},
+			{lapse: true, after: time.Minute, inForce: "a,b,c", held: 1},
+			{after: time.Hour},
+		}},
+		{"all three are deleted and the CRD stays", []string{"a", "b", "c"}, []step{
+			{lose: []string{"a", "b", "c"}, after: time.Minute, inForce: "a,b,c", held: 1},
+		}},
+		{"the CRD goes while some have not been seen to go", []string{"a", "b", "c"}, []step{
+			{lose: []string{"a"}, lapse: true, after: time.Minute, inForce: "a,b,c", held: 1},
+		}},
+		{"many take longer to go than a deletion is looked at", many(30), []step{
+			{lose: many(12), after: settlePeer, inForce: strings.Join(many(30), ","), held: 1},
+			{lose: many(30), after: time.Minute, inForce: strings.Join(many(30), ","), held: 1},
+		}},
+		{"the first of them is back before the deletion is looked at", []string{"a", "b", "c"}, []step{
+			{lose: []string{"a", "b", "c"}, after: short, inForce: "a,b,c"},
+			{put: []string{"a"}, after: time.Minute, inForce: "a,b,c", held: 1},
+		}},
+		{"after a mass they come back one by one", []string{"a", "b", "c"}, []step{
+			{lose: []string{"a", "b", "c"}, lapse: true, after: time.Minute, inForce: "a,b,c", held: 1},
+			{put: []string{"a"}, after: time.Minute, inForce: "a,b,c", held: 1},
+			{put: []string{"b", "c"}, after: 2 * time.Hour, inForce: "a,b,c"},
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newStorm(t, time.Hour)
+			for _, n := range c.peers {
+				s.peer(n, n)
+			}
+			s.want(0, kindBGPPeer, strings.Join(c.peers, ","), 0)
+			for _, step := range c.steps {
+				s.lose(kindBGPPeer, step.lose...)
+				s.lapsed[kindBGPPeer] = step.lapse
+				for _, n := range step.put {
+					s.peer(n, n)
+				}
+				s.want(step.after, kindBGPPeer, step.inForce, step.held)
+			}
+		})
+	}
+}
+
+func TestGuardLetsGoOfAPeerThatGotANewName(t *testing.T) {
 	s := newStorm(t, time.Hour)
-	s.put(nodeDraft{}, kindNode, "n1")
-	s.put(peerDraft{}, kindBGPPeer, "a")
-	s.put(peerDraft{}, kindBGPPeer, "b")
+	s.peer("a", "one")
+	s.peer("b", "two")
 	s.want(0, kindBGPPeer, "a,b", 0)
 	s.lose(kindBGPPeer, "a")
-	s.want(0, kindBGPPeer, "b", 0)
-	s.lose(kindBGPPeer, "b")
-	s.want(time.Second, kindBGPPeer, "b", 0)
-	s.want(time.Second, kindBGPPeer, "", 0)
+	s.peer("c", "one")
+	s.want(0, kindBGPPeer, "b,c", 0)
+	// And where all of them vanished before.
+	s.lose(kindBGPPeer, "b", "c")
+	s.want(time.Minute, kindBGPPeer, "b,c", 1)
+	s.peer("d", "two")
+	s.want(0, kindBGPPeer, "c,d", 1)
+}
 
-	// With their CRD gone too, nobody meant the peers.
-	s.put(peerDraft{}, kindBGPPeer, "a")
-	s.want(0, kindBGPPeer, "a", 0)
-	s.lose(kindBGPPeer, "a")
-	s.lapsed[kindBGPPeer] = true
-	s.want(time.Minute, kindBGPPeer, "a", 1)
+func TestGuardHoldsSubnetsOfWhichTheFirstIsBackAtOnce(t *testing.T) {
+	s := newStorm(t, time.Hour)
+	s.subnets("a", "b", "c")
+	s.want(0, kindSubnet, "a,b,c", 0)
+	s.lose(kindSubnet, "a", "b", "c")
+	s.want(settleDeletion/2, kindSubnet, "a,b,c", 0)
+	s.subnets("a")
+	s.want(time.Minute, kindSubnet, "a,b,c", 1)
+}
 
+func TestGuardHoldsSubnetsThatComeBackOneByOne(t *testing.T) {
+	s := newStorm(t, time.Hour)
+	s.subnets("a", "b", "c")
+	s.want(0, kindSubnet, "a,b,c", 0)
+	s.lose(kindSubnet, "a", "b", "c")
+	s.lapsed[kindSubnet] = true
+	s.want(time.Minute, kindSubnet, "a,b,c", 1)
+	s.lapsed[kindSubnet] = false
+	s.subnets("a")
+	s.want(time.Minute, kindSubnet, "a,b,c", 1)
+	s.subnets("b", "c")
+	s.want(2*time.Hour, kindSubnet, "a,b,c", 0)
+}
+
+func TestGuardOfTheNode(t *testing.T) {
+	s := newStorm(t, time.Hour)
+	s.put(nodeDraft{}, kindNode, "n1")
+	s.subnets("a", "b")
+	s.want(0, kindNode, "n1", 0)
 	s.lose(kindNode, "n1")
+	s.lose(kindSubnet, "a", "b")
 	s.want(30*time.Minute, kindNode, "n1", 2)
+	// Nobody can annotate what is not there.
+	_, held := s.after(0, kindNode)
+	for _, line := range held {
+		if !strings.Contains(line, "stop fairway") || strings.Contains(line, ConfirmMassWithdraw) {
+			t.Errorf("what to do now is not said: %s", line)
+		}
+	}
 	s.want(time.Hour, kindNode, "", 0)
 }

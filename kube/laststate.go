@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -10,9 +11,12 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"github.com/sirupsen/logrus"
+
+	"github.com/fairway-bgp/fairway/policy"
 )
 
 // stateFile is the name of the last-known state in the state folder.
@@ -29,6 +33,8 @@ const (
 	saveRest   = 50 * time.Millisecond
 	restFactor = 10
 	saveAnyway = 5 * time.Minute
+	// saveRetry is when a write that failed is tried again.
+	saveRetry = 5 * time.Second
 )
 
 // lastState is the objects that counted at one moment, as trimmed texts. It
@@ -38,20 +44,52 @@ type lastState struct {
 	Format int       `json:"format"`
 	Node   string    `json:"node"`
 	Saved  time.Time `json:"saved"`
-	// SHA256 is that of Objects as they stand in the file.
+	// SHA256 is that of Objects as they stand in the file, GoodSHA256 that of Good.
 	SHA256  string          `json:"sha256"`
 	Objects json.RawMessage `json:"objects"`
+	// Good is a lastGood. An older fairway does not know it and reads the rest.
+	GoodSHA256 string          `json:"goodSHA256,omitempty"`
+	Good       json.RawMessage `json:"good,omitempty"`
+}
+
+// lastGood is what stands in for parts of the objects that are no longer good: a
+// typo is not a withdrawal, whether or not the daemon is started again before it
+// is mended.
+type lastGood struct {
+	Annotations policy.Memory `json:"annotations"`
+	// Objects are the last good versions of those that do not convert, and of all
+	// BGPPeers, because whether one of them is good depends on others.
+	Objects []goodObject `json:"objects,omitempty"`
+}
+
+// goodObject is a goodText as the file has it.
+type goodObject struct {
+	Text     json.RawMessage `json:"object"`
+	Password string          `json:"password,omitempty"`
+}
+
+// goodText is a trimmed object, and of a BGPPeer the password, which may be that
+// of a Secret that is gone.
+type goodText struct{ text, password string }
+
+// state is what is kept of a daemon that was in step at that time.
+type state struct {
+	at      time.Time
+	objects []json.RawMessage
+	good    lastGood
 }
 
 // saveState writes the state in one step: a reader, or a crash, sees the old
 // one or the new one.
-func saveState(folder, node string, texts []json.RawMessage, now time.Time) error {
-	objects, err := json.Marshal(texts)
-	if err != nil {
+func saveState(folder, node string, kept state) error {
+	file := lastState{Format: stateFormat, Node: node, Saved: kept.at.UTC()}
+	var err, errGood error
+	file.Objects, file.SHA256, err = sealed(kept.objects)
+	file.Good, file.GoodSHA256, errGood = sealed(kept.good)
+	if err := errors.Join(err, errGood); err != nil {
 		return fmt.Errorf("save last-known state: %w", err)
 	}
-	sum := sha256.Sum256(objects)
-	text, err := json.Marshal(lastState{Format: stateFormat, Node: node, Saved: now.UTC(), SHA256: hex.EncodeToString(sum[:]), Objects: objects})
+	text, err := json.Marshal(file)
 	if err != nil {
 		return fmt.Errorf("save last-known state: %w", err)
 	}
@@ -62,6 +100,17 @@ func saveState(folder, node string, texts []json.RawMessage, now time.Time) erro
 		return fmt.Errorf("save last-known state: %w", err)
 	}
 	return nil
+}
+
+// sealed gives a part of the file and its checksum.
+func sealed(part any) (json.RawMessage, string, error) {
+	text, err := json.Marshal(part)
+	return text, checksum(text), err
+}
+
+func checksum(text []byte) string {
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:])
 }
 
 // replaceFile puts a file in the place of another, for its owner alone.
@@ -95,11 +144,21 @@ func replaceFile(path string, text []byte) (err error) {
 // errNoState says that there never was one.
 var errNoState = errors.New("there is none yet")
 
+// recalled is the state as it is read back. Standing has the last good value of
+// each object.
+type recalled struct {
+	objects     map[key]stored
+	standing    standing
+	good        map[key]goodText
+	annotations policy.Memory
+	saved       time.Time
+}
+
 // loadState reads the state back. The error says why it cannot be used.
-func loadState(folder, node string, oldest, now time.Time) (objects map[key]stored, saved time.Time, err error) {
+func loadState(folder, node string, oldest, now time.Time) (recalled, error) {
 	path := filepath.Join(folder, stateFile)
-	fail := func(format string, args ...any) (map[key]stored, time.Time, error) {
-		return nil, saved, fmt.Errorf("last-known state %s: %w", path, fmt.Errorf(format, args...))
+	fail := func(format string, args ...any) (recalled, error) {
+		return recalled{}, fmt.Errorf("last-known state %s: %w", path, fmt.Errorf(format, args...))
 	}
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -112,12 +171,10 @@ func loadState(folder, node string, oldest, now time.Time) (objects map[key]stor
 	if err := json.Unmarshal(text, &s); err != nil {
 		return fail("is damaged: %w", err)
 	}
-	saved = s.Saved
-	sum := sha256.Sum256(s.Objects)
 	switch {
 	case s.Format != stateFormat:
 		return fail("has format %d, not %d: written by another version", s.Format, stateFormat)
-	case hex.EncodeToString(sum[:]) != s.SHA256:
+	case checksum(s.Objects) != s.SHA256, s.Good != nil && checksum(s.Good) != s.GoodSHA256:
 		return fail("is damaged: its checksum does not fit")
 	case s.Node != node:
 		return fail("is that of Node %s, not of %s", s.Node, node)
@@ -127,15 +184,42 @@ func loadState(folder, node string, oldest, now time.Time) (objects map[key]stor
 		return fail("is from the future: of %s; is the clock right?", s.Saved.Format(time.RFC3339))
 	}
 	var texts []json.RawMessage
+	var good lastGood
 	if err := json.Unmarshal(s.Objects, &texts); err != nil {
 		return fail("is damaged: %w", err)
 	}
-	objects = map[key]stored{}
+	if err := json.Unmarshal([]byte(cmp.Or(string(s.Good), "{}")), &good); err != nil {
+		return fail("is damaged: %w", err)
+	}
+	return recall(texts, good, s.Saved), nil
+}
+
+// recall turns texts into objects again.
+func recall(texts []json.RawMessage, good lastGood, saved time.Time) recalled {
+	r := recalled{
+		objects: map[key]stored{}, standing: standing{}, good: map[key]goodText{},
+		annotations: good.Annotations, saved: saved,
+	}
 	for _, t := range texts {
 		o := readPiece(t)
-		objects[o.key] = stored{object: o, text: string(t)}
+		r.objects[o.key] = stored{object: o, text: string(t)}
+		if o.value != nil && o.kind != kindBGPPeer {
+			r.standing[o.key], r.good[o.key] = o.value, goodText{text: string(t)}
+		}
 	}
-	return objects, saved, nil
+	for _, g := range good.Objects {
+		o := readPiece(g.Text)
+		r.good[o.key] = goodText{string(g.Text), g.Password}
+		switch v := o.value.(type) {
+		case nil:
+		case peerDraft:
+			v.Password = policy.Password(g.Password)
+			r.standing[o.key] = standingPeer{v.Peer, v.created}
+		default:
+			r.standing[o.key] = v
+		}
+	}
+	return r
 }
 
 // keeper writes states in a goroutine of its own: a disk that stalls must not
@@ -143,20 +227,23 @@ func loadState(folder, node string, oldest, now time.Time) (objects map[key]stor
 type keeper struct {
 	folder, node string
 	log          *logrus.Entry
-	newest       chan []json.RawMessage
-	// failing is the last error, so that it is logged once.
-	failing string
+	newest       chan state
+	// failing says why the last write failed; changed is called when it changes.
+	failing atomic.Pointer[string]
+	changed func()
 }
 
-func newKeeper(folder, node string, log *logrus.Entry) *keeper {
-	return &keeper{folder: folder, node: node, log: log, newest: make(chan []json.RawMessage, 1)}
+func newKeeper(folder, node string, changed func(), log *logrus.Entry) *keeper {
+	k := &keeper{folder: folder, node: node, log: log, newest: make(chan state, 1), changed: changed}
+	k.failing.Store(new(string))
+	return k
 }
 
 // offer hands over a state in the place of one that has not been written yet.
-func (k *keeper) offer(texts []json.RawMessage) {
+func (k *keeper) offer(s state) {
 	for {
 		select {
-		case k.newest <- texts:
+		case k.newest <- s:
 			return
 		default:
 		}
@@ -169,19 +256,24 @@ func (k *keeper) offer(texts []json.RawMessage) {
 
 // run writes what was offered last until ctx ends, and once more then.
 func (k *keeper) run(ctx context.Context) {
+	var last state
+	var again <-chan time.Time
 	for {
-		var began time.Time
 		select {
-		case texts := <-k.newest:
-			began = time.Now()
-			k.save(texts)
+		case last = <-k.newest:
+		case <-again:
 		case <-ctx.Done():
 			select {
-			case texts := <-k.newest:
-				k.save(texts)
+			case s := <-k.newest:
+				k.save(s)
 			default:
 			}
 			return
+		}
+		began := time.Now()
+		again = nil
+		if !k.save(last) {
+			again = time.After(saveRetry)
 		}
 		select {
 		case <-time.After(max(saveRest, restFactor*time.Since(began))):
@@ -190,13 +282,17 @@ func (k *keeper) run(ctx context.Context) {
 	}
 }
 
-func (k *keeper) save(texts []json.RawMessage) {
+// save reports whether the state was written. Why not is logged once.
+func (k *keeper) save(s state) bool {
 	failing := ""
-	if err := saveState(k.folder, k.node, texts, time.Now()); err != nil {
+	if err := saveState(k.folder, k.node, s); err != nil {
 		failing = err.Error()
-		if failing != k.failing {
-			k.log.Error(err)
-		}
 	}
-	k.failing = failing
+	if before := *k.failing.Swap(&failing); before != failing {
+		if failing != "" {
+			k.log.Error(failing)
+		}
+		k.changed()
+	}
+	return failing == ""
 }

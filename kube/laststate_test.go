@@ -3,6 +3,7 @@ package kube
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -22,11 +23,11 @@ func someState() []json.RawMessage {
 func TestLastStateComesBack(t *testing.T) {
 	folder := filepath.Join(t.TempDir(), "state")
 	now := time.Now()
-	if err := saveState(folder, "n1", someState(), now); err != nil {
+	if err := saveState(folder, "n1", state{at: now, objects: someState()}); err != nil {
 		t.Fatal(err)
 	}
 	// Again, over what is there.
-	if err := saveState(folder, "n1", someState(), now); err != nil {
+	if err := saveState(folder, "n1", state{at: now, objects: someState()}); err != nil {
 		t.Fatal(err)
 	}
 	for path, mode := range map[string]os.FileMode{folder: 0o700, filepath.Join(folder, stateFile): 0o600} {
@@ -37,9 +38,10 @@ func TestLastStateComesBack(t *testing.T) {
 	if entries, err := os.ReadDir(folder); err != nil || len(entries) != 1 {
 		t.Errorf("left behind: %v %v", entries, err)
 	}
-	objects, saved, err := loadState(folder, "n1", now.Add(-time.Hour), now)
-	if err != nil || len(objects) != 2 || !saved.Equal(now.UTC()) {
-		t.Fatalf("%v of %s: %v", objects, saved, err)
+	last, err := loadState(folder, "n1", now.Add(-time.Hour), now)
+	objects := last.objects
+	if err != nil || len(objects) != 2 || !last.saved.Equal(now.UTC()) {
+		t.Fatalf("%v of %s: %v", objects, last.saved, err)
 	}
 	if s, ok := objects[key{kind: kindSubnet, name: "blue"}].value.(subnetDraft); !ok || s.Subnet.CIDRBlock != "10.1.0.0/16" {
 		t.Errorf("Subnet: %+v", s)
@@ -49,11 +51,29 @@ func TestLastStateComesBack(t *testing.T) {
 	}
 }
 
+func TestLastStateOfAnOlderFairwayHasNothingGood(t *testing.T) {
+	folder := t.TempDir()
+	objects, sum, err := sealed(someState())
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now()
+	text := fmt.Sprintf(`{"format":1,"node":"n1","saved":%q,"sha256":%q,"objects":%s}`, now.UTC().Format(time.RFC3339Nano), sum, objects)
+	if err := os.WriteFile(filepath.Join(folder, stateFile), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	last, err := loadState(folder, "n1", now.Add(-time.Hour), now)
+	if err != nil || len(last.objects) != 2 || len(last.standing) != 2 {
+		t.Errorf("%d objects, %d values: %v", len(last.objects), len(last.standing), err)
+	}
+}
+
 func TestLastStateThatIsNoGood(t *testing.T) {
 	now := time.Now()
 	write := func(t *testing.T, change func([]byte) []byte) string {
 		folder := t.TempDir()
-		if err := saveState(folder, "n1", someState(), now.Add(-time.Hour)); err != nil {
+		kept := state{at: now.Add(-time.Hour), objects: someState(), good: lastGood{Objects: []goodObject{{someState()[0], "word"}}}}
+		if err := saveState(folder, "n1", kept); err != nil {
 			t.Fatal(err)
 		}
 		path := filepath.Join(folder, stateFile)
@@ -77,6 +97,7 @@ func TestLastStateThatIsNoGood(t *testing.T) {
 		want       string
 	}{
 		{"one digit changed", "n1", replace("10.1.0.0", "10.2.0.0"), now.Add(-2 * time.Hour), "checksum"},
+		{"one letter of what was good changed", "n1", replace("word", "ward"), now.Add(-2 * time.Hour), "checksum"},
 		{"cut short", "n1", func(b []byte) []byte { return b[:len(b)/2] }, now.Add(-2 * time.Hour), "is damaged"},
 		{"empty", "n1", func([]byte) []byte { return nil }, now.Add(-2 * time.Hour), "is damaged"},
 		{"another format", "n1", replace(`"format":1`, `"format":2`), now.Add(-2 * time.Hour), "format 2"},
@@ -85,13 +106,13 @@ func TestLastStateThatIsNoGood(t *testing.T) {
 		{"from the future", "n1", replace(now.Add(-time.Hour).UTC().Format("2006-01-02"), "2999-01-02"), now.Add(-2 * time.Hour), "future"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			objects, _, err := loadState(write(t, c.change), c.node, c.oldest, now)
-			if err == nil || !strings.Contains(err.Error(), c.want) || objects != nil {
-				t.Errorf("%v, %d objects; want an error with %q", err, len(objects), c.want)
+			last, err := loadState(write(t, c.change), c.node, c.oldest, now)
+			if err == nil || !strings.Contains(err.Error(), c.want) || last.objects != nil {
+				t.Errorf("%v, %d objects; want an error with %q", err, len(last.objects), c.want)
 			}
 		})
 	}
-	if _, _, err := loadState(t.TempDir(), "n1", now, now); err == nil || !strings.Contains(err.Error(), errNoState.Error()) {
+	if _, err := loadState(t.TempDir(), "n1", now, now); err == nil || !strings.Contains(err.Error(), errNoState.Error()) {
 		t.Errorf("no file: %v", err)
 	}
 }

@@ -51,6 +51,9 @@ type LiveOptions struct {
 type Live struct {
 	options LiveOptions
 	latest  atomic.Pointer[LiveView]
+	// annotations are the last good ones, rings tells Run of something new.
+	annotations atomic.Pointer[policy.Memory]
+	rings       chan struct{}
 }
 
 // LiveView is what Live knows at one moment. It is never changed once it is
@@ -71,6 +74,10 @@ type LiveView struct {
 	// not be read since the start; zero where nothing stands in. Until is when it
 	// stops counting.
 	Saved, Until time.Time
+	// Expired is true from then on: Subnets that cannot be read count no more.
+	Expired bool
+	// Unsaved says why the last-known state cannot be written; "" if it can.
+	Unsaved string
 	// NodeUID is the own Node's, "" while it is not known.
 	NodeUID types.UID
 	// UIDs are the Subnets', by name.
@@ -85,7 +92,32 @@ type Lapse struct {
 }
 
 // NewLive gives a Live that has not begun.
-func NewLive(o LiveOptions) *Live { return &Live{options: o} }
+func NewLive(o LiveOptions) *Live { return &Live{options: o, rings: make(chan struct{}, 1)} }
+
+// Remembered gives the last good annotations, of this run or of the one before;
+// they are known as soon as Latest gives something to plan with.
+func (l *Live) Remembered() policy.Memory {
+	if m := l.annotations.Load(); m != nil {
+		return *m
+	}
+	return policy.Memory{}
+}
+
+// Remember takes the last good annotations, and keeps them for the next run.
+func (l *Live) Remember(m policy.Memory) {
+	if m.Equal(l.Remembered()) {
+		return
+	}
+	l.annotations.Store(&m)
+	l.ring()
+}
+
+func (l *Live) ring() {
+	select {
+	case l.rings <- struct{}{}:
+	default:
+	}
+}
 
 // Latest gives the last view; ok is false while there is nothing to plan with.
 func (l *Live) Latest() (v LiveView, ok bool) {
@@ -121,7 +153,6 @@ func (l *Live) Run(ctx context.Context) error {
 type following struct {
 	*Live
 	started time.Time
-	rings   chan struct{}
 	running sync.WaitGroup
 	// base are the feeds that there always are. pods is nil while no Subnet needs
 	// it; secrets are by name.
@@ -139,13 +170,17 @@ type following struct {
 	noState  string
 	keeper   *keeper
 	lastSave time.Time
-	standing standing
+	// remembered are the annotations that were saved last.
+	remembered *policy.Memory
+	standing   standing
+	// good are the objects that the standing values were made of.
+	good     map[key]goodText
 	problems []Problem
 }
 
 func newFollowing(l *Live) *following {
 	f := &following{
-		Live: l, started: time.Now(), rings: make(chan struct{}, 1),
+		Live: l, started: time.Now(),
 		secrets: map[string]*feed{}, stop: map[key]context.CancelFunc{},
 		guard: guard{delay: l.options.MassWithdrawDelay, settings: l.options.Settings},
 	}
@@ -155,7 +190,7 @@ func newFollowing(l *Live) *following {
 		f.feed(peerResource(), "", ""),
 	}
 	if l.options.StateDir != "" {
-		f.keeper = newKeeper(l.options.StateDir, l.options.Node, l.options.Log)
+		f.keeper = newKeeper(l.options.StateDir, l.options.Node, l.ring, l.options.Log)
 	}
 	return f
 }
@@ -172,13 +207,6 @@ func (f *following) feed(r resource, namespace, field string) *feed {
 	return &feed{resource: r, namespace: namespace, field: field, client: f.options.Cluster.clients[r.version], changed: f.ring}
 }
 
-func (f *following) ring() {
-	select {
-	case f.rings <- struct{}{}:
-	default:
-	}
-}
-
 // begin starts what always runs.
 func (f *following) begin(ctx context.Context) {
 	if f.keeper != nil {
@@ -193,14 +221,16 @@ func (f *following) begin(ctx context.Context) {
 // recall puts the last-known state into force, for what cannot be read.
 func (f *following) recall() {
 	now := time.Now()
-	objects, saved, err := loadState(f.options.StateDir, f.options.Node, now.Add(-f.options.StateMaxAge), now)
+	last, err := loadState(f.options.StateDir, f.options.Node, now.Add(-f.options.StateMaxAge), now)
 	if err != nil {
 		f.noState = err.Error()
 		f.options.Log.Info(err)
 		return
 	}
-	f.guard.force, f.guard.gone, f.saved = objects, map[key]time.Time{}, saved
-	f.options.Log.WithField("objects", len(objects)).Infof("last-known state of %s read", saved.Format(time.RFC3339))
+	f.guard.force, f.guard.gone, f.saved = last.objects, map[key]absence{}, last.saved
+	f.standing, f.good = last.standing, last.good
+	f.annotations.Store(&last.annotations)
+	f.options.Log.WithField("objects", len(last.objects)).Infof("last-known state of %s read", last.saved.Format(time.RFC3339))
 }
 
 // pass looks at all feeds and publishes what is new. It gives the time of the
@@ -219,7 +249,12 @@ func (f *following) pass(ctx context.Context, now time.Time) (again time.Time) {
 	view.Waiting, view.Lapses = f.health(now)
 	if !f.saved.IsZero() {
 		view.Saved, view.Until = f.saved, f.saved.Add(f.options.StateMaxAge)
-		again = earlier(again, view.Until)
+		if view.Expired = !now.Before(view.Until); !view.Expired {
+			again = earlier(again, view.Until)
+		}
+	}
+	if f.keeper != nil {
+		view.Unsaved = *f.keeper.failing.Load()
 	}
 	if now.Before(f.started.Add(patience)) {
 		again = earlier(again, f.started.Add(patience))
@@ -371,18 +406,23 @@ func (f *following) neededSecrets() map[string]bool {
 	return out
 }
 
-// needsPods reports whether a selected Subnet is in mode pods.
+// needsPods reports whether a selected Subnet is in mode pods. Where annotations
+// do not parse, the last good ones count.
 func (f *following) needsPods() bool {
+	memory := f.Remembered()
 	for _, o := range f.guard.force {
 		d, ok := o.value.(subnetDraft)
-		if !ok || !routes.Selected(d.Annotations, f.options.Settings) {
+		if !ok {
 			continue
 		}
-		if t, err := routes.ParseTuning(d.Annotations); err != nil || t.Mode == routes.ModePods {
-			// With annotations that do not parse, the last good ones may say so.
-			if err == nil || f.pods != nil {
-				return true
-			}
+		annotations := d.Annotations
+		t, err := routes.ParseTuning(annotations)
+		if good, known := memory.Subnet(d.Name); err != nil && known {
+			annotations = good
+			t, err = routes.ParseTuning(good)
+		}
+		if err == nil && t.Mode == routes.ModePods && routes.Selected(annotations, f.options.Settings) {
+			return true
 		}
 	}
 	return false
@@ -436,6 +476,7 @@ func (f *following) assemble(view *LiveView, now time.Time) {
 		one.objects = append(one.objects, standInSecrets(one.objects)...)
 	}
 	view.Contents, f.standing = assembleFrom([]file{one}, f.standing, f.absent)
+	f.good = goodTexts(f.standing, f.guard.force, f.good)
 	stampSince(view.Problems, f.problems, now.UTC())
 	f.problems = view.Problems
 	d := f.standing.drafts()
@@ -448,6 +489,30 @@ func (f *following) assemble(view *LiveView, now time.Time) {
 		s.Subnets = append(s.Subnets, sub.Subnet)
 	}
 	view.Snapshot = s
+}
+
+// goodTexts gives the objects that the standing values were made of.
+func goodTexts(now standing, force map[key]stored, last map[key]goodText) map[key]goodText {
+	out := make(map[key]goodText, len(now))
+	for k, v := range now {
+		o := force[k]
+		peer, isPeer := v.(standingPeer)
+		switch g, had := last[k]; {
+		case isPeer && o.stands(peer), !isPeer && o.value != nil:
+			out[k] = goodText{o.text, string(peer.Password)}
+		case had:
+			out[k] = g
+		}
+	}
+	return out
+}
+
+// stands reports whether a BGPPeer gives the session that stands, whatever its
+// password.
+func (o stored) stands(peer standingPeer) bool {
+	draft, ok := o.value.(peerDraft)
+	draft.Password = peer.Password
+	return ok && reflect.DeepEqual(draft.Peer, peer.Peer)
 }
 
 // absent says of a Secret that is not there whether that is known.
@@ -501,16 +566,27 @@ func (f *following) keep(view LiveView, changed bool, now time.Time) time.Time {
 	if slices.ContainsFunc(f.base, func(b *feed) bool { return b.condition().why != "" }) {
 		return time.Time{}
 	}
-	if next := f.lastSave.Add(saveAnyway); !changed && now.Before(next) {
+	annotations := f.annotations.Load()
+	if next := f.lastSave.Add(saveAnyway); !changed && annotations == f.remembered && now.Before(next) {
 		return next
 	}
-	var texts []json.RawMessage
-	for _, k := range slices.SortedFunc(maps.Keys(f.guard.force), key.compare) {
-		texts = append(texts, json.RawMessage(f.guard.force[k].text))
-	}
-	f.keeper.offer(texts)
-	f.lastSave = now
+	f.keeper.offer(f.state(now))
+	f.lastSave, f.remembered = now, annotations
 	return now.Add(saveAnyway)
+}
+
+// state is what the next run shall know.
+func (f *following) state(now time.Time) state {
+	s := state{at: now, good: lastGood{Annotations: f.Remembered()}}
+	for _, k := range slices.SortedFunc(maps.Keys(f.guard.force), key.compare) {
+		s.objects = append(s.objects, json.RawMessage(f.guard.force[k].text))
+	}
+	for _, k := range slices.SortedFunc(maps.Keys(f.good), key.compare) {
+		if g := f.good[k]; k.kind == kindBGPPeer || g.text != f.guard.force[k].text {
+			s.good.Objects = append(s.good.Objects, goodObject{json.RawMessage(g.text), g.password})
+		}
+	}
+	return s
 }
 
 // readBound is how long ReadCluster waits for an API server that does not

@@ -5,7 +5,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -19,6 +22,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/fairway-bgp/fairway/api/v1alpha1"
+	"github.com/fairway-bgp/fairway/policy"
 	"github.com/fairway-bgp/fairway/routes"
 )
 
@@ -160,6 +164,92 @@ spec: {nodeName: %s, containers: [{name: none, image: none}]}
 		}
 		return ""
 	})
+}
+
+// A daemon that is started again, with everything as its predecessor left it, goes
+// on with what was good last: an upgrade is no reason to withdraw.
+func TestLiveIsStartedAgainWhileSomethingIsBroken(t *testing.T) {
+	w := newTown(t)
+	w.node("n1", "192.0.2.1")
+	w.subnet("blue", "10.1.0.0/16", true)
+	w.patch(subnetsPath+"/blue", `{"metadata":{"annotations":{"fairway.dev/mode":"pods"}}}`)
+	w.apply(`
+apiVersion: v1
+kind: Pod
+metadata: {name: mine, namespace: default, annotations: {ovn.kubernetes.io/ip_address: 10.1.0.5, ovn.kubernetes.io/logical_switch: blue}}
+spec: {nodeName: n1, containers: [{name: none, image: none}]}
+`)
+	w.apply(`{apiVersion: v1, kind: Secret, metadata: {name: tor, namespace: ` + testNamespace + `}, stringData: {password: word}}`)
+	w.peer("a", "192.0.2.101", ", passwordSecretRef: {name: tor}")
+	w.peer("b", "192.0.2.102", "")
+	state := t.TempDir()
+	withState := func(o *LiveOptions) { o.StateDir = state }
+	goodAnnotations := map[string]string{routes.AnnotationAdvertise: "true", routes.AnnotationMode: "pods"}
+	good := func(v LiveView, ok bool) string {
+		var peers []string
+		for _, p := range v.Snapshot.Peers {
+			peers = append(peers, p.Name+" "+p.Address.String()+" "+string(p.Password))
+		}
+		if got := strings.Join(peers, ", "); !ok || got != "a 192.0.2.101 word, b 192.0.2.102 " || len(v.Snapshot.Pods) != 1 {
+			return fmt.Sprintf("ready %t, peers %s, pods %v", ok, got, v.Snapshot.Pods)
+		}
+		return ""
+	}
+	first := w.follow(withState)
+	v := first.until(good)
+	first.Remember(policy.Memory{}.Remember(v.Snapshot, policy.Make(v.Snapshot, "n1")))
+	w.delete(secretsPath + "/tor")
+	w.patch(peersPath+"/b", `{"spec":{"peerAddress":"192.0.2.101"}}`)
+	w.patch(subnetsPath+"/blue", `{"metadata":{"annotations":{"fairway.dev/mode":"podz"}}}`)
+	broken := func(v LiveView, ok bool) string {
+		if len(v.Problems) != 2 {
+			return fmt.Sprintf("problems: %v", v.Problems)
+		}
+		return good(v, ok)
+	}
+	first.until(broken)
+	first.stop()
+	for _, name := range []string{"second", "third"} {
+		next := w.follow(withState)
+		next.until(broken)
+		if got, _ := next.Remembered().Subnet("blue"); !maps.Equal(got, goodAnnotations) {
+			t.Errorf("%s run: last good annotations: %v", name, got)
+		}
+		next.stop()
+	}
+	// What is too old counts for nothing, here either.
+	late := w.follow(func(o *LiveOptions) { o.StateDir, o.StateMaxAge = state, time.Nanosecond })
+	late.until(func(v LiveView, ok bool) string {
+		if !ok || len(v.Snapshot.Peers) != 0 && v.Snapshot.Peers[0].Password != "" {
+			return fmt.Sprintf("ready %t, peers %v", ok, v.Snapshot.Peers)
+		}
+		return ""
+	})
+	if _, ok := late.Remembered().Subnet("blue"); ok {
+		t.Error("annotations of a state that is too old are remembered")
+	}
+}
+
+func TestLiveSaysThatItsStateCannotBeWritten(t *testing.T) {
+	w := newTown(t)
+	w.node("n1", "192.0.2.1")
+	w.subnet("blue", "10.1.0.0/16", true)
+	// root may write anywhere, but not into a file.
+	inTheWay := filepath.Join(t.TempDir(), "file")
+	w.do(os.WriteFile(inTheWay, nil, 0o600))
+	f := w.follow(func(o *LiveOptions) { o.StateDir = filepath.Join(inTheWay, "state") })
+	f.until(func(v LiveView, ok bool) string {
+		if !ok || !strings.Contains(v.Unsaved, "save last-known state: ") {
+			return fmt.Sprintf("ready %t, unsaved %q", ok, v.Unsaved)
+		}
+		return wantSubnets(v, ok, "blue")
+	})
+	w.do(os.Remove(inTheWay))
+	// Nothing else changes: it is tried again.
+	f.until(func(v LiveView, ok bool) string { return v.Unsaved })
+	if _, err := os.Stat(filepath.Join(inTheWay, "state", stateFile)); err != nil {
+		t.Error(err)
+	}
 }
 
 // requests notes what is asked of the API server.

@@ -69,10 +69,10 @@ func await(t *testing.T, live *Live, rings <-chan struct{}, want func(LiveView, 
 func TestLastStateStandsInAndExpires(t *testing.T) {
 	folder := t.TempDir()
 	now := time.Now()
-	state := append(someState(),
+	objects := append(someState(),
 		json.RawMessage(`{"apiVersion":"v1","kind":"Node","metadata":{"name":"n1"},"status":{"conditions":[{"type":"Ready","status":"True"}]}}`),
 		json.RawMessage(`{"apiVersion":"fairway.dev/v1alpha1","kind":"BGPPeer","metadata":{"name":"tor"},"spec":{"peerAddress":"192.0.2.9","peerASN":64512,"localASN":65000,"passwordSecretRef":{"name":"tor"}}}`))
-	if err := saveState(folder, "n1", state, now); err != nil {
+	if err := saveState(folder, "n1", state{at: now, objects: objects}); err != nil {
 		t.Fatal(err)
 	}
 	live, rings := lonely(t, LiveOptions{StateDir: folder, StateMaxAge: 6 * time.Second, MassWithdrawDelay: time.Hour})
@@ -93,8 +93,8 @@ func TestLastStateStandsInAndExpires(t *testing.T) {
 	}
 	// Then the Subnets go, and the sessions stay.
 	v = await(t, live, rings, func(v LiveView, ok bool) string {
-		if !ok || len(v.Snapshot.Subnets) > 0 {
-			return fmt.Sprintf("ready %t, %d Subnets", ok, len(v.Snapshot.Subnets))
+		if !ok || len(v.Snapshot.Subnets) > 0 || !v.Expired {
+			return fmt.Sprintf("ready %t, %d Subnets, expired %t", ok, len(v.Snapshot.Subnets), v.Expired)
 		}
 		return ""
 	})

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"encoding/json"
 	"maps"
 
 	"github.com/fairway-bgp/fairway/routes"
@@ -11,6 +12,36 @@ import (
 type Memory struct {
 	subnets map[string]map[string]string
 	node    map[string]string
+}
+
+// memoryJSON is how a Memory is written, for a daemon that is started again.
+type memoryJSON struct {
+	Subnets map[string]map[string]string `json:"subnets,omitempty"`
+	Node    map[string]string            `json:"node,omitempty"`
+}
+
+// MarshalJSON writes the last good annotations.
+func (m Memory) MarshalJSON() ([]byte, error) { return json.Marshal(memoryJSON{m.subnets, m.node}) }
+
+// UnmarshalJSON reads what MarshalJSON wrote.
+func (m *Memory) UnmarshalJSON(b []byte) error {
+	var j memoryJSON
+	if err := json.Unmarshal(b, &j); err != nil {
+		return err
+	}
+	*m = Memory{j.Subnets, j.Node}
+	return nil
+}
+
+// Subnet gives the last good annotations of a Subnet.
+func (m Memory) Subnet(name string) (annotations map[string]string, ok bool) {
+	annotations, ok = m.subnets[name]
+	return annotations, ok
+}
+
+// Equal reports whether two memories are of the same.
+func (m Memory) Equal(n Memory) bool {
+	return maps.EqualFunc(m.subnets, n.subnets, maps.Equal[map[string]string, map[string]string]) && maps.Equal(m.node, n.node)
 }
 
 // Recall gives the Snapshot with the last good annotations filled in.

@@ -2,6 +2,7 @@ package policy_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/netip"
 	"reflect"
@@ -302,6 +303,14 @@ func TestATypoIsNotAWithdrawal(t *testing.T) {
 		second := policy.Make(memory.Recall(broken), "n1")
 		if !reflect.DeepEqual(second.Wish(), first.Wish()) {
 			t.Fatalf("before: %s\nafter: %s", asJSON(first), asJSON(second))
+		}
+		text, err := json.Marshal(memory)
+		var afterRestart policy.Memory
+		if err := errors.Join(err, json.Unmarshal(text, &afterRestart)); err != nil {
+			t.Fatal(err)
+		}
+		if !afterRestart.Equal(memory) || !reflect.DeepEqual(policy.Make(afterRestart.Recall(broken), "n1"), second) {
+			t.Fatalf("after a restart with the memory %s: %s", text, asJSON(policy.Make(afterRestart.Recall(broken), "n1")))
 		}
 		memory = memory.Remember(broken, second)
 		third := policy.Make(memory.Recall(s), "n1")

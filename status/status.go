@@ -50,7 +50,8 @@ type Source struct {
 	Kind string `json:"kind"`
 	// From are the paths, or the API server's address.
 	From []string `json:"from"`
-	// Waiting says what has not been read yet; empty once everything has.
+	// Waiting says what has not been read yet, or so long ago that it counts no
+	// more; empty once everything has.
 	Waiting []string `json:"waiting"`
 	Subnets int      `json:"subnets"`
 	Nodes   int      `json:"nodes"`
@@ -63,6 +64,17 @@ type Source struct {
 	StaleSince time.Time `json:"staleSince,omitzero"`
 	// Stale are those of the Problems that are about the source itself.
 	Stale []string `json:"stale,omitempty"`
+}
+
+// Known reports whether nothing is missing that must be known to plan.
+func (s Source) Known() bool { return len(s.Waiting) == 0 }
+
+// NoSessions says why there is no session.
+func (s Source) NoSessions() string {
+	if !s.Known() {
+		return "which BGPPeers select this node is not known"
+	}
+	return "no BGPPeer selects this node"
 }
 
 // Speaker is the embedded BGP process.

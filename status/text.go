@@ -25,12 +25,14 @@ func (s *Status) WriteText(w io.Writer, now time.Time) error {
 	}
 	fmt.Fprintf(&b, "Source %s %s: %s, %s, %s\n", s.Source.Kind, strings.Join(s.Source.From, " "), columns.Count(s.Source.Subnets, "Subnet", "Subnets"), columns.Count(s.Source.Nodes, "Node", "Nodes"), columns.Count(s.Source.Peers, "BGPPeer", "BGPPeers"))
 	if !s.Source.StaleSince.IsZero() {
-		fmt.Fprintf(&b, "  ! not in step for %s; what was known then stays in force\n", Ago(s.Source.StaleSince, now))
+		fmt.Fprintf(&b, "  ! not in step for %s%s\n", Ago(s.Source.StaleSince, now), s.Source.inForce())
 	}
 	for _, p := range s.Source.Problems {
 		columns.Wrap(&b, "  ! ", "    ", p)
 	}
-	if s.Speaker.ASN == 0 {
+	if s.Speaker.ASN == 0 && !s.Source.Known() {
+		fmt.Fprintf(&b, "Speaker not started: no session is known yet\n")
+	} else if s.Speaker.ASN == 0 {
 		fmt.Fprintf(&b, "Speaker not started: no session is wanted\n")
 	} else {
 		fmt.Fprintf(&b, "Speaker AS %d, router ID %s: its table has %s, %s\n", s.Speaker.ASN, s.Speaker.RouterID, columns.Count(s.Speaker.Originated, "prefix", "prefixes"), inSync(s.Speaker.InSync))
@@ -48,6 +50,15 @@ func (s *Status) WriteText(w io.Writer, now time.Time) error {
 	return err
 }
 
+// inForce says what counts while the source is not in step, as far as that is
+// everything.
+func (s Source) inForce() string {
+	if s.Known() {
+		return "; what was known then stays in force"
+	}
+	return ""
+}
+
 func inSync(ok bool) string {
 	if ok {
 		return "as planned"
@@ -57,7 +68,7 @@ func inSync(ok bool) string {
 
 func (s *Status) writeSessions(b *bytes.Buffer, now time.Time) {
 	if len(s.Sessions) == 0 {
-		fmt.Fprintf(b, "No sessions: no BGPPeer selects this node\n")
+		fmt.Fprintf(b, "No sessions: %s\n", s.Source.NoSessions())
 		return
 	}
 	fmt.Fprintf(b, "\n  %-16s %-22s %-12s %-9s %5s\n", "Peer", "Neighbour", "State", "For", "Sent")

@@ -30,6 +30,9 @@ func TestTextGolden(t *testing.T) {
 	for name, s := range map[string]*status.Status{
 		"starting": {Version: "v1", Node: "n1", Started: now, Waiting: []string{"the files have not been read yet"},
 			Source: status.Source{Kind: "files", From: []string{"/etc/fairway"}, Waiting: []string{"the files have not been read yet"}}, Plan: policy.Plan{Node: "n1"}},
+		"starting-without-api-server": {Version: "v1", Node: "n1", Started: now.Add(-time.Minute), Waiting: []string{"subnets cannot be read: the API server does not answer"},
+			Source: status.Source{Kind: "api", From: []string{"https://192.0.2.1:6443"}, StaleSince: now.Add(-50 * time.Second),
+				Waiting: []string{"subnets cannot be read: the API server does not answer"}}, Plan: policy.Plan{Node: "n1"}},
 		"well": {Version: "v1", Node: "n1", Started: now.Add(-26 * time.Hour), Ready: true, Plan: plan,
 			Source:   status.Source{Kind: "files", From: []string{"/etc/fairway"}, Subnets: 2, Nodes: 1, Peers: 1},
 			Speaker:  status.Speaker{ASN: 65001, RouterID: netip.MustParseAddr("172.30.0.11"), Originated: 1, InSync: true},

@@ -79,6 +79,9 @@ func (f *runFlags) run(ctx context.Context, stderr io.Writer) error {
 	if f.node == "" {
 		return fmt.Errorf("no node: give --node NAME")
 	}
+	if err := f.live.check(); err != nil {
+		return err
+	}
 	listener, err := web.Listen(f.listen)
 	if err != nil {
 		return err

@@ -26,7 +26,17 @@ func (l *live) addFlags(c *cobra.Command) {
 	f.StringVar(&l.namespace, "namespace", "", "namespace of the Secrets with passwords, and of the reporter's Lease (default: the Pod's, or the context's)")
 	f.StringVar(&l.stateDir, "state-dir", "", "folder for the last-known state, for a start while the API server is away; it holds passwords, for root alone; empty for none")
 	f.DurationVar(&l.stateMaxAge, "state-max-age", 24*time.Hour, "how old the last-known state may be to count")
-	f.DurationVar(&l.massWithdrawDelay, "mass-withdraw-delay", 10*time.Minute, "how long Subnets that vanish in a mass stay announced, unless the Node is annotated with "+kube.ConfirmMassWithdraw+"=true; 0 for not at all")
+	f.DurationVar(&l.massWithdrawDelay, "mass-withdraw-delay", 10*time.Minute, "how long Subnets and BGPPeers that vanish in a mass stay in force, unless the Node is annotated with "+kube.ConfirmMassWithdraw+"=true; 0 for not at all")
+}
+
+// check refuses times that mean nothing.
+func (l *live) check() error {
+	for flag, d := range map[string]time.Duration{"state-max-age": l.stateMaxAge, "mass-withdraw-delay": l.massWithdrawDelay} {
+		if d < 0 {
+			return fmt.Errorf("--%s %s: a time before now; use 0 or more", flag, d)
+		}
+	}
+	return nil
 }
 
 // origin is where a daemon's objects come from, and where its news goes.

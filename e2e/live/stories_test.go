@@ -231,7 +231,7 @@ func TestAPIServerGoesAway(t *testing.T) {
 	t.Run("restarted meanwhile, with a last-known state", func(t *testing.T) {
 		w.until("the state on disk is that of now", func() string {
 			text, err := os.ReadFile(state + "/last-known.json")
-			return lack(err == nil && strings.Count(string(text), `"fairway.dev/advertise":"true"`) == 1)
+			return lack(err == nil && strings.Count(string(text), `"fairway.dev/advertise":"true"`) == 2) // the Subnet, and its last good annotations
 		})
 		lost := a.losses()
 		w.server.API.Kill()
@@ -249,6 +249,28 @@ func TestAPIServerGoesAway(t *testing.T) {
 		if got := lost(); len(got) != 1 {
 			t.Errorf("the router lost %v, want 10.2.0.0/16 alone", got)
 		}
+	})
+	t.Run("restarted meanwhile, and the state grows too old", func(t *testing.T) {
+		lost := a.losses()
+		w.server.API.Kill()
+		w.stop(syscall.SIGKILL)
+		w.run("--state-dir="+state, "--state-max-age=20s")
+		w.says("/status.json", "last-known state of")
+		w.until("the session is up", func() string { return lack(a.up() > 0) })
+		a.has("")
+		w.until("not ready, with the reason", func() string {
+			text, code := w.ask("/readyz")
+			return lackCode(text, code, 503) + lack(strings.Contains(text, "is too old since") && strings.Contains(text, "the API server is not followed since"))
+		})
+		if text, _ := w.ask("/status.json"); strings.Contains(text, "in force, until") {
+			t.Errorf("the page still says that the last-known state is in force: %s", text)
+		}
+		if got := lost(); len(got) != 1 {
+			t.Errorf("the router lost %v, want 10.1.0.0/16", got)
+		}
+		w.startAPI()
+		a.has("10.1.0.0/16")
+		w.until("ready", func() string { text, code := w.ask("/readyz"); return lackCode(text, code, 200) })
 	})
 	t.Run("restarted meanwhile, without", func(t *testing.T) {
 		lost := a.losses()
@@ -277,23 +299,88 @@ func TestAPIServerGoesAway(t *testing.T) {
 	})
 }
 
+// TestStartedAgainWithATypoInPlace: an upgrade of the daemon is no reason to
+// withdraw what a typo did not.
+func TestStartedAgainWithATypoInPlace(t *testing.T) {
+	w := newWorld(t, "a")
+	a := w.routers["a"]
+	state := w.dir + "/state"
+	w.run("--state-dir=" + state)
+	w.peer("a", "")
+	w.subnet("blue", "10.1.0.0/16", "")
+	w.patch(subnets(), "blue", `{"metadata":{"annotations":{"fairway.dev/med":"50"}}}`)
+	w.patch(like("v1", "Node", ""), "n1", `{"metadata":{"annotations":{"fairway.dev/router-id":"192.0.2.77"}}}`)
+	asBefore := func() {
+		t.Helper()
+		a.has("10.1.0.0/16")
+		w.until("MED and router ID are as before", func() string {
+			return lack(strings.Contains(a.show("show bgp ipv4 unicast 10.1.0.0/16"), "metric 50") &&
+				strings.Contains(a.show("show bgp neighbors "+a.node), "remote router ID 192.0.2.77"))
+		})
+	}
+	asBefore()
+	w.patch(subnets(), "blue", `{"metadata":{"annotations":{"fairway.dev/med":"cheap"}}}`)
+	w.patch(like("v1", "Node", ""), "n1", `{"metadata":{"annotations":{"fairway.dev/router-id":"77"}}}`)
+	w.says("/status.json", "is not a number")
+	// Not on disk yet, but a stop on purpose writes it.
+	for range 2 {
+		w.stop(syscall.SIGTERM)
+		a.has("")
+		w.run("--state-dir=" + state)
+		asBefore()
+		w.says("/status.json", "the last good annotations stay in force")
+	}
+	w.patch(subnets(), "blue", `{"metadata":{"annotations":{"fairway.dev/med":"60"}}}`)
+	w.until("mended", func() string {
+		return lack(strings.Contains(a.show("show bgp ipv4 unicast 10.1.0.0/16"), "metric 60"))
+	})
+}
+
 // TestEverythingVanishes: a store that was emptied, and a CRD that was deleted,
 // withdraw nothing before somebody has had time to look.
 func TestEverythingVanishes(t *testing.T) {
-	w := newWorld(t, "a")
-	a := w.routers["a"]
+	w := newWorld(t, "a", "b")
+	a, b := w.routers["a"], w.routers["b"]
 	// The token of a ServiceAccount goes with the store; this story is about the
 	// objects.
 	w.kubeconfig = w.admin
 	w.run("--mass-withdraw-delay=1h")
 	w.peer("a", "")
+	w.peer("b", "")
 	w.subnet("blue", "10.1.0.0/16", "")
 	w.subnet("green", "10.2.0.0/16", "")
 	a.has("10.1.0.0/16 10.2.0.0/16")
-	lost := a.losses()
+	b.has("10.1.0.0/16 10.2.0.0/16")
+	lost, lostByB := a.losses(), b.losses()
+	crd := like("apiextensions.k8s.io/v1", "CustomResourceDefinition", "")
+	heldNoMore := func() {
+		t.Helper()
+		w.until("nothing is held any more", func() string {
+			text, _ := w.ask("/status.json")
+			return lack(!strings.Contains(text, "vanished together") && !strings.Contains(text, "its CRD is not installed"))
+		})
+	}
+
+	t.Run("CRD of BGPPeers deleted", func(t *testing.T) {
+		sinceA, sinceB := a.up(), b.up()
+		w.delete(crd, "bgppeers.fairway.dev")
+		w.says("/status.json", "2 of kind BGPPeer vanished together")
+		w.says("/status.json", "its CRD is not installed")
+		if err := w.server.InstallCRDs(w.ctx()); err != nil {
+			t.Fatal(err)
+		}
+		// Somebody brings them back one after the other.
+		w.peer("a", "")
+		w.says("/status.json", "1 of kind BGPPeer vanished together (b)")
+		w.peer("b", "")
+		heldNoMore()
+		if nowA, nowB := a.up(), b.up(); nowA != sinceA || nowB != sinceB {
+			t.Errorf("the sessions were established %d and %d times, and then %d and %d times", sinceA, sinceB, nowA, nowB)
+		}
+	})
 
 	t.Run("CRD of Subnets deleted", func(t *testing.T) {
-		w.delete(like("apiextensions.k8s.io/v1", "CustomResourceDefinition", ""), "subnets.kubeovn.io")
+		w.delete(crd, "subnets.kubeovn.io")
 		w.says("/status.json", "2 of kind Subnet vanished together")
 		w.says("/status.json", "its CRD is not installed")
 		if err := w.server.InstallCRDs(w.ctx()); err != nil {
@@ -301,10 +388,7 @@ func TestEverythingVanishes(t *testing.T) {
 		}
 		w.subnet("blue", "10.1.0.0/16", "")
 		w.subnet("green", "10.2.0.0/16", "")
-		w.until("nothing is held any more", func() string {
-			text, _ := w.ask("/status.json")
-			return lack(!strings.Contains(text, "vanished together") && !strings.Contains(text, "its CRD is not installed"))
-		})
+		heldNoMore()
 	})
 	t.Run("etcd emptied", func(t *testing.T) {
 		if err := w.server.EmptyEtcd(w.ctx()); err != nil {
@@ -312,6 +396,7 @@ func TestEverythingVanishes(t *testing.T) {
 		}
 		w.says("/status.json", "its CRD is not installed")
 		w.says("/status.json", "1 of kind Node vanished together")
+		w.says("/status.json", "stop fairway on this node")
 		time.Sleep(3 * time.Second)
 		if got := a.routes(); got != "10.1.0.0/16 10.2.0.0/16" {
 			t.Errorf("the router has [%s]", got)
@@ -320,13 +405,16 @@ func TestEverythingVanishes(t *testing.T) {
 		w.install()
 		w.kubeconfig = w.admin
 		w.peer("a", "")
+		w.peer("b", "")
 		w.subnet("blue", "10.1.0.0/16", "")
 		w.subnet("green", "10.2.0.0/16", "")
 		w.subnet("red", "10.3.0.0/16", "")
 		a.has("10.1.0.0/16 10.2.0.0/16 10.3.0.0/16")
 	})
-	if got := lost(); len(got) > 0 {
-		t.Errorf("the router lost %v", got)
+	for name, lost := range map[string]func() []string{"a": lost, "b": lostByB} {
+		if got := lost(); len(got) > 0 {
+			t.Errorf("router %s lost %v", name, got)
+		}
 	}
 	t.Run("confirmed by a person", func(t *testing.T) {
 		w.delete(subnets(), "blue")
