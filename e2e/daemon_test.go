@@ -249,8 +249,12 @@ func TestNothingIsLostByMistakes(t *testing.T) {
 			c.edit(t, "bgppeer-tor.yaml", "spec:\n", "spec:\n  passwordSecretRef: {name: gone}\n")
 		}, []string{"Secret gone is not in the input"}},
 		{"two BGPPeers with one address", func() {
-			c.write(t, "twin.yaml", strings.Replace(string(peer), "name: tor", "name: twin", 1))
-		}, []string{"BGPPeer twin: spec.peerAddress: 172.30.0.1"}},
+			twin := strings.Replace(string(peer), "peerASN: 65000", "peerASN: 65999", 1)
+			c.write(t, "twin.yaml", strings.Replace(twin, "name: tor", "name: aaa", 1))
+		}, []string{"BGPPeer aaa: spec.peerAddress: 172.30.0.1"}},
+		{"a BGPPeer of the same address for these nodes in other words", func() {
+			c.write(t, "twin.yaml", strings.Replace(string(peer), "name: tor", "name: aaa", 1)+"  nodeSelector: {matchExpressions: [{key: nowhere, operator: DoesNotExist}]}\n")
+		}, []string{"InvalidPeer: BGPPeer aaa: spec.peerAddress 172.30.0.1"}},
 		{"YAML that does not parse", func() { c.write(t, "subnet-routed.yaml", string(subnet)+"\n{{{\n") }, []string{"subnet-routed.yaml"}},
 		{"half a file", func() { c.write(t, "subnet-routed.yaml", string(subnet[:len(subnet)/2])) }, []string{"subnet-routed.yaml"}},
 		{"an empty file", func() { c.write(t, "subnet-routed.yaml", "") }, []string{"subnet-routed.yaml"}},

@@ -339,11 +339,11 @@ func TestWatchTypoIsNotAWithdrawal(t *testing.T) {
 		"unknown":      {strings.Replace(good, peerAS, peerAS+"\n  colour: red", 1), "spec.colour: there is no such field; see `kubectl explain` for those there are" + stays},
 		"no secret":    {strings.Split(good, secretPre)[0], "Secret md5 is not in the input: add it, or take passwordSecretRef away" + stays},
 		"NAT a string": {strings.Replace(good, "natOutgoing: false", "natOutgoing: 'no'", 1), "is neither true nor false (without quotes)" + stays},
-		"same address": {good + strings.Replace(peerText("tor", peerAddr, peerAS), "tor", "a", 1), "is the address of BGPPeer a too"},
+		"same address": {good + peerText("a", peerAddr, "peerASN: 65999"), "BGPPeer a: spec.peerAddress: 10.0.0.1: is the address of BGPPeer tor-a too"},
 	} {
 		w.write("in/a.yaml", tc.text)
 		c := w.until("", tc.problem)
-		if len(c.Snapshot.Subnets) != 1 || len(c.Snapshot.Peers) != 1 || c.Snapshot.Peers[0].Address.String() != "10.0.0.1" {
+		if len(c.Snapshot.Subnets) != 1 || len(c.Snapshot.Peers) != 1 || c.Snapshot.Peers[0].Name != "tor-a" || c.Snapshot.Peers[0].PeerASN != 65000 {
 			t.Errorf("%s: subnets %v, peers %v", name, c.Snapshot.Subnets, c.Snapshot.Peers)
 		}
 		w.write("in/a.yaml", good)

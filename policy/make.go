@@ -64,7 +64,7 @@ func newView(s Snapshot, name string) *view {
 		}
 	}
 	v := &view{s: &s, node: node, guard: newGuard(&s)}
-	v.sessions, v.warnings = sessions(s.Peers, node, s.LastGoodNode)
+	v.sessions, v.warnings = sessions(&s, node)
 	id, warnings := routerID(node, s.LastGoodNode)
 	v.routerID, v.warnings = id, append(v.warnings, warnings...)
 	v.announceable = map[string]bool{}

@@ -2,20 +2,24 @@ package policy
 
 import (
 	"maps"
+	"net/netip"
 
 	"github.com/fairway-bgp/fairway/routes"
 )
 
 // Memory is what a daemon keeps from one pass to the next so that a typo in an
-// annotation is not a withdrawal. The zero Memory knows nothing.
+// annotation is not a withdrawal, and a newcomer takes no session away. The zero Memory knows nothing.
 type Memory struct {
 	subnets map[string]map[string]string
 	node    map[string]string
+	// sessions names the BGPPeer of each neighbour.
+	sessions map[netip.Addr]string
 }
 
-// Recall gives the Snapshot with the last good annotations filled in.
+// Recall gives the Snapshot with the last good annotations, and the sessions in
+// force, filled in.
 func (m Memory) Recall(s Snapshot) Snapshot {
-	s.LastGood, s.LastGoodNode = m.subnets, m.node
+	s.LastGood, s.LastGoodNode, s.InForce = m.subnets, m.node, m.sessions
 	return s
 }
 
@@ -25,7 +29,7 @@ func (m Memory) Recall(s Snapshot) Snapshot {
 // they do not parse the last good ones stay, and they are forgotten when the
 // Subnet is no longer selected or gone.
 func (m Memory) Remember(s Snapshot, p Plan) Memory {
-	next := Memory{subnets: map[string]map[string]string{}, node: maps.Clone(m.node)}
+	next := Memory{subnets: map[string]map[string]string{}, node: maps.Clone(m.node), sessions: map[netip.Addr]string{}}
 	for i := range s.Subnets {
 		sub := &s.Subnets[i]
 		good, known := m.subnets[sub.Name]
@@ -36,6 +40,9 @@ func (m Memory) Remember(s Snapshot, p Plan) Memory {
 		case err == nil && (known || p.announceable[sub.Name]) && routes.Selected(sub.Annotations, s.Settings):
 			next.subnets[sub.Name] = sub.Annotations
 		}
+	}
+	for _, e := range p.Sessions {
+		next.sessions[e.Address] = e.Peer
 	}
 	for i := range s.Nodes {
 		if s.Nodes[i].Name == p.Node {
