@@ -25,6 +25,7 @@ func (f FileSource) Latest() (policy.Snapshot, status.Source, bool) {
 	}
 	s := c.Snapshot.AssumeNode(f.Node)
 	about.Subnets, about.Nodes, about.Peers = len(s.Subnets), len(s.Nodes), len(s.Peers)
+	about.Ignored = c.Ignored
 	for _, p := range c.Problems {
 		about.Problems = append(about.Problems, p.Error())
 	}

@@ -23,6 +23,9 @@ func (s *said) changes(now *status.Status) {
 	for _, text := range added(before.Source.Problems, now.Source.Problems) {
 		s.log.Warn(text)
 	}
+	for _, text := range added(before.Source.Ignored, now.Source.Ignored) {
+		s.log.Info("ignored: " + text)
+	}
 	if !before.Source.StaleSince.IsZero() && now.Source.StaleSince.IsZero() {
 		s.log.Info("the source is in step again")
 	}

@@ -255,6 +255,7 @@ func TestNothingIsLostByMistakes(t *testing.T) {
 		{"a BGPPeer of the same address for these nodes in other words", func() {
 			c.write(t, "twin.yaml", strings.Replace(string(peer), "name: tor", "name: aaa", 1)+"  nodeSelector: {matchExpressions: [{key: nowhere, operator: DoesNotExist}]}\n")
 		}, []string{"InvalidPeer: BGPPeer aaa: spec.peerAddress 172.30.0.1"}},
+		{"a kind that there is not", func() { c.edit(t, "subnet-routed.yaml", "kind: Subnet", "kind: Subnets") }, []string{"Subnet routed: kind: Subnets (kubeovn.io/v1)"}},
 		{"YAML that does not parse", func() { c.write(t, "subnet-routed.yaml", string(subnet)+"\n{{{\n") }, []string{"subnet-routed.yaml"}},
 		{"half a file", func() { c.write(t, "subnet-routed.yaml", string(subnet[:len(subnet)/2])) }, []string{"subnet-routed.yaml"}},
 		{"an empty file", func() { c.write(t, "subnet-routed.yaml", "") }, []string{"subnet-routed.yaml"}},

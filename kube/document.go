@@ -20,6 +20,15 @@ const (
 	kindBGPPeer = "BGPPeer"
 )
 
+// isRead reports whether Fairway reads objects of a kind.
+func isRead(kind string) bool {
+	switch kind {
+	case kindSubnet, kindNode, kindPod, kindSecret, kindBGPPeer:
+		return true
+	}
+	return false
+}
+
 // key is what makes an object that one and no other.
 type key struct{ kind, namespace, name string }
 
@@ -39,7 +48,8 @@ type object struct {
 	// *v1alpha1.BGPPeer; nil where the object does not convert.
 	value    any
 	problems []Problem
-	// ignored is "kind (apiVersion)" of an object that Fairway does not read.
+	// ignored is "kind (apiVersion)" of an object that Fairway does not read; its key
+	// has no kind.
 	ignored string
 	// torn marks a piece that is no whole object: what it was is not known.
 	torn bool
@@ -129,7 +139,7 @@ func decodeObject(where string, h header, text []byte, repeated error) object {
 		return o.placed()
 	}
 	if ignored != "" {
-		return object{where: where, ignored: ignored}
+		return object{key: key{"", h.Metadata.Namespace, h.Metadata.Name}, where: where, ignored: ignored}
 	}
 	if h.Metadata.Name == "" {
 		return tornObject(where, h.Kind+" without metadata.name: every object needs one")

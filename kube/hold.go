@@ -34,7 +34,7 @@ func (v view) next(looks []look, settings routes.Settings, now time.Time) view {
 			continue
 		}
 		for _, s := range l.sources {
-			f := s.file(l.root, last[s.name])
+			f := s.file(l.root, last[s.name]).standIn(last[s.name])
 			if f.lack == "" && !f.ended && last[s.name] != nil && last[s.name].ended {
 				f = f.cutShort()
 			}
@@ -47,6 +47,51 @@ func (v view) next(looks []look, settings routes.Settings, now time.Time) view {
 	out.contents, out.standing = assemble(out.files, v.standing)
 	out.contents.Snapshot = snapshotOfFiles(out.standing, settings)
 	stampSince(out.contents.Problems, v.contents.Problems, now)
+	return out
+}
+
+// standIn gives the file with the objects of its last version in the place of
+// those that are there by the same name and are nothing that Fairway reads: a typo
+// in apiVersion or kind is no deletion. One that was there beside them before is
+// none.
+func (f file) standIn(last *file) file {
+	if last == nil || !slices.ContainsFunc(f.objects, object.unread) {
+		return f
+	}
+	gone := slices.DeleteFunc(keptObjects(last.objects, f.objects), object.unread)
+	f.objects = slices.Clone(f.objects)
+	for i, o := range f.objects {
+		if !o.unread() || slices.ContainsFunc(last.objects, func(p object) bool { return p.key == o.key && p.ignored == o.ignored }) {
+			continue
+		}
+		meant := slices.IndexFunc(gone, o.namedLike)
+		if meant < 0 {
+			continue
+		}
+		f.objects[i] = o.takenFor(gone[meant])
+		gone = slices.Delete(gone, meant, meant+1)
+	}
+	return f
+}
+
+// unread reports whether an object is of no kind that Fairway reads.
+func (o object) unread() bool { return !o.torn && !isRead(o.kind) }
+
+// namedLike reports whether only the kinds of two objects differ. Nobody knows
+// whether an unknown kind is in a namespace.
+func (o object) namedLike(p object) bool {
+	return o.name != "" && o.name == p.name && (p.namespace == "" || o.namespace == p.namespace)
+}
+
+// takenFor gives an object that cannot be read in the place of another.
+func (o object) takenFor(p object) object {
+	out := object{key: p.key, where: o.where, kept: true}
+	what := o.ignored
+	if what == "" {
+		what = o.kind
+	}
+	out.add(Problem{Severity: Wrong, Field: "kind", Value: shown(what), Message: "is nothing that Fairway reads, where " + p.key.String() +
+		" was before: correct apiVersion and kind, or give it another name"})
 	return out
 }
 

@@ -351,6 +351,56 @@ func TestWatchTypoIsNotAWithdrawal(t *testing.T) {
 	}
 }
 
+// A document whose apiVersion or kind becomes one that nobody reads is no deletion
+// of the object that it was.
+func TestWatchTypoInTheKindIsNotAWithdrawal(t *testing.T) {
+	const subnet = "---\napiVersion: kubeovn.io/v1\nkind: Subnet\nmetadata: {name: s}\nspec: {cidrBlock: 10.0.0.0/16}\n"
+	good := subnet + peerText("tor-a", peerAddr, peerAS, "passwordSecretRef: {name: md5}") + secretPre + "stringData: {password: one}\n"
+	w := startWatch(t, map[string]string{"in/a.yaml": good}, "in")
+	w.until("", "")
+	for name, tc := range map[string]struct{ from, to, problem string }{
+		"plural":                {"kind: Subnet", "kind: Subnets", "document 1: Subnet s: kind: Subnets (kubeovn.io/v1): is nothing that Fairway reads"},
+		"lower case":            {"kind: Subnet", "kind: subnet", "kind: subnet (kubeovn.io/v1): is nothing"},
+		"unknown version":       {"kubeovn.io/v1", "kubeovn.io/v2", "kind: Subnet (kubeovn.io/v2): is nothing"},
+		"unknown group":         {"kubeovn.io/v1", "kube-ovn.io/v1", "kind: Subnet (kube-ovn.io/v1): is nothing"},
+		"our own kind":          {"kind: BGPPeer", "kind: BgpPeer", "document 2: BGPPeer tor-a: kind: BgpPeer: is nothing"},
+		"our own version":       {"fairway.dev/v1alpha1", "fairway.dev/v1", "this version knows BGPPeer"},
+		"another group's":       {"fairway.dev/v1alpha1", "metallb.io/v1beta2", "kind: BGPPeer (metallb.io/v1beta2): is nothing"},
+		"a Secret with a typo":  {"kind: Secret", "kind: secret", "document 3: Secret md5: kind: secret (v1): is nothing"},
+		"a List of one, before": {"kind: Subnet", "kind: SubnetList", "kind: SubnetList (kubeovn.io/v1): is nothing"},
+	} {
+		for node, more := range map[string]string{"": "", "x": nodeText("x")} {
+			w.write("in/a.yaml", strings.Replace(good, tc.from, tc.to, 1)+more)
+			c := w.until(node, tc.problem)
+			if len(c.Snapshot.Subnets) != 1 || len(c.Snapshot.Peers) != 1 || c.Snapshot.Peers[0].Password != "one" {
+				t.Errorf("%s: subnets %v, peers %v", name, c.Snapshot.Subnets, c.Snapshot.Peers)
+			}
+			if !hasProblem(c, "; its last good version stays in force") {
+				t.Errorf("%s: not told that it stays:\n%s", name, problemLines(c))
+			}
+		}
+		w.write("in/a.yaml", good)
+		w.until("", "")
+	}
+}
+
+// What was ignored beside an object before is no typo when that object goes, nor
+// is an object that is now in another file lost.
+func TestWatchAnotherKindOfTheSameName(t *testing.T) {
+	deployment := "---\napiVersion: apps/v1\nkind: Deployment\nmetadata: {name: a}\n"
+	w := startWatch(t, map[string]string{"in/a.yaml": nodeText("a") + deployment, "in/b.yaml": nodeText("b")}, "in")
+	w.until("a b", "")
+	w.write("in/a.yaml", deployment)
+	w.until("b", "")
+	w.write("in/b.yaml", strings.Replace(deployment, "name: a", "name: b", 1))
+	w.until("b", "kind: Deployment (apps/v1): is nothing")
+	w.write("in/c.yaml", nodeText("b"))
+	w.until("b", "")
+	w.do(os.Remove(w.path("in/b.yaml")))
+	w.write("in/c.yaml", nodeText("c"))
+	w.until("c", "")
+}
+
 // A password that stays in force is the old one, until there is a good new one.
 func TestWatchPasswordStays(t *testing.T) {
 	peer := peerText("tor-a", peerAddr, peerAS, "passwordSecretRef: {name: md5}")

@@ -30,6 +30,9 @@ func (s *Status) WriteText(w io.Writer, now time.Time) error {
 	for _, p := range s.Source.Problems {
 		columns.Wrap(&b, "  ! ", "    ", p)
 	}
+	if len(s.Source.Ignored) > 0 {
+		columns.Wrap(&b, "  ignored: ", "    ", strings.Join(s.Source.Ignored, ", "))
+	}
 	if s.Speaker.ASN == 0 {
 		fmt.Fprintf(&b, "Speaker not started: no session is wanted\n")
 	} else {
