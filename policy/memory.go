@@ -59,6 +59,7 @@ func (m *Memory) rememberNode(annotations map[string]string) {
 		m.node = map[string]string{}
 	}
 	for name, parse := range map[string]func(string) error{
+		routes.AnnotationDrain:    func(v string) error { _, err := routes.ParseSwitch(v); return err },
 		routes.AnnotationLocalASN: func(v string) error { _, err := routes.ParseASN(v); return err },
 		routes.AnnotationRouterID: func(v string) error { _, err := routes.ParseRouterID(v); return err },
 	} {
