@@ -23,6 +23,9 @@ type Contents struct {
 	// Ignored counts the objects that Fairway does not read, by kind:
 	// "Deployment (apps/v1): 3", sorted.
 	Ignored []string
+	// GoneNodes are Nodes that a watch has seen and that are not in the input any
+	// more, by name, as they were last.
+	GoneNodes map[string]routes.Node
 	// Unread names the files and folders of which something could not be read, and
 	// of which no earlier version stands in: what they hold is unknown, not
 	// nothing. Sorted.

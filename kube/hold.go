@@ -2,6 +2,7 @@ package kube
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -15,6 +16,8 @@ type view struct {
 	// read holds the paths that could be read at least once.
 	read     map[string]bool
 	standing standing
+	// gone are the Nodes that were there once.
+	gone     map[string]nodeDraft
 	contents Contents
 }
 
@@ -45,9 +48,44 @@ func (v view) next(looks []look, settings routes.Settings, now time.Time) view {
 		}
 	}
 	out.contents, out.standing = assemble(out.files, v.standing)
+	out.keepNodes(v)
 	out.contents.Snapshot = snapshotOfFiles(out.standing, settings)
 	stampSince(out.contents.Problems, v.contents.Problems, now)
 	return out
+}
+
+// keepNodes keeps all Nodes in force where none is left: that is the loss of a
+// file and no wish, for nobody takes every node out by forgetting its name. Of
+// single ones that are gone it keeps only what they were.
+func (v *view) keepNodes(last view) {
+	before, now := last.standing.drafts().nodes, v.standing.drafts().nodes
+	v.gone = maps.Clone(last.gone)
+	if v.gone == nil {
+		v.gone = map[string]nodeDraft{}
+	}
+	for _, n := range before {
+		v.gone[n.Name] = n
+	}
+	if len(now) == 0 && len(before) > 0 {
+		var kept []object
+		for _, n := range before {
+			k := key{kind: kindNode, name: n.Name}
+			v.standing[k] = n
+			kept = append(kept, object{key: k})
+		}
+		v.contents.Problems = append(v.contents.Problems, Problem{Severity: Wrong, Object: names(kept), Message: "no Node is in the input any more: " +
+			"what they said last stays in force; put them back, or start again to do without"})
+		now = before
+	}
+	for _, n := range now {
+		delete(v.gone, n.Name)
+	}
+	if _, gone := fillIn(nil, slices.Collect(maps.Values(v.gone)), routes.Settings{}); len(gone) > 0 {
+		v.contents.GoneNodes = map[string]routes.Node{}
+		for _, n := range gone {
+			v.contents.GoneNodes[n.Name] = n
+		}
+	}
 }
 
 // standIn gives the file with the objects of its last version in the place of

@@ -120,8 +120,23 @@ func TestWatchEdit(t *testing.T) {
 	w.until("a b c", "")
 	w.do(os.Remove(w.path("in/a.yaml")))
 	w.until("c", "")
-	w.do(os.Remove(w.path("in/c.yaml")))
-	w.until("", "")
+}
+
+// A file with the last Nodes that is gone took them along by mistake: without them
+// everything would be another node's.
+func TestWatchTheLastNodesStay(t *testing.T) {
+	w := startWatch(t, map[string]string{"in/a.yaml": nodeText("a") + nodeText("b"), "in/s.yaml": seed}, "in")
+	w.until("a b", "")
+	w.do(os.Remove(w.path("in/a.yaml")))
+	w.until("a b", "Node a, Node b: no Node is in the input any more: what they said last stays in force")
+	w.write("in/s.yaml", "# none\n")
+	for c := w.until("a b", "no Node is in the input any more"); len(c.Snapshot.Subnets) > 0; c, _ = w.files.Latest() {
+		<-w.rings
+	}
+	w.write("in/b.yaml", nodeText("b"))
+	if c := w.until("b", ""); c.GoneNodes["a"].Name != "a" || !c.GoneNodes["a"].Ready || len(c.GoneNodes) != 1 {
+		t.Errorf("gone: %v", c.GoneNodes)
+	}
 }
 
 func TestWatchAtomicRename(t *testing.T) {
@@ -355,9 +370,9 @@ func TestWatchTypoIsNotAWithdrawal(t *testing.T) {
 // of the object that it was.
 func TestWatchTypoInTheKindIsNotAWithdrawal(t *testing.T) {
 	const subnet = "---\napiVersion: kubeovn.io/v1\nkind: Subnet\nmetadata: {name: s}\nspec: {cidrBlock: 10.0.0.0/16}\n"
-	good := subnet + peerText("tor-a", peerAddr, peerAS, "passwordSecretRef: {name: md5}") + secretPre + "stringData: {password: one}\n"
+	good := subnet + peerText("tor-a", peerAddr, peerAS, "passwordSecretRef: {name: md5}") + secretPre + "stringData: {password: one}\n" + nodeText("a")
 	w := startWatch(t, map[string]string{"in/a.yaml": good}, "in")
-	w.until("", "")
+	w.until("a", "")
 	for name, tc := range map[string]struct{ from, to, problem string }{
 		"plural":                {"kind: Subnet", "kind: Subnets", "document 1: Subnet s: kind: Subnets (kubeovn.io/v1): is nothing that Fairway reads"},
 		"lower case":            {"kind: Subnet", "kind: subnet", "kind: subnet (kubeovn.io/v1): is nothing"},
@@ -369,9 +384,9 @@ func TestWatchTypoInTheKindIsNotAWithdrawal(t *testing.T) {
 		"a Secret with a typo":  {"kind: Secret", "kind: secret", "document 3: Secret md5: kind: secret (v1): is nothing"},
 		"a List of one, before": {"kind: Subnet", "kind: SubnetList", "kind: SubnetList (kubeovn.io/v1): is nothing"},
 	} {
-		for node, more := range map[string]string{"": "", "x": nodeText("x")} {
+		for nodes, more := range map[string]string{"a": "", "a b": nodeText("b")} {
 			w.write("in/a.yaml", strings.Replace(good, tc.from, tc.to, 1)+more)
-			c := w.until(node, tc.problem)
+			c := w.until(nodes, tc.problem)
 			if len(c.Snapshot.Subnets) != 1 || len(c.Snapshot.Peers) != 1 || c.Snapshot.Peers[0].Password != "one" {
 				t.Errorf("%s: subnets %v, peers %v", name, c.Snapshot.Subnets, c.Snapshot.Peers)
 			}
@@ -380,7 +395,7 @@ func TestWatchTypoInTheKindIsNotAWithdrawal(t *testing.T) {
 			}
 		}
 		w.write("in/a.yaml", good)
-		w.until("", "")
+		w.until("a", "")
 	}
 }
 

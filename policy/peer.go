@@ -3,6 +3,7 @@ package policy
 import (
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/fairway-bgp/fairway/routes"
@@ -16,6 +17,13 @@ type Snapshot struct {
 	// session of, so that another one with its address cannot take that over.
 	// Elsewhere it is nil.
 	InForce map[netip.Addr]string
+}
+
+// WithNode gives the Snapshot with one more Node.
+func (s Snapshot) WithNode(n routes.Node) Snapshot {
+	s.Nodes = append(slices.Clone(s.Nodes), n)
+	slices.SortFunc(s.Nodes, func(a, b routes.Node) int { return strings.Compare(a.Name, b.Name) })
+	return s
 }
 
 // HasNode reports whether the Snapshot has a Node of that name.
