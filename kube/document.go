@@ -74,19 +74,19 @@ func parse(name string, stream []byte) []object {
 	var objects []object
 	for _, d := range split(stream) {
 		where := fmt.Sprintf("%s document %d", name, d.number)
-		text, err := d.toJSON()
-		if text == nil {
+		text, repeated, err := d.toJSON()
+		if err != nil {
 			objects = append(objects, tornObject(where, err.Error()))
 			continue
 		}
-		objects = append(objects, decodeDocument(where, text, err)...)
+		objects = append(objects, decodeDocument(where, text, repeated)...)
 	}
 	return objects
 }
 
-// decodeDocument gives the objects of one document; repeated is its
-// errRepeatedKey or nil.
-func decodeDocument(where string, text []byte, repeated error) []object {
+// decodeDocument gives the objects of one document; repeated is nil where no key
+// of it is there twice.
+func decodeDocument(where string, text []byte, repeated *repeatedKeys) []object {
 	var h header
 	if err := strictjson.UnmarshalCaseSensitivePreserveInts(text, &h); err != nil {
 		return []object{tornObject(where, notAnObject(err))}
@@ -102,7 +102,7 @@ func decodeDocument(where string, text []byte, repeated error) []object {
 
 // decodeList takes a List apart. The items of a typed list ("SubnetList"), as
 // the API server sends it, have no kind of their own.
-func decodeList(where string, list header, repeated error) []object {
+func decodeList(where string, list header, repeated *repeatedKeys) []object {
 	var objects []object
 	for i, item := range list.Items {
 		var of struct{ APIVersion, Kind string }
@@ -129,7 +129,7 @@ func withKind(item json.RawMessage, apiVersion, kind string) json.RawMessage {
 }
 
 // decodeObject gives one object, converted as far as that takes no other one.
-func decodeObject(where string, h header, text []byte, repeated error) object {
+func decodeObject(where string, h header, text []byte, repeated *repeatedKeys) object {
 	o := object{key: key{h.Kind, h.Metadata.Namespace, h.Metadata.Name}, where: where}
 	decode, ignored, problem := decoderOf(h.APIVersion, h.Kind)
 	if problem != "" {
@@ -137,6 +137,9 @@ func decodeObject(where string, h header, text []byte, repeated error) object {
 		r.wrong("apiVersion", h.APIVersion, "%s", problem)
 		o.problems = r.problems
 		return o.placed()
+	}
+	if ignored != "" && repeated != nil && repeated.header {
+		return tornObject(where, repeated.String())
 	}
 	if ignored != "" {
 		return object{key: key{"", h.Metadata.Namespace, h.Metadata.Name}, where: where, ignored: ignored}
@@ -148,8 +151,9 @@ func decodeObject(where string, h header, text []byte, repeated error) object {
 		o.namespace = ""
 	}
 	r := &report{object: o.key.String()}
-	if repeated != nil && h.Kind == kindBGPPeer {
+	if repeated != nil {
 		r.wrong("", nil, "%v", repeated)
+		o.torn = repeated.header
 	}
 	value, whole := decode(text, r)
 	if !whole {

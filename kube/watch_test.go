@@ -350,11 +350,13 @@ func TestWatchTypoIsNotAWithdrawal(t *testing.T) {
 	w.until("", "")
 	stays := "; its last good version stays in force"
 	for name, tc := range map[string]struct{ text, problem string }{
-		"AS 0":         {strings.Replace(good, peerAS, "peerASN: 0", 1), "RFC 6996)" + stays},
-		"unknown":      {strings.Replace(good, peerAS, peerAS+"\n  colour: red", 1), "spec.colour: there is no such field; see `kubectl explain` for those there are" + stays},
-		"no secret":    {strings.Split(good, secretPre)[0], "Secret md5 is not in the input: add it, or take passwordSecretRef away" + stays},
-		"NAT a string": {strings.Replace(good, "natOutgoing: false", "natOutgoing: 'no'", 1), "is neither true nor false (without quotes)" + stays},
-		"same address": {good + peerText("a", peerAddr, "peerASN: 65999"), "BGPPeer a: spec.peerAddress: 10.0.0.1: is the address of BGPPeer tor-a too"},
+		"AS 0":            {strings.Replace(good, peerAS, "peerASN: 0", 1), "RFC 6996)" + stays},
+		"unknown":         {strings.Replace(good, peerAS, peerAS+"\n  colour: red", 1), "spec.colour: there is no such field; see `kubectl explain` for those there are" + stays},
+		"no secret":       {strings.Split(good, secretPre)[0], "Secret md5 is not in the input: add it, or take passwordSecretRef away" + stays},
+		"a key twice":     {strings.Replace(good, "natOutgoing: false", "natOutgoing: false, natOutgoing: true", 1), "Subnet s: a key is there twice: line 5: key \"natOutgoing\" already set in map" + stays},
+		"no line between": {strings.Replace(good, "---\napiVersion: fairway", "apiVersion: fairway", 1), "is a line with --- missing between two objects?" + stays},
+		"NAT a string":    {strings.Replace(good, "natOutgoing: false", "natOutgoing: 'no'", 1), "is neither true nor false (without quotes)" + stays},
+		"same address":    {good + peerText("a", peerAddr, "peerASN: 65999"), "BGPPeer a: spec.peerAddress: 10.0.0.1: is the address of BGPPeer tor-a too"},
 	} {
 		w.write("in/a.yaml", tc.text)
 		c := w.until("", tc.problem)
