@@ -16,6 +16,8 @@ type view struct {
 	// read holds the paths that could be read at least once.
 	read     map[string]bool
 	standing standing
+	// since is when each object was first there, zero for what the first look saw.
+	since map[key]time.Time
 	// gone are the Nodes that were there once.
 	gone     map[string]nodeDraft
 	contents Contents
@@ -47,11 +49,54 @@ func (v view) next(looks []look, settings routes.Settings, now time.Time) view {
 			out.files = append(out.files, f)
 		}
 	}
-	out.contents, out.standing = assemble(out.files, v.standing)
+	out.since = v.seen(out.files, now)
+	out.contents, out.standing = assemble(dated(out.files, out.since), v.standing)
 	out.keepNodes(v)
 	out.contents.Snapshot = snapshotOfFiles(out.standing, settings)
 	stampSince(out.contents.Problems, v.contents.Problems, now)
 	return out
+}
+
+// seen says since when each object has been there.
+func (v view) seen(files []file, now time.Time) map[key]time.Time {
+	since := map[key]time.Time{}
+	for _, f := range files {
+		for _, o := range f.objects {
+			if t, known := v.since[o.key]; known {
+				since[o.key] = t
+			} else if v.since != nil {
+				since[o.key] = now.UTC()
+			} else {
+				since[o.key] = time.Time{}
+			}
+		}
+	}
+	return since
+}
+
+// dated gives the files with a date for objects that have no creationTimestamp: who
+// comes later is younger, whatever its name, and takes nothing from one that is in
+// force.
+func dated(files []file, since map[key]time.Time) []file {
+	files = copyObjects(files)
+	for _, f := range files {
+		for i := range f.objects {
+			o := &f.objects[i]
+			switch d := o.value.(type) {
+			case subnetDraft:
+				if d.Created.IsZero() {
+					d.Created = since[o.key]
+					o.value = d
+				}
+			case peerDraft:
+				if d.Created.IsZero() {
+					d.Created = since[o.key]
+					o.value = d
+				}
+			}
+		}
+	}
+	return files
 }
 
 // keepNodes keeps all Nodes in force where none is left: that is the loss of a

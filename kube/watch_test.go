@@ -418,6 +418,49 @@ func TestWatchAnotherKindOfTheSameName(t *testing.T) {
 	w.until("c", "")
 }
 
+// In files, where nothing has a creationTimestamp, what came later is younger: it
+// takes neither prefix nor session from what is there, whatever its name.
+func TestWatchNewcomersAreYounger(t *testing.T) {
+	subnet := func(name, more string) string {
+		return "---\napiVersion: kubeovn.io/v1\nkind: Subnet\nmetadata: {name: " + name + more + "}\nspec: {cidrBlock: 10.0.0.0/16}\n"
+	}
+	look := func(v view, minute int, text string) view {
+		return v.next([]look{{root: "in", sources: []source{{name: "in/a.yaml", data: []byte(text)}}}}, routes.DefaultSettings, noon.Add(time.Duration(minute)*time.Minute))
+	}
+	created := func(v view) string {
+		var out []string
+		for _, s := range v.contents.Snapshot.Subnets {
+			at := "-"
+			if !s.Created.IsZero() {
+				at = s.Created.Format("2006 15:04")
+			}
+			out = append(out, s.Name+" "+at)
+		}
+		return strings.Join(out, ", ")
+	}
+	dated := subnet("dated", ", creationTimestamp: \"2025-01-02T03:04:05Z\"")
+	first := look(view{}, 0, subnet("routed", "")+dated)
+	for _, tc := range []struct {
+		name string
+		view view
+		want string
+	}{
+		{"at the start", first, "dated 2025 03:04, routed -"},
+		{"a newcomer", look(first, 1, subnet("aaa", "")+subnet("routed", "")+dated), "aaa 2026 12:01, dated 2025 03:04, routed -"},
+		{"and again", look(look(first, 1, subnet("aaa", "")+subnet("routed", "")), 2, subnet("aaa", ", labels: {a: b}")+subnet("routed", "")), "aaa 2026 12:01, routed -"},
+		{"that does not parse any more", look(look(first, 1, subnet("aaa", "")), 2, subnet("aaa", ", labels: 5")), "aaa 2026 12:01"},
+		{"that was away", look(look(look(first, 1, subnet("aaa", "")), 2, "# none\n"), 3, subnet("aaa", "")), "aaa 2026 12:03"},
+	} {
+		if got := created(tc.view); got != tc.want {
+			t.Errorf("%s: %s, want %s", tc.name, got, tc.want)
+		}
+	}
+	v := look(first, 1, peerText("tor", peerAddr, peerAS))
+	if at := v.contents.Snapshot.Peers[0].Created; !at.Equal(noon.Add(time.Minute)) {
+		t.Errorf("a peer of 12:01 is dated %s", at)
+	}
+}
+
 // A password that stays in force is the old one, until there is a good new one.
 func TestWatchPasswordStays(t *testing.T) {
 	peer := peerText("tor-a", peerAddr, peerAS, "passwordSecretRef: {name: md5}")
