@@ -152,6 +152,10 @@ func (c *cluster) addObject(o object) error {
 		return c.addPod(o)
 	case "Node":
 		c.nodes = append(c.nodes, node{o.file, o.Metadata.Name, o.Metadata.Labels, o.ready()})
+	case "", "BGPPeer", "Secret", "List", "SubnetList", "PodList", "NodeList":
+	default:
+		// A typo in a kind is no deletion.
+		return errors.New("a kind that the lab does not know")
 	}
 	return nil
 }
