@@ -2,7 +2,6 @@ package daemon_test
 
 import (
 	"context"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -11,6 +10,7 @@ import (
 	"time"
 
 	"github.com/sirupsen/logrus"
+	logtest "github.com/sirupsen/logrus/hooks/test"
 
 	"github.com/fairway-bgp/fairway/daemon"
 	"github.com/fairway-bgp/fairway/kube"
@@ -24,6 +24,8 @@ type folder struct {
 	daemon.FileSource
 	dir   string
 	rings chan struct{}
+	log   *logrus.Entry
+	said  *logtest.Hook
 }
 
 func follow(t *testing.T, files map[string]string) *folder {
@@ -32,15 +34,15 @@ func follow(t *testing.T, files map[string]string) *folder {
 	for name, text := range files {
 		f.write(t, name, text)
 	}
-	log := logrus.New()
-	log.SetOutput(io.Discard)
+	log, hook := logtest.NewNullLogger()
+	f.log, f.said = logrus.NewEntry(log), hook
 	bell := func() {
 		select {
 		case f.rings <- struct{}{}:
 		default:
 		}
 	}
-	f.FileSource = daemon.FileSource{Files: kube.NewFiles([]string{f.dir}, routes.DefaultSettings, bell, logrus.NewEntry(log)), Paths: []string{f.dir}, Node: "n1"}
+	f.FileSource = daemon.FileSource{Files: kube.NewFiles([]string{f.dir}, routes.DefaultSettings, bell, f.log), Paths: []string{f.dir}, Node: "n1"}
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- f.Run(ctx) }()
@@ -123,5 +125,47 @@ func TestALostNodeStaysWhatItWas(t *testing.T) {
 			f.write(t, "nodes.yaml", firstNode)
 			f.until(t, "mended", func(s policy.Snapshot, about status.Source) bool { return s.HasNode("n1") && len(about.Problems) == 0 })
 		})
+	}
+}
+
+func TestAProblemOfFilesIsLoggedOnce(t *testing.T) {
+	f := follow(t, map[string]string{"s.yaml": someSubnet})
+	board, bell := &status.Board{}, daemon.NewBell()
+	d := daemon.New(daemon.Options{Version: "test", Node: "n1", Log: f.log, Source: f, Speaker: &recorder{}, Board: board, Bell: bell})
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- d.Run(ctx) }()
+	t.Cleanup(func() {
+		stop()
+		<-ended
+	})
+	logged := func(start, words string) int {
+		n := 0
+		for _, e := range f.said.AllEntries() {
+			if strings.HasPrefix(e.Message, start) && strings.Contains(e.Message, words) {
+				n++
+			}
+		}
+		return n
+	}
+	await := func(start, words string) {
+		t.Helper()
+		for end := time.Now().Add(bound); logged(start, words) == 0; time.Sleep(2 * time.Millisecond) {
+			bell.Ring()
+			if time.Now().After(end) {
+				t.Fatalf("never logged: %s", words)
+			}
+		}
+	}
+	const words = "spec.vpc: 5: is not a string"
+	f.write(t, "s.yaml", strings.Replace(someSubnet, "spec: {", "spec: {vpc: 5, ", 1))
+	await("", words)
+	f.write(t, "s.yaml", someSubnet)
+	await("no longer: ", words)
+	if n := logged(f.dir, words); n != 1 {
+		t.Errorf("logged %d times", n)
+	}
+	if n := logged("no longer: ", words); n != 1 {
+		t.Errorf("logged %d times that it is over", n)
 	}
 }

@@ -19,11 +19,11 @@ func (s *Status) WriteText(w io.Writer, now time.Time) error {
 	if !s.Ready {
 		ready = "NOT READY"
 	}
-	fmt.Fprintf(&b, "Fairway %s on node %s, up %s, %s\n", s.Version, s.Node, Ago(s.Started, now), ready)
+	fmt.Fprintf(&b, "Fairway %s on node %s, up %s, %s\n", s.Version, columns.Plain(s.Node), Ago(s.Started, now), ready)
 	for _, w := range s.Waiting {
 		columns.Wrap(&b, "  ! ", "    ", w)
 	}
-	fmt.Fprintf(&b, "Source %s %s: %s, %s, %s\n", s.Source.Kind, strings.Join(s.Source.From, " "), columns.Count(s.Source.Subnets, "Subnet", "Subnets"), columns.Count(s.Source.Nodes, "Node", "Nodes"), columns.Count(s.Source.Peers, "BGPPeer", "BGPPeers"))
+	fmt.Fprintf(&b, "Source %s %s: %s, %s, %s\n", s.Source.Kind, columns.Plain(strings.Join(s.Source.From, " ")), columns.Count(s.Source.Subnets, "Subnet", "Subnets"), columns.Count(s.Source.Nodes, "Node", "Nodes"), columns.Count(s.Source.Peers, "BGPPeer", "BGPPeers"))
 	if !s.Source.StaleSince.IsZero() {
 		fmt.Fprintf(&b, "  ! not in step for %s; what was known then stays in force\n", Ago(s.Source.StaleSince, now))
 	}
@@ -69,7 +69,7 @@ func (s *Status) writeSessions(b *bytes.Buffer, now time.Time) {
 		if !e.Since.IsZero() {
 			since = Ago(e.Since, now)
 		}
-		fmt.Fprintf(b, "  %-16s %-22s %-12s %-9s %5d\n", e.Peer, e.Address, e.State, since, e.Advertised)
+		fmt.Fprintf(b, "  %-16s %-22s %-12s %-9s %5d\n", columns.Plain(e.Peer), columns.Plain(e.Address), e.State, since, e.Advertised)
 		if e.LastError != "" && !e.Established() {
 			columns.Wrap(b, "    ", "    ", e.LastError)
 		}
