@@ -152,10 +152,11 @@ func (c *cluster) addObject(o object) error {
 		return c.addPod(o)
 	case "Node":
 		c.nodes = append(c.nodes, node{o.file, o.Metadata.Name, o.Metadata.Labels, o.ready()})
-	case "", "BGPPeer", "Secret", "List", "SubnetList", "PodList", "NodeList":
 	default:
-		// A typo in a kind is no deletion.
-		return errors.New("a kind that the lab does not know")
+		switch strings.TrimSuffix(strings.ToLower(o.Kind), "s") {
+		case "subnet", "pod", "node":
+			return errors.New("no such kind; a typo is no deletion")
+		}
 	}
 	return nil
 }
