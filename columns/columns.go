@@ -6,7 +6,9 @@ package columns
 import (
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // Width is how many columns a terminal has.
@@ -18,6 +20,7 @@ const Width = 80
 func Wrap(w io.Writer, lead, indent, text string) {
 	line, empty := lead, true
 	for _, word := range strings.Fields(text) {
+		word = Plain(word)
 		if !empty && len(line)+1+len(word) > Width {
 			fmt.Fprintln(w, line)
 			line, empty = indent, true
@@ -28,6 +31,18 @@ func Wrap(w io.Writer, lead, indent, text string) {
 		line, empty = line+word, false
 	}
 	fmt.Fprintln(w, line)
+}
+
+// Plain gives text on one line with whatever is not to be printed, such as the
+// characters that steer a terminal, written as Go does: \x1b. Names and values come
+// from files that anybody may have written.
+func Plain(text string) string {
+	if utf8.ValidString(text) && strings.IndexFunc(text, func(r rune) bool { return !strconv.IsPrint(r) }) < 0 {
+		return text
+	}
+	quoted := strconv.Quote(text)
+	// What Quote does for its own marks is not needed.
+	return strings.NewReplacer(`\\`, `\`, `\"`, `"`).Replace(quoted[1 : len(quoted)-1])
 }
 
 // Count says how many there are of something: "1 prefix", "2 prefixes".

@@ -7,12 +7,27 @@ import (
 	"github.com/fairway-bgp/fairway/columns"
 )
 
+func TestPlain(t *testing.T) {
+	for text, want := range map[string]string{
+		"":                          "",
+		`a "b" \ …`:                 `a "b" \ …`,
+		"\x1b[31mred\n\"b\" \\":     `\x1b[31mred\n"b" \`,
+		"\u202egnp.exe\u009b1m\x7f": `\u202egnp.exe\u009b1m\x7f`,
+		"latin \xe9":                `latin \xe9`,
+	} {
+		if got := columns.Plain(text); got != want {
+			t.Errorf("Plain(%q) = %s, want %s", text, got, want)
+		}
+	}
+}
+
 func TestWrap(t *testing.T) {
 	long := strings.Repeat("x", 100)
 	for _, tt := range []struct{ name, text, want string }{
 		{"short", "a b", "> a b\n"},
 		{"empty", "", "> \n"},
 		{"white space is folded", " a \n b ", "> a b\n"},
+		{"what steers a terminal", "a\x1b[31m b", "> a\\x1b[31m b\n"},
 		{"exactly as wide", strings.Repeat("a ", 38) + "aa", "> " + strings.Repeat("a ", 38) + "aa\n"},
 		{"one too many", strings.Repeat("a ", 38) + "aaa", "> " + strings.TrimSpace(strings.Repeat("a ", 38)) + "\n    aaa\n"},
 		{"a word that is too long stays whole", "a " + long + " b", "> a\n    " + long + "\n    b\n"},

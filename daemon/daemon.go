@@ -114,10 +114,10 @@ func (d *Daemon) pass(ctx context.Context) bool {
 	s, about, synced := d.Source.Latest()
 	var syncErr error
 	if synced {
-		d.draining = draining(s, d.Node)
 		if d.plan == nil {
 			d.memory = remembered(d.Source)
 		}
+		d.draining = draining(d.memory.Recall(s), d.Node)
 		plan := d.decide(s)
 		remember(d.Source, d.memory)
 		syncErr = d.Speaker.Sync(ctx, plan.Wish())
@@ -158,9 +158,12 @@ func (d *Daemon) decide(s policy.Snapshot) policy.Plan {
 
 // draining reports whether the Node asks for everything to be withdrawn.
 func draining(s policy.Snapshot, node string) bool {
-	return slices.ContainsFunc(s.Nodes, func(n routes.Node) bool {
-		return n.Name == node && n.Annotations[routes.AnnotationDrain] == "true"
-	})
+	i := slices.IndexFunc(s.Nodes, func(n routes.Node) bool { return n.Name == node })
+	if i < 0 {
+		return false
+	}
+	on, _ := routes.Drained(&s.Nodes[i], s.LastGoodNode) // the plan warns
+	return on
 }
 
 // prefixes gives the CIDRs of all selected Subnets that parse.

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -246,6 +247,25 @@ func TestATypoWithdrawsNothingWhenTheDaemonIsStartedAgain(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestATypoInDrainDoesNotBringANodeBack(t *testing.T) {
+	b := &bench{source: &source{}, speaker: &recorder{}}
+	s := cluster(subnet("routed", "10.166.0.0/16"))
+	s.Nodes[0].Annotations = map[string]string{routes.AnnotationDrain: "true"}
+	b.source.set(s)
+	start(t, b)
+	withheld := func(detail string) func(*status.Status) bool {
+		return func(st *status.Status) bool {
+			return st.Draining && len(st.Plan.Withheld) == 1 && strings.Contains(st.Plan.Withheld[0].Detail, detail)
+		}
+	}
+	b.until(t, "drained", withheld("true"))
+	s.Nodes = slices.Clone(s.Nodes)
+	s.Nodes[0].Annotations = map[string]string{routes.AnnotationDrain: "yes"}
+	b.source.set(s)
+	b.bell.Ring()
+	b.until(t, "the typo is told", withheld(`"yes" is neither true nor false`))
 }
 
 func TestAFailedSyncIsTriedAgainAndShown(t *testing.T) {

@@ -24,7 +24,15 @@ func (f FileSource) Latest() (policy.Snapshot, status.Source, bool) {
 		return policy.Snapshot{}, about, false
 	}
 	s := c.Snapshot.AssumeNode(f.Node)
+	// That the own Node is gone from files says nothing about this node. The other
+	// nodes go without it, as they should where it has been taken down.
+	if own, gone := c.GoneNodes[f.Node]; gone {
+		s = s.WithNode(own)
+		about.Problems = append(about.Problems, fmt.Sprintf(
+			"Node %s is not in the input any more: what it said last stays in force; put it back, or stop Fairway here to withdraw", f.Node))
+	}
 	about.Subnets, about.Nodes, about.Peers = len(s.Subnets), len(s.Nodes), len(s.Peers)
+	about.Ignored = c.Ignored
 	for _, p := range c.Problems {
 		about.Problems = append(about.Problems, p.Error())
 	}

@@ -1,6 +1,8 @@
 package daemon
 
 import (
+	"slices"
+
 	"github.com/sirupsen/logrus"
 
 	"github.com/fairway-bgp/fairway/policy"
@@ -22,6 +24,14 @@ func (s *said) changes(now *status.Status) {
 	s.last = now
 	for _, text := range added(before.Source.Problems, now.Source.Problems) {
 		s.log.Warn(text)
+	}
+	for _, text := range added(now.Source.Problems, before.Source.Problems) {
+		if !slices.Contains(before.Source.Stale, text) {
+			s.log.Info("no longer: " + text)
+		}
+	}
+	for _, text := range added(before.Source.Ignored, now.Source.Ignored) {
+		s.log.Info("ignored: " + text)
 	}
 	if !before.Source.StaleSince.IsZero() && now.Source.StaleSince.IsZero() {
 		s.log.Info("the source is in step again")

@@ -236,6 +236,10 @@ func TestNothingIsLostByMistakes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	nodes, err := os.ReadFile(c.file("nodes.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, mistake := range []struct {
 		name  string
 		make  func()
@@ -249,8 +253,21 @@ func TestNothingIsLostByMistakes(t *testing.T) {
 			c.edit(t, "bgppeer-tor.yaml", "spec:\n", "spec:\n  passwordSecretRef: {name: gone}\n")
 		}, []string{"Secret gone is not in the input"}},
 		{"two BGPPeers with one address", func() {
-			c.write(t, "twin.yaml", strings.Replace(string(peer), "name: tor", "name: twin", 1))
-		}, []string{"BGPPeer twin: spec.peerAddress: 172.30.0.1"}},
+			twin := strings.Replace(string(peer), "peerASN: 65000", "peerASN: 65999", 1)
+			c.write(t, "twin.yaml", strings.Replace(twin, "name: tor", "name: aaa", 1))
+		}, []string{"BGPPeer aaa: spec.peerAddress: 172.30.0.1"}},
+		{"a BGPPeer of the same address for these nodes in other words", func() {
+			c.write(t, "twin.yaml", strings.Replace(string(peer), "name: tor", "name: aaa", 1)+"  nodeSelector: {matchExpressions: [{key: nowhere, operator: DoesNotExist}]}\n")
+		}, []string{"InvalidPeer: BGPPeer aaa: spec.peerAddress 172.30.0.1"}},
+		{"a kind that there is not", func() { c.edit(t, "subnet-routed.yaml", "kind: Subnet", "kind: Subnets") }, []string{"Subnet routed: kind: Subnets (kubeovn.io/v1)"}},
+		{"a key twice", func() {
+			c.edit(t, "subnet-routed.yaml", "spec:\n", "spec:\n  natOutgoing: true\n")
+		}, []string{"Subnet routed: a key is there twice"}},
+		{"a Subnet that overlaps and comes first by name", func() {
+			c.write(t, "twin.yaml", strings.Replace(string(subnet), "name: routed", "name: aaa", 1))
+		}, []string{"overlaps 10.166.0.0/16 of Subnet routed, which was created earlier"}},
+		{"no Nodes any more", func() { os.Remove(c.file("nodes.yaml")) }, []string{"no Node is in the input any more", "fd00:10:166::/64"}},
+		{"UTF-16", func() { c.write(t, "subnet-routed.yaml", "\xff\xfea\x00") }, []string{"subnet-routed.yaml: is not UTF-8"}},
 		{"YAML that does not parse", func() { c.write(t, "subnet-routed.yaml", string(subnet)+"\n{{{\n") }, []string{"subnet-routed.yaml"}},
 		{"half a file", func() { c.write(t, "subnet-routed.yaml", string(subnet[:len(subnet)/2])) }, []string{"subnet-routed.yaml"}},
 		{"an empty file", func() { c.write(t, "subnet-routed.yaml", "") }, []string{"subnet-routed.yaml"}},
@@ -262,6 +279,7 @@ func TestNothingIsLostByMistakes(t *testing.T) {
 			c.says(t, "n3", mistake.words...)
 			c.write(t, "subnet-routed.yaml", string(subnet))
 			c.write(t, "bgppeer-tor.yaml", string(peer))
+			c.write(t, "nodes.yaml", string(nodes))
 			os.Remove(c.file("twin.yaml"))
 			until(t, "the mistake is forgotten", func() (string, bool) {
 				out, _ := c.in("n1", c.binary, "status").CombinedOutput()

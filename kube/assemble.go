@@ -7,7 +7,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/fairway-bgp/fairway/policy"
 	"github.com/fairway-bgp/fairway/routes"
@@ -24,6 +23,9 @@ type Contents struct {
 	// Ignored counts the objects that Fairway does not read, by kind:
 	// "Deployment (apps/v1): 3", sorted.
 	Ignored []string
+	// GoneNodes are Nodes that a watch has seen and that are not in the input any
+	// more, by name, as they were last.
+	GoneNodes map[string]routes.Node
 	// Unread names the files and folders of which something could not be read, and
 	// of which no earlier version stands in: what they hold is unknown, not
 	// nothing. Sorted.
@@ -50,14 +52,8 @@ type file struct {
 
 // standing holds the values that Contents were made of, so that the next ones
 // can fall back on them: a subnetDraft, nodeDraft, []routes.Pod, secret or
-// standingPeer each.
+// policy.Peer, with its password, each.
 type standing map[key]any
-
-// standingPeer is a BGPPeer with its password.
-type standingPeer struct {
-	policy.Peer
-	created time.Time
-}
 
 // assemble makes one picture of the files, without the Snapshot, and gives the
 // values for it. An object that does not convert keeps the value it had last.
@@ -179,13 +175,14 @@ func (s standing) fallback(o *object) any {
 }
 
 // settlePeers gives the BGPPeers that can have a session. Of two with one
-// address for the same nodes only the first by creation, then by name, can:
-// where only the node shows that they meet, the core decides.
+// address for the same nodes only the one in force can, then the first by
+// creation, then by name: where only the node shows that they meet, the core
+// decides.
 func settlePeers(chosen []*object, now, last standing, absent func(string) error) standing {
 	find := secretsByName(chosen, now, absent)
 	type candidate struct {
 		*object
-		peer standingPeer
+		peer policy.Peer
 	}
 	var candidates []candidate
 	for _, o := range chosen {
@@ -194,18 +191,19 @@ func settlePeers(chosen []*object, now, last standing, absent func(string) error
 		}
 		peer, ok := resolve(o, find)
 		if !ok {
-			peer, ok = last.fallback(o).(standingPeer)
+			peer, ok = last.fallback(o).(policy.Peer)
 		}
 		if ok {
 			candidates = append(candidates, candidate{o, peer})
 		}
 	}
 	slices.SortStableFunc(candidates, func(a, b candidate) int {
-		return cmp.Or(a.peer.created.Compare(b.peer.created), strings.Compare(a.name, b.name))
+		return cmp.Or(last.newcomer(a.key, a.peer)-last.newcomer(b.key, b.peer),
+			a.peer.Created.Compare(b.peer.Created), strings.Compare(a.name, b.name))
 	})
 	settled := standing{}
 	var losers []candidate
-	var winners []standingPeer
+	var winners []policy.Peer
 	for _, c := range candidates {
 		if w := rival(winners, c.peer); w != "" {
 			c.add(Problem{Severity: Wrong, Field: "spec.peerAddress", Value: c.peer.Address.String(), Message: fmt.Sprintf(
@@ -217,7 +215,7 @@ func settlePeers(chosen []*object, now, last standing, absent func(string) error
 		winners = append(winners, c.peer)
 	}
 	for _, c := range losers {
-		old, ok := last[c.key].(standingPeer)
+		old, ok := last[c.key].(policy.Peer)
 		if ok && rival(winners, old) == "" {
 			last.fallback(c.object)
 			settled[c.key] = old
@@ -227,10 +225,23 @@ func settlePeers(chosen []*object, now, last standing, absent func(string) error
 	return settled
 }
 
+// newcomer is 0 for a peer that has its address for its nodes already, else 1.
+func (s standing) newcomer(k key, p policy.Peer) int {
+	if old, ok := s[k].(policy.Peer); ok && rivals(old, p) {
+		return 0
+	}
+	return 1
+}
+
+// rivals reports whether two peers have one address for the same nodes.
+func rivals(p, q policy.Peer) bool {
+	return p.Address == q.Address && sameSelector(p.Nodes, q.Nodes)
+}
+
 // rival names the peer that has the same address for the same nodes.
-func rival(peers []standingPeer, p standingPeer) string {
+func rival(peers []policy.Peer, p policy.Peer) string {
 	for _, q := range peers {
-		if q.Address == p.Address && sameSelector(q.Nodes, p.Nodes) {
+		if rivals(q, p) {
 			return q.Name
 		}
 	}
@@ -238,17 +249,17 @@ func rival(peers []standingPeer, p standingPeer) string {
 }
 
 // resolve completes a draft with its password.
-func resolve(o *object, find func(string) (secret, error)) (standingPeer, bool) {
+func resolve(o *object, find func(string) (secret, error)) (policy.Peer, bool) {
 	draft, ok := o.value.(peerDraft)
 	if !ok {
-		return standingPeer{}, false
+		return policy.Peer{}, false
 	}
 	r := &report{object: o.key.String()}
 	draft.Password = draft.password(find, r)
 	for _, p := range r.problems {
 		o.add(p)
 	}
-	return standingPeer{draft.Peer, draft.created}, r.usable()
+	return draft.Peer, r.usable()
 }
 
 // secretsByName finds Secrets in whatever namespace they are: files say nothing
@@ -293,8 +304,8 @@ func (s standing) drafts() drafts {
 			d.nodes = append(d.nodes, v)
 		case []routes.Pod:
 			d.pods = append(d.pods, v...)
-		case standingPeer:
-			d.peers = append(d.peers, v.Peer)
+		case policy.Peer:
+			d.peers = append(d.peers, v)
 		}
 	}
 	return d

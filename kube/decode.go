@@ -24,7 +24,7 @@ func decodeLenient(text []byte, to any, r *report) bool {
 }
 
 // decodeStrict is decodeLenient, and also reports fields that the type does not
-// have and fields that are there twice.
+// have. Fields that are there twice are the document's (repeatedKeys).
 func decodeStrict(text []byte, to any, r *report) bool {
 	strict, err := strictjson.UnmarshalStrict(text, to)
 	if err != nil {
@@ -37,7 +37,6 @@ func decodeStrict(text []byte, to any, r *report) bool {
 			continue
 		}
 		if strings.HasPrefix(err.Error(), "duplicate") {
-			r.wrong(field.FieldPath(), nil, "is there twice: leave one")
 			continue
 		}
 		hint := "see `kubectl explain` for those there are"

@@ -20,6 +20,15 @@ const (
 	kindBGPPeer = "BGPPeer"
 )
 
+// isRead reports whether Fairway reads objects of a kind.
+func isRead(kind string) bool {
+	switch kind {
+	case kindSubnet, kindNode, kindPod, kindSecret, kindBGPPeer:
+		return true
+	}
+	return false
+}
+
 // key is what makes an object that one and no other.
 type key struct{ kind, namespace, name string }
 
@@ -39,7 +48,8 @@ type object struct {
 	// *v1alpha1.BGPPeer; nil where the object does not convert.
 	value    any
 	problems []Problem
-	// ignored is "kind (apiVersion)" of an object that Fairway does not read.
+	// ignored is "kind (apiVersion)" of an object that Fairway does not read; its key
+	// has no kind.
 	ignored string
 	// torn marks a piece that is no whole object: what it was is not known.
 	torn bool
@@ -64,19 +74,19 @@ func parse(name string, stream []byte) []object {
 	var objects []object
 	for _, d := range split(stream) {
 		where := fmt.Sprintf("%s document %d", name, d.number)
-		text, err := d.toJSON()
-		if text == nil {
+		text, repeated, err := d.toJSON()
+		if err != nil {
 			objects = append(objects, tornObject(where, err.Error()))
 			continue
 		}
-		objects = append(objects, decodeDocument(where, text, err)...)
+		objects = append(objects, decodeDocument(where, text, repeated)...)
 	}
 	return objects
 }
 
-// decodeDocument gives the objects of one document; repeated is its
-// errRepeatedKey or nil.
-func decodeDocument(where string, text []byte, repeated error) []object {
+// decodeDocument gives the objects of one document; repeated is nil where no key
+// of it is there twice.
+func decodeDocument(where string, text []byte, repeated *repeatedKeys) []object {
 	var h header
 	if err := strictjson.UnmarshalCaseSensitivePreserveInts(text, &h); err != nil {
 		return []object{tornObject(where, notAnObject(err))}
@@ -92,7 +102,7 @@ func decodeDocument(where string, text []byte, repeated error) []object {
 
 // decodeList takes a List apart. The items of a typed list ("SubnetList"), as
 // the API server sends it, have no kind of their own.
-func decodeList(where string, list header, repeated error) []object {
+func decodeList(where string, list header, repeated *repeatedKeys) []object {
 	var objects []object
 	for i, item := range list.Items {
 		var of struct{ APIVersion, Kind string }
@@ -119,7 +129,7 @@ func withKind(item json.RawMessage, apiVersion, kind string) json.RawMessage {
 }
 
 // decodeObject gives one object, converted as far as that takes no other one.
-func decodeObject(where string, h header, text []byte, repeated error) object {
+func decodeObject(where string, h header, text []byte, repeated *repeatedKeys) object {
 	o := object{key: key{h.Kind, h.Metadata.Namespace, h.Metadata.Name}, where: where}
 	decode, ignored, problem := decoderOf(h.APIVersion, h.Kind)
 	if problem != "" {
@@ -128,8 +138,11 @@ func decodeObject(where string, h header, text []byte, repeated error) object {
 		o.problems = r.problems
 		return o.placed()
 	}
+	if ignored != "" && repeated != nil && repeated.header {
+		return tornObject(where, repeated.String())
+	}
 	if ignored != "" {
-		return object{where: where, ignored: ignored}
+		return object{key: key{"", h.Metadata.Namespace, h.Metadata.Name}, where: where, ignored: ignored}
 	}
 	if h.Metadata.Name == "" {
 		return tornObject(where, h.Kind+" without metadata.name: every object needs one")
@@ -138,8 +151,9 @@ func decodeObject(where string, h header, text []byte, repeated error) object {
 		o.namespace = ""
 	}
 	r := &report{object: o.key.String()}
-	if repeated != nil && h.Kind == kindBGPPeer {
+	if repeated != nil {
 		r.wrong("", nil, "%v", repeated)
+		o.torn = repeated.header
 	}
 	value, whole := decode(text, r)
 	if !whole {

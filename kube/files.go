@@ -137,6 +137,8 @@ func (s source) file(root string, last *file) file {
 		f.lack = "cannot be read: " + cause(s.err)
 	case len(bytes.TrimSpace(s.data)) == 0:
 		f.lack = "is empty"
+	case notUTF8(s.data):
+		f.lack = "is not UTF-8, but looks like UTF-16: save it as UTF-8"
 	default:
 		f.digest = sha256.Sum256(s.data)
 		if last != nil && last.digest == f.digest {
@@ -152,6 +154,13 @@ func (s source) file(root string, last *file) file {
 	}
 	f.problems = []Problem{{Severity: Wrong, Where: s.name, Message: f.lack}}
 	return f
+}
+
+// notUTF8 reports whether text is in another encoding of Unicode, by its byte
+// order mark or, without one, its NUL bytes: YAML has none. The YAML parser reads
+// UTF-16, but the cutting into documents before it does not.
+func notUTF8(data []byte) bool {
+	return bytes.HasPrefix(data, []byte("\xff\xfe")) || bytes.HasPrefix(data, []byte("\xfe\xff")) || bytes.IndexByte(data, 0) >= 0
 }
 
 // cause gives an error without the path, which stands before it already.

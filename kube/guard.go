@@ -12,7 +12,7 @@ import (
 
 // ConfirmMassWithdraw is the annotation on a Node with which a person confirms
 // that what vanished shall be withdrawn; "true" as long as it stands.
-const ConfirmMassWithdraw = routes.Prefix + "confirm-mass-withdraw"
+const ConfirmMassWithdraw = routes.AnnotationConfirm
 
 // When a deletion is believed.
 const (

@@ -2,6 +2,7 @@ package kube
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -15,6 +16,10 @@ type view struct {
 	// read holds the paths that could be read at least once.
 	read     map[string]bool
 	standing standing
+	// since is when each object was first there, zero for what the first look saw.
+	since map[key]time.Time
+	// gone are the Nodes that were there once.
+	gone     map[string]nodeDraft
 	contents Contents
 }
 
@@ -34,7 +39,7 @@ func (v view) next(looks []look, settings routes.Settings, now time.Time) view {
 			continue
 		}
 		for _, s := range l.sources {
-			f := s.file(l.root, last[s.name])
+			f := s.file(l.root, last[s.name]).standIn(last[s.name])
 			if f.lack == "" && !f.ended && last[s.name] != nil && last[s.name].ended {
 				f = f.cutShort()
 			}
@@ -44,9 +49,132 @@ func (v view) next(looks []look, settings routes.Settings, now time.Time) view {
 			out.files = append(out.files, f)
 		}
 	}
-	out.contents, out.standing = assemble(out.files, v.standing)
+	out.since = v.seen(out.files, now)
+	out.contents, out.standing = assemble(dated(out.files, out.since), v.standing)
+	out.keepNodes(v)
 	out.contents.Snapshot = snapshotOfFiles(out.standing, settings)
 	stampSince(out.contents.Problems, v.contents.Problems, now)
+	return out
+}
+
+// seen says since when each object has been there.
+func (v view) seen(files []file, now time.Time) map[key]time.Time {
+	since := map[key]time.Time{}
+	for _, f := range files {
+		for _, o := range f.objects {
+			if t, known := v.since[o.key]; known {
+				since[o.key] = t
+			} else if v.since != nil {
+				since[o.key] = now.UTC()
+			} else {
+				since[o.key] = time.Time{}
+			}
+		}
+	}
+	return since
+}
+
+// dated gives the files with a date for objects that have no creationTimestamp: who
+// comes later is younger, whatever its name, and takes nothing from one that is in
+// force.
+func dated(files []file, since map[key]time.Time) []file {
+	files = copyObjects(files)
+	for _, f := range files {
+		for i := range f.objects {
+			o := &f.objects[i]
+			switch d := o.value.(type) {
+			case subnetDraft:
+				if d.Created.IsZero() {
+					d.Created = since[o.key]
+					o.value = d
+				}
+			case peerDraft:
+				if d.Created.IsZero() {
+					d.Created = since[o.key]
+					o.value = d
+				}
+			}
+		}
+	}
+	return files
+}
+
+// keepNodes keeps all Nodes in force where none is left: that is the loss of a
+// file and no wish, for nobody takes every node out by forgetting its name. Of
+// single ones that are gone it keeps only what they were.
+func (v *view) keepNodes(last view) {
+	before, now := last.standing.drafts().nodes, v.standing.drafts().nodes
+	v.gone = maps.Clone(last.gone)
+	if v.gone == nil {
+		v.gone = map[string]nodeDraft{}
+	}
+	for _, n := range before {
+		v.gone[n.Name] = n
+	}
+	if len(now) == 0 && len(before) > 0 {
+		var kept []object
+		for _, n := range before {
+			k := key{kind: kindNode, name: n.Name}
+			v.standing[k] = n
+			kept = append(kept, object{key: k})
+		}
+		v.contents.Problems = append(v.contents.Problems, Problem{Severity: Wrong, Object: names(kept), Message: "no Node is in the input any more: " +
+			"what they said last stays in force; put them back, or start again to do without"})
+		now = before
+	}
+	for _, n := range now {
+		delete(v.gone, n.Name)
+	}
+	if _, gone := fillIn(nil, slices.Collect(maps.Values(v.gone)), routes.Settings{}); len(gone) > 0 {
+		v.contents.GoneNodes = map[string]routes.Node{}
+		for _, n := range gone {
+			v.contents.GoneNodes[n.Name] = n
+		}
+	}
+}
+
+// standIn gives the file with the objects of its last version in the place of
+// those that are there by the same name and are nothing that Fairway reads: a typo
+// in apiVersion or kind is no deletion. One that was there beside them before is
+// none.
+func (f file) standIn(last *file) file {
+	if last == nil || !slices.ContainsFunc(f.objects, object.unread) {
+		return f
+	}
+	gone := slices.DeleteFunc(keptObjects(last.objects, f.objects), object.unread)
+	f.objects = slices.Clone(f.objects)
+	for i, o := range f.objects {
+		if !o.unread() || slices.ContainsFunc(last.objects, func(p object) bool { return p.key == o.key && p.ignored == o.ignored }) {
+			continue
+		}
+		meant := slices.IndexFunc(gone, o.namedLike)
+		if meant < 0 {
+			continue
+		}
+		f.objects[i] = o.takenFor(gone[meant])
+		gone = slices.Delete(gone, meant, meant+1)
+	}
+	return f
+}
+
+// unread reports whether an object is of no kind that Fairway reads.
+func (o object) unread() bool { return !o.torn && !isRead(o.kind) }
+
+// namedLike reports whether only the kinds of two objects differ. Nobody knows
+// whether an unknown kind is in a namespace.
+func (o object) namedLike(p object) bool {
+	return o.name != "" && o.name == p.name && (p.namespace == "" || o.namespace == p.namespace)
+}
+
+// takenFor gives an object that cannot be read in the place of another.
+func (o object) takenFor(p object) object {
+	out := object{key: p.key, where: o.where, kept: true}
+	what := o.ignored
+	if what == "" {
+		what = o.kind
+	}
+	out.add(Problem{Severity: Wrong, Field: "kind", Value: shown(what), Message: "is nothing that Fairway reads, where " + p.key.String() +
+		" was before: correct apiVersion and kind, or give it another name"})
 	return out
 }
 

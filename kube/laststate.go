@@ -214,7 +214,7 @@ func recall(texts []json.RawMessage, good lastGood, saved time.Time) recalled {
 		case nil:
 		case peerDraft:
 			v.Password = policy.Password(g.Password)
-			r.standing[o.key] = standingPeer{v.Peer, v.created}
+			r.standing[o.key] = v.Peer
 		default:
 			r.standing[o.key] = v
 		}

@@ -496,7 +496,7 @@ func goodTexts(now standing, force map[key]stored, last map[key]goodText) map[ke
 	out := make(map[key]goodText, len(now))
 	for k, v := range now {
 		o := force[k]
-		peer, isPeer := v.(standingPeer)
+		peer, isPeer := v.(policy.Peer)
 		switch g, had := last[k]; {
 		case isPeer && o.stands(peer), !isPeer && o.value != nil:
 			out[k] = goodText{o.text, string(peer.Password)}
@@ -509,10 +509,10 @@ func goodTexts(now standing, force map[key]stored, last map[key]goodText) map[ke
 
 // stands reports whether a BGPPeer gives the session that stands, whatever its
 // password.
-func (o stored) stands(peer standingPeer) bool {
+func (o stored) stands(peer policy.Peer) bool {
 	draft, ok := o.value.(peerDraft)
 	draft.Password = peer.Password
-	return ok && reflect.DeepEqual(draft.Peer, peer.Peer)
+	return ok && reflect.DeepEqual(draft.Peer, peer)
 }
 
 // absent says of a Secret that is not there whether that is known.

@@ -41,7 +41,6 @@ const (
 // peerDraft is a BGPPeer before its password is looked up.
 type peerDraft struct {
 	policy.Peer
-	created time.Time
 	// secret is nil where the session has no password.
 	secret *v1alpha1.SecretKeyRef
 }
@@ -82,8 +81,8 @@ func hidePasswords(r *report) {
 // it at once.
 func peerOf(p *v1alpha1.BGPPeer, r *report) peerDraft {
 	s := &p.Spec
-	out := peerDraft{created: created(p.ObjectMeta), secret: secretRef(s.PasswordSecretRef, r)}
-	out.Name = p.Name
+	out := peerDraft{secret: secretRef(s.PasswordSecretRef, r)}
+	out.Name, out.Created = p.Name, created(p.ObjectMeta)
 	// The name is one of a comma-separated list in fairway.dev/peers.
 	if why := validation.IsDNS1123Subdomain(p.Name); len(why) > 0 {
 		r.wrong("metadata.name", p.Name, "is not a name that Kubernetes takes: use lower-case letters, digits, - and .")

@@ -1,10 +1,12 @@
 package kube
 
 import (
+	"encoding/binary"
 	"fmt"
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf16"
 
 	"github.com/fairway-bgp/fairway/routes"
 )
@@ -179,6 +181,14 @@ func TestPasswordProblems(t *testing.T) {
 	}
 }
 
+func utf16Text(order binary.ByteOrder, text string) string {
+	var out []byte
+	for _, u := range utf16.Encode([]rune(text)) {
+		out, _ = binary.Append(out, order, u)
+	}
+	return string(out)
+}
+
 // What is wrong with other objects and with the stream itself.
 func TestInputProblems(t *testing.T) {
 	const subnet = "apiVersion: kubeovn.io/v1\nkind: Subnet\nmetadata: {name: s}\n"
@@ -207,11 +217,18 @@ func TestInputProblems(t *testing.T) {
 		"peer's name":                   {peerText("Tor_A", peerAddr, peerAS), "wrong in.yaml document 1: BGPPeer Tor_A: metadata.name: Tor_A: is not a name that Kubernetes takes: use lower-case letters, digits, - and ."},
 		"peer misspelt":                 {"apiVersion: fairway.dev/v1alpha1\nkind: BgpPeer\nmetadata: {name: tor-a}", "wrong in.yaml document 1: BgpPeer tor-a: apiVersion: fairway.dev/v1alpha1: this version knows BGPPeer and Speaker of fairway.dev/v1alpha1"},
 		"key twice":                     {peerText("tor-a", peerAddr, peerAS, "port: 1", "port: 2"), "wrong in.yaml document 1: BGPPeer tor-a: a key is there twice: line 10: key \"port\" already set in map"},
-		"key twice, JSON":               {`{"apiVersion":"fairway.dev/v1alpha1","kind":"BGPPeer","metadata":{"name":"tor-a"},"spec":{"peerAddress":"10.0.0.1","peerASN":5,"peerASN":6}}`, "wrong in.yaml document 1: BGPPeer tor-a: spec.peerASN: is there twice: leave one"},
-		"key twice, other":              {subnet + "spec: {vpc: a, vpc: b}", ""},
+		"key twice, JSON":               {`{"apiVersion":"fairway.dev/v1alpha1","kind":"BGPPeer","metadata":{"name":"tor-a"},"spec":{"peerAddress":"10.0.0.1","peerASN":5,"peerASN":6}}`, "wrong in.yaml document 1: BGPPeer tor-a: a key is there twice: spec.peerASN"},
+		"key twice, other":              {subnet + "spec: {vpc: a, vpc: b}", "wrong in.yaml document 1: Subnet s: a key is there twice: line 4: key \"vpc\" already set in map"},
+		"key twice, Subnet in JSON":     {`{"apiVersion":"kubeovn.io/v1","kind":"Subnet","metadata":{"name":"s"},"spec":{"natOutgoing":false,"natOutgoing":true}}`, "wrong in.yaml document 1: Subnet s: a key is there twice: spec.natOutgoing"},
+		"key twice, ignored":            {"apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: a}\nspec: {a: 1, a: 2}", ""},
+		"no line between two":           {subnet + "spec: {}\napiVersion: apps/v1\nkind: Deployment\nmetadata: {name: a}", "wrong in.yaml document 1: a key is there twice: line 5: key \"apiVersion\" already set in map line 6: key \"kind\" already set in map line 7: key \"metadata\" already set in map; is a line with --- missing between two objects?"},
 		"the same object":               {subnet + "spec: {}\n---\n" + subnet + "spec: {}", "wrong in.yaml document 2: Subnet s: is in in.yaml document 1 too, and that one counts: remove one of them"},
 		"the same address":              {peerText("tor-b", peerAddr, peerAS) + peerText("tor-a", peerAddr, peerAS), "wrong in.yaml document 1: BGPPeer tor-b: spec.peerAddress: 10.0.0.1: is the address of BGPPeer tor-a too, for the same nodes, and one session is all there can be: remove one, or tell them apart by nodeSelector"},
 		"the same address, other nodes": {peerText("tor-b", peerAddr, peerAS) + peerText("tor-a", peerAddr, peerAS, "nodeSelector: {matchLabels: {rack: a}}"), ""},
+		"UTF-16, little endian":         {utf16Text(binary.LittleEndian, "\ufeff"+subnet+"spec: {}\n---\n"+subnet), "wrong in.yaml: is not UTF-8, but looks like UTF-16: save it as UTF-8"},
+		"UTF-16, big endian":            {utf16Text(binary.BigEndian, "\ufeff"+subnet+"spec: {}"), "wrong in.yaml: is not UTF-8, but looks like UTF-16: save it as UTF-8"},
+		"UTF-16 without its mark":       {utf16Text(binary.LittleEndian, subnet+"spec: {}"), "wrong in.yaml: is not UTF-8, but looks like UTF-16: save it as UTF-8"},
+		"UTF-8 with a mark":             {"\ufeff" + subnet + "spec: {}", ""},
 		"empty":                         {" \n", "wrong in.yaml: is empty"},
 		"only comments":                 {"# nothing\n---\n", ""},
 		"in a list":                     {"apiVersion: v1\nkind: List\nitems:\n- {apiVersion: v1, kind: Node, metadata: {name: n1}}\n- {apiVersion: kubeovn.io/v1, kind: Subnet, metadata: {name: s}, spec: {vlan: 5}}", "wrong in.yaml document 1 item 2: Subnet s: spec.vlan: 5: is not a string: put it in quotes"},

@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
+	strictjson "sigs.k8s.io/json"
 	"sigs.k8s.io/yaml"
 )
 
@@ -70,24 +72,59 @@ func hasContent(text []byte) bool {
 	return false
 }
 
-// errRepeatedKey marks a document that parses, but has a key twice. The API
-// server takes the last one; in our own kinds it is refused.
-var errRepeatedKey = errors.New("a key is there twice")
+// repeatedKeys says what a document has twice that parses all the same. Readers
+// take the last one; which was meant is not known.
+type repeatedKeys struct {
+	which string
+	// header is true if what makes an object that one is among them: then these are
+	// two objects that nothing separates.
+	header bool
+}
 
-// toJSON gives the document as JSON. With errRepeatedKey the JSON is good.
-func (d document) toJSON() ([]byte, error) {
-	text := bytes.TrimSpace(d.text)
+// String says it to a user.
+func (k repeatedKeys) String() string {
+	s := "a key is there twice: " + k.which
+	if k.header {
+		s += "; is a line with --- missing between two objects?"
+	}
+	return s
+}
+
+// toJSON gives the document as JSON. With repeated keys the JSON is good.
+func (d document) toJSON() (text []byte, repeated *repeatedKeys, err error) {
+	text = bytes.TrimSpace(d.text)
 	if len(text) > 0 && text[0] == '{' && json.Valid(text) {
-		return text, nil
+		return text, repeatedInJSON(text), nil
 	}
 	strict, err := yaml.YAMLToJSONStrict(d.text)
 	if err == nil {
-		return strict, nil
+		return strict, nil, nil
 	}
 	if lenient, again := yaml.YAMLToJSON(d.text); again == nil {
-		return lenient, fmt.Errorf("%w: %s", errRepeatedKey, d.explain(err))
+		header := regexp.MustCompile(`key "(apiVersion|kind|metadata)" already set`).MatchString(err.Error())
+		return lenient, &repeatedKeys{d.explain(err), header}, nil
 	}
-	return nil, errors.New(d.explain(err))
+	return nil, nil, errors.New(d.explain(err))
+}
+
+// repeatedInJSON gives nil where no key is there twice.
+func repeatedInJSON(text []byte) *repeatedKeys {
+	var any map[string]any
+	strict, err := strictjson.UnmarshalStrict(text, &any)
+	if err != nil || len(strict) == 0 {
+		return nil
+	}
+	var out repeatedKeys
+	var which []string
+	for _, err := range strict {
+		var field strictjson.FieldError
+		if errors.As(err, &field) {
+			which = append(which, field.FieldPath())
+			out.header = out.header || slices.Contains([]string{"apiVersion", "kind", "metadata"}, field.FieldPath())
+		}
+	}
+	out.which = strings.Join(which, ", ")
+	return &out
 }
 
 // explain gives the parser's words with the line in the file, and without the

@@ -203,22 +203,7 @@ func (w *watcher) publish(next view) {
 		return
 	}
 	w.latest.Store(&next.contents)
-	w.logChanges(last.contents.Problems, next.contents.Problems)
 	w.bell()
-}
-
-// logChanges logs each problem once, when it comes and when it goes.
-func (w *watcher) logChanges(last, next []Problem) {
-	for _, p := range next {
-		if !slices.Contains(last, p) {
-			w.log.Warn(p.Error())
-		}
-	}
-	for _, p := range last {
-		if !slices.Contains(next, p) {
-			w.log.Info("no longer: " + p.Error())
-		}
-	}
 }
 
 // listen watches the places where a change counts, as they are now.

@@ -120,8 +120,23 @@ func TestWatchEdit(t *testing.T) {
 	w.until("a b c", "")
 	w.do(os.Remove(w.path("in/a.yaml")))
 	w.until("c", "")
-	w.do(os.Remove(w.path("in/c.yaml")))
-	w.until("", "")
+}
+
+// A file with the last Nodes that is gone took them along by mistake: without them
+// everything would be another node's.
+func TestWatchTheLastNodesStay(t *testing.T) {
+	w := startWatch(t, map[string]string{"in/a.yaml": nodeText("a") + nodeText("b"), "in/s.yaml": seed}, "in")
+	w.until("a b", "")
+	w.do(os.Remove(w.path("in/a.yaml")))
+	w.until("a b", "Node a, Node b: no Node is in the input any more: what they said last stays in force")
+	w.write("in/s.yaml", "# none\n")
+	for c := w.until("a b", "no Node is in the input any more"); len(c.Snapshot.Subnets) > 0; c, _ = w.files.Latest() {
+		<-w.rings
+	}
+	w.write("in/b.yaml", nodeText("b"))
+	if c := w.until("b", ""); c.GoneNodes["a"].Name != "a" || !c.GoneNodes["a"].Ready || len(c.GoneNodes) != 1 {
+		t.Errorf("gone: %v", c.GoneNodes)
+	}
 }
 
 func TestWatchAtomicRename(t *testing.T) {
@@ -335,19 +350,114 @@ func TestWatchTypoIsNotAWithdrawal(t *testing.T) {
 	w.until("", "")
 	stays := "; its last good version stays in force"
 	for name, tc := range map[string]struct{ text, problem string }{
-		"AS 0":         {strings.Replace(good, peerAS, "peerASN: 0", 1), "RFC 6996)" + stays},
-		"unknown":      {strings.Replace(good, peerAS, peerAS+"\n  colour: red", 1), "spec.colour: there is no such field; see `kubectl explain` for those there are" + stays},
-		"no secret":    {strings.Split(good, secretPre)[0], "Secret md5 is not in the input: add it, or take passwordSecretRef away" + stays},
-		"NAT a string": {strings.Replace(good, "natOutgoing: false", "natOutgoing: 'no'", 1), "is neither true nor false (without quotes)" + stays},
-		"same address": {good + strings.Replace(peerText("tor", peerAddr, peerAS), "tor", "a", 1), "is the address of BGPPeer a too"},
+		"AS 0":            {strings.Replace(good, peerAS, "peerASN: 0", 1), "RFC 6996)" + stays},
+		"unknown":         {strings.Replace(good, peerAS, peerAS+"\n  colour: red", 1), "spec.colour: there is no such field; see `kubectl explain` for those there are" + stays},
+		"no secret":       {strings.Split(good, secretPre)[0], "Secret md5 is not in the input: add it, or take passwordSecretRef away" + stays},
+		"a key twice":     {strings.Replace(good, "natOutgoing: false", "natOutgoing: false, natOutgoing: true", 1), "Subnet s: a key is there twice: line 5: key \"natOutgoing\" already set in map" + stays},
+		"no line between": {strings.Replace(good, "---\napiVersion: fairway", "apiVersion: fairway", 1), "is a line with --- missing between two objects?" + stays},
+		"NAT a string":    {strings.Replace(good, "natOutgoing: false", "natOutgoing: 'no'", 1), "is neither true nor false (without quotes)" + stays},
+		"same address":    {good + peerText("a", peerAddr, "peerASN: 65999"), "BGPPeer a: spec.peerAddress: 10.0.0.1: is the address of BGPPeer tor-a too"},
 	} {
 		w.write("in/a.yaml", tc.text)
 		c := w.until("", tc.problem)
-		if len(c.Snapshot.Subnets) != 1 || len(c.Snapshot.Peers) != 1 || c.Snapshot.Peers[0].Address.String() != "10.0.0.1" {
+		if len(c.Snapshot.Subnets) != 1 || len(c.Snapshot.Peers) != 1 || c.Snapshot.Peers[0].Name != "tor-a" || c.Snapshot.Peers[0].PeerASN != 65000 {
 			t.Errorf("%s: subnets %v, peers %v", name, c.Snapshot.Subnets, c.Snapshot.Peers)
 		}
 		w.write("in/a.yaml", good)
 		w.until("", "")
+	}
+}
+
+// A document whose apiVersion or kind becomes one that nobody reads is no deletion
+// of the object that it was.
+func TestWatchTypoInTheKindIsNotAWithdrawal(t *testing.T) {
+	const subnet = "---\napiVersion: kubeovn.io/v1\nkind: Subnet\nmetadata: {name: s}\nspec: {cidrBlock: 10.0.0.0/16}\n"
+	good := subnet + peerText("tor-a", peerAddr, peerAS, "passwordSecretRef: {name: md5}") + secretPre + "stringData: {password: one}\n" + nodeText("a")
+	w := startWatch(t, map[string]string{"in/a.yaml": good}, "in")
+	w.until("a", "")
+	for name, tc := range map[string]struct{ from, to, problem string }{
+		"plural":                {"kind: Subnet", "kind: Subnets", "document 1: Subnet s: kind: Subnets (kubeovn.io/v1): is nothing that Fairway reads"},
+		"lower case":            {"kind: Subnet", "kind: subnet", "kind: subnet (kubeovn.io/v1): is nothing"},
+		"unknown version":       {"kubeovn.io/v1", "kubeovn.io/v2", "kind: Subnet (kubeovn.io/v2): is nothing"},
+		"unknown group":         {"kubeovn.io/v1", "kube-ovn.io/v1", "kind: Subnet (kube-ovn.io/v1): is nothing"},
+		"our own kind":          {"kind: BGPPeer", "kind: BgpPeer", "document 2: BGPPeer tor-a: kind: BgpPeer: is nothing"},
+		"our own version":       {"fairway.dev/v1alpha1", "fairway.dev/v1", "this version knows BGPPeer"},
+		"another group's":       {"fairway.dev/v1alpha1", "metallb.io/v1beta2", "kind: BGPPeer (metallb.io/v1beta2): is nothing"},
+		"a Secret with a typo":  {"kind: Secret", "kind: secret", "document 3: Secret md5: kind: secret (v1): is nothing"},
+		"a List of one, before": {"kind: Subnet", "kind: SubnetList", "kind: SubnetList (kubeovn.io/v1): is nothing"},
+	} {
+		for nodes, more := range map[string]string{"a": "", "a b": nodeText("b")} {
+			w.write("in/a.yaml", strings.Replace(good, tc.from, tc.to, 1)+more)
+			c := w.until(nodes, tc.problem)
+			if len(c.Snapshot.Subnets) != 1 || len(c.Snapshot.Peers) != 1 || c.Snapshot.Peers[0].Password != "one" {
+				t.Errorf("%s: subnets %v, peers %v", name, c.Snapshot.Subnets, c.Snapshot.Peers)
+			}
+			if !hasProblem(c, "; its last good version stays in force") {
+				t.Errorf("%s: not told that it stays:\n%s", name, problemLines(c))
+			}
+		}
+		w.write("in/a.yaml", good)
+		w.until("a", "")
+	}
+}
+
+// What was ignored beside an object before is no typo when that object goes, nor
+// is an object that is now in another file lost.
+func TestWatchAnotherKindOfTheSameName(t *testing.T) {
+	deployment := "---\napiVersion: apps/v1\nkind: Deployment\nmetadata: {name: a}\n"
+	w := startWatch(t, map[string]string{"in/a.yaml": nodeText("a") + deployment, "in/b.yaml": nodeText("b")}, "in")
+	w.until("a b", "")
+	w.write("in/a.yaml", deployment)
+	w.until("b", "")
+	w.write("in/b.yaml", strings.Replace(deployment, "name: a", "name: b", 1))
+	w.until("b", "kind: Deployment (apps/v1): is nothing")
+	w.write("in/c.yaml", nodeText("b"))
+	w.until("b", "")
+	w.do(os.Remove(w.path("in/b.yaml")))
+	w.write("in/c.yaml", nodeText("c"))
+	w.until("c", "")
+}
+
+// In files, where nothing has a creationTimestamp, what came later is younger: it
+// takes neither prefix nor session from what is there, whatever its name.
+func TestWatchNewcomersAreYounger(t *testing.T) {
+	subnet := func(name, more string) string {
+		return "---\napiVersion: kubeovn.io/v1\nkind: Subnet\nmetadata: {name: " + name + more + "}\nspec: {cidrBlock: 10.0.0.0/16}\n"
+	}
+	look := func(v view, minute int, text string) view {
+		return v.next([]look{{root: "in", sources: []source{{name: "in/a.yaml", data: []byte(text)}}}}, routes.DefaultSettings, noon.Add(time.Duration(minute)*time.Minute))
+	}
+	created := func(v view) string {
+		var out []string
+		for _, s := range v.contents.Snapshot.Subnets {
+			at := "-"
+			if !s.Created.IsZero() {
+				at = s.Created.Format("2006 15:04")
+			}
+			out = append(out, s.Name+" "+at)
+		}
+		return strings.Join(out, ", ")
+	}
+	dated := subnet("dated", ", creationTimestamp: \"2025-01-02T03:04:05Z\"")
+	first := look(view{}, 0, subnet("routed", "")+dated)
+	for _, tc := range []struct {
+		name string
+		view view
+		want string
+	}{
+		{"at the start", first, "dated 2025 03:04, routed -"},
+		{"a newcomer", look(first, 1, subnet("aaa", "")+subnet("routed", "")+dated), "aaa 2026 12:01, dated 2025 03:04, routed -"},
+		{"and again", look(look(first, 1, subnet("aaa", "")+subnet("routed", "")), 2, subnet("aaa", ", labels: {a: b}")+subnet("routed", "")), "aaa 2026 12:01, routed -"},
+		{"that does not parse any more", look(look(first, 1, subnet("aaa", "")), 2, subnet("aaa", ", labels: 5")), "aaa 2026 12:01"},
+		{"that was away", look(look(look(first, 1, subnet("aaa", "")), 2, "# none\n"), 3, subnet("aaa", "")), "aaa 2026 12:03"},
+	} {
+		if got := created(tc.view); got != tc.want {
+			t.Errorf("%s: %s, want %s", tc.name, got, tc.want)
+		}
+	}
+	v := look(first, 1, peerText("tor", peerAddr, peerAS))
+	if at := v.contents.Snapshot.Peers[0].Created; !at.Equal(noon.Add(time.Minute)) {
+		t.Errorf("a peer of 12:01 is dated %s", at)
 	}
 }
 

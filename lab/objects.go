@@ -152,6 +152,11 @@ func (c *cluster) addObject(o object) error {
 		return c.addPod(o)
 	case "Node":
 		c.nodes = append(c.nodes, node{o.file, o.Metadata.Name, o.Metadata.Labels, o.ready()})
+	default:
+		switch strings.TrimSuffix(strings.ToLower(o.Kind), "s") {
+		case "subnet", "pod", "node":
+			return errors.New("no such kind; a typo is no deletion")
+		}
 	}
 	return nil
 }

@@ -41,7 +41,7 @@ func newGuard(s *Snapshot) guard {
 			g.add(a, "the InternalIP of Node "+n.Name)
 		}
 	}
-	for _, p := range sortedPeers(s.Peers) {
+	for _, p := range byPrecedence(s.Peers, nil) {
 		g.add(p.Address, "the address of BGPPeer "+p.Name)
 	}
 	return g

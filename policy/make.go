@@ -64,9 +64,9 @@ func newView(s Snapshot, name string) *view {
 		}
 	}
 	v := &view{s: &s, node: node, guard: newGuard(&s)}
-	v.sessions, v.warnings = sessions(s.Peers, node, s.LastGoodNode)
+	v.sessions, v.warnings = sessions(&s, node)
 	id, warnings := routerID(node, s.LastGoodNode)
-	v.routerID, v.warnings = id, append(v.warnings, warnings...)
+	v.routerID, v.warnings = id, slices.Concat(v.warnings, warnings, nodeWarnings(node, s.LastGoodNode))
 	v.announceable = map[string]bool{}
 	v.cases = routes.Cases(&s.Snapshot, node)
 	v.candidates = make([]*routes.Case, 0, len(v.cases))

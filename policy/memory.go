@@ -3,25 +3,32 @@ package policy
 import (
 	"encoding/json"
 	"maps"
+	"net/netip"
 
 	"github.com/fairway-bgp/fairway/routes"
 )
 
 // Memory is what a daemon keeps from one pass to the next so that a typo in an
-// annotation is not a withdrawal. The zero Memory knows nothing.
+// annotation is not a withdrawal, and a newcomer takes no session away. The zero Memory knows nothing.
 type Memory struct {
 	subnets map[string]map[string]string
 	node    map[string]string
+	// sessions names the BGPPeer of each neighbour.
+	sessions map[netip.Addr]string
 }
 
 // memoryJSON is how a Memory is written, for a daemon that is started again.
 type memoryJSON struct {
 	Subnets map[string]map[string]string `json:"subnets,omitempty"`
 	Node    map[string]string            `json:"node,omitempty"`
+	// Sessions names the BGPPeer of each neighbour.
+	Sessions map[netip.Addr]string `json:"sessions,omitempty"`
 }
 
-// MarshalJSON writes the last good annotations.
-func (m Memory) MarshalJSON() ([]byte, error) { return json.Marshal(memoryJSON{m.subnets, m.node}) }
+// MarshalJSON writes the last good annotations and the sessions in force.
+func (m Memory) MarshalJSON() ([]byte, error) {
+	return json.Marshal(memoryJSON{m.subnets, m.node, m.sessions})
+}
 
 // UnmarshalJSON reads what MarshalJSON wrote.
 func (m *Memory) UnmarshalJSON(b []byte) error {
@@ -29,7 +36,7 @@ func (m *Memory) UnmarshalJSON(b []byte) error {
 	if err := json.Unmarshal(b, &j); err != nil {
 		return err
 	}
-	*m = Memory{j.Subnets, j.Node}
+	*m = Memory{j.Subnets, j.Node, j.Sessions}
 	return nil
 }
 
@@ -41,12 +48,14 @@ func (m Memory) Subnet(name string) (annotations map[string]string, ok bool) {
 
 // Equal reports whether two memories are of the same.
 func (m Memory) Equal(n Memory) bool {
-	return maps.EqualFunc(m.subnets, n.subnets, maps.Equal[map[string]string, map[string]string]) && maps.Equal(m.node, n.node)
+	return maps.EqualFunc(m.subnets, n.subnets, maps.Equal[map[string]string, map[string]string]) &&
+		maps.Equal(m.node, n.node) && maps.Equal(m.sessions, n.sessions)
 }
 
-// Recall gives the Snapshot with the last good annotations filled in.
+// Recall gives the Snapshot with the last good annotations, and the sessions in
+// force, filled in.
 func (m Memory) Recall(s Snapshot) Snapshot {
-	s.LastGood, s.LastGoodNode = m.subnets, m.node
+	s.LastGood, s.LastGoodNode, s.InForce = m.subnets, m.node, m.sessions
 	return s
 }
 
@@ -56,7 +65,7 @@ func (m Memory) Recall(s Snapshot) Snapshot {
 // they do not parse the last good ones stay, and they are forgotten when the
 // Subnet is no longer selected or gone.
 func (m Memory) Remember(s Snapshot, p Plan) Memory {
-	next := Memory{subnets: map[string]map[string]string{}, node: maps.Clone(m.node)}
+	next := Memory{subnets: map[string]map[string]string{}, node: maps.Clone(m.node), sessions: map[netip.Addr]string{}}
 	for i := range s.Subnets {
 		sub := &s.Subnets[i]
 		good, known := m.subnets[sub.Name]
@@ -67,6 +76,9 @@ func (m Memory) Remember(s Snapshot, p Plan) Memory {
 		case err == nil && (known || p.announceable[sub.Name]) && routes.Selected(sub.Annotations, s.Settings):
 			next.subnets[sub.Name] = sub.Annotations
 		}
+	}
+	for _, e := range p.Sessions {
+		next.sessions[e.Address] = e.Peer
 	}
 	for i := range s.Nodes {
 		if s.Nodes[i].Name == p.Node {
@@ -83,6 +95,7 @@ func (m *Memory) rememberNode(annotations map[string]string) {
 		m.node = map[string]string{}
 	}
 	for name, parse := range map[string]func(string) error{
+		routes.AnnotationDrain:    func(v string) error { _, err := routes.ParseSwitch(v); return err },
 		routes.AnnotationLocalASN: func(v string) error { _, err := routes.ParseASN(v); return err },
 		routes.AnnotationRouterID: func(v string) error { _, err := routes.ParseRouterID(v); return err },
 	} {

@@ -3,6 +3,7 @@ package policy
 import (
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/fairway-bgp/fairway/routes"
@@ -12,6 +13,17 @@ import (
 type Snapshot struct {
 	routes.Snapshot
 	Peers []Peer
+	// InForce names, by neighbour, the BGPPeer that the daemon's own node has a
+	// session of, so that another one with its address cannot take that over.
+	// Elsewhere it is nil.
+	InForce map[netip.Addr]string
+}
+
+// WithNode gives the Snapshot with one more Node.
+func (s Snapshot) WithNode(n routes.Node) Snapshot {
+	s.Nodes = append(slices.Clone(s.Nodes), n)
+	slices.SortFunc(s.Nodes, func(a, b routes.Node) int { return strings.Compare(a.Name, b.Name) })
+	return s
 }
 
 // HasNode reports whether the Snapshot has a Node of that name.
@@ -42,8 +54,11 @@ func (s Snapshot) AssumePeer() Snapshot {
 // Peer is a BGPPeer object (api/v1alpha1), parsed: a neighbour of every node
 // that Nodes selects.
 type Peer struct {
-	Name  string
-	Nodes routes.Selector
+	Name string
+	// Created decides which of two peers with one address has the session, where
+	// neither has it yet.
+	Created time.Time
+	Nodes   routes.Selector
 	// LocalASN is 0 where the object leaves it to the node's annotation
 	// fairway.dev/local-asn.
 	LocalASN uint32

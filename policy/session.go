@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"cmp"
 	"fmt"
 	"hash/fnv"
 	"net/netip"
@@ -12,17 +13,17 @@ import (
 
 // sessions gives the sessions that the node shall have, sorted by peer, and a
 // warning for each peer that selects the node but gives none.
-func sessions(peers []Peer, node *routes.Node, lastGood map[string]string) ([]Session, []Warning) {
+func sessions(s *Snapshot, node *routes.Node) ([]Session, []Warning) {
 	out, warnings := []Session{}, []Warning{}
 	refuse := func(format string, args ...any) {
 		warnings = append(warnings, Warning{Reason: routes.InvalidPeer, Detail: fmt.Sprintf(format, args...)})
 	}
-	override, err := nodeASN(node, lastGood)
+	override, err := nodeASN(node, s.LastGoodNode)
 	if err != nil {
 		warnings = append(warnings, Warning{Reason: routes.InvalidAnnotation, Detail: err.Error()})
 	}
 	taken := map[netip.Addr]string{}
-	for _, p := range sortedPeers(peers) {
+	for _, p := range byPrecedence(s.Peers, s.InForce) {
 		if !p.Nodes.Matches(node.Labels) {
 			continue
 		}
@@ -41,11 +42,23 @@ func sessions(peers []Peer, node *routes.Node, lastGood map[string]string) ([]Se
 		taken[p.Address] = p.Name
 		out = append(out, Session{Peer: p.Name, LocalASN: asn, SessionSettings: p.SessionSettings})
 	}
+	slices.SortFunc(out, func(a, b Session) int { return strings.Compare(a.Peer, b.Peer) })
 	return out, warnings
 }
 
-func sortedPeers(peers []Peer) []Peer {
-	return slices.SortedStableFunc(slices.Values(peers), func(a, b Peer) int { return strings.Compare(a.Name, b.Name) })
+// byPrecedence puts first, of peers with one address, the one that keeps it: the
+// one in force, so that a newcomer never takes a session away, then the older,
+// then the first by name.
+func byPrecedence(peers []Peer, inForce map[netip.Addr]string) []Peer {
+	newcomer := func(p Peer) int {
+		if inForce[p.Address] == p.Name {
+			return 0
+		}
+		return 1
+	}
+	return slices.SortedStableFunc(slices.Values(peers), func(a, b Peer) int {
+		return cmp.Or(newcomer(a)-newcomer(b), a.Created.Compare(b.Created), strings.Compare(a.Name, b.Name))
+	})
 }
 
 // nodeASN reads the node's annotation local-asn, which goes before a BGPPeer's

@@ -15,7 +15,7 @@ import (
 // WriteText prints the plan like a router's table, for people.
 func (p Plan) WriteText(w io.Writer) error {
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "Node %s: %s, %s, %s, %s\n", p.Node, columns.Count(len(p.Adverts), "prefix", "prefixes")+" announced",
+	fmt.Fprintf(&b, "Node %s: %s, %s, %s, %s\n", columns.Plain(p.Node), columns.Count(len(p.Adverts), "prefix", "prefixes")+" announced",
 		fmt.Sprint(len(p.Withheld))+" withheld", columns.Count(len(p.Warnings), "warning", "warnings"), columns.Count(len(p.Sessions), "session", "sessions"))
 	p.writeSessions(&b)
 	p.writeAdverts(&b)
@@ -126,6 +126,11 @@ func writeTable(b *bytes.Buffer, rows [][]string) {
 		return
 	}
 	b.WriteByte('\n')
+	for _, r := range rows {
+		for i := range r {
+			r[i] = columns.Plain(r[i])
+		}
+	}
 	widths := make([]int, len(rows[0]))
 	for _, r := range rows {
 		for i, cell := range r {
@@ -214,7 +219,7 @@ func chainText(e Explanation) string {
 	for _, a := range e.Adverts {
 		fmt.Fprintf(&b, "  > %s, role %s\n", a.Prefix, a.Role)
 		for _, x := range a.Exports {
-			columns.Wrap(&b, "    to "+x.Peer+": ", "      ", exportText(a.Advert, x))
+			columns.Wrap(&b, "    to "+columns.Plain(x.Peer)+": ", "      ", exportText(a.Advert, x))
 		}
 	}
 	for _, w := range e.Warnings {

@@ -52,6 +52,24 @@ func (v *view) subnetWarnings(c *routes.Case, role routes.Role) []Warning {
 	return out
 }
 
+// nodeWarnings gives what the user should know about annotations of the Node that
+// have nothing to do with sessions.
+func nodeWarnings(n *routes.Node, lastGood map[string]string) []Warning {
+	var out []Warning
+	if _, err := routes.Drained(n, lastGood); err != nil {
+		out = append(out, Warning{Reason: routes.InvalidAnnotation, Detail: err.Error()})
+	}
+	if v, ok := n.Annotations[routes.AnnotationConfirm]; ok {
+		if _, err := routes.ParseSwitch(v); err != nil {
+			out = append(out, Warning{Reason: routes.InvalidAnnotation, Detail: fmt.Sprintf("%s of Node %s: %v", routes.AnnotationConfirm, n.Name, err)})
+		}
+	}
+	for _, name := range routes.UnknownOnNode(n) {
+		out = append(out, Warning{Reason: routes.UnknownAnnotation, Detail: fmt.Sprintf("annotation %s of Node %s means nothing; see docs/annotations.md", name, n.Name)})
+	}
+	return out
+}
+
 func privateReach(s *routes.Subnet) string {
 	if len(s.AllowSubnets) == 0 {
 		return "ACLs drop every source outside the Subnet (spec.allowSubnets is empty)"

@@ -32,6 +32,8 @@ const (
 	AnnotationDrain    = Prefix + "drain"
 	AnnotationLocalASN = Prefix + "local-asn"
 	AnnotationRouterID = Prefix + "router-id"
+	// AnnotationConfirm is that of a person who confirms a mass of deletions.
+	AnnotationConfirm = Prefix + "confirm-mass-withdraw"
 	// LabelExclude keeps a node from announcing (Kubernetes well-known label).
 	LabelExclude = "node.kubernetes.io/exclude-from-external-load-balancers"
 )
@@ -116,6 +118,43 @@ func SelectedByKubeOVN(annotations map[string]string) bool {
 		return true
 	}
 	return false
+}
+
+// Drained reports whether the Node's annotation drain asks for everything to be
+// withdrawn. With a value that does not parse, the last good one counts and the
+// error says so.
+func Drained(n *Node, lastGood map[string]string) (bool, error) {
+	v, ok := n.Annotations[AnnotationDrain]
+	if !ok {
+		return false, nil
+	}
+	on, err := ParseSwitch(v)
+	if err != nil {
+		on, _ = ParseSwitch(lastGood[AnnotationDrain])
+		return on, fmt.Errorf("%s of Node %s: %w", AnnotationDrain, n.Name, err)
+	}
+	return on, nil
+}
+
+// ParseSwitch reads an annotation of a Node that is on or off.
+func ParseSwitch(s string) (bool, error) {
+	on, err := parseBool(s)
+	if err != nil {
+		return false, fmt.Errorf("%q %w", s, err)
+	}
+	return on, nil
+}
+
+// UnknownOnNode gives the Node's fairway.dev/ keys that mean nothing there, sorted.
+func UnknownOnNode(n *Node) []string {
+	var unknown []string
+	for _, name := range slices.Sorted(maps.Keys(n.Annotations)) {
+		known := func(a Annotation) bool { return a.On == "Node" && a.Name == name }
+		if strings.HasPrefix(name, Prefix) && !slices.ContainsFunc(Annotations(), known) {
+			unknown = append(unknown, name)
+		}
+	}
+	return unknown
 }
 
 // ParseTuning reads the fairway.dev/ annotations of a Subnet. The error is an

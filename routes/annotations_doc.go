@@ -24,10 +24,10 @@ func Annotations() []Annotation {
 		{"Subnet", AnnotationStandby, "`true` or `false`", "Centralized without ECMP: the gateways that are not active announce too, with a path that loses (eBGP: 3 more prepends, iBGP: LOCAL_PREF less 50)."},
 		{"Subnet", AnnotationAllowNAT, "`true` or `false`", "Announce although `natOutgoing` is true, because a natOutgoingPolicyRule forwards part of the traffic."},
 		{"Subnet", AnnotationKubeOVN, "`true`, `cluster` or `local`", "kube-ovn-speaker's. With `--adopt-kube-ovn-annotations` it selects a Subnet that has no `advertise`."},
-		{"Node", AnnotationDrain, "`true`", "Withdraw everything from this node."},
+		{"Node", AnnotationDrain, "`true` or `false`", "Withdraw everything from this node."},
 		{"Node", AnnotationLocalASN, "an AS number", "The node's own AS; goes before a BGPPeer's `localASN`."},
 		{"Node", AnnotationRouterID, "an IPv4 address", "The BGP identifier. Default: the first IPv4 InternalIP."},
-		{"Node", Prefix + "confirm-mass-withdraw", "`true`", "Believe at once that Subnets which vanished in a mass are really gone."},
+		{"Node", AnnotationConfirm, "`true` or `false`", "Believe at once that Subnets which vanished in a mass are really gone."},
 		{"Node", LabelExclude, "(label) any", "Kubernetes' well-known label: the node announces nothing. Cordon, in contrast, changes nothing."},
 	}
 }

@@ -289,7 +289,11 @@ func draining() Check {
 		Reason: Draining,
 		When:   "The Node has the annotation `" + AnnotationDrain + ": \"true\"`.",
 		Refuse: func(c *Case) string {
-			return detail(c.Node.Annotations[AnnotationDrain] == "true", "Node %s has annotation %s: \"true\"", c.Node.Name, AnnotationDrain)
+			on, err := Drained(c.Node, c.Snapshot.LastGoodNode)
+			if err != nil && on {
+				return fmt.Sprintf("%v; the last good value, true, stays in force", err)
+			}
+			return detail(on, "Node %s has annotation %s: \"true\"", c.Node.Name, AnnotationDrain)
 		},
 		Fact: says("node is not draining"),
 		Mend: func(c *Case) string { return "kubectl annotate node " + c.Node.Name + " " + AnnotationDrain + "-" },

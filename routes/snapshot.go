@@ -55,7 +55,9 @@ type Live struct {
 // checks parse them, so that a bad one becomes a reason.
 type Subnet struct {
 	Name string
-	// Created decides which of two overlapping Subnets keeps the prefix.
+	// Created decides which of two overlapping Subnets keeps the prefix. A watch of
+	// files fills it in for what comes later; what was there at its start counts as
+	// oldest.
 	Created time.Time
 	// Annotations holds the keys that Fairway reads and no others.
 	Annotations map[string]string

@@ -59,6 +59,8 @@ type Source struct {
 	// Problems are objects or files that are not as they should be. What was
 	// announced because of them stays.
 	Problems []string `json:"problems"`
+	// Ignored counts the objects that Fairway does not read, by kind.
+	Ignored []string `json:"ignored,omitempty"`
 	// StaleSince is when the source, or a part of it, was last in step; zero while
 	// it is. What was known then stays in force, and Problems say why.
 	StaleSince time.Time `json:"staleSince,omitzero"`

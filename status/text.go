@@ -19,16 +19,19 @@ func (s *Status) WriteText(w io.Writer, now time.Time) error {
 	if !s.Ready {
 		ready = "NOT READY"
 	}
-	fmt.Fprintf(&b, "Fairway %s on node %s, up %s, %s\n", s.Version, s.Node, Ago(s.Started, now), ready)
+	fmt.Fprintf(&b, "Fairway %s on node %s, up %s, %s\n", s.Version, columns.Plain(s.Node), Ago(s.Started, now), ready)
 	for _, w := range s.Waiting {
 		columns.Wrap(&b, "  ! ", "    ", w)
 	}
-	fmt.Fprintf(&b, "Source %s %s: %s, %s, %s\n", s.Source.Kind, strings.Join(s.Source.From, " "), columns.Count(s.Source.Subnets, "Subnet", "Subnets"), columns.Count(s.Source.Nodes, "Node", "Nodes"), columns.Count(s.Source.Peers, "BGPPeer", "BGPPeers"))
+	fmt.Fprintf(&b, "Source %s %s: %s, %s, %s\n", s.Source.Kind, columns.Plain(strings.Join(s.Source.From, " ")), columns.Count(s.Source.Subnets, "Subnet", "Subnets"), columns.Count(s.Source.Nodes, "Node", "Nodes"), columns.Count(s.Source.Peers, "BGPPeer", "BGPPeers"))
 	if !s.Source.StaleSince.IsZero() {
 		fmt.Fprintf(&b, "  ! not in step for %s%s\n", Ago(s.Source.StaleSince, now), s.Source.inForce())
 	}
 	for _, p := range s.Source.Problems {
 		columns.Wrap(&b, "  ! ", "    ", p)
+	}
+	if len(s.Source.Ignored) > 0 {
+		columns.Wrap(&b, "  ignored: ", "    ", strings.Join(s.Source.Ignored, ", "))
 	}
 	if s.Speaker.ASN == 0 && !s.Source.Known() {
 		fmt.Fprintf(&b, "Speaker not started: no session is known yet\n")
@@ -77,7 +80,7 @@ func (s *Status) writeSessions(b *bytes.Buffer, now time.Time) {
 		if !e.Since.IsZero() {
 			since = Ago(e.Since, now)
 		}
-		fmt.Fprintf(b, "  %-16s %-22s %-12s %-9s %5d\n", e.Peer, e.Address, e.State, since, e.Advertised)
+		fmt.Fprintf(b, "  %-16s %-22s %-12s %-9s %5d\n", columns.Plain(e.Peer), columns.Plain(e.Address), e.State, since, e.Advertised)
 		if e.LastError != "" && !e.Established() {
 			columns.Wrap(b, "    ", "    ", e.LastError)
 		}

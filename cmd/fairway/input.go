@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/fairway-bgp/fairway/columns"
 	"github.com/fairway-bgp/fairway/kube"
 	"github.com/fairway-bgp/fairway/policy"
 	"github.com/fairway-bgp/fairway/routes"
@@ -42,11 +43,11 @@ func (in *input) read(ctx context.Context, stderr io.Writer) (c kube.Contents, b
 		return c, false, err
 	}
 	for _, p := range c.Problems {
-		fmt.Fprintf(stderr, "fairway: %v\n", p)
+		fmt.Fprintf(stderr, "fairway: %s\n", columns.Plain(p.Error()))
 		bad = bad || p.Severity == kube.Wrong
 	}
 	if len(c.Ignored) > 0 {
-		fmt.Fprintf(stderr, "fairway: ignored %s\n", strings.Join(c.Ignored, ", "))
+		fmt.Fprintf(stderr, "fairway: ignored %s\n", columns.Plain(strings.Join(c.Ignored, ", ")))
 	}
 	return c, bad, nil
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/fairway-bgp/fairway/columns"
 	"github.com/fairway-bgp/fairway/export"
 	"github.com/fairway-bgp/fairway/policy"
 	"github.com/fairway-bgp/fairway/routes"
@@ -135,7 +136,7 @@ func writeUnselected(w io.Writer, s policy.Snapshot) {
 	if len(names) > 0 {
 		fmt.Fprintf(w, "\nNot selected (no annotation %s: \"true\"):\n", routes.AnnotationAdvertise)
 		for _, n := range names {
-			fmt.Fprintf(w, "  %s\n", n)
+			fmt.Fprintf(w, "  %s\n", columns.Plain(n))
 		}
 	}
 }
