@@ -76,8 +76,9 @@ type Daemon struct {
 	memory  policy.Memory
 	// plan is the newest one; nil until there is a first.
 	plan *policy.Plan
-	// draining is what the Node said last.
-	draining bool
+	// draining and drainRequest are what the Node said last.
+	draining     bool
+	drainRequest string
 	// said holds what was logged last, so that only changes are logged.
 	said said
 }
@@ -113,7 +114,7 @@ func (d *Daemon) pass(ctx context.Context) bool {
 	s, about, synced := d.Source.Latest()
 	var syncErr error
 	if synced {
-		d.draining = draining(s, d.Node)
+		d.draining, d.drainRequest = draining(s, d.Node)
 		plan := d.decide(s)
 		syncErr = d.Speaker.Sync(ctx, plan.Wish())
 		d.plan = &plan
@@ -151,11 +152,15 @@ func (d *Daemon) decide(s policy.Snapshot) policy.Plan {
 	return plan
 }
 
-// draining reports whether the Node asks for everything to be withdrawn.
-func draining(s policy.Snapshot, node string) bool {
-	return slices.ContainsFunc(s.Nodes, func(n routes.Node) bool {
-		return n.Name == node && n.Annotations[routes.AnnotationDrain] == "true"
-	})
+// draining reports whether the Node asks for everything to be withdrawn, and which
+// request that is.
+func draining(s policy.Snapshot, node string) (yes bool, request string) {
+	for _, n := range s.Nodes {
+		if n.Name == node && n.Annotations[routes.AnnotationDrain] == "true" {
+			return true, n.Annotations[routes.AnnotationDrainRequest]
+		}
+	}
+	return false, ""
 }
 
 // prefixes gives the CIDRs of all selected Subnets that parse.
@@ -185,7 +190,7 @@ func sleep(ctx context.Context, d time.Duration) bool {
 func (d *Daemon) picture(about status.Source, o speaker.Observed, errs ...error) *status.Status {
 	st := &status.Status{
 		Version: d.Version, Node: d.Node, Started: d.started, At: time.Now().UTC(),
-		Waiting: []string{}, Draining: d.draining, Source: about, Sessions: []status.Session{}, Findings: []host.Finding{},
+		Waiting: []string{}, Draining: d.draining, DrainRequest: d.drainRequest, Source: about, Sessions: []status.Session{}, Findings: []host.Finding{},
 		Plan: policy.Plan{Node: d.Node, Adverts: []policy.Advert{}, Withheld: []policy.Withheld{}, Warnings: []policy.Warning{}, Sessions: []policy.Session{}},
 	}
 	if d.plan != nil {

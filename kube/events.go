@@ -126,7 +126,7 @@ func (s eventSink) send(request *rest.Request, name, namespace string, body any)
 	if name != "" {
 		request = request.Name(name)
 	}
-	answer, err := request.Body(text).DoRaw(s.ctx)
+	answer, err := ask(s.ctx, request.Body(text))
 	if err != nil {
 		// Unwrapped: the recorder tells a refusal from an API server that is away.
 		return nil, err

@@ -206,7 +206,7 @@ func (r *Recorder) apply(ctx context.Context, subresource string, part map[strin
 	if subresource != "" {
 		request = request.SubResource(subresource)
 	}
-	if _, err := request.DoRaw(ctx); err != nil {
+	if _, err := ask(ctx, request); err != nil {
 		return fmt.Errorf("write Speaker %s: %w", r.node, err)
 	}
 	return nil
@@ -258,25 +258,34 @@ func (c *Cluster) NodesReady(ctx context.Context) (map[string]bool, error) {
 
 // read gets one object of the cluster, or the list of all without a name.
 func (c *Cluster) read(ctx context.Context, r resource, name string, into any) error {
-	text, err := c.at(c.clients[r.version].Get(), r, "", name).DoRaw(ctx)
+	text, err := ask(ctx, c.at(c.clients[r.version].Get(), r, "", name))
+	if apierrors.IsNotFound(err) && name == "" {
+		return fmt.Errorf("the API server does not know %s: its CRD is not installed", r)
+	}
 	if err != nil {
 		return err
 	}
 	return json.Unmarshal(text, into)
 }
 
-// AnnotateNode sets an annotation of a Node, or removes it with value "".
-func (c *Cluster) AnnotateNode(ctx context.Context, node, annotation, value string) error {
-	var to any
-	if value != "" {
-		to = value
+// AnnotateNode sets annotations of a Node at once; one with value "" is removed.
+func (c *Cluster) AnnotateNode(ctx context.Context, node string, annotations map[string]string) error {
+	to := make(map[string]any, len(annotations))
+	for name, value := range annotations {
+		to[name] = value
+		if value == "" {
+			to[name] = nil
+		}
 	}
-	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"annotations": map[string]any{annotation: to}}})
+	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"annotations": to}})
 	if err != nil {
 		return fmt.Errorf("annotate Node %s: %w", node, err)
 	}
 	resource := nodeResource()
-	_, err = c.at(c.clients[resource.version].Patch(types.MergePatchType), resource, "", node).Body(patch).DoRaw(ctx)
+	_, err = ask(ctx, c.at(c.clients[resource.version].Patch(types.MergePatchType), resource, "", node).Body(patch))
+	if apierrors.IsNotFound(err) {
+		return fmt.Errorf("no Node %s", node)
+	}
 	if err != nil {
 		return fmt.Errorf("annotate Node %s: %w", node, err)
 	}

@@ -70,6 +70,11 @@ type SpeakerStatus struct {
 	// +kubebuilder:validation:MaxItems=64
 	Findings []FindingStatus `json:"findings,omitempty"`
 
+	// DrainRequest repeats the Node's annotation fairway.dev/drain-request: the
+	// drain that the condition Drained is about.
+	// +optional
+	DrainRequest string `json:"drainRequest,omitempty"`
+
 	// Conditions sum it up; Ready is true when the wish is carried out.
 	// +optional
 	// +listType=map

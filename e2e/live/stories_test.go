@@ -108,6 +108,31 @@ func TestClusterIsFollowed(t *testing.T) {
 			t.Errorf("drain of a node without a daemon: exit %d, %s", code, out)
 		}
 	})
+	t.Run("drained again right after undrain, the answer is not the old one", func(t *testing.T) {
+		for range 2 {
+			if out, code := w.fairway("undrain", "n1"); code != 0 {
+				t.Errorf("undrain: exit %d, %s", code, out)
+			}
+			a.has("10.9.0.0/16")
+			if out, code := w.fairway("drain", "n1"); code != 0 || a.routes() != "" {
+				t.Errorf("drain: exit %d, %s; the router has [%s]", code, out, a.routes())
+			}
+			// Others do not wait, as undrain does.
+			w.patch(like("v1", "Node", ""), "n1", `{"metadata":{"annotations":{"fairway.dev/drain":null}}}`)
+			a.has("10.9.0.0/16")
+			if out, code := w.fairway("drain", "n1"); code != 0 || a.routes() != "" {
+				t.Errorf("drain: exit %d, %s; the router has [%s]", code, out, a.routes())
+			}
+		}
+		out, code := w.fairway("undrain", "n1")
+		if code != 0 || !strings.Contains(out, "Node n1 announces again") || w.condition("Drained") != "" {
+			t.Errorf("undrain: exit %d, %s; the Speaker's Drained: %s", code, out, w.condition("Drained"))
+		}
+		a.has("10.9.0.0/16")
+		if out, code := w.fairway("drain", "n9"); code != 2 || !strings.Contains(out, "no Node n9") {
+			t.Errorf("drain of no Node: exit %d, %s", code, out)
+		}
+	})
 	t.Run("the Speaker tells", func(t *testing.T) {
 		w.subnet("nat", "10.4.0.0/16", ", natOutgoing: true")
 		w.until("the Speaker has it all", func() string {
