@@ -297,6 +297,46 @@ func TestRecorderWritesOnChangeAndNotTooOften(t *testing.T) {
 	}
 }
 
+// TestDeletedSpeakerComesBack though there is nothing new to write, and so it does
+// after its CRD was deleted and installed again.
+func TestDeletedSpeakerComesBack(t *testing.T) {
+	w := newTown(t)
+	w.node("n1", "192.0.2.1")
+	var seen requests
+	config := w.server.Config()
+	config.Wrap(seen.wrap)
+	cluster, err := connect(config, testNamespace)
+	w.do(err)
+	r := NewRecorder(cluster, "n1", quietLog())
+	r.look = 500 * time.Millisecond
+	w.background(r.Run)
+	since := metav1.NewTime(time.Now().Truncate(time.Second).Local())
+	r.Offer("some-uid", v1alpha1.SpeakerStatus{
+		Announced:  v1alpha1.AnnouncedPrefixes{Count: 1, First: []v1alpha1.AnnouncedPrefix{{Prefix: "10.1.0.0/16", Subnet: "blue", Role: "distributed"}}},
+		Sessions:   []v1alpha1.SessionStatus{{Peer: "tor", Address: "192.0.2.254", State: "established", Since: &since}},
+		Withheld:   v1alpha1.WithheldPrefixes{Count: 1, Reasons: map[string]int64{"NATOutgoing": 1}},
+		Conditions: []metav1.Condition{{Type: "Ready", Status: metav1.ConditionTrue, Reason: "Test"}},
+	})
+	there := func() bool {
+		s, err := w.cluster.Speaker(w.ctx(), "n1")
+		return err == nil && s.Status.Announced.Count == 1 && len(s.OwnerReferences) == 1
+	}
+	w.eventually("the Speaker", there)
+	looks, writes := seen.count("GET"), seen.count("PATCH")
+	w.eventually("three more looks", func() bool { return seen.count("GET") >= looks+3 })
+	if n := seen.count("PATCH"); n != writes {
+		t.Errorf("%d writes though nothing had changed", n-writes)
+	}
+	w.delete(speakersPath + "/n1")
+	w.eventually("the Speaker is back", there)
+	w.patch(speakersPath+"/n1/status", `{"status":{"announced":{"count":7}}}`)
+	w.eventually("what somebody wrote into it is gone", there)
+	w.delete(crdsPath + "/speakers.fairway.dev")
+	w.eventually("the CRD is gone", func() bool { return apierrors.IsNotFound(w.call(w.server.Config(), "GET", speakersPath, "")) })
+	w.do(w.server.InstallCRDs(w.ctx()))
+	w.eventually("the Speaker is back after its CRD", there)
+}
+
 func TestHeraldCountsWhatRepeats(t *testing.T) {
 	w := newTown(t)
 	h := NewHerald(w.cluster, "n1", quietLog())

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"reflect"
 	"sync/atomic"
 	"time"
@@ -23,6 +24,9 @@ import (
 const (
 	recordEvery = time.Second
 	recordRetry = 2 * time.Second
+	// recordLook is how often the Speaker is read though nothing changes: somebody
+	// may have deleted it, or its CRD, or written into it.
+	recordLook = 2 * time.Minute
 	// farewellBound leaves time for withdrawing, within a Pod's last seconds.
 	farewellBound = 2 * time.Second
 )
@@ -41,6 +45,8 @@ type Recorder struct {
 	log     *logrus.Entry
 	wish    atomic.Pointer[recorded]
 	rings   chan struct{}
+	// look is recordLook but in tests.
+	look time.Duration
 }
 
 // recorded is what a Speaker holds.
@@ -51,7 +57,7 @@ type recorded struct {
 
 // NewRecorder gives a Recorder that has not begun.
 func NewRecorder(c *Cluster, node string, log *logrus.Entry) *Recorder {
-	return &Recorder{cluster: c, node: node, log: log, rings: make(chan struct{}, 1)}
+	return &Recorder{cluster: c, node: node, log: log, rings: make(chan struct{}, 1), look: recordLook}
 }
 
 // Offer hands over what the Speaker shall hold; owner is the Node's UID, so that
@@ -70,7 +76,9 @@ func (r *Recorder) Offer(owner types.UID, status v1alpha1.SpeakerStatus) {
 // Run writes until ctx ends, and then that nobody is there any more: a Speaker
 // that looks well must not outlive its daemon.
 func (r *Recorder) Run(ctx context.Context) error {
-	var last *recorded
+	// last is what was written last, and known what the object holds, as far as that
+	// is known.
+	var last, known *recorded
 	defer func() { r.farewell(ctx, last) }()
 	wait := time.Duration(0)
 	failing := ""
@@ -84,14 +92,20 @@ func (r *Recorder) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-r.rings:
+		case <-time.After(r.look - rand.N(r.look/5)):
+			known = nil
 		}
-		next, err := r.write(ctx, last, r.wish.Load())
-		wait = recordEvery
-		if err == nil {
-			last, failing = next, ""
+		wish := r.wish.Load()
+		if wish == nil {
 			continue
 		}
-		wait = recordRetry
+		next, err := r.write(ctx, known, wish)
+		wait = recordEvery
+		if err == nil {
+			last, known, failing = next, next, ""
+			continue
+		}
+		wait, known = recordRetry, nil
 		r.ringAgain()
 		if why := plainly(err); ctx.Err() == nil && why != failing {
 			failing = why
