@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -376,6 +377,58 @@ func TestHeraldCountsWhatRepeats(t *testing.T) {
 	if n := len(list()); n > 30 {
 		t.Errorf("%d events", n)
 	}
+}
+
+// TestAnotherHeraldFindsWhatWasToldOfSubnets: the reporter restarts, and another
+// node takes over.
+func TestAnotherHeraldFindsWhatWasToldOfSubnets(t *testing.T) {
+	w := newTown(t)
+	list := func() []corev1.Event {
+		text, err := w.cluster.clients[coreVersion()].Get().AbsPath("/api/v1/namespaces/default/events").DoRaw(w.ctx())
+		w.do(err)
+		var l corev1.EventList
+		w.do(json.Unmarshal(text, &l))
+		return l.Items
+	}
+	long := strings.Repeat("long-", 50)
+	withheld := func(subnet, uid string) Event {
+		return Event{Kind: "Subnet", Name: subnet, UID: types.UID(uid), Warning: true, Reason: "Withheld", Message: "NATOutgoing"}
+	}
+	for i, node := range []string{"n1", "n1", "n2"} {
+		h := NewHerald(w.cluster, node, quietLog())
+		stop := w.background(h.Run)
+		h.Tell(withheld("blue", "u1"))
+		h.Tell(withheld(long, "u2"))
+		h.Tell(withheld("blue", "u3")) // another Subnet of the same name
+		last := Event{Kind: "Node", Name: node, Reason: "Told", Message: fmt.Sprint("all of it, ", i)}
+		h.Tell(last)
+		w.eventually("the last one is written", func() bool {
+			return slices.ContainsFunc(list(), func(e corev1.Event) bool { return e.Message == last.Message })
+		})
+		stop()
+		from := map[string]int{}
+		for _, e := range list() {
+			if e.InvolvedObject.Kind == "Subnet" {
+				from[e.Source.Host]++
+			}
+		}
+		if len(from) != 1 || from[node] != 3 {
+			t.Errorf("Events about Subnets after Herald %d, by node: %v, want 3 of %s", i, from, node)
+		}
+	}
+	// A herald that goes on counts on.
+	h := NewHerald(w.cluster, "n2", quietLog())
+	w.background(h.Run)
+	h.Tell(withheld("blue", "u1"))
+	h.Tell(withheld("blue", "u1"))
+	w.eventually("the count is raised", func() bool {
+		for _, e := range list() {
+			if e.InvolvedObject.UID == "u1" && e.Count == 2 {
+				return true
+			}
+		}
+		return false
+	})
 }
 
 func TestElectionHasOneWinner(t *testing.T) {

@@ -146,7 +146,7 @@ func TestClusterIsFollowed(t *testing.T) {
 	})
 	t.Run("Events tell", func(t *testing.T) {
 		for _, e := range []struct{ kind, name, want string }{
-			{"Subnet", "nat", "Withheld: no node announces it: NATOutgoing"},
+			{"Subnet", "nat", "Withheld: by the plan no node announces it: NATOutgoing"},
 			{"Node", "n1", "BGPSessionUp: session with a"},
 			{"Node", "n1", "Drained: "},
 		} {
@@ -159,7 +159,7 @@ func TestClusterIsFollowed(t *testing.T) {
 		}
 		w.patch(subnets(), "nat", `{"spec":{"natOutgoing":false}}`)
 		w.until("an Event that it is announced", func() string {
-			if got := w.events("Subnet", "nat"); !strings.Contains(got, "Announced: announced by 1 of 2 nodes") {
+			if got := w.events("Subnet", "nat"); !strings.Contains(got, "Announced: by the plan 1 of 2 nodes announce it") {
 				return "there is: " + got
 			}
 			return ""
