@@ -201,10 +201,46 @@ func TestClusterIsFollowed(t *testing.T) {
 		w.delete(bgpPeers(), "twin")
 		w.until("InputValid is True", func() string { return lack(w.condition("InputValid") == "True ") })
 	})
+	t.Run("whoever may only view sees what there is", func(t *testing.T) {
+		viewer := w.viewer()
+		out, code := w.fairwayAs(viewer, "status", "--cluster")
+		if code != 0 || !strings.Contains(out, "1/1 up") || !strings.Contains(out, `which Nodes are Ready is not known`) {
+			t.Errorf("status: exit %d, %s", code, out)
+		}
+		out, code = w.fairwayAs(viewer, "drain", "n1")
+		if code != 2 || !strings.Contains(out, `cannot patch resource "nodes"`) {
+			t.Errorf("drain: exit %d, %s", code, out)
+		}
+	})
 	t.Run("SIGTERM withdraws everything", func(t *testing.T) {
 		w.stop(syscall.SIGTERM)
 		a.has("")
 		w.until("the Speaker says so", func() string { return lack(w.condition("Ready") == "False fairway has stopped on this node") })
+		if out, code := w.fairway("undrain", "n2"); code != 0 || !strings.Contains(out, "does not run there now") {
+			t.Errorf("undrain of a node without a daemon: exit %d, %s", code, out)
+		}
+		out, code := w.fairway("why", "blue")
+		if code != 1 || !strings.Contains(out, "node n1 itself says: fairway has stopped on this node") || !strings.Contains(out, "node n2 itself says: nothing") {
+			t.Errorf("why: exit %d, %s", code, out)
+		}
+		if out, code := w.fairway("drain", "n1"); code != 0 || !strings.Contains(out, "fairway has stopped there") {
+			t.Errorf("drain: exit %d, %s", code, out)
+		}
+		if out, code := w.fairway("undrain", "n1"); code != 0 || !strings.Contains(out, "does not run there now") {
+			t.Errorf("undrain: exit %d, %s", code, out)
+		}
+	})
+	t.Run("a node that has lost its datapath says so itself", func(t *testing.T) {
+		w.run("--datapath-gate=true") // there is no ovn0
+		w.until("the Speaker has the reason", func() string { return lack(w.speaker().Status.Withheld.Reasons["DatapathDown"] == 1) })
+		out, code := w.fairway("why", "blue")
+		if code != 1 || !strings.Contains(out, "node n1 itself says: 10.9.0.0/16 is withheld, DatapathDown: ") {
+			t.Errorf("why: exit %d, %s", code, out)
+		}
+		out, code = w.fairway("status", "--cluster")
+		if code != 1 || !strings.Contains(out, "announces nothing: 10.9.0.0/16 is withheld, DatapathDown") {
+			t.Errorf("status: exit %d, %s", code, out)
+		}
 	})
 }
 
