@@ -77,8 +77,9 @@ type Daemon struct {
 	memory  policy.Memory
 	// plan is the newest one; nil until there is a first.
 	plan *policy.Plan
-	// draining is what the Node said last.
-	draining bool
+	// draining and drainRequest are what the Node said last.
+	draining     bool
+	drainRequest string
 	// said holds what was logged last, so that only changes are logged.
 	said said
 }
@@ -117,7 +118,7 @@ func (d *Daemon) pass(ctx context.Context) bool {
 		if d.plan == nil {
 			d.memory = remembered(d.Source)
 		}
-		d.draining = draining(d.memory.Recall(s), d.Node)
+		d.draining, d.drainRequest = draining(d.memory.Recall(s), d.Node)
 		plan := d.decide(s)
 		remember(d.Source, d.memory)
 		syncErr = d.Speaker.Sync(ctx, plan.Wish())
@@ -156,14 +157,17 @@ func (d *Daemon) decide(s policy.Snapshot) policy.Plan {
 	return plan
 }
 
-// draining reports whether the Node asks for everything to be withdrawn.
-func draining(s policy.Snapshot, node string) bool {
+// draining reports whether the Node asks for everything to be withdrawn, and which
+// request that is.
+func draining(s policy.Snapshot, node string) (yes bool, request string) {
 	i := slices.IndexFunc(s.Nodes, func(n routes.Node) bool { return n.Name == node })
 	if i < 0 {
-		return false
+		return false, ""
 	}
-	on, _ := routes.Drained(&s.Nodes[i], s.LastGoodNode) // the plan warns
-	return on
+	if on, _ := routes.Drained(&s.Nodes[i], s.LastGoodNode); !on { // the plan warns
+		return false, ""
+	}
+	return true, s.Nodes[i].Annotations[routes.AnnotationDrainRequest]
 }
 
 // prefixes gives the CIDRs of all selected Subnets that parse.
@@ -193,7 +197,7 @@ func sleep(ctx context.Context, d time.Duration) bool {
 func (d *Daemon) picture(about status.Source, o speaker.Observed, errs ...error) *status.Status {
 	st := &status.Status{
 		Version: d.Version, Node: d.Node, Started: d.started, Settings: d.Settings, At: time.Now().UTC(),
-		Waiting: []string{}, Draining: d.draining, Source: about, Sessions: []status.Session{}, Findings: []host.Finding{},
+		Waiting: []string{}, Draining: d.draining, DrainRequest: d.drainRequest, Source: about, Sessions: []status.Session{}, Findings: []host.Finding{},
 		Plan: policy.Plan{Node: d.Node, Adverts: []policy.Advert{}, Withheld: []policy.Withheld{}, Warnings: []policy.Warning{}, Sessions: []policy.Session{}},
 	}
 	if d.plan != nil {

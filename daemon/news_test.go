@@ -57,22 +57,22 @@ func TestReportsTellWhatIsNew(t *testing.T) {
 		want   string
 	}{
 		{"first look, announced", nil, good, ""},
-		{"first look, withheld", nil, nat, "Withheld: no node announces it: NATOutgoing: spec.natOutgoing is true"},
-		{"withheld from now on", &good, nat, "Withheld: no node announces it: NATOutgoing: spec.natOutgoing is true"},
+		{"first look, withheld", nil, nat, "Withheld: by the plan no node announces it: NATOutgoing: spec.natOutgoing is true"},
+		{"withheld from now on", &good, nat, "Withheld: by the plan no node announces it: NATOutgoing: spec.natOutgoing is true"},
 		{"still withheld", &nat, nat, ""},
-		{"withheld for another reason", &nat, nowhere, "Withheld: no node announces it: NoActiveGateway: status.activateGateway is empty: Kube-OVN has none of n1, n2 active"},
-		{"announced again", &nat, good, "Announced: announced by 2 of 2 nodes"},
+		{"withheld for another reason", &nat, nowhere, "Withheld: by the plan no node announces it: NoActiveGateway: status.activateGateway is empty: Kube-OVN has none of n1, n2 active"},
+		{"announced again", &nat, good, "Announced: by the plan 2 of 2 nodes announce it"},
 		{"announced by the one gateway", &good, central, ""},
 		{"a new warning", &good, private, "Private: spec.private is true: ACLs drop every source outside the Subnet (spec.allowSubnets is empty)"},
 		{"the same warning", &private, private, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			var before map[string]verdict
+			var told ledger
 			if c.before != nil {
-				before = verdicts(cluster(*c.before))
+				told.next(verdicts(cluster(*c.before)), 2, mostReported)
 			}
 			var got []string
-			for _, r := range reports(before, verdicts(cluster(c.now)), 2) {
+			for _, r := range told.next(verdicts(cluster(c.now)), 2, mostReported) {
 				got = append(got, r.reason+": "+r.message)
 			}
 			if strings.Join(got, "; ") != c.want {
@@ -83,8 +83,73 @@ func TestReportsTellWhatIsNew(t *testing.T) {
 }
 
 func TestReportsSayNothingOfPodsElsewhere(t *testing.T) {
-	if got := reports(nil, verdicts(cluster(distributed("blue", "10.1.0.0/16", routes.AnnotationMode, "pods"))), 2); len(got) > 0 {
-		t.Errorf("%+v", got)
+	pods := func() policy.Snapshot {
+		return cluster(distributed("blue", "10.1.0.0/16", routes.AnnotationMode, "pods"))
+	}
+	oneDrained := pods()
+	oneDrained.Nodes[1].Annotations = map[string]string{routes.AnnotationDrain: "true"}
+	withAPod := pods()
+	withAPod.Nodes[1].Annotations = oneDrained.Nodes[1].Annotations
+	withAPod.Pods = []routes.Pod{{Name: "web", Node: "n1", Subnet: "blue", Addresses: []netip.Addr{netip.MustParseAddr("10.1.0.5")}}}
+	allDrained := pods()
+	for i := range allDrained.Nodes {
+		allDrained.Nodes[i].Annotations = oneDrained.Nodes[1].Annotations
+	}
+	for _, c := range []struct {
+		name string
+		s    policy.Snapshot
+		want int
+	}{
+		{"no Pod is known", pods(), 0},
+		{"the other node is drained", oneDrained, 0},
+		{"the other node is drained, and a Pod is here", withAPod, 0},
+		{"all nodes are drained", allDrained, 1},
+	} {
+		var told ledger
+		if got := told.next(verdicts(c.s), 2, mostReported); len(got) != c.want {
+			t.Errorf("%s: %+v, want %d", c.name, got, c.want)
+		}
+	}
+}
+
+// TestReportsOfManySubnetsAllComeInTheEnd: thirty Subnets lose their way at once.
+func TestReportsOfManySubnetsAllComeInTheEnd(t *testing.T) {
+	var subnets []routes.Subnet
+	for i := range 30 {
+		subnets = append(subnets, distributed(fmt.Sprintf("s%02d", i), fmt.Sprintf("10.%d.0.0/16", i)))
+	}
+	good := verdicts(cluster(subnets...))
+	for i := range subnets {
+		subnets[i].NATOutgoing = true
+	}
+	bad := verdicts(cluster(subnets...))
+	for _, c := range []struct {
+		name  string
+		looks []map[string]verdict
+		want  []int
+	}{
+		{"at the first look", []map[string]verdict{bad, bad, bad}, []int{20, 10, 0}},
+		{"from one look to the next", []map[string]verdict{good, bad, bad, bad}, []int{0, 20, 10, 0}},
+		{"mended before all was told", []map[string]verdict{good, bad, good, good}, []int{0, 20, 20, 0}},
+	} {
+		var told ledger
+		var got []int
+		said := map[report]int{}
+		for _, now := range c.looks {
+			news := told.next(now, 2, 20)
+			got = append(got, len(news))
+			for _, r := range news {
+				said[r]++
+			}
+		}
+		if !slices.Equal(got, c.want) {
+			t.Errorf("%s: %v, want %v", c.name, got, c.want)
+		}
+		for r, n := range said {
+			if n > 1 {
+				t.Errorf("%s: told %d times: %+v", c.name, n, r)
+			}
+		}
 	}
 }
 

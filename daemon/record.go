@@ -41,7 +41,7 @@ func SpeakerStatus(s *status.Status) v1alpha1.SpeakerStatus {
 		Announced:  announced(s.Plan.Adverts),
 		Withheld:   withheld(s.Plan.Withheld),
 		Findings:   findingRecords(s.Findings),
-		Conditions: conditions(s),
+		Conditions: conditions(s), DrainRequest: cut(s.DrainRequest, mostText),
 	}
 	if s.Speaker.RouterID.IsValid() {
 		out.RouterID = s.Speaker.RouterID.String()

@@ -23,15 +23,18 @@ const (
 	// reportEvery is the time between two looks at the whole cluster, so that what
 	// mends itself at once is no news. A look at what did not change costs nothing.
 	reportEvery = 5 * time.Second
-	// mostReported is how many Events one look may lead to; what is beyond is only
-	// logged. A lost BGPPeer can change ten thousand Subnets at once.
+	// mostReported is how many Subnets one look tells of; the others' turn comes with
+	// the looks after it. A lost BGPPeer can change ten thousand at once.
 	mostReported = 20
 )
 
 // Reporter tells of Subnets, for the whole cluster: which no node announces and
 // why, and which are announced again. One daemon is elected for it, and only
 // for it. It plans for every node from the objects alone, so that what only a
-// node knows (its datapath, its Pods) is in that node's Speaker and not in here.
+// node knows (its datapath, its Pods, whether a daemon runs there) is in that
+// node's Speaker and not in here; its words say "by the plan". To read all the
+// Speakers would be one more right for every daemon, and load that grows with the
+// cluster.
 type Reporter struct {
 	Cluster *kube.Cluster
 	// Objects are the daemon's own; the reporter adds all Nodes.
@@ -51,42 +54,70 @@ func (r Reporter) report(ctx context.Context) {
 	following := make(chan error, 1)
 	go func() { following <- nodes.Run(ctx) }()
 	defer func() { <-following }()
-	var before map[string]verdict
+	var now map[string]verdict
+	told := ledger{}
 	var last policy.Snapshot
 	var lastSerial uint64
 	for every := reportEvery; sleep(ctx, every); {
 		v, ok := r.Objects.Latest()
 		all, followed := nodes.Latest()
-		if !ok || !followed || len(v.Lapses) > 0 || v.Serial == lastSerial && reflect.DeepEqual(all, last.Nodes) {
+		if !ok || !followed || len(v.Lapses) > 0 {
 			continue
 		}
-		began := time.Now()
-		last, lastSerial = v.Snapshot, v.Serial
-		last.Nodes = all
-		now := verdicts(last)
-		r.tell(reports(before, now, len(all)), v)
-		before = now
-		// A large cluster is looked at less often.
-		every = max(reportEvery, 10*time.Since(began))
+		if v.Serial != lastSerial || !reflect.DeepEqual(all, last.Nodes) {
+			began := time.Now()
+			last, lastSerial = v.Snapshot, v.Serial
+			last.Nodes = all
+			now = verdicts(last)
+			// A large cluster is looked at less often.
+			every = max(reportEvery, 10*time.Since(began))
+		}
+		for _, e := range told.next(now, len(all), mostReported) {
+			r.Herald.Tell(kube.Event{Kind: "Subnet", Name: e.subnet, UID: v.UIDs[e.subnet], Warning: e.warning, Reason: e.reason, Message: e.message})
+		}
 	}
 }
 
-func (r Reporter) tell(list []report, v kube.LiveView) {
-	for i, e := range list {
-		if i == mostReported {
-			r.Log.Warnf("%d more Subnets changed at once: no Events about them", len(list)-i)
-			return
+// ledger holds what was told last of each Subnet. The zero ledger has told nothing.
+type ledger struct {
+	told map[string]verdict
+	// begun is true after the first look, at which only what is wrong is news.
+	begun bool
+}
+
+// next gives what is new, of as many Subnets as may be told of now. What is left
+// over stays as it was told last, and so is news at the next look too.
+func (l *ledger) next(now map[string]verdict, nodes, most int) []report {
+	var out []report
+	told := make(map[string]verdict, len(now))
+	subnets := 0
+	for _, name := range slices.Sorted(maps.Keys(now)) {
+		was, known := l.told[name]
+		news := reportsOf(name, was, now[name], known, l.begun, nodes)
+		if len(news) > 0 {
+			subnets++
 		}
-		r.Herald.Tell(kube.Event{Kind: "Subnet", Name: e.subnet, UID: v.UIDs[e.subnet], Warning: e.warning, Reason: e.reason, Message: e.message})
+		switch {
+		case len(news) == 0 || subnets <= most:
+			out = append(out, news...)
+			told[name] = now[name]
+		case known:
+			told[name] = was
+		}
 	}
+	l.told, l.begun = told, true
+	return out
 }
 
 // verdict is what becomes of one selected Subnet in the whole cluster.
 type verdict struct {
 	// nodes is how many announce some of it; where none does, why says what the
 	// first of those says that have more to say than NotGateway.
-	nodes    int
-	why      string
+	nodes int
+	why   string
+	// pods is true where a node announces its Pods if it has any, which that node
+	// alone knows.
+	pods     bool
 	warnings []policy.Warning
 }
 
@@ -101,6 +132,8 @@ func verdicts(s policy.Snapshot) map[string]verdict {
 			// Of Pods only those on the reporter's own node are known.
 			if a.Role != routes.RolePod {
 				announced[a.Subnet] = true
+			} else {
+				podsOf(out, a.Subnet)
 			}
 		}
 		for name := range announced {
@@ -110,11 +143,15 @@ func verdicts(s policy.Snapshot) map[string]verdict {
 		}
 		for _, w := range plan.Withheld {
 			if w.Reason == routes.NoPods {
+				podsOf(out, w.Subnet)
 				continue
 			}
 			v := out[w.Subnet]
 			if v.why == "" || !gateway[w.Subnet] && w.Reason != routes.NotGateway {
 				v.why = fmt.Sprintf("%s: %s", w.Reason, w.Detail)
+				if w.Reason == routes.InvalidAnnotation {
+					v.why += " (nodes that announced it before keep doing so)"
+				}
 				gateway[w.Subnet] = w.Reason != routes.NotGateway
 			}
 			out[w.Subnet] = v
@@ -136,23 +173,29 @@ type report struct {
 	reason, message string
 }
 
-// reports gives what is new, by Subnet; before is nil at the first look, at which
-// only what is wrong is news.
-func reports(before, now map[string]verdict, nodes int) []report {
+// podsOf notes that only the nodes know whether a Subnet's Pods are announced.
+func podsOf(verdicts map[string]verdict, subnet string) {
+	v := verdicts[subnet]
+	v.pods = true
+	verdicts[subnet] = v
+}
+
+// withheld reports whether no node announces any of it, as far as the objects say.
+func (v verdict) withheld() bool { return v.nodes == 0 && !v.pods }
+
+// reportsOf gives what is new about a Subnet; known is false if nothing was told of
+// it, and begun at the first look of all.
+func reportsOf(name string, was, is verdict, known, begun bool, nodes int) []report {
 	var out []report
-	for _, name := range slices.Sorted(maps.Keys(now)) {
-		was, known := before[name]
-		is := now[name]
-		switch {
-		case is.nodes == 0 && (!known || was.nodes > 0 || was.why != is.why):
-			out = append(out, report{name, true, "Withheld", "no node announces it: " + cut(is.why, mostMessage)})
-		case is.nodes > 0 && before != nil && was.nodes == 0:
-			out = append(out, report{name, false, "Announced", fmt.Sprintf("announced by %d of %d nodes", is.nodes, nodes)})
-		}
-		for _, w := range is.warnings {
-			if !slices.Contains(was.warnings, w) {
-				out = append(out, report{name, true, string(w.Reason), cut(w.Detail, mostMessage)})
-			}
+	switch {
+	case is.withheld() && (!known || !was.withheld() || was.why != is.why):
+		out = append(out, report{name, true, "Withheld", "by the plan no node announces it: " + cut(is.why, mostMessage)})
+	case is.nodes > 0 && begun && (!known || was.withheld()):
+		out = append(out, report{name, false, "Announced", fmt.Sprintf("by the plan %d of %d nodes announce it", is.nodes, nodes)})
+	}
+	for _, w := range is.warnings {
+		if !slices.Contains(was.warnings, w) {
+			out = append(out, report{name, true, string(w.Reason), cut(w.Detail, mostMessage)})
 		}
 	}
 	return out

@@ -92,6 +92,17 @@ func messages() map[string]string {
 		`peerAddress: 192.0.2.1, peerASN: 65000, keepaliveTime: 31s`: "keepaliveTime must be a third of holdTime (90s if absent) or less",
 		`peerAddress: 192.0.2.1, peerASN: 65000, keepaliveTime: 0s`:  "keepaliveTime is at least 1s",
 
+		`peerAddress: 192.0.2.1, peerASN: 65000, holdTime: 99999999999999999999s`:                                             "holdTime is 3s to 65535s",
+		`peerAddress: 192.0.2.1, peerASN: 65000, holdTime: 99999h99999h99999h99999h99999h99999h99999h99999h99999h99999h`:      "holdTime is 3s to 65535s",
+		`peerAddress: 192.0.2.1, peerASN: 65000, keepaliveTime: 99999999999999999999s`:                                        "keepaliveTime is at least 1s",
+		`peerAddress: 192.0.2.1, peerASN: 65000, gracefulRestart: {restartTime: 99999999999999999999s}`:                       "restartTime is 1s to 4095s",
+		`peerAddress: 192.0.2.1, peerASN: 65000, bfd: {receiveInterval: 99999999999999999999s}`:                               "receiveInterval is 1ms to 60s",
+		`peerAddress: 192.0.2.1, peerASN: 65000, attributes: {communities: ["70000:1"]}`:                                      "each half of a community is 0 to 65535; for a larger AS number give a large community",
+		`peerAddress: 192.0.2.1, peerASN: 65000, attributes: {communities: ["1:4294967296:1"]}`:                               "each part of a large community is 0 to 4294967295",
+		`peerAddress: 192.0.2.1, peerASN: 65000, passwordSecretRef: {name: "A b"}`:                                            "a Secret's name has lower-case letters, digits, '-' and '.' alone",
+		`peerAddress: 192.0.2.1, peerASN: 65000, nodeSelector: {matchLabels: {"my rack": a}}`:                                 "a key of matchLabels is no label's name",
+		`peerAddress: 192.0.2.1, peerASN: 65000, nodeSelector: {matchLabels: {rack: "a b"}}`:                                  "this is no label's value",
+		`peerAddress: 192.0.2.1, peerASN: 65000, nodeSelector: {matchExpressions: [{key: "a/b/c", operator: Exists}]}`:        "a key of matchExpressions is no label's name",
 		`peerAddress: 192.0.2.1, peerASN: 65000, holdTime: 9s, keepaliveTime: 4s`:                                             "keepaliveTime must be a third of holdTime",
 		`peerAddress: 192.0.2.1, peerASN: 65000, families: [ipv4-unicast, ipv4-unicast]`:                                      "duplicate entries for key [=\"ipv4-unicast\"]",
 		`peerAddress: 192.0.2.1, peerASN: 65000, connectRetryTime: 0s`:                                                        "connectRetryTime is 1s to 65535s; leave it out for 5s",
@@ -141,6 +152,8 @@ func goodPeers() []string {
 		`peerAddress: 192.0.2.1, peerASN: 65000, bfd: {transmitInterval: 300ms, receiveInterval: 1s, detectMultiplier: 3}`,
 		`peerAddress: 192.0.2.1, peerASN: 65000, gracefulRestart: {}, passwordSecretRef: {name: tor}`,
 		`peerAddress: 192.0.2.1, peerASN: 65000, attributes: {communities: ["65000:100", "4200000000:1:2", no-export], med: 0, localPref: 4294967295, asPathPrepend: 16}`,
+		`peerAddress: 192.0.2.1, peerASN: 65000, nodeSelector: {matchLabels: {topology.kubernetes.io/zone: Z_1.a, node-role.kubernetes.io/gateway: ""}}`,
+		`peerAddress: 192.0.2.1, peerASN: 65000, attributes: {communities: ["65535:65535", "0:0", "4294967294:0:4294967295"]}, holdTime: 18h12m15s`,
 		`peerAddress: 192.0.2.1, peerASN: 65000, nodeSelector: {matchLabels: {rack: a}, matchExpressions: [{key: b, operator: Exists}, {key: c, operator: NotIn, values: [d]}]}`,
 	}
 }
@@ -207,13 +220,21 @@ func fileProblems(t *testing.T, o *unstructured.Unstructured) []kube.Problem {
 func testColumns(t *testing.T, s *kubetest.Server) {
 	for plural, want := range map[string][]string{
 		"bgppeers": {"Name", "Address", "Peer ASN", "Local ASN", "Hold", "Password Secret", "Age"},
-		"speakers": {"Name", "Established", "Sessions", "Announced", "Withheld", "In Sync", "Host Ready", "Source Fresh", "Router ID", "Age"},
+		"speakers": {"Name", "Ready", "Up", "Sessions", "Announced", "Withheld", "In Sync", "Host Ready", "Source Fresh", "Router ID", "Age"},
 	} {
 		var table metav1.Table
 		get(t, s.Config(), "/apis/fairway.dev/v1alpha1/"+plural, "application/json;as=Table;v=v1;g=meta.k8s.io", &table)
 		var got []string
+		// kubectl puts three blanks between columns; a node's name may be 20 long.
+		width := 20 - len("Name")
 		for _, c := range table.ColumnDefinitions {
 			got = append(got, c.Name)
+			if c.Priority == 0 {
+				width += len(c.Name) + len("   ")
+			}
+		}
+		if plural == "speakers" && width > 80 {
+			t.Errorf("kubectl get %s is %d columns wide", plural, width)
 		}
 		if !slices.Equal(got, want) {
 			t.Errorf("kubectl get %s has columns %q, want %q", plural, got, want)

@@ -273,7 +273,7 @@ func flagSchemas(t *testing.T) map[string]any {
 		if slices.Contains([]string{"help", "node", "filename", "kubeconfig", "context", "namespace"}, name) {
 			continue // the chart's own business, or not for a Pod
 		}
-		out[name] = flagSchema(kind)
+		out[name] = flagSchema(name, kind)
 	}
 	if len(out) < 8 {
 		t.Fatalf("only %d flags found in the help of `fairway run`:\n%s", len(out), help)
@@ -281,9 +281,14 @@ func flagSchemas(t *testing.T) map[string]any {
 	return out
 }
 
-func flagSchema(kind string) map[string]any {
+// loopback is what the daemon takes as the address of its status page.
+const loopback = `(127(\.[0-9]{1,3}){3}|localhost|\[::1\]):[0-9]{1,5}`
+
+func flagSchema(name, kind string) map[string]any {
 	s := map[string]any{"type": "string"}
 	switch {
+	case name == "listen":
+		s["pattern"], s["description"] = "^"+loopback+"$", "A loopback address and port: the status page has no authentication."
 	case kind == "":
 		s["type"] = "boolean"
 	case regexp.MustCompile(`^u?int`).MatchString(kind):
@@ -381,6 +386,8 @@ func TestChartReachesEveryFlag(t *testing.T) {
 func TestChartRefusesWhatIsMisspelt(t *testing.T) {
 	for set, want := range map[string]string{
 		"flags.log-levle=debug":               "log-levle",
+		"flags.listen=0.0.0.0:7473":           "listen",
+		"flags.listen=:7473":                  "listen",
 		"peers.tor.peerAdress=192.0.2.1":      "peerAdress",
 		"flag.log-level=debug":                "flag",
 		"peers.tor.peerASN=many":              "peerASN",

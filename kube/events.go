@@ -2,11 +2,14 @@ package kube
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	"github.com/sirupsen/logrus"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
@@ -32,7 +35,8 @@ const eventsQueued = 100
 
 // Herald writes Events. The same event again only raises a count; more than a
 // few about one object are dropped until some minutes later (client-go's
-// record.EventCorrelator). It needs the verbs create and patch on events in the
+// record.EventCorrelator). What another Herald said of a Subnet is not said again,
+// but refreshed. It needs the verbs create and patch on events in the
 // namespace default, where events about objects without a namespace belong.
 type Herald struct {
 	cluster *Cluster
@@ -94,9 +98,29 @@ type eventSink struct {
 	client rest.Interface
 }
 
-// Create writes a new event.
+// Create writes a new event. One about a Subnet has a name that says what it says,
+// so that a reporter that begins anew, or takes over, finds what was told already:
+// it refreshes that, and the count goes on from there.
 func (s eventSink) Create(e *corev1.Event) (*corev1.Event, error) {
-	return s.send(s.client.Post(), "", e.Namespace, e)
+	if e.InvolvedObject.Kind == kindSubnet {
+		e = e.DeepCopy()
+		e.Name = eventName(e)
+	}
+	out, err := s.send(s.client.Post(), "", e.Namespace, e)
+	if !apierrors.IsAlreadyExists(err) {
+		return out, err
+	}
+	return s.send(s.client.Patch(types.StrategicMergePatchType), e.Name, e.Namespace, map[string]any{
+		"lastTimestamp": e.LastTimestamp, "source": e.Source, "reportingInstance": e.ReportingInstance,
+	})
+}
+
+// eventName gives the same name for the same words about the same object.
+func eventName(e *corev1.Event) string {
+	const most = 200 // of the 253 of a name
+	words := sha256.Sum256(fmt.Appendf(nil, "%s\n%s\n%s", e.InvolvedObject.UID, e.Reason, e.Message))
+	about := e.InvolvedObject.Name
+	return fmt.Sprintf("%s.%x", strings.TrimRight(about[:min(most, len(about))], "-."), words[:8])
 }
 
 // Update replaces an event.
@@ -126,7 +150,7 @@ func (s eventSink) send(request *rest.Request, name, namespace string, body any)
 	if name != "" {
 		request = request.Name(name)
 	}
-	answer, err := request.Body(text).DoRaw(s.ctx)
+	answer, err := ask(s.ctx, request.Body(text))
 	if err != nil {
 		// Unwrapped: the recorder tells a refusal from an API server that is away.
 		return nil, err

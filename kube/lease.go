@@ -139,7 +139,7 @@ func (e *Election) take(ctx context.Context, l lease, holder string) (bool, erro
 	if l.ResourceVersion != "" {
 		request = e.cluster.at(e.cluster.clients[leaseVersion()].Put(), resource, e.cluster.namespace, e.name)
 	}
-	_, err = request.Body(text).DoRaw(ctx)
+	_, err = ask(ctx, request.Body(text))
 	if apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) {
 		return false, nil
 	}
@@ -151,7 +151,7 @@ func (e *Election) take(ctx context.Context, l lease, holder string) (bool, erro
 
 func (e *Election) read(ctx context.Context) (lease, error) {
 	resource := resource{leaseVersion(), "leases", "Lease"}
-	text, err := e.cluster.at(e.cluster.clients[leaseVersion()].Get(), resource, e.cluster.namespace, e.name).DoRaw(ctx)
+	text, err := ask(ctx, e.cluster.at(e.cluster.clients[leaseVersion()].Get(), resource, e.cluster.namespace, e.name))
 	if err != nil {
 		return lease{}, fmt.Errorf("read Lease %s: %w", e.name, err)
 	}

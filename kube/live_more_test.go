@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -387,6 +388,46 @@ func TestRecorderWritesOnChangeAndNotTooOften(t *testing.T) {
 	}
 }
 
+// TestDeletedSpeakerComesBack though there is nothing new to write, and so it does
+// after its CRD was deleted and installed again.
+func TestDeletedSpeakerComesBack(t *testing.T) {
+	w := newTown(t)
+	w.node("n1", "192.0.2.1")
+	var seen requests
+	config := w.server.Config()
+	config.Wrap(seen.wrap)
+	cluster, err := connect(config, testNamespace)
+	w.do(err)
+	r := NewRecorder(cluster, "n1", quietLog())
+	r.look = 500 * time.Millisecond
+	w.background(r.Run)
+	since := metav1.NewTime(time.Now().Truncate(time.Second).Local())
+	r.Offer("some-uid", v1alpha1.SpeakerStatus{
+		Announced:  v1alpha1.AnnouncedPrefixes{Count: 1, First: []v1alpha1.AnnouncedPrefix{{Prefix: "10.1.0.0/16", Subnet: "blue", Role: "distributed"}}},
+		Sessions:   []v1alpha1.SessionStatus{{Peer: "tor", Address: "192.0.2.254", State: "established", Since: &since}},
+		Withheld:   v1alpha1.WithheldPrefixes{Count: 1, Reasons: map[string]int64{"NATOutgoing": 1}},
+		Conditions: []metav1.Condition{{Type: "Ready", Status: metav1.ConditionTrue, Reason: "Test"}},
+	})
+	there := func() bool {
+		s, err := w.cluster.Speaker(w.ctx(), "n1")
+		return err == nil && s.Status.Announced.Count == 1 && len(s.OwnerReferences) == 1
+	}
+	w.eventually("the Speaker", there)
+	looks, writes := seen.count("GET"), seen.count("PATCH")
+	w.eventually("three more looks", func() bool { return seen.count("GET") >= looks+3 })
+	if n := seen.count("PATCH"); n != writes {
+		t.Errorf("%d writes though nothing had changed", n-writes)
+	}
+	w.delete(speakersPath + "/n1")
+	w.eventually("the Speaker is back", there)
+	w.patch(speakersPath+"/n1/status", `{"status":{"announced":{"count":7}}}`)
+	w.eventually("what somebody wrote into it is gone", there)
+	w.delete(crdsPath + "/speakers.fairway.dev")
+	w.eventually("the CRD is gone", func() bool { return apierrors.IsNotFound(w.call(w.server.Config(), "GET", speakersPath, "")) })
+	w.do(w.server.InstallCRDs(w.ctx()))
+	w.eventually("the Speaker is back after its CRD", there)
+}
+
 func TestHeraldCountsWhatRepeats(t *testing.T) {
 	w := newTown(t)
 	h := NewHerald(w.cluster, "n1", quietLog())
@@ -426,6 +467,58 @@ func TestHeraldCountsWhatRepeats(t *testing.T) {
 	if n := len(list()); n > 30 {
 		t.Errorf("%d events", n)
 	}
+}
+
+// TestAnotherHeraldFindsWhatWasToldOfSubnets: the reporter restarts, and another
+// node takes over.
+func TestAnotherHeraldFindsWhatWasToldOfSubnets(t *testing.T) {
+	w := newTown(t)
+	list := func() []corev1.Event {
+		text, err := w.cluster.clients[coreVersion()].Get().AbsPath("/api/v1/namespaces/default/events").DoRaw(w.ctx())
+		w.do(err)
+		var l corev1.EventList
+		w.do(json.Unmarshal(text, &l))
+		return l.Items
+	}
+	long := strings.Repeat("long-", 50)
+	withheld := func(subnet, uid string) Event {
+		return Event{Kind: "Subnet", Name: subnet, UID: types.UID(uid), Warning: true, Reason: "Withheld", Message: "NATOutgoing"}
+	}
+	for i, node := range []string{"n1", "n1", "n2"} {
+		h := NewHerald(w.cluster, node, quietLog())
+		stop := w.background(h.Run)
+		h.Tell(withheld("blue", "u1"))
+		h.Tell(withheld(long, "u2"))
+		h.Tell(withheld("blue", "u3")) // another Subnet of the same name
+		last := Event{Kind: "Node", Name: node, Reason: "Told", Message: fmt.Sprint("all of it, ", i)}
+		h.Tell(last)
+		w.eventually("the last one is written", func() bool {
+			return slices.ContainsFunc(list(), func(e corev1.Event) bool { return e.Message == last.Message })
+		})
+		stop()
+		from := map[string]int{}
+		for _, e := range list() {
+			if e.InvolvedObject.Kind == "Subnet" {
+				from[e.Source.Host]++
+			}
+		}
+		if len(from) != 1 || from[node] != 3 {
+			t.Errorf("Events about Subnets after Herald %d, by node: %v, want 3 of %s", i, from, node)
+		}
+	}
+	// A herald that goes on counts on.
+	h := NewHerald(w.cluster, "n2", quietLog())
+	w.background(h.Run)
+	h.Tell(withheld("blue", "u1"))
+	h.Tell(withheld("blue", "u1"))
+	w.eventually("the count is raised", func() bool {
+		for _, e := range list() {
+			if e.InvolvedObject.UID == "u1" && e.Count == 2 {
+				return true
+			}
+		}
+		return false
+	})
 }
 
 func TestElectionHasOneWinner(t *testing.T) {

@@ -87,7 +87,7 @@ func peerOf(p *v1alpha1.BGPPeer, r *report) peerDraft {
 	if why := validation.IsDNS1123Subdomain(p.Name); len(why) > 0 {
 		r.wrong("metadata.name", p.Name, "is not a name that Kubernetes takes: use lower-case letters, digits, - and .")
 	}
-	out.Nodes = selectorOf(s.NodeSelector, "spec.nodeSelector", r)
+	out.Nodes = selectorOf(labelSelector(s.NodeSelector), "spec.nodeSelector", r)
 	if s.LocalASN != nil {
 		out.LocalASN = asn("spec.localASN", s.LocalASN, r)
 	}

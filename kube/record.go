@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"reflect"
 	"sync/atomic"
 	"time"
@@ -23,6 +24,9 @@ import (
 const (
 	recordEvery = time.Second
 	recordRetry = 2 * time.Second
+	// recordLook is how often the Speaker is read though nothing changes: somebody
+	// may have deleted it, or its CRD, or written into it.
+	recordLook = 2 * time.Minute
 	// farewellBound leaves time for withdrawing, within a Pod's last seconds.
 	farewellBound = 2 * time.Second
 )
@@ -41,6 +45,8 @@ type Recorder struct {
 	log     *logrus.Entry
 	wish    atomic.Pointer[recorded]
 	rings   chan struct{}
+	// look is recordLook but in tests.
+	look time.Duration
 }
 
 // recorded is what a Speaker holds.
@@ -51,7 +57,7 @@ type recorded struct {
 
 // NewRecorder gives a Recorder that has not begun.
 func NewRecorder(c *Cluster, node string, log *logrus.Entry) *Recorder {
-	return &Recorder{cluster: c, node: node, log: log, rings: make(chan struct{}, 1)}
+	return &Recorder{cluster: c, node: node, log: log, rings: make(chan struct{}, 1), look: recordLook}
 }
 
 // Offer hands over what the Speaker shall hold; owner is the Node's UID, so that
@@ -70,7 +76,9 @@ func (r *Recorder) Offer(owner types.UID, status v1alpha1.SpeakerStatus) {
 // Run writes until ctx ends, and then that nobody is there any more: a Speaker
 // that looks well must not outlive its daemon.
 func (r *Recorder) Run(ctx context.Context) error {
-	var last *recorded
+	// last is what was written last, and known what the object holds, as far as that
+	// is known.
+	var last, known *recorded
 	defer func() { r.farewell(ctx, last) }()
 	wait := time.Duration(0)
 	failing := ""
@@ -84,14 +92,20 @@ func (r *Recorder) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-r.rings:
+		case <-time.After(r.look - rand.N(r.look/5)):
+			known = nil
 		}
-		next, err := r.write(ctx, last, r.wish.Load())
-		wait = recordEvery
-		if err == nil {
-			last, failing = next, ""
+		wish := r.wish.Load()
+		if wish == nil {
 			continue
 		}
-		wait = recordRetry
+		next, err := r.write(ctx, known, wish)
+		wait = recordEvery
+		if err == nil {
+			last, known, failing = next, next, ""
+			continue
+		}
+		wait, known = recordRetry, nil
 		r.ringAgain()
 		if why := plainly(err); ctx.Err() == nil && why != failing {
 			failing = why
@@ -206,7 +220,7 @@ func (r *Recorder) apply(ctx context.Context, subresource string, part map[strin
 	if subresource != "" {
 		request = request.SubResource(subresource)
 	}
-	if _, err := request.DoRaw(ctx); err != nil {
+	if _, err := ask(ctx, request); err != nil {
 		return fmt.Errorf("write Speaker %s: %w", r.node, err)
 	}
 	return nil
@@ -258,25 +272,34 @@ func (c *Cluster) NodesReady(ctx context.Context) (map[string]bool, error) {
 
 // read gets one object of the cluster, or the list of all without a name.
 func (c *Cluster) read(ctx context.Context, r resource, name string, into any) error {
-	text, err := c.at(c.clients[r.version].Get(), r, "", name).DoRaw(ctx)
+	text, err := ask(ctx, c.at(c.clients[r.version].Get(), r, "", name))
+	if apierrors.IsNotFound(err) && name == "" {
+		return fmt.Errorf("the API server does not know %s: its CRD is not installed", r)
+	}
 	if err != nil {
 		return err
 	}
 	return json.Unmarshal(text, into)
 }
 
-// AnnotateNode sets an annotation of a Node, or removes it with value "".
-func (c *Cluster) AnnotateNode(ctx context.Context, node, annotation, value string) error {
-	var to any
-	if value != "" {
-		to = value
+// AnnotateNode sets annotations of a Node at once; one with value "" is removed.
+func (c *Cluster) AnnotateNode(ctx context.Context, node string, annotations map[string]string) error {
+	to := make(map[string]any, len(annotations))
+	for name, value := range annotations {
+		to[name] = value
+		if value == "" {
+			to[name] = nil
+		}
 	}
-	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"annotations": map[string]any{annotation: to}}})
+	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"annotations": to}})
 	if err != nil {
 		return fmt.Errorf("annotate Node %s: %w", node, err)
 	}
 	resource := nodeResource()
-	_, err = c.at(c.clients[resource.version].Patch(types.MergePatchType), resource, "", node).Body(patch).DoRaw(ctx)
+	_, err = ask(ctx, c.at(c.clients[resource.version].Patch(types.MergePatchType), resource, "", node).Body(patch))
+	if apierrors.IsNotFound(err) {
+		return fmt.Errorf("no Node %s", node)
+	}
 	if err != nil {
 		return fmt.Errorf("annotate Node %s: %w", node, err)
 	}

@@ -8,6 +8,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
 
+	"github.com/fairway-bgp/fairway/api/v1alpha1"
 	"github.com/fairway-bgp/fairway/routes"
 )
 
@@ -34,6 +35,26 @@ func selectorOf(s *metav1.LabelSelector, path string, r *report) routes.Selector
 		out.MatchExpressions = append(out.MatchExpressions, routes.Requirement{
 			Key: e.Key, Operator: string(e.Operator), Values: slices.Clone(e.Values),
 		})
+	}
+	return out
+}
+
+// labelSelector gives a BGPPeer's selector as Kubernetes' own, which it is but for
+// the bounds.
+func labelSelector(s *v1alpha1.NodeSelector) *metav1.LabelSelector {
+	if s == nil {
+		return nil
+	}
+	out := &metav1.LabelSelector{}
+	for k, v := range s.MatchLabels {
+		metav1.AddLabelToSelector(out, k, string(v))
+	}
+	for _, e := range s.MatchExpressions {
+		requirement := metav1.LabelSelectorRequirement{Key: e.Key, Operator: e.Operator}
+		for _, v := range e.Values {
+			requirement.Values = append(requirement.Values, string(v))
+		}
+		out.MatchExpressions = append(out.MatchExpressions, requirement)
 	}
 	return out
 }

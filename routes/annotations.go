@@ -29,7 +29,11 @@ const (
 
 // Annotation keys and the label on a Node.
 const (
-	AnnotationDrain    = Prefix + "drain"
+	AnnotationDrain = Prefix + "drain"
+	// AnnotationDrainRequest tells one drain from the next. The Speaker repeats it,
+	// so that whoever waits does not take an older answer for his own.
+	AnnotationDrainRequest = Prefix + "drain-request"
+
 	AnnotationLocalASN = Prefix + "local-asn"
 	AnnotationRouterID = Prefix + "router-id"
 	// AnnotationConfirm is that of a person who confirms a mass of deletions.

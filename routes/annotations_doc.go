@@ -25,6 +25,7 @@ func Annotations() []Annotation {
 		{"Subnet", AnnotationAllowNAT, "`true` or `false`", "Announce although `natOutgoing` is true, because a natOutgoingPolicyRule forwards part of the traffic."},
 		{"Subnet", AnnotationKubeOVN, "`true`, `cluster` or `local`", "kube-ovn-speaker's. With `--adopt-kube-ovn-annotations` it selects a Subnet that has no `advertise`."},
 		{"Node", AnnotationDrain, "`true` or `false`", "Withdraw everything from this node."},
+		{"Node", AnnotationDrainRequest, "any text", "Written by `fairway drain`, and repeated in the Speaker's `drainRequest`: which drain is carried out. It may be left out."},
 		{"Node", AnnotationLocalASN, "an AS number", "The node's own AS; goes before a BGPPeer's `localASN`."},
 		{"Node", AnnotationRouterID, "an IPv4 address", "The BGP identifier. Default: the first IPv4 InternalIP."},
 		{"Node", AnnotationConfirm, "`true` or `false`", "Believe at once that Subnets which vanished in a mass are really gone."},

@@ -22,8 +22,11 @@ type Status struct {
 	// speaker without error; Waiting says what is missing.
 	Ready   bool     `json:"ready"`
 	Waiting []string `json:"waiting"`
-	// Draining is true if the Node asks for everything to be withdrawn.
-	Draining bool      `json:"draining"`
+	// Draining is true if the Node asks for everything to be withdrawn, and
+	// DrainRequest is the name of that request, if it has one.
+	Draining     bool   `json:"draining"`
+	DrainRequest string `json:"drainRequest,omitempty"`
+
 	Source   Source    `json:"source"`
 	Plan     Plan      `json:"plan"`
 	Speaker  Speaker   `json:"speaker"`

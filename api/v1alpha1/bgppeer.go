@@ -40,7 +40,7 @@ type BGPPeerList struct {
 // +kubebuilder:validation:XValidation:rule=`!(has(self.ttlSecurity) && self.ttlSecurity && has(self.ebgpMultihop) && self.ebgpMultihop)`,message="ttlSecurity is for a neighbour one hop away and excludes ebgpMultihop: leave one of them out"
 // +kubebuilder:validation:XValidation:rule=`!has(self.sourceAddress) || !has(self.peerAddress) || !isIP(self.sourceAddress.split('%')[0]) || !isIP(self.peerAddress.split('%')[0]) || ip(self.sourceAddress.split('%')[0]).family() == ip(self.peerAddress.split('%')[0]).family()`,message="sourceAddress and peerAddress must be of the same family, both IPv4 or both IPv6"
 // +kubebuilder:validation:XValidation:rule=`!has(self.sourceAddress) || !has(self.peerAddress) || self.sourceAddress != self.peerAddress`,message="sourceAddress is the neighbour's own address: give one of the node's, or leave it out"
-// +kubebuilder:validation:XValidation:rule=`!has(self.keepaliveTime) || !self.keepaliveTime.matches('^([0-9]+[hms])+$') || !(has(self.holdTime) ? self.holdTime : '90s').matches('^([0-9]+[hms])+$') || duration(self.keepaliveTime).getSeconds() * 3 <= duration((has(self.holdTime) ? self.holdTime : '90s')).getSeconds()`,message="keepaliveTime must be a third of holdTime (90s if absent) or less, so that one lost KEEPALIVE does not end the session"
+// +kubebuilder:validation:XValidation:rule=`!has(self.keepaliveTime) || !self.keepaliveTime.matches('^(0*[0-9]{1,5}[hms]){1,9}$') || !(has(self.holdTime) ? self.holdTime : '90s').matches('^(0*[0-9]{1,5}[hms]){1,9}$') || duration(self.keepaliveTime).getSeconds() * 3 <= duration((has(self.holdTime) ? self.holdTime : '90s')).getSeconds()`,message="keepaliveTime must be a third of holdTime (90s if absent) or less, so that one lost KEEPALIVE does not end the session"
 type BGPPeerSpec struct {
 	// PeerAddress is the neighbour's IPv4 or IPv6 address. An IPv6 link-local one
 	// needs its interface as zone: fe80::1%eth1.
@@ -79,9 +79,7 @@ type BGPPeerSpec struct {
 	// NodeSelector selects the nodes that have this neighbour, such as those of one
 	// rack. Absent or empty, it selects every node.
 	// +optional
-	// +kubebuilder:validation:XValidation:rule=`!has(self.matchExpressions) || self.matchExpressions.all(e, e.operator in ['In', 'NotIn', 'Exists', 'DoesNotExist'])`,message="an operator of matchExpressions is In, NotIn, Exists or DoesNotExist"
-	// +kubebuilder:validation:XValidation:rule=`!has(self.matchExpressions) || self.matchExpressions.all(e, (e.operator in ['In', 'NotIn']) == (has(e.values) && size(e.values) > 0))`,message="In and NotIn need values, Exists and DoesNotExist take none"
-	NodeSelector *metav1.LabelSelector `json:"nodeSelector,omitempty"`
+	NodeSelector *NodeSelector `json:"nodeSelector,omitempty"`
 
 	// Port is the neighbour's TCP port. Absent: 179.
 	// +optional
@@ -123,21 +121,21 @@ type BGPPeerSpec struct {
 	// neighbour would keep its routes for ever.
 	// +optional
 	// +kubebuilder:validation:XValidation:rule=`self.matches('^([0-9]+[hms])+$')`,message="write whole hours, minutes or seconds with their unit, such as 90s or 1m30s"
-	// +kubebuilder:validation:XValidation:rule=`!self.matches('^([0-9]+[hms])+$') || (duration(self) >= duration('3s') && duration(self) <= duration('65535s'))`,message="holdTime is 3s to 65535s: less, or 0, is no hold time (RFC 4271 section 4.2); leave it out for 90s"
+	// +kubebuilder:validation:XValidation:rule=`!self.matches('^([0-9]+[hms])+$') || (self.matches('^(0*[0-9]{1,5}[hms]){1,9}$') && duration(self) >= duration('3s') && duration(self) <= duration('65535s'))`,message="holdTime is 3s to 65535s: less, or 0, is no hold time (RFC 4271 section 4.2); leave it out for 90s"
 	HoldTime *metav1.Duration `json:"holdTime,omitempty"`
 
 	// KeepaliveTime is the time between two KEEPALIVEs: whole seconds, 1s to a third
 	// of holdTime. Absent: a third of holdTime, so 30s where that is absent too.
 	// +optional
 	// +kubebuilder:validation:XValidation:rule=`self.matches('^([0-9]+[hms])+$')`,message="write whole hours, minutes or seconds with their unit, such as 90s or 1m30s"
-	// +kubebuilder:validation:XValidation:rule=`!self.matches('^([0-9]+[hms])+$') || (duration(self) >= duration('1s') && duration(self) <= duration('65535s'))`,message="keepaliveTime is at least 1s; leave it out for a third of holdTime"
+	// +kubebuilder:validation:XValidation:rule=`!self.matches('^([0-9]+[hms])+$') || (self.matches('^(0*[0-9]{1,5}[hms]){1,9}$') && duration(self) >= duration('1s') && duration(self) <= duration('65535s'))`,message="keepaliveTime is at least 1s, and at most a third of holdTime; leave it out for that third"
 	KeepaliveTime *metav1.Duration `json:"keepaliveTime,omitempty"`
 
 	// ConnectRetryTime is the time between two attempts to connect: whole seconds,
 	// 1s to 65535s. Absent: 5s.
 	// +optional
 	// +kubebuilder:validation:XValidation:rule=`self.matches('^([0-9]+[hms])+$')`,message="write whole hours, minutes or seconds with their unit, such as 90s or 1m30s"
-	// +kubebuilder:validation:XValidation:rule=`!self.matches('^([0-9]+[hms])+$') || (duration(self) >= duration('1s') && duration(self) <= duration('65535s'))`,message="connectRetryTime is 1s to 65535s; leave it out for 5s"
+	// +kubebuilder:validation:XValidation:rule=`!self.matches('^([0-9]+[hms])+$') || (self.matches('^(0*[0-9]{1,5}[hms]){1,9}$') && duration(self) >= duration('1s') && duration(self) <= duration('65535s'))`,message="connectRetryTime is 1s to 65535s; leave it out for 5s"
 	ConnectRetryTime *metav1.Duration `json:"connectRetryTime,omitempty"`
 
 	// Families are the address families of the session. Absent: both.
@@ -166,6 +164,52 @@ type BGPPeerSpec struct {
 	Attributes *Attributes `json:"attributes,omitempty"`
 }
 
+// NodeSelector is a Kubernetes label selector (metav1.LabelSelector), with bounds:
+// the API server checks only rules whose cost it can foresee.
+//
+// +structType=atomic
+type NodeSelector struct {
+	// MatchLabels are labels that a Node must have, all of them.
+	// +optional
+	// +kubebuilder:validation:MaxProperties=32
+	// +kubebuilder:validation:XValidation:rule=`self.all(k, k.matches('^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$'))`,message="a key of matchLabels is no label's name: write it as in topology.kubernetes.io/zone or rack"
+	MatchLabels map[string]LabelValue `json:"matchLabels,omitempty"`
+
+	// MatchExpressions are conditions on labels that must hold, all of them.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=32
+	MatchExpressions []NodeRequirement `json:"matchExpressions,omitempty"`
+}
+
+// NodeRequirement is one condition on a label (metav1.LabelSelectorRequirement).
+//
+// +kubebuilder:validation:XValidation:rule=`self.operator in ['In', 'NotIn', 'Exists', 'DoesNotExist']`,message="an operator of matchExpressions is In, NotIn, Exists or DoesNotExist"
+// +kubebuilder:validation:XValidation:rule=`(self.operator in ['In', 'NotIn']) == (has(self.values) && size(self.values) > 0)`,message="In and NotIn need values, Exists and DoesNotExist take none"
+type NodeRequirement struct {
+	// Key of the label.
+	// +required
+	// +kubebuilder:validation:MaxLength=317
+	// +kubebuilder:validation:XValidation:rule=`self.matches('^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$')`,message="a key of matchExpressions is no label's name: write it as in topology.kubernetes.io/zone or rack"
+	Key string `json:"key"`
+
+	// Operator is In, NotIn, Exists or DoesNotExist.
+	// +required
+	Operator metav1.LabelSelectorOperator `json:"operator"`
+
+	// Values of the label, for In and NotIn.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=64
+	Values []LabelValue `json:"values,omitempty"`
+}
+
+// LabelValue is the value of a label.
+//
+// +kubebuilder:validation:MaxLength=63
+// +kubebuilder:validation:XValidation:rule=`self.matches('^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$')`,message="this is no label's value: it has letters, digits, '-', '_' and '.' alone"
+type LabelValue string
+
 // Family is an address family with SAFI unicast.
 //
 // +kubebuilder:validation:Enum=ipv4-unicast;ipv6-unicast
@@ -183,6 +227,7 @@ type SecretKeyRef struct {
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule=`self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')`,message="a Secret's name has lower-case letters, digits, '-' and '.' alone, such as tor-password"
 	Name string `json:"name"`
 
 	// Key in the Secret. Absent: password, as in a Secret of type
@@ -198,14 +243,14 @@ type BFD struct {
 	// Absent: 300ms.
 	// +optional
 	// +kubebuilder:validation:XValidation:rule=`self.matches('^([0-9]+(h|m|s|ms))+$')`,message="write a time with its unit, such as 300ms"
-	// +kubebuilder:validation:XValidation:rule=`!self.matches('^([0-9]+(h|m|s|ms))+$') || (duration(self) >= duration('1ms') && duration(self) <= duration('60s'))`,message="transmitInterval is 1ms to 60s; leave it out for 300ms"
+	// +kubebuilder:validation:XValidation:rule=`!self.matches('^([0-9]+(h|m|s|ms))+$') || (self.matches('^(0*[0-9]{1,5}(h|m|s|ms)){1,9}$') && duration(self) >= duration('1ms') && duration(self) <= duration('60s'))`,message="transmitInterval is 1ms to 60s; leave it out for 300ms"
 	TransmitInterval *metav1.Duration `json:"transmitInterval,omitempty"`
 
 	// ReceiveInterval is the shortest time between two packets of the neighbour.
 	// Absent: 300ms.
 	// +optional
 	// +kubebuilder:validation:XValidation:rule=`self.matches('^([0-9]+(h|m|s|ms))+$')`,message="write a time with its unit, such as 300ms"
-	// +kubebuilder:validation:XValidation:rule=`!self.matches('^([0-9]+(h|m|s|ms))+$') || (duration(self) >= duration('1ms') && duration(self) <= duration('60s'))`,message="receiveInterval is 1ms to 60s; leave it out for 300ms"
+	// +kubebuilder:validation:XValidation:rule=`!self.matches('^([0-9]+(h|m|s|ms))+$') || (self.matches('^(0*[0-9]{1,5}(h|m|s|ms)){1,9}$') && duration(self) >= duration('1ms') && duration(self) <= duration('60s'))`,message="receiveInterval is 1ms to 60s; leave it out for 300ms"
 	ReceiveInterval *metav1.Duration `json:"receiveInterval,omitempty"`
 
 	// DetectMultiplier is the number of packets that may be lost. Absent: 3.
@@ -226,7 +271,7 @@ type GracefulRestart struct {
 	// whole seconds, 1s to 4095s (12 bits, RFC 4724 section 3). Absent: 120s.
 	// +optional
 	// +kubebuilder:validation:XValidation:rule=`self.matches('^([0-9]+[hms])+$')`,message="write whole hours, minutes or seconds with their unit, such as 90s or 1m30s"
-	// +kubebuilder:validation:XValidation:rule=`!self.matches('^([0-9]+[hms])+$') || (duration(self) >= duration('1s') && duration(self) <= duration('4095s'))`,message="restartTime is 1s to 4095s (RFC 4724 section 3); leave it out for 120s"
+	// +kubebuilder:validation:XValidation:rule=`!self.matches('^([0-9]+[hms])+$') || (self.matches('^(0*[0-9]{1,5}[hms]){1,9}$') && duration(self) >= duration('1s') && duration(self) <= duration('4095s'))`,message="restartTime is 1s to 4095s (RFC 4724 section 3); leave it out for 120s"
 	RestartTime *metav1.Duration `json:"restartTime,omitempty"`
 }
 
@@ -239,6 +284,8 @@ type Attributes struct {
 	// +kubebuilder:validation:MaxItems=64
 	// +kubebuilder:validation:items:MaxLength=32
 	// +kubebuilder:validation:XValidation:rule=`self.all(c, c.matches('^[0-9]{1,5}:[0-9]{1,5}$|^[1-9][0-9]{0,9}:[0-9]{1,10}:[0-9]{1,10}$') || c in ['graceful-shutdown', 'accept-own', 'llgr-stale', 'no-llgr', 'blackhole', 'no-export', 'no-advertise', 'no-export-subconfed', 'no-peer'])`,message="a community is written 65000:100, 65000:1:2 or by its well-known name, such as no-export; one per item"
+	// +kubebuilder:validation:XValidation:rule=`self.all(c, !c.matches('^[0-9]{1,5}:[0-9]{1,5}$') || c.split(':').all(n, int(n) <= 65535))`,message="each half of a community is 0 to 65535; for a larger AS number give a large community, such as 70000:1:2"
+	// +kubebuilder:validation:XValidation:rule=`self.all(c, !c.matches('^[0-9]{1,10}:[0-9]{1,10}:[0-9]{1,10}$') || c.split(':').all(n, int(n) <= 4294967295))`,message="each part of a large community is 0 to 4294967295"
 	Communities []string `json:"communities,omitempty"`
 
 	// MED is the multi-exit discriminator, 0 to 4294967295. Absent: none is sent.

@@ -9,13 +9,14 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
 // +kubebuilder:resource:scope=Cluster,shortName=spk
-// +kubebuilder:printcolumn:name="Established",type=integer,JSONPath=`.status.established`
+// +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
+// +kubebuilder:printcolumn:name="Up",type=integer,description="Sessions that are established",JSONPath=`.status.established`
 // +kubebuilder:printcolumn:name="Sessions",type=integer,JSONPath=`.status.configured`
 // +kubebuilder:printcolumn:name="Announced",type=integer,JSONPath=`.status.announced.count`
 // +kubebuilder:printcolumn:name="Withheld",type=integer,JSONPath=`.status.withheld.count`
-// +kubebuilder:printcolumn:name="In Sync",type=string,JSONPath=`.status.conditions[?(@.type=="RoutesInSync")].status`
-// +kubebuilder:printcolumn:name="Host Ready",type=string,JSONPath=`.status.conditions[?(@.type=="HostReady")].status`
-// +kubebuilder:printcolumn:name="Source Fresh",type=string,JSONPath=`.status.conditions[?(@.type=="SourceFresh")].status`
+// +kubebuilder:printcolumn:name="In Sync",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="RoutesInSync")].status`
+// +kubebuilder:printcolumn:name="Host Ready",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="HostReady")].status`
+// +kubebuilder:printcolumn:name="Source Fresh",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="SourceFresh")].status`
 // +kubebuilder:printcolumn:name="Router ID",type=string,priority=1,JSONPath=`.status.routerID`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 type Speaker struct {
@@ -69,6 +70,11 @@ type SpeakerStatus struct {
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=64
 	Findings []FindingStatus `json:"findings,omitempty"`
+
+	// DrainRequest repeats the Node's annotation fairway.dev/drain-request: the
+	// drain that the condition Drained is about.
+	// +optional
+	DrainRequest string `json:"drainRequest,omitempty"`
 
 	// Conditions sum it up; Ready is true when the wish is carried out.
 	// +optional

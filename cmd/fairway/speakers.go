@@ -15,11 +15,12 @@ import (
 	"github.com/fairway-bgp/fairway/columns"
 	"github.com/fairway-bgp/fairway/daemon"
 	"github.com/fairway-bgp/fairway/kube"
+	"github.com/fairway-bgp/fairway/routes"
 )
 
 // showSpeakers prints what every node says about itself. A Speaker is written
 // by its own node alone, so that of a node that is gone is no news.
-func showSpeakers(ctx context.Context, w io.Writer, access kube.Access, output string) error {
+func showSpeakers(ctx context.Context, w, stderr io.Writer, access kube.Access, output string) error {
 	cluster, err := kube.Connect(access)
 	if err != nil {
 		return err
@@ -30,7 +31,7 @@ func showSpeakers(ctx context.Context, w io.Writer, access kube.Access, output s
 	}
 	nodesReady, err := cluster.NodesReady(ctx)
 	if err != nil {
-		return err
+		fmt.Fprintf(stderr, "fairway: which Nodes are Ready is not known, so a Speaker below may be of a node that is gone: %v\n", err)
 	}
 	complaints := make([][]string, len(speakers))
 	for i, s := range speakers {
@@ -55,7 +56,7 @@ func showSpeakers(ctx context.Context, w io.Writer, access kube.Access, output s
 func writeSpeakers(w io.Writer, speakers []v1alpha1.Speaker, complaints [][]string) error {
 	var b strings.Builder
 	if len(speakers) == 0 {
-		b.WriteString("No Speakers: fairway has not run on any node of this cluster.\n")
+		b.WriteString("No Speakers: fairway runs on no node of this cluster (a Speaker that was deleted is back within minutes).\n")
 	} else {
 		fmt.Fprintf(&b, "%-20s %-9s %9s %9s  %s\n", "Node", "Sessions", "Announced", "Withheld", "State")
 	}
@@ -83,8 +84,9 @@ func writeSpeakers(w io.Writer, speakers []v1alpha1.Speaker, complaints [][]stri
 }
 
 // complaintsAbout says what is not as it should be: the Node, or conditions.
+// Without Nodes, nil, it goes by the conditions alone.
 func complaintsAbout(s v1alpha1.Speaker, nodesReady map[string]bool) []string {
-	if !nodesReady[s.Name] {
+	if nodesReady != nil && !nodesReady[s.Name] {
 		return []string{"Node " + s.Name + " is not Ready: this is what its daemon said last"}
 	}
 	var out []string
@@ -94,5 +96,24 @@ func complaintsAbout(s v1alpha1.Speaker, nodesReady map[string]bool) []string {
 		}
 		out = append(out, strings.TrimSuffix("not "+c.Type+": "+c.Message, ": "))
 	}
+	if why := barred(s); s.Status.Announced.Count == 0 && why != "" {
+		out = append(out, "announces nothing: "+why)
+	}
 	return out
+}
+
+// barred gives the first reason of the node's own why it withholds something: a
+// node may carry out its plan to the letter, and announce nothing.
+func barred(s v1alpha1.Speaker) string {
+	for _, w := range s.Status.Withheld.First {
+		if slices.Contains(nodesOwn(), routes.Reason(w.Reason)) {
+			return fmt.Sprintf("%s is withheld, %s: %s", w.Prefix, w.Reason, w.Detail)
+		}
+	}
+	for _, reason := range nodesOwn() {
+		if n := s.Status.Withheld.Reasons[string(reason)]; n > 0 {
+			return fmt.Sprintf("%d withheld, %s", n, reason)
+		}
+	}
+	return ""
 }

@@ -39,7 +39,7 @@ cannot be asked.`,
 				return fmt.Errorf("-o %s: not a format; use text or json", output)
 			}
 			if wholeCluster {
-				return showSpeakers(c.Context(), c.OutOrStdout(), access, output)
+				return showSpeakers(c.Context(), c.OutOrStdout(), c.ErrOrStderr(), access, output)
 			}
 			err := showStatus(c.OutOrStdout(), address, output)
 			var away noDaemon
@@ -51,7 +51,7 @@ cannot be asked.`,
 				return err
 			}
 			fmt.Fprintln(c.ErrOrStderr(), "fairway: no daemon answers on this machine; this is what the cluster's Speakers say")
-			return showSpeakers(c.Context(), c.OutOrStdout(), access, output)
+			return showSpeakers(c.Context(), c.OutOrStdout(), c.ErrOrStderr(), access, output)
 		},
 	}
 	addAccessFlags(c, &access)

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -20,10 +19,12 @@ type whyFlags struct {
 func newWhyCommand() *cobra.Command {
 	var f whyFlags
 	c := &cobra.Command{
-		Use:   "why SUBNET -f FILE|FOLDER",
+		Use:   "why SUBNET [-f FILE|FOLDER]",
 		Short: "Explain, node by node, why a Subnet is announced or not, and what to change",
 		Long: `Explain the chain of decisions for one Subnet, node by node: every question that
-was asked, in order, up to the first that stops it, and what to change.
+was asked, in order, up to the first that stops it, and what to change. Of a
+cluster it reads the Speakers too: what only a node knows, such as a datapath
+that is down, is told where it says something else than the objects.
 
 Exit status: 0 if every CIDR is announced by at least one of the nodes, 1 if
 one is withheld everywhere, 2 if that could not be told.`,
@@ -62,22 +63,26 @@ func (f *whyFlags) run(c *cobra.Command, subnet string) error {
 		return unexplained(s, subnet)
 	}
 	slices.SortStableFunc(explanations, func(a, b policy.Explanation) int { return strings.Compare(a.Prefix, b.Prefix) })
-	if err := f.print(c, explanations); err != nil {
+	told := unheard(explanations)
+	if len(f.files) == 0 {
+		if speakers, ok := f.readSpeakers(c.Context(), c.ErrOrStderr()); ok {
+			told = listen(explanations, speakers)
+		}
+	}
+	if err := f.print(c, told); err != nil {
 		return err
 	}
-	if withheldEverywhere(explanations) {
+	if withheldEverywhere(told) {
 		return wrong(nil)
 	}
 	return nil
 }
 
-func (f *whyFlags) print(c *cobra.Command, explanations []policy.Explanation) error {
+func (f *whyFlags) print(c *cobra.Command, told []heard) error {
 	if f.output == "text" {
-		return policy.WriteWhy(c.OutOrStdout(), explanations)
+		return writeHeard(c.OutOrStdout(), told)
 	}
-	e := json.NewEncoder(c.OutOrStdout())
-	e.SetIndent("", "  ")
-	return e.Encode(explanations)
+	return writeHeardJSON(c.OutOrStdout(), told)
 }
 
 // unexplained says why there is nothing to explain: the Subnet does not exist,
@@ -97,10 +102,10 @@ func unexplained(s policy.Snapshot, subnet string) error {
 }
 
 // withheldEverywhere reports whether some CIDR is announced by none of the nodes.
-func withheldEverywhere(explanations []policy.Explanation) bool {
+func withheldEverywhere(told []heard) bool {
 	announced := map[string]bool{}
-	for _, e := range explanations {
-		announced[e.Prefix] = announced[e.Prefix] || e.Reason == ""
+	for _, h := range told {
+		announced[h.Prefix] = announced[h.Prefix] || h.announced()
 	}
 	for _, yes := range announced {
 		if !yes {

@@ -108,6 +108,31 @@ func TestClusterIsFollowed(t *testing.T) {
 			t.Errorf("drain of a node without a daemon: exit %d, %s", code, out)
 		}
 	})
+	t.Run("drained again right after undrain, the answer is not the old one", func(t *testing.T) {
+		for range 2 {
+			if out, code := w.fairway("undrain", "n1"); code != 0 {
+				t.Errorf("undrain: exit %d, %s", code, out)
+			}
+			a.has("10.9.0.0/16")
+			if out, code := w.fairway("drain", "n1"); code != 0 || a.routes() != "" {
+				t.Errorf("drain: exit %d, %s; the router has [%s]", code, out, a.routes())
+			}
+			// Others do not wait, as undrain does.
+			w.patch(like("v1", "Node", ""), "n1", `{"metadata":{"annotations":{"fairway.dev/drain":null}}}`)
+			a.has("10.9.0.0/16")
+			if out, code := w.fairway("drain", "n1"); code != 0 || a.routes() != "" {
+				t.Errorf("drain: exit %d, %s; the router has [%s]", code, out, a.routes())
+			}
+		}
+		out, code := w.fairway("undrain", "n1")
+		if code != 0 || !strings.Contains(out, "Node n1 announces again") || w.condition("Drained") != "" {
+			t.Errorf("undrain: exit %d, %s; the Speaker's Drained: %s", code, out, w.condition("Drained"))
+		}
+		a.has("10.9.0.0/16")
+		if out, code := w.fairway("drain", "n9"); code != 2 || !strings.Contains(out, "no Node n9") {
+			t.Errorf("drain of no Node: exit %d, %s", code, out)
+		}
+	})
 	t.Run("the Speaker tells", func(t *testing.T) {
 		w.subnet("nat", "10.4.0.0/16", ", natOutgoing: true")
 		w.until("the Speaker has it all", func() string {
@@ -121,7 +146,7 @@ func TestClusterIsFollowed(t *testing.T) {
 	})
 	t.Run("Events tell", func(t *testing.T) {
 		for _, e := range []struct{ kind, name, want string }{
-			{"Subnet", "nat", "Withheld: no node announces it: NATOutgoing"},
+			{"Subnet", "nat", "Withheld: by the plan no node announces it: NATOutgoing"},
 			{"Node", "n1", "BGPSessionUp: session with a"},
 			{"Node", "n1", "Drained: "},
 		} {
@@ -134,7 +159,7 @@ func TestClusterIsFollowed(t *testing.T) {
 		}
 		w.patch(subnets(), "nat", `{"spec":{"natOutgoing":false}}`)
 		w.until("an Event that it is announced", func() string {
-			if got := w.events("Subnet", "nat"); !strings.Contains(got, "Announced: announced by 1 of 2 nodes") {
+			if got := w.events("Subnet", "nat"); !strings.Contains(got, "Announced: by the plan 1 of 2 nodes announce it") {
 				return "there is: " + got
 			}
 			return ""
@@ -176,10 +201,46 @@ func TestClusterIsFollowed(t *testing.T) {
 		w.delete(bgpPeers(), "twin")
 		w.until("InputValid is True", func() string { return lack(w.condition("InputValid") == "True ") })
 	})
+	t.Run("whoever may only view sees what there is", func(t *testing.T) {
+		viewer := w.viewer()
+		out, code := w.fairwayAs(viewer, "status", "--cluster")
+		if code != 0 || !strings.Contains(out, "1/1 up") || !strings.Contains(out, `which Nodes are Ready is not known`) {
+			t.Errorf("status: exit %d, %s", code, out)
+		}
+		out, code = w.fairwayAs(viewer, "drain", "n1")
+		if code != 2 || !strings.Contains(out, `cannot patch resource "nodes"`) {
+			t.Errorf("drain: exit %d, %s", code, out)
+		}
+	})
 	t.Run("SIGTERM withdraws everything", func(t *testing.T) {
 		w.stop(syscall.SIGTERM)
 		a.has("")
 		w.until("the Speaker says so", func() string { return lack(w.condition("Ready") == "False fairway has stopped on this node") })
+		if out, code := w.fairway("undrain", "n2"); code != 0 || !strings.Contains(out, "does not run there now") {
+			t.Errorf("undrain of a node without a daemon: exit %d, %s", code, out)
+		}
+		out, code := w.fairway("why", "blue")
+		if code != 1 || !strings.Contains(out, "node n1 itself says: fairway has stopped on this node") || !strings.Contains(out, "node n2 itself says: nothing") {
+			t.Errorf("why: exit %d, %s", code, out)
+		}
+		if out, code := w.fairway("drain", "n1"); code != 0 || !strings.Contains(out, "fairway has stopped there") {
+			t.Errorf("drain: exit %d, %s", code, out)
+		}
+		if out, code := w.fairway("undrain", "n1"); code != 0 || !strings.Contains(out, "does not run there now") {
+			t.Errorf("undrain: exit %d, %s", code, out)
+		}
+	})
+	t.Run("a node that has lost its datapath says so itself", func(t *testing.T) {
+		w.run("--datapath-gate=true") // there is no ovn0
+		w.until("the Speaker has the reason", func() string { return lack(w.speaker().Status.Withheld.Reasons["DatapathDown"] == 1) })
+		out, code := w.fairway("why", "blue")
+		if code != 1 || !strings.Contains(out, "node n1 itself says: 10.9.0.0/16 is withheld, DatapathDown: ") {
+			t.Errorf("why: exit %d, %s", code, out)
+		}
+		out, code = w.fairway("status", "--cluster")
+		if code != 1 || !strings.Contains(out, "announces nothing: 10.9.0.0/16 is withheld, DatapathDown") {
+			t.Errorf("status: exit %d, %s", code, out)
+		}
 	})
 }
 

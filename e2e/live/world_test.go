@@ -522,9 +522,37 @@ func (w *world) says(path, words string) {
 }
 
 // fairway runs a command of the CLI as administrator.
-func (w *world) fairway(args ...string) (string, int) {
+func (w *world) fairway(args ...string) (string, int) { return w.fairwayAs(w.admin, args...) }
+
+// viewer gives the kubeconfig of somebody with the role fairway-view alone.
+func (w *world) viewer() string {
+	w.Helper()
+	w.apply(`
+apiVersion: v1
+kind: ServiceAccount
+metadata: {name: viewer, namespace: ` + namespace + `}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: viewer}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: fairway-view}
+subjects: [{kind: ServiceAccount, name: viewer, namespace: ` + namespace + `}]
+`)
+	token, err := w.server.PodToken(w.ctx(), namespace, "viewer", "n1")
+	if err != nil {
+		w.Fatal(err)
+	}
+	file, err := w.server.WriteKubeconfig(w.dir, "", token, namespace)
+	if err != nil {
+		w.Fatal(err)
+	}
+	return file
+}
+
+// fairwayAs runs a command of the CLI with a kubeconfig.
+func (w *world) fairwayAs(kubeconfig string, args ...string) (string, int) {
 	c := exec.Command(w.binary, args...)
-	c.Env = append(os.Environ(), "KUBECONFIG="+w.admin)
+	c.Env = append(os.Environ(), "KUBECONFIG="+kubeconfig)
 	out, err := c.CombinedOutput()
 	if err != nil && c.ProcessState == nil {
 		return err.Error(), -1
