@@ -8,21 +8,21 @@ import (
 	"github.com/fairway-bgp/fairway/routes"
 )
 
-// Memory is what a daemon keeps from one pass to the next so that a typo in an
-// annotation is not a withdrawal, and a newcomer takes no session away. The zero Memory knows nothing.
+// Memory is what a daemon keeps from one pass to the next so that a typo is not a
+// withdrawal, and a newcomer takes no session away. The zero Memory knows nothing.
 type Memory struct {
 	subnets map[string]map[string]string
 	node    map[string]string
-	// sessions names the BGPPeer of each neighbour.
-	sessions map[netip.Addr]string
+	// sessions holds what is in force with each neighbour.
+	sessions map[netip.Addr]InForce
 }
 
 // memoryJSON is how a Memory is written, for a daemon that is started again.
 type memoryJSON struct {
 	Subnets map[string]map[string]string `json:"subnets,omitempty"`
 	Node    map[string]string            `json:"node,omitempty"`
-	// Sessions names the BGPPeer of each neighbour.
-	Sessions map[netip.Addr]string `json:"sessions,omitempty"`
+	// Sessions holds what is in force with each neighbour.
+	Sessions map[netip.Addr]InForce `json:"sessions,omitempty"`
 }
 
 // MarshalJSON writes the last good annotations and the sessions in force.
@@ -65,7 +65,7 @@ func (m Memory) Recall(s Snapshot) Snapshot {
 // they do not parse the last good ones stay, and they are forgotten when the
 // Subnet is no longer selected or gone.
 func (m Memory) Remember(s Snapshot, p Plan) Memory {
-	next := Memory{subnets: map[string]map[string]string{}, node: maps.Clone(m.node), sessions: map[netip.Addr]string{}}
+	next := Memory{subnets: map[string]map[string]string{}, node: maps.Clone(m.node), sessions: map[netip.Addr]InForce{}}
 	for i := range s.Subnets {
 		sub := &s.Subnets[i]
 		good, known := m.subnets[sub.Name]
@@ -78,7 +78,7 @@ func (m Memory) Remember(s Snapshot, p Plan) Memory {
 		}
 	}
 	for _, e := range p.Sessions {
-		next.sessions[e.Address] = e.Peer
+		next.sessions[e.Address] = InForce{e.Peer, e.LocalASN}
 	}
 	for i := range s.Nodes {
 		if s.Nodes[i].Name == p.Node {

@@ -16,7 +16,7 @@ type Snapshot struct {
 	// InForce names, by neighbour, the BGPPeer that the daemon's own node has a
 	// session of, so that another one with its address cannot take that over.
 	// Elsewhere it is nil.
-	InForce map[netip.Addr]string
+	InForce map[netip.Addr]InForce
 }
 
 // WithNode gives the Snapshot with one more Node.
@@ -24,6 +24,13 @@ func (s Snapshot) WithNode(n routes.Node) Snapshot {
 	s.Nodes = append(slices.Clone(s.Nodes), n)
 	slices.SortFunc(s.Nodes, func(a, b routes.Node) int { return strings.Compare(a.Name, b.Name) })
 	return s
+}
+
+// InForce is what a daemon's own node has with a neighbour: whose session, and as
+// which AS.
+type InForce struct {
+	Peer     string `json:"peer"`
+	LocalASN uint32 `json:"localASN"`
 }
 
 // HasNode reports whether the Snapshot has a Node of that name.

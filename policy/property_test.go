@@ -300,6 +300,12 @@ func TestATypoIsNotAWithdrawal(t *testing.T) {
 				}
 			}
 		}
+		if rapid.Bool().Draw(t, "the local AS is gone") {
+			broken.Peers = slices.Clone(s.Peers)
+			for i := range broken.Peers {
+				broken.Peers[i].LocalASN = 0
+			}
+		}
 		second := policy.Make(memory.Recall(broken), "n1")
 		if !reflect.DeepEqual(second.Wish(), first.Wish()) {
 			t.Fatalf("before: %s\nafter: %s", asJSON(first), asJSON(second))

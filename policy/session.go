@@ -15,7 +15,7 @@ import (
 // warning for each peer that selects the node but gives none.
 func sessions(s *Snapshot, node *routes.Node) ([]Session, []Warning) {
 	out, warnings := []Session{}, []Warning{}
-	refuse := func(format string, args ...any) {
+	warn := func(format string, args ...any) {
 		warnings = append(warnings, Warning{Reason: routes.InvalidPeer, Detail: fmt.Sprintf(format, args...)})
 	}
 	override, err := nodeASN(node, s.LastGoodNode)
@@ -32,11 +32,17 @@ func sessions(s *Snapshot, node *routes.Node) ([]Session, []Warning) {
 			asn = override
 		}
 		if asn == 0 {
-			refuse("BGPPeer %s: no local AS: set spec.localASN, or annotation %s on Node %s", p.Name, routes.AnnotationLocalASN, node.Name)
-			continue
+			const problem = "BGPPeer %s: no local AS: set spec.localASN, or annotation %s on Node %s"
+			now := s.InForce[p.Address]
+			if now.Peer != p.Name {
+				warn(problem, p.Name, routes.AnnotationLocalASN, node.Name)
+				continue
+			}
+			asn = now.LocalASN
+			warn(problem+"; the session of AS %d stays until it is mended", p.Name, routes.AnnotationLocalASN, node.Name, asn)
 		}
 		if other, ok := taken[p.Address]; ok {
-			refuse("BGPPeer %s: spec.peerAddress %s is BGPPeer %s's on Node %s: delete one, or let their nodeSelectors differ", p.Name, p.Address, other, node.Name)
+			warn("BGPPeer %s: spec.peerAddress %s is BGPPeer %s's on Node %s: delete one, or let their nodeSelectors differ", p.Name, p.Address, other, node.Name)
 			continue
 		}
 		taken[p.Address] = p.Name
@@ -49,9 +55,9 @@ func sessions(s *Snapshot, node *routes.Node) ([]Session, []Warning) {
 // byPrecedence puts first, of peers with one address, the one that keeps it: the
 // one in force, so that a newcomer never takes a session away, then the older,
 // then the first by name.
-func byPrecedence(peers []Peer, inForce map[netip.Addr]string) []Peer {
+func byPrecedence(peers []Peer, inForce map[netip.Addr]InForce) []Peer {
 	newcomer := func(p Peer) int {
-		if inForce[p.Address] == p.Name {
+		if inForce[p.Address].Peer == p.Name {
 			return 0
 		}
 		return 1
