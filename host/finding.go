@@ -79,6 +79,9 @@ func WriteJSON(w io.Writer, findings []Finding) error {
 // one line.
 func WriteText(w io.Writer, findings []Finding) error {
 	var b strings.Builder
+	if len(findings) == 0 {
+		columns.Wrap(&b, "", "", "Nothing is asked of this node: it announces nothing, and replies of what others announce do not leave by it. `fairway status` and `fairway why SUBNET` say why.")
+	}
 	count := map[State]int{}
 	for _, f := range findings {
 		count[f.State]++
