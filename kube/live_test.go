@@ -251,13 +251,19 @@ func TestLiveFollowsSubnetsAndItsOwnNode(t *testing.T) {
 	w.node("n2", "192.0.2.2")
 	w.subnet("blue", "10.1.0.0/16", true)
 	f := w.follow(nil)
-	v := f.subnets("blue")
-	if len(v.Snapshot.Nodes) != 1 || v.Snapshot.Nodes[0].Name != "n1" || !v.Snapshot.Nodes[0].Ready {
-		t.Errorf("nodes: %+v, want n1 alone, Ready", v.Snapshot.Nodes)
-	}
-	if s := v.Snapshot.Subnets[0]; s.CIDRBlock != "10.1.0.0/16" || !s.Validated || s.VPC != "ovn-cluster" {
-		t.Errorf("subnet: %+v", s)
-	}
+	// Conditions are written after the objects, and a list may be from in between.
+	f.until(func(v LiveView, ok bool) string {
+		if lack := wantSubnets(v, ok, "blue"); lack != "" {
+			return lack
+		}
+		if len(v.Snapshot.Nodes) != 1 || v.Snapshot.Nodes[0].Name != "n1" || !v.Snapshot.Nodes[0].Ready {
+			return "the Nodes are not n1 alone, Ready"
+		}
+		if s := v.Snapshot.Subnets[0]; s.CIDRBlock != "10.1.0.0/16" || !s.Validated || s.VPC != "ovn-cluster" {
+			return "the Subnet is not as it was made"
+		}
+		return ""
+	})
 	w.subnet("green", "10.2.0.0/16", false)
 	w.patch(subnetsPath+"/green", `{"metadata":{"annotations":{"fairway.dev/advertise":"true"}}}`)
 	f.subnets("blue,green")
