@@ -357,6 +357,18 @@ func sessionOf(t testing.TB, s *Speaker, peer string) Session {
 	return Session{}
 }
 
+// settled gives the session with a router once every part of it is known: GoBGP
+// counts what it has sent, and tells of a change, a moment after the peer has it.
+func settled(t testing.TB, s *Speaker, r *router) Session {
+	t.Helper()
+	if !within(patience, func() bool {
+		return s.journal.of(r.addr).state == bgp.BGP_FSM_ESTABLISHED && uint64(sessionOf(t, s, r.name).UpdatesSent) == r.received()
+	}) {
+		t.Fatalf("session %s: %+v, and the router received %d", r.name, sessionOf(t, s, r.name), r.received())
+	}
+	return sessionOf(t, s, r.name)
+}
+
 // wantEstablished waits until the peers' sessions are up.
 func wantEstablished(t testing.TB, s *Speaker, peers ...string) {
 	t.Helper()

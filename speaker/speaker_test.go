@@ -131,6 +131,8 @@ func TestSyncTwiceSendsNothing(t *testing.T) {
 	if !within(patience, func() bool { return len(a.table()) == 2 && len(b.table()) == 1 }) {
 		t.Fatal("the paths do not arrive")
 	}
+	settled(t, s, a)
+	settled(t, s, b)
 	before := observe(t, s)
 	updates := [2]uint64{a.received(), b.received()}
 	for range 5 {
@@ -221,7 +223,7 @@ func TestPeerIsAddedAndRemovedBesideAnother(t *testing.T) {
 	mustSync(t, s, w)
 	line := "10.1.0.0/16 as=65001 via=" + src.String()
 	a.wantTable(line)
-	before := sessionOf(t, s, "tor-a")
+	before := settled(t, s, a)
 
 	both := w
 	both.Sessions = append(slices.Clone(w.Sessions), b.session(ours))
@@ -254,7 +256,7 @@ func TestChangedSessionResetsOnlyItself(t *testing.T) {
 	w := wishFor(sa, b.session(ours))
 	mustSync(t, s, w)
 	wantEstablished(t, s, "tor-a", "tor-b")
-	before := sessionOf(t, s, "tor-b")
+	before := settled(t, s, b)
 
 	// Timers alone reset nothing.
 	w.Sessions[0].HoldTime = 60 * time.Second
@@ -293,8 +295,8 @@ func TestPassiveSessionBesideActiveOne(t *testing.T) {
 	w.RIB = routes.RIB{pfx("10.1.0.0/16"): {Class: 1}}
 	w.Exports = []policy.Export{export(1, "tor-a", policy.Attributes{}), export(1, "tor-b", policy.Attributes{})}
 	mustSync(t, s, w)
-	wantEstablished(t, s, "tor-a")
-	before := sessionOf(t, s, "tor-a")
+	a.wantTable("10.1.0.0/16 as=65001 via=" + src.String())
+	before := settled(t, s, a)
 
 	// A busy port is an error of that session alone, and mends itself.
 	taken, err := net.Listen("tcp", fmt.Sprintf("0.0.0.0:%d", port))
