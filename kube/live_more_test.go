@@ -40,7 +40,7 @@ func TestLiveWaitsForTheCRD(t *testing.T) {
 		return ""
 	})
 	w.do(w.server.InstallSubnetCRD(w.ctx()))
-	f.within(10*time.Second, func(v LiveView, ok bool) string {
+	f.until(func(v LiveView, ok bool) string {
 		if !ok {
 			return fmt.Sprint(v.Waiting)
 		}

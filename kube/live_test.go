@@ -205,11 +205,7 @@ func (w *town) follow(change func(*LiveOptions)) *follower {
 // until waits until the view is as it should be; want gives "" then.
 func (f *follower) until(want func(v LiveView, ok bool) string) LiveView {
 	f.Helper()
-	return f.within(30*time.Second, want)
-}
-
-func (f *follower) within(bound time.Duration, want func(v LiveView, ok bool) string) LiveView {
-	f.Helper()
+	const bound = 30 * time.Second
 	late := time.After(bound)
 	for {
 		v, ok := f.Latest()

@@ -75,7 +75,7 @@ func TestLastStateStandsInAndExpires(t *testing.T) {
 	if err := saveState(folder, "n1", state{at: now, objects: objects}); err != nil {
 		t.Fatal(err)
 	}
-	live, rings := lonely(t, LiveOptions{StateDir: folder, StateMaxAge: 6 * time.Second, MassWithdrawDelay: time.Hour})
+	live, rings := lonely(t, LiveOptions{StateDir: folder, StateMaxAge: 12 * time.Second, MassWithdrawDelay: time.Hour})
 	v := await(t, live, rings, func(v LiveView, ok bool) string {
 		if !ok || v.Saved.IsZero() {
 			return fmt.Sprintf("waiting for %q, saved %s", v.Waiting, v.Saved)
@@ -88,7 +88,7 @@ func TestLastStateStandsInAndExpires(t *testing.T) {
 	if got := string(v.Snapshot.Peers[0].Password); got != "secret" {
 		t.Errorf("the password has %d characters", len(got))
 	}
-	if !v.Until.Equal(v.Saved.Add(6*time.Second)) || len(v.Lapses) == 0 || !strings.Contains(v.Lapses[0].Why, "does not answer") {
+	if !v.Until.Equal(v.Saved.Add(12*time.Second)) || len(v.Lapses) == 0 || !strings.Contains(v.Lapses[0].Why, "does not answer") {
 		t.Errorf("until %s, lapses %+v", v.Until, v.Lapses)
 	}
 	// Then the Subnets go, and the sessions stay.

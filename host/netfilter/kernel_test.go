@@ -363,7 +363,7 @@ func (b *bench) establish(probes []probe) {
 }
 
 func (b *bench) until(done func() bool, complaint string) bool {
-	deadline := time.Now().Add(2 * time.Second)
+	deadline := time.Now().Add(30 * time.Second)
 	for !done() {
 		if time.Now().After(deadline) {
 			if complaint != "" {
