@@ -289,6 +289,8 @@ func flagSchema(name, kind string) map[string]any {
 	switch {
 	case name == "listen":
 		s["pattern"], s["description"] = "^"+loopback+"$", "A loopback address and port: the status page has no authentication."
+	case name == "grpc-address":
+		s["pattern"], s["description"] = "^("+loopback+")?$", "A loopback address and port, or empty for none: GoBGP's API has no authentication."
 	case kind == "":
 		s["type"] = "boolean"
 	case regexp.MustCompile(`^u?int`).MatchString(kind):
@@ -360,7 +362,7 @@ func TestChartReachesEveryFlag(t *testing.T) {
 		case reflect.DeepEqual(kind, []any{"array", "string"}):
 			value = []string{"text-of-" + name}
 		}
-		if name == "listen" {
+		if name == "listen" || name == "grpc-address" {
 			value, text = "127.0.0.1:7474", "127.0.0.1:7474"
 		}
 		values[name] = value
@@ -388,6 +390,7 @@ func TestChartRefusesWhatIsMisspelt(t *testing.T) {
 		"flags.log-levle=debug":               "log-levle",
 		"flags.listen=0.0.0.0:7473":           "listen",
 		"flags.listen=:7473":                  "listen",
+		"flags.grpc-address=0.0.0.0:50051":    "grpc-address",
 		"peers.tor.peerAdress=192.0.2.1":      "peerAdress",
 		"flag.log-level=debug":                "flag",
 		"peers.tor.peerASN=many":              "peerASN",
