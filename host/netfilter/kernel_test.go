@@ -292,13 +292,13 @@ func (b *bench) probes(r *rand.Rand, six bool) []probe {
 		answer := p
 		answer.In, answer.Out, answer.Src, answer.Dst, answer.SrcPort, answer.DstPort = p.Out, p.In, p.Dst, p.Src, p.DstPort, p.SrcPort
 		if taken[p] || taken[answer] {
-			continue
+			continue // a second packet of a connection has another state
 		}
+		taken[p] = true
 		astray := p.Src == netip.MustParseAddr(returnsByOvn0(six))
 		if astray {
 			p.ReturnsByIn = netfilter.No
 		}
-		taken[p] = true
 		state := pick(r, []netfilter.State{netfilter.New, netfilter.New, netfilter.Established, netfilter.Invalid})
 		if astray {
 			state = netfilter.New // no reply finds its way
