@@ -59,6 +59,8 @@ func TestChosenRulesAgreeWithTheKernel(t *testing.T) {
 		{"a constant source is written in forward", nftRules(forwardChain("accept", "ip saddr set 10.2.0.99")), true, netfilter.Accepted, yes, 4},
 		{"a constant source is written in postrouting", nftRules(" chain p {\n  type filter hook postrouting priority 0;\n  ip saddr set 10.2.0.99\n }"), true, netfilter.Accepted, yes, 4},
 		{"the source is written as it is", nftRules(forwardChain("accept", "ip saddr set 10.166.0.10")), true, netfilter.Accepted, no, 4},
+		{"a source is written, and written back", nftRules(forwardChain("accept", "ip saddr set 10.2.0.99\n  ip saddr set 10.166.0.10")), true, netfilter.Accepted, no, 4},
+		{"a source is written, and NAT of the port writes it back", nftRules(forwardChain("accept", "ip saddr set 10.2.0.99") + " chain p {\n  type nat hook postrouting priority 100;\n  meta l4proto tcp snat to :1024-2048\n }"), true, netfilter.Accepted, maybe, 4},
 		{"a source is written from a map", nftRules(forwardChain("accept", "ip saddr set ip saddr map { 10.166.0.10 : 10.2.0.99 }")), true, netfilter.Accepted, yes, 4},
 		{"a map has no source to write", nftRules(forwardChain("accept", "ip saddr set ip saddr map { 10.166.9.9 : 10.2.0.99 }")), true, netfilter.Accepted, no, 4},
 		{"the next rule asks for the source that was written", nftRules(forwardChain("accept", "ip saddr set 10.2.0.99\n  ip saddr 10.166.0.10 accept\n  drop")), true, netfilter.Dropped, no, 0},

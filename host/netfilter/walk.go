@@ -99,7 +99,7 @@ func (rs *Ruleset) WalkHooks(p Packet, hooks ...Hook) Result {
 	}
 	p.six = p.Src.Is6()
 	w := &walk{rules: rs, met: map[*Chain]bool{}}
-	cur := &p
+	cur, from := &p, p.Src
 	for _, hook := range hooks {
 		if cur == nil {
 			break
@@ -113,7 +113,7 @@ func (rs *Ruleset) WalkHooks(p Packet, hooks ...Hook) Result {
 		w.follow(cur)
 	}
 	end := Result{Verdict: Accepted, Trail: w.trail, Chains: w.met}
-	if cur != nil {
+	if cur != nil && (cur.Src != from || cur.source.truth == Maybe) { // what was written may be written back
 		end.Rewritten, end.RewrittenBy = cur.source.truth, cur.source.by
 	}
 	switch {
@@ -359,8 +359,13 @@ func (w *walk) carryOut(out *flow, c *Chain, d decision, p Packet, step *Step) {
 		w.drops = append(w.drops, step)
 	case rewriteSource, rewriteTarget, rewritePort:
 		here.bound = Yes
-		if d.kind != rewritePort {
+		switch {
+		case d.kind != rewritePort:
 			here.rewrite(d.kind == rewriteSource, d.to)
+		case here.source.truth != No:
+			// With the port NAT writes the address that the connection began with
+			// (nf_nat_manip_pkt), whatever a rule wrote since.
+			here.Src, here.source.truth = netip.Addr{}, Maybe
 		}
 		for _, done := range []*rewrite{&here.source, &here.target, &here.routed} {
 			if done.truth != No && done.by == nil {
