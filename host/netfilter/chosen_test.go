@@ -86,6 +86,8 @@ func TestChosenRulesAgreeWithTheKernel(t *testing.T) {
 		{"a dormant table", nftRules(" flags dormant\n" + forwardChain("drop", "")), false, netfilter.Accepted, no, 4},
 		{"a dormant table of iptables-nft", ruleText{overNft: "*filter\n:FORWARD DROP\nCOMMIT\n", nft: "add table ip filter { flags dormant; }\n"}, false, netfilter.Accepted, no, 4},
 		{"a statement that nft has no JSON for", nftRules(" map to { type ipv4_addr : ipv4_addr; size 100; flags dynamic; }\n" + forwardChain("accept", "add @to { ip saddr : ip daddr } drop")), false, netfilter.Unknown, no, 0},
+		{"a NAT chain drops what may not be tracked", ruleText{legacy: "*raw\n-A PREROUTING -m limit --limit 100/second --limit-burst 100 -j NOTRACK\nCOMMIT\n", nft: "table ip t {\n chain p {\n  type nat hook postrouting priority 100;\n  drop\n }\n}\n"}, true, netfilter.Unknown, no, 4},
+		{"the way back to a source that was written", nftRules(forwardChain("drop", "ip saddr set 10.1.0.99\n  fib saddr . iif oif missing accept")), true, netfilter.Unknown, yes, 4},
 		{"a hop limit", ruleText{legacy: "*mangle\n-A PREROUTING -j TTL --ttl-set 64\nCOMMIT\n"}, true, netfilter.Accepted, no, 4},
 	}
 	b := newBench(t)

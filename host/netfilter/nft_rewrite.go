@@ -218,13 +218,14 @@ func (p *Packet) rewrite(source bool, to addrRange) {
 	if single {
 		*address = to.from
 	}
-	if p.hook != Prerouting {
-		return
-	}
 	if source {
-		p.ReturnsByIn = Maybe
+		p.ReturnsByIn = Maybe // a rule may ask for the way back to the new one
+	}
+	switch {
+	case p.hook != Prerouting:
+	case source:
 		p.routed = rewrite{truth: Maybe}
-	} else {
+	default:
 		p.Out = unknownLink
 	}
 }

@@ -132,11 +132,16 @@ func (w *walk) pass(b base, p Packet) *Packet {
 	if b.chain.NAT && (p.State&(New|Related) == 0 || p.bound == Yes) {
 		return &p
 	}
+	dropsBefore := len(w.drops)
 	behind := w.base(b, p)
-	if b.chain.NAT && p.bound == Maybe {
-		return joined(&p, behind)
+	// NAT asks for the first packet of a connection that is tracked, once.
+	if !b.chain.NAT || p.bound == No && p.State&^(New|Related) == 0 {
+		return behind
 	}
-	return behind
+	if len(w.drops) > dropsBefore && w.doubt == nil {
+		w.doubt, w.question = w.drops[dropsBefore], "whether NAT sees the packet: a rule before may keep it from being tracked, or translate it"
+	}
+	return joined(&p, behind)
 }
 
 // follow looks at a packet behind a hook. What becomes of one that goes to
