@@ -1,9 +1,12 @@
 package live
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"time"
+
+	"github.com/fairway-bgp/fairway/status"
 )
 
 // away is how long the API server stays away: long enough for back-offs to grow,
@@ -28,4 +31,19 @@ func lackCode(text string, got, want int) string {
 		return ""
 	}
 	return fmt.Sprintf("%d: %s", got, text)
+}
+
+// drain drains a node and sees that its daemon has nothing in its table when the
+// command says so. The router needs a moment more for its own.
+func (w *world) drain(node string) {
+	w.Helper()
+	out, code := w.fairway("drain", node)
+	text, _ := w.ask("/status.json")
+	var now status.Status
+	if err := json.Unmarshal([]byte(text), &now); err != nil {
+		w.Fatalf("%v: %s", err, text)
+	}
+	if code != 0 || !now.Draining || len(now.Plan.Adverts)+now.Speaker.Originated > 0 {
+		w.Errorf("drain: exit %d, %s; the daemon: draining %t, %d announced, %d in its table", code, out, now.Draining, len(now.Plan.Adverts), now.Speaker.Originated)
+	}
 }
