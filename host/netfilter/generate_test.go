@@ -277,12 +277,16 @@ func (g generator) iptablesTarget(table, chain string, depth int) string {
 		return g.one("-j DROP", "-j ACCEPT", "-j MARK --set-xmark 0x1/0x1", "-j MARK --or-mark 0x2", "-j MARK --and-mark 0x1", "-j CONNMARK --save-mark", "-j CONNMARK --set-mark 1", "-j CONNMARK --restore-mark", "-j RETURN", "-j ACCEPT")
 	case "nat":
 		if chain == "PREROUTING" {
-			return g.one("-j DNAT --to-destination "+g.plain(false), "-j REDIRECT", "-j RETURN", "-j ACCEPT", "-j ACCEPT", "")
+			return g.one("-j DNAT --to-destination "+g.nobody(), "-j REDIRECT", "-j RETURN", "-j ACCEPT", "-j ACCEPT", "")
 		}
 		return g.one("-j SNAT --to-source "+g.stranger(), "-j MASQUERADE", "-j RETURN", "-j ACCEPT", "")
 	}
 	return g.one("-j DROP", "-j ACCEPT", "-j ACCEPT", "-j ACCEPT", "-j REJECT", "-j RETURN", "-j LOG", "")
 }
+
+// nobody is where DNAT leads to: no packet of a case goes there, or comes from
+// there and is then taken for the reply to another one.
+func (g generator) nobody() string { return g.ofFamily("203.0.113.99", "fd99::99") }
 
 // stranger is an address that nobody has.
 func (g generator) stranger() string { return g.ofFamily("10.2.0.99", "fd02::99") }
@@ -457,7 +461,7 @@ func (g generator) nftVerdict(hook string, depth int) string {
 		return g.one("masquerade", "masquerade", "snat "+ip+" to "+g.stranger(), "snat "+ip+" to "+ip+" saddr map @to", "snat "+ip+" to "+ip+" saddr map { "+g.plain(false)+" : "+g.stranger()+" }",
 			"meta l4proto tcp snat to :1024-9000", "accept", "return", "drop")
 	case "nat prerouting":
-		return g.one("redirect", "dnat "+ip+" to "+g.plain(false), "dnat "+ip+" to "+ip+" daddr map { "+g.plain(false)+" : "+g.stranger()+" }", "accept", "return", "accept", "return")
+		return g.one("redirect", "dnat "+ip+" to "+g.nobody(), "dnat "+ip+" to "+ip+" daddr map { "+g.plain(false)+" : "+g.stranger()+" }", "accept", "return", "accept", "return")
 	case "forward":
 		options = append(options, "reject", "reject with tcp reset")
 	}
