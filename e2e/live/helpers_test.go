@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/fairway-bgp/fairway/status"
@@ -46,4 +47,19 @@ func (w *world) drain(node string) {
 	if code != 0 || !now.Draining || len(now.Plan.Adverts)+now.Speaker.Originated > 0 {
 		w.Errorf("drain: exit %d, %s; the daemon: draining %t, %d announced, %d in its table", code, out, now.Draining, len(now.Plan.Adverts), now.Speaker.Originated)
 	}
+}
+
+// savedState waits until the state on disk is that of now, with one Subnet that
+// is announced, and gives its age.
+func (w *world) savedState(file string) time.Duration {
+	w.Helper()
+	w.until("the state on disk is that of now", func() string {
+		text, err := os.ReadFile(file)
+		return lack(err == nil && strings.Count(string(text), `"fairway.dev/advertise":"true"`) == 2) // the Subnet, and its last good annotations
+	})
+	info, err := os.Stat(file)
+	if err != nil {
+		w.Fatal(err)
+	}
+	return time.Since(info.ModTime())
 }

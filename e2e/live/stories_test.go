@@ -2,7 +2,6 @@ package live
 
 import (
 	"fmt"
-	"os"
 	"strings"
 	"syscall"
 	"testing"
@@ -286,10 +285,7 @@ func TestAPIServerGoesAway(t *testing.T) {
 		a.has("10.1.0.0/16")
 	})
 	t.Run("restarted meanwhile, with a last-known state", func(t *testing.T) {
-		w.until("the state on disk is that of now", func() string {
-			text, err := os.ReadFile(state + "/last-known.json")
-			return lack(err == nil && strings.Count(string(text), `"fairway.dev/advertise":"true"`) == 2) // the Subnet, and its last good annotations
-		})
+		w.savedState(state + "/last-known.json")
 		lost := a.losses()
 		w.server.API.Kill()
 		w.stop(syscall.SIGKILL)
@@ -308,13 +304,14 @@ func TestAPIServerGoesAway(t *testing.T) {
 		}
 	})
 	t.Run("restarted meanwhile, and the state grows too old", func(t *testing.T) {
+		age := w.savedState(state + "/last-known.json")
 		lost := a.losses()
 		w.server.API.Kill()
 		w.stop(syscall.SIGKILL)
-		w.run("--state-dir="+state, "--state-max-age=20s")
+		w.run("--state-dir="+state, "--state-max-age="+(age+patience).String())
 		w.says("/status.json", "last-known state of")
 		w.until("the session is up", func() string { return lack(a.up() > 0) })
-		a.has("")
+		w.within(2*patience, "the route goes", func() string { return lack(a.routes() == "") })
 		w.until("not ready, with the reason", func() string {
 			text, code := w.ask("/readyz")
 			return lackCode(text, code, 503) + lack(strings.Contains(text, "is too old since") && strings.Contains(text, "the API server is not followed since"))
