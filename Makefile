@@ -19,7 +19,7 @@ build: ## Build bin/fairway and bin/gobgp
 
 demo: build ## Play the main job on this machine and prove each step (root)
 	@./scripts/need $(DEMO_NEEDS)
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/fairway lab demo
+	@$(BIN)/fairway lab demo --gobgp $(BIN)/gobgp
 
 test: ## Run every test, with real routers and the real kernel (root)
 	@./scripts/need $(TEST_NEEDS)
