@@ -140,13 +140,13 @@ func (d *Daemon) pass(ctx context.Context) bool {
 // decide makes the plan, with what is remembered and what the kernel says.
 func (d *Daemon) decide(s policy.Snapshot) policy.Plan {
 	s = d.memory.Recall(s)
-	live := routes.Live{}
+	live, asked := routes.Live{}, prefixes(s)
 	if d.Gate != nil {
-		live.DatapathDown = d.Gate(prefixes(s))
+		live.DatapathDown = d.Gate(asked)
 	}
 	if d.Host != nil && d.HostGate {
 		findings, _ := d.Host.Findings() // what is not known yet refuses nothing
-		live.HostNotReady = notReady(findings, prefixes(s))
+		live.HostNotReady = notReady(findings, asked)
 	}
 	s.Live = &live
 	plan := policy.Make(s, d.Node)

@@ -262,6 +262,16 @@ func programs(t testing.TB, without string) string {
 	return dir
 }
 
+// wantOnce looks for one jump and one chain of ours in each backend, and no more.
+func wantOnce(t testing.TB, n *hosttest.Space) {
+	t.Helper()
+	for _, backend := range []string{"iptables-legacy", "iptables-nft"} {
+		if listing := n.Run(backend, "-S"); strings.Count(listing, "-j FAIRWAY-FORWARD") != 1 || strings.Count(listing, "-A FAIRWAY-FORWARD") != 2 {
+			t.Errorf("%s has\n%s", backend, listing)
+		}
+	}
+}
+
 // TestTwoEnforcersLeaveNoDuplicates runs two at once, as two daemons would in
 // two folders of state.
 func TestTwoEnforcersLeaveNoDuplicates(t *testing.T) {
@@ -286,11 +296,7 @@ func TestTwoEnforcersLeaveNoDuplicates(t *testing.T) {
 		}
 	}
 	enforce(t, n, a, want4())
-	for _, backend := range []string{"iptables-legacy", "iptables-nft"} {
-		if listing := n.Run(backend, "-S"); strings.Count(listing, "-j FAIRWAY-FORWARD") != 1 || strings.Count(listing, "-A FAIRWAY-FORWARD") != 2 {
-			t.Errorf("%s has\n%s", backend, listing)
-		}
-	}
+	wantOnce(t, n)
 	undo(t, n, b)
 	if after := rules(n); after != before {
 		t.Errorf("undo left traces:\n%s", after)

@@ -119,11 +119,7 @@ spec: {nodeName: %s, containers: [{name: none, image: none}]}
 	}
 	w.peer("a", "192.0.2.101", ", passwordSecretRef: {name: mine}")
 	w.peer("b", "192.0.2.102", ", passwordSecretRef: {name: others}, nodeSelector: {matchLabels: {rack: other}}")
-	var seen requests
-	config := w.server.Config()
-	config.Wrap(seen.wrap)
-	watched, err := connect(config, testNamespace)
-	w.do(err)
+	watched, seen := w.counted()
 	f := w.follow(func(o *LiveOptions) { o.Cluster = watched })
 	v := f.subnets("blue")
 	if got := string(v.Snapshot.Peers[0].Password); got != "word-of-mine" {
@@ -259,6 +255,17 @@ type requests struct {
 	urls []string
 }
 
+// counted connects to the town's API server, and notes what is asked that way.
+func (w *town) counted() (*Cluster, *requests) {
+	w.Helper()
+	seen := &requests{}
+	config := w.server.Config()
+	config.Wrap(seen.wrap)
+	cluster, err := connect(config, testNamespace)
+	w.do(err)
+	return cluster, seen
+}
+
 func (s *requests) wrap(next http.RoundTripper) http.RoundTripper {
 	return roundTrip(func(r *http.Request) (*http.Response, error) {
 		s.mu.Lock()
@@ -325,11 +332,7 @@ func (w *town) eventually(what string, ok func() bool) {
 func TestRecorderWritesOnChangeAndNotTooOften(t *testing.T) {
 	w := newTown(t)
 	w.node("n1", "192.0.2.1")
-	var seen requests
-	config := w.server.Config()
-	config.Wrap(seen.wrap)
-	cluster, err := connect(config, testNamespace)
-	w.do(err)
+	cluster, seen := w.counted()
 	r := NewRecorder(cluster, "n1", quietLog())
 	stop := w.background(r.Run)
 	status := func(announced int64, ready metav1.ConditionStatus) v1alpha1.SpeakerStatus {
@@ -393,11 +396,7 @@ func TestRecorderWritesOnChangeAndNotTooOften(t *testing.T) {
 func TestDeletedSpeakerComesBack(t *testing.T) {
 	w := newTown(t)
 	w.node("n1", "192.0.2.1")
-	var seen requests
-	config := w.server.Config()
-	config.Wrap(seen.wrap)
-	cluster, err := connect(config, testNamespace)
-	w.do(err)
+	cluster, seen := w.counted()
 	r := NewRecorder(cluster, "n1", quietLog())
 	r.look = 500 * time.Millisecond
 	w.background(r.Run)
@@ -561,11 +560,7 @@ func TestReadClusterReadsEveryNodeAndNoSecret(t *testing.T) {
 	w.node("n2", "192.0.2.2")
 	w.subnet("blue", "10.1.0.0/16", true)
 	w.peer("a", "192.0.2.101", ", passwordSecretRef: {name: nobody-may-read-this}")
-	var seen requests
-	config := w.server.Config()
-	config.Wrap(seen.wrap)
-	cluster, err := connect(config, testNamespace)
-	w.do(err)
+	cluster, seen := w.counted()
 	c, err := ReadCluster(w.ctx(), cluster, routes.DefaultSettings)
 	w.do(err)
 	if len(c.Snapshot.Nodes) != 2 || len(c.Snapshot.Subnets) != 1 || len(c.Snapshot.Peers) != 1 || len(c.Problems) != 0 {

@@ -42,9 +42,6 @@ that could not be told.`,
 		Example: `  kubectl fairway drain n1 && kubectl drain n1`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			if timeout < 0 {
-				return fmt.Errorf("--timeout %s: is negative; 0 waits for nothing", timeout)
-			}
 			cluster, err := kube.Connect(access)
 			if err != nil {
 				return err
@@ -78,9 +75,6 @@ Exit status: 0 if it is done, or no daemon runs there; 1 if the Speaker does
 not say so in time, 2 if that could not be told.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			if timeout < 0 {
-				return fmt.Errorf("--timeout %s: is negative; 0 waits for nothing", timeout)
-			}
 			cluster, err := kube.Connect(access)
 			if err != nil {
 				return err
@@ -101,6 +95,12 @@ not say so in time, 2 if that could not be told.`,
 
 func addTimeoutFlag(c *cobra.Command, timeout *time.Duration) {
 	c.Flags().DurationVar(timeout, "timeout", time.Minute, "how long to wait; 0 for not at all")
+	c.PreRunE = func(*cobra.Command, []string) error {
+		if *timeout < 0 {
+			return fmt.Errorf("--timeout %s: is negative; 0 waits for nothing", *timeout)
+		}
+		return nil
+	}
 }
 
 // awaitDrained waits until the Speaker says that this request is carried out.
