@@ -23,6 +23,14 @@ type Snapshot struct {
 	// Live is what the node itself knows about its datapath and host. It is nil
 	// where nothing is known (files on a laptop), and unknown never refuses.
 	Live *Live
+	// At is the moment of the decision: the core reads no clock. It is zero where
+	// nothing is timed (files on a laptop).
+	At time.Time
+	// History is what the node that is planned for announced and saw until At.
+	History History
+	// Vlans gives the provider network of each Kube-OVN Vlan by its name; nil where
+	// they are not followed.
+	Vlans map[string]string
 }
 
 // Settings are the flags that change how objects are read.
@@ -48,6 +56,10 @@ type Live struct {
 	DatapathDown map[netip.Prefix]string
 	// HostNotReady says for a prefix which host finding would drop its traffic.
 	HostNotReady map[netip.Prefix]string
+	// Translated has, for a CIDR that is in the node's set of networks to
+	// masquerade (ipset ovn40subnets-nat, ovn60subnets-nat), true, and false for one
+	// that is not. Absent means that it is not known.
+	Translated map[netip.Prefix]bool
 }
 
 // Subnet is what Fairway reads of a Kube-OVN Subnet
@@ -84,8 +96,15 @@ type Subnet struct {
 	AllowSubnets          []string
 	// Deleting is true once the object has a deletionTimestamp.
 	Deleting bool
-	// Validated is the status condition Validated=True.
-	Validated bool
+	// Validated is the status condition Validated=True; Ready is Ready=True, and
+	// ReadyAt that condition's lastUpdateTime as it stands in the object. Kube-OVN
+	// writes Validated before it has looked for conflicts, and Ready once OVN
+	// forwards (pkg/controller/subnet.go).
+	Validated, Ready bool
+	ReadyAt          string
+	// GatewayVerdict is the reason of the condition Ready where it says that no
+	// gateway was found, NoActiveGatewayFound or NoReadyGateway, else "".
+	GatewayVerdict string
 	// ActiveGateway is status.activateGateway. It means something only for
 	// centralized without ECMP.
 	ActiveGateway string
@@ -100,6 +119,14 @@ type Node struct {
 	InternalIPs        []netip.Addr
 	Ready              bool
 	NetworkUnavailable bool
+	// Allocated is whether Kube-OVN has given the node its join address (annotation
+	// ovn.kubernetes.io/allocated): before that it has no way into the overlay.
+	Allocated bool
+	// ShuttingDown is whether the kubelet says that the machine is being shut down
+	// (condition Ready is False with that message, pkg/kubelet/nodestatus).
+	ShuttingDown bool
+	// Taints are those of spec.taints, as "key" or "key=value", sorted.
+	Taints []string
 }
 
 // Pod is one attachment of a live Pod to a Subnet. A Pod with several
