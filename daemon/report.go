@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"reflect"
 	"slices"
 	"time"
 
@@ -37,7 +36,7 @@ const (
 // cluster.
 type Reporter struct {
 	Cluster *kube.Cluster
-	// Objects are the daemon's own; the reporter adds all Nodes.
+	// Objects are the daemon's own.
 	Objects *kube.Live
 	Node    string
 	Herald  *kube.Herald
@@ -50,29 +49,22 @@ func (r Reporter) Run(ctx context.Context) error {
 }
 
 func (r Reporter) report(ctx context.Context) {
-	nodes := kube.NewNodes(r.Cluster, r.Log)
-	following := make(chan error, 1)
-	go func() { following <- nodes.Run(ctx) }()
-	defer func() { <-following }()
 	var now map[string]verdict
 	told := ledger{}
-	var last policy.Snapshot
 	var lastSerial uint64
 	for every := reportEvery; sleep(ctx, every); {
 		v, ok := r.Objects.Latest()
-		all, followed := nodes.Latest()
-		if !ok || !followed || len(v.Lapses) > 0 {
+		if !ok || len(v.Lapses) > 0 {
 			continue
 		}
-		if v.Serial != lastSerial || !reflect.DeepEqual(all, last.Nodes) {
+		if v.Serial != lastSerial {
 			began := time.Now()
-			last, lastSerial = v.Snapshot, v.Serial
-			last.Nodes = all
-			now = verdicts(last)
+			lastSerial = v.Serial
+			now = verdicts(v.Snapshot)
 			// A large cluster is looked at less often.
 			every = max(reportEvery, 10*time.Since(began))
 		}
-		for _, e := range told.next(now, len(all), mostReported) {
+		for _, e := range told.next(now, len(v.Snapshot.Nodes), mostReported) {
 			r.Herald.Tell(kube.Event{Kind: "Subnet", Name: e.subnet, UID: v.UIDs[e.subnet], Warning: e.warning, Reason: e.reason, Message: e.message})
 		}
 	}

@@ -33,6 +33,8 @@ func allowedCalls() []call {
 	return []call{
 		{"list", "kubeovn.io", "subnets", "", ""},
 		{"watch", "kubeovn.io", "subnets", "", ""},
+		{"list", "kubeovn.io", "vlans", "", ""},
+		{"watch", "kubeovn.io", "vlans", "", ""},
 		{"list", "fairway.dev", "bgppeers", "", ""},
 		{"watch", "fairway.dev", "bgppeers", "", ""},
 		{"list", "", "nodes", "", ""},

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"errors"
 	"maps"
 	"os"
 	"path/filepath"
@@ -181,7 +182,7 @@ func object(t *testing.T, s *kubetest.Server, like *unstructured.Unstructured) *
 func startInstalled(t *testing.T, o kubetest.Options, objects string) (s *kubetest.Server, pod *corev1.Pod, token string) {
 	t.Helper()
 	s = kubetest.StartForTestWith(t, o)
-	if err := s.InstallSubnetCRD(t.Context()); err != nil {
+	if err := errors.Join(s.InstallSubnetCRD(t.Context()), s.InstallVlanCRD(t.Context())); err != nil {
 		t.Fatal(err)
 	}
 	for _, o := range kustomized(t) {

@@ -104,7 +104,7 @@ apiVersion: kubeovn.io/v1
 kind: Subnet
 metadata: {name: routed, annotations: {fairway.dev/advertise: "true"}}
 spec: {cidrBlock: 10.166.0.0/16, vpc: ovn-cluster, provider: ovn, natOutgoing: false, gatewayType: distributed}
-status: {conditions: [{type: Validated, status: "True"}]}
+status: {conditions: [{type: Validated, status: "True"}, {type: Ready, status: "True"}]}
 `
 
 // podNode is a network namespace that plays a node: a link to this machine, where

@@ -85,7 +85,7 @@ func TestDaemonUsesItsRightsExactly(t *testing.T) {
 }
 
 // rightsObjects make the daemon do everything: a password to read, Pods to
-// announce, a Subnet to report on.
+// announce, a Subnet to report on, one behind a Vlan.
 const rightsObjects = `
 apiVersion: v1
 kind: Secret
@@ -101,19 +101,30 @@ apiVersion: kubeovn.io/v1
 kind: Subnet
 metadata: {name: routed, annotations: {fairway.dev/advertise: "true"}}
 spec: {cidrBlock: 10.166.0.0/16, vpc: ovn-cluster, provider: ovn, natOutgoing: false, gatewayType: distributed}
-status: {conditions: [{type: Validated, status: "True"}]}
+status: {conditions: [{type: Validated, status: "True"}, {type: Ready, status: "True"}]}
 ---
 apiVersion: kubeovn.io/v1
 kind: Subnet
 metadata: {name: nat, annotations: {fairway.dev/advertise: "true"}}
 spec: {cidrBlock: 10.167.0.0/16, vpc: ovn-cluster, provider: ovn, natOutgoing: true, gatewayType: distributed}
-status: {conditions: [{type: Validated, status: "True"}]}
+status: {conditions: [{type: Validated, status: "True"}, {type: Ready, status: "True"}]}
 ---
 apiVersion: kubeovn.io/v1
 kind: Subnet
 metadata: {name: pods, annotations: {fairway.dev/advertise: "true", fairway.dev/mode: pods}}
 spec: {cidrBlock: 10.168.0.0/16, vpc: ovn-cluster, provider: ovn, natOutgoing: false, gatewayType: distributed}
-status: {conditions: [{type: Validated, status: "True"}]}
+status: {conditions: [{type: Validated, status: "True"}, {type: Ready, status: "True"}]}
+---
+apiVersion: kubeovn.io/v1
+kind: Vlan
+metadata: {name: v7}
+spec: {id: 7, provider: net1}
+---
+apiVersion: kubeovn.io/v1
+kind: Subnet
+metadata: {name: behind-a-vlan, annotations: {fairway.dev/advertise: "true"}}
+spec: {cidrBlock: 10.169.0.0/16, vpc: ovn-cluster, provider: ovn, natOutgoing: false, gatewayType: distributed, vlan: v7, logicalGateway: true}
+status: {conditions: [{type: Validated, status: "True"}, {type: Ready, status: "True"}]}
 `
 
 // startDaemon runs `fairway run` as the Pod does, but for the addresses that it

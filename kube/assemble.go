@@ -51,7 +51,7 @@ type file struct {
 }
 
 // standing holds the values that Contents were made of, so that the next ones
-// can fall back on them: a subnetDraft, nodeDraft, []routes.Pod, secret or
+// can fall back on them: a subnetDraft, vlan, nodeDraft, []routes.Pod, secret or
 // policy.Peer, with its password, each.
 type standing map[key]any
 
@@ -289,9 +289,11 @@ func secretsByName(chosen []*object, now standing, absent func(string) error) fu
 // drafts are the values of each kind, sorted by namespace and name.
 type drafts struct {
 	subnets []subnetDraft
-	nodes   []nodeDraft
-	pods    []routes.Pod
-	peers   []policy.Peer
+	// vlans has the provider network of each Vlan; nil without any.
+	vlans map[string]string
+	nodes []nodeDraft
+	pods  []routes.Pod
+	peers []policy.Peer
 }
 
 func (s standing) drafts() drafts {
@@ -300,6 +302,11 @@ func (s standing) drafts() drafts {
 		switch v := s[k].(type) {
 		case subnetDraft:
 			d.subnets = append(d.subnets, v)
+		case vlan:
+			if d.vlans == nil {
+				d.vlans = map[string]string{}
+			}
+			d.vlans[k.name] = string(v)
 		case nodeDraft:
 			d.nodes = append(d.nodes, v)
 		case []routes.Pod:

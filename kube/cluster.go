@@ -157,6 +157,7 @@ type resource struct {
 }
 
 func subnetResource() resource  { return resource{kubeOVNVersion(), "subnets", kindSubnet} }
+func vlanResource() resource    { return resource{kubeOVNVersion(), "vlans", kindVlan} }
 func nodeResource() resource    { return resource{coreVersion(), "nodes", kindNode} }
 func podResource() resource     { return resource{coreVersion(), "pods", kindPod} }
 func secretResource() resource  { return resource{coreVersion(), "secrets", kindSecret} }

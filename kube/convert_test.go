@@ -1,6 +1,8 @@
 package kube
 
 import (
+	"fmt"
+	"maps"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -47,10 +49,10 @@ func TestSeedSubnets(t *testing.T) {
 	c := read(t, seed)
 	want := []routes.Subnet{{
 		Name: "routed", CIDRBlock: "10.166.0.0/16", VPC: "ovn-cluster", Provider: "ovn",
-		GatewayType: "distributed", Validated: true,
+		GatewayType: "distributed", Validated: true, Ready: true,
 	}, {
 		Name: "routed-centralized", CIDRBlock: "10.167.0.0/16", VPC: "ovn-cluster", Provider: "ovn",
-		GatewayType: "centralized", GatewayNode: "n1", Validated: true, ActiveGateway: "n1",
+		GatewayType: "centralized", GatewayNode: "n1", Validated: true, Ready: true, ActiveGateway: "n1",
 	}}
 	if !reflect.DeepEqual(c.Snapshot.Subnets, want) {
 		t.Errorf("subnets\n%+v\nwant\n%+v", c.Snapshot.Subnets, want)
@@ -94,7 +96,7 @@ status:
   activateGateway: n2
   v4availableIPs: 5
   conditions:
-  - {type: Ready, status: "False"}
+  - {type: Ready, status: "False", reason: NoActiveGatewayFound, lastUpdateTime: "2026-01-02T03:04:06Z"}
   - {type: Validated, status: "True", lastTransitionTime: never}
 `)
 	want := routes.Subnet{
@@ -108,7 +110,7 @@ status:
 			{MatchExpressions: []routes.Requirement{{Key: "rack", Operator: "In", Values: []string{"a", "b"}}}},
 		},
 		EnableECMP: true, ExternalEgressGateway: "192.0.2.1", Private: true, AllowSubnets: []string{"192.0.2.0/24"},
-		Deleting: true, Validated: true, ActiveGateway: "n2",
+		Deleting: true, Validated: true, ReadyAt: "2026-01-02T03:04:06Z", GatewayVerdict: "NoActiveGatewayFound", ActiveGateway: "n2",
 	}
 	if len(c.Problems) > 0 {
 		t.Fatal(c.Problems)
@@ -180,26 +182,66 @@ items:
     name: n2
     labels: {rack: a}
     annotations: {fairway.dev/drain: "true", ovn.kubernetes.io/allocated: "true", volumes.kubernetes.io/x: "1"}
-  spec: {unschedulable: true}
+  spec:
+    unschedulable: true
+    taints: [{key: b, effect: NoSchedule}, {key: a, value: x, effect: NoSchedule}, {key: b, effect: NoExecute}]
   status:
     capacity: {cpu: nonsense!}
     addresses: [{type: Hostname, address: n2}, {type: InternalIP, address: 10.0.0.2}, {type: InternalIP, address: "fd00::2"}]
     conditions: [{type: Ready, status: "True", lastHeartbeatTime: whenever}, {type: NetworkUnavailable, status: "True"}]
-- metadata: {name: n1}
-  status: {conditions: [{type: Ready, status: Unknown}]}
+- metadata: {name: n1, annotations: {ovn.kubernetes.io/allocated: "false"}}
+  status: {conditions: [{type: Ready, status: "False", reason: KubeletNotReady, message: "[x, node is shutting down]"}]}
 - metadata: {name: n0}
 `)
 	want := []routes.Node{
-		{Name: "n0", Ready: true},
-		{Name: "n1"},
+		{Name: "n0", Ready: true, Allocated: true},
+		{Name: "n1", ShuttingDown: true},
 		{
 			Name: "n2", Ready: true, NetworkUnavailable: true, Labels: map[string]string{"rack": "a"},
-			Annotations: map[string]string{"fairway.dev/drain": "true", "ovn.kubernetes.io/allocated": "true"},
+			Annotations: map[string]string{"fairway.dev/drain": "true"}, Allocated: true, Taints: []string{"a=x", "b"},
 			InternalIPs: []netip.Addr{netip.MustParseAddr("10.0.0.2"), netip.MustParseAddr("fd00::2")},
 		},
 	}
 	if len(c.Problems) > 0 || !reflect.DeepEqual(c.Snapshot.Nodes, want) {
 		t.Errorf("%v\n%+v\nwant\n%+v", c.Problems, c.Snapshot.Nodes, want)
+	}
+}
+
+func TestConditionsOfASubnet(t *testing.T) {
+	for _, tc := range []struct{ conditions, want string }{
+		{``, "false false  "},
+		{`{"type":"Validated","status":"True"}`, "true false  "},
+		{`{"type":"Ready","status":"True","lastUpdateTime":"T","reason":"ResetLogicalSwitchAclSuccess"}`, "false true T "},
+		{`{"type":"Ready","status":"True","lastUpdateTime":"T","reason":"NoReadyGateway"}`, "false true T "},
+		{`{"type":"Ready","status":"False","lastUpdateTime":"T","reason":"NoReadyGateway"},{"type":"Validated","status":"True"}`, "true false T NoReadyGateway"},
+		{`{"type":"Ready","status":"False","lastUpdateTime":null,"reason":"ValidateLogicalSwitchFailed"}`, "false false  "},
+	} {
+		text := `{"apiVersion":"kubeovn.io/v1","kind":"Subnet","metadata":{"name":"s"},"spec":{},"status":{"conditions":[` + tc.conditions + `]}}`
+		for _, text := range [][]byte{[]byte(text), trim(subnetResource(), []byte(text))} {
+			d, ok := readPiece(text).value.(subnetDraft)
+			if got := fmt.Sprint(d.Validated, d.Ready, " ", d.ReadyAt, " ", d.GatewayVerdict); !ok || got != tc.want {
+				t.Errorf("%s: %q, want %q", text, got, tc.want)
+			}
+		}
+	}
+}
+
+func TestVlans(t *testing.T) {
+	if c := read(t, seed); c.Snapshot.Vlans != nil {
+		t.Errorf("without any Vlan %v is known", c.Snapshot.Vlans)
+	}
+	c := read(t, `apiVersion: kubeovn.io/v1
+kind: Vlan
+metadata: {name: v7}
+spec: {id: 7, provider: net1}
+---
+apiVersion: kubeovn.io/v1
+kind: Vlan
+metadata: {name: v8}
+spec: {id: 8}
+`)
+	if want := map[string]string{"v7": "net1", "v8": ""}; len(c.Problems) > 0 || !maps.Equal(c.Snapshot.Vlans, want) {
+		t.Errorf("%v, problems %v", c.Snapshot.Vlans, c.Problems)
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 // Kinds that Fairway reads.
 const (
 	kindSubnet  = "Subnet"
+	kindVlan    = "Vlan"
 	kindNode    = "Node"
 	kindPod     = "Pod"
 	kindSecret  = "Secret"
@@ -23,7 +24,7 @@ const (
 // isRead reports whether Fairway reads objects of a kind.
 func isRead(kind string) bool {
 	switch kind {
-	case kindSubnet, kindNode, kindPod, kindSecret, kindBGPPeer:
+	case kindSubnet, kindVlan, kindNode, kindPod, kindSecret, kindBGPPeer:
 		return true
 	}
 	return false
@@ -44,7 +45,7 @@ func (k key) String() string {
 type object struct {
 	key
 	where string
-	// value is a subnetDraft, nodeDraft, []routes.Pod, secret or
+	// value is a subnetDraft, vlan, nodeDraft, []routes.Pod, secret or
 	// *v1alpha1.BGPPeer; nil where the object does not convert.
 	value    any
 	problems []Problem
@@ -177,6 +178,8 @@ func decoderOf(apiVersion, kind string) (d decoder, ignored, problem string) {
 	switch apiVersion + " " + kind {
 	case "kubeovn.io/v1 " + kindSubnet:
 		return decodeSubnet, "", ""
+	case "kubeovn.io/v1 " + kindVlan:
+		return decodeVlan, "", ""
 	case "v1 " + kindNode:
 		return decodeNode, "", ""
 	case "v1 " + kindPod:

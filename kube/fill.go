@@ -11,7 +11,7 @@ import (
 func snapshotOfFiles(values standing, settings routes.Settings) policy.Snapshot {
 	d := values.drafts()
 	s := policy.Snapshot{Peers: d.peers}
-	s.Settings, s.Pods = settings, d.pods
+	s.Settings, s.Pods, s.Vlans = settings, d.pods, d.vlans
 	s.Subnets, s.Nodes = fillIn(d.subnets, d.nodes, settings)
 	return s
 }
@@ -25,6 +25,7 @@ func fillIn(subnets []subnetDraft, nodes []nodeDraft, settings routes.Settings) 
 	for _, n := range nodes {
 		// Nobody watches a Node that is written by hand.
 		n.Ready = n.Ready || !n.reported
+		n.Allocated = n.Allocated || !n.judged
 		filledNodes = append(filledNodes, n.Node)
 	}
 	var filled []routes.Subnet
@@ -49,7 +50,7 @@ func format(s *routes.Subnet, nodes []routes.Node, settings routes.Settings) {
 	if s.GatewayType == "" {
 		s.GatewayType = routes.Distributed
 	}
-	s.Validated = true
+	s.Validated, s.Ready = true, true
 	if s.GatewayType == routes.Centralized && !s.EnableECMP && s.ActiveGateway == "" {
 		s.ActiveGateway = firstUsable(routes.Gateways(s, nodes), nodes)
 	}

@@ -101,13 +101,14 @@ func TestEveryPrefixOfAFile(t *testing.T) {
 
 // FuzzTrim: trimming changes nothing that a conversion reads.
 func FuzzTrim(f *testing.F) {
-	f.Add(`{"apiVersion":"kubeovn.io/v1","kind":"Subnet","metadata":{"name":"blue","annotations":{"fairway.dev/advertise":"true"}},"spec":{"cidrBlock":"10.1.0.0/16"},"status":{"conditions":[{"type":"Validated","status":"True"}]}}`)
-	f.Add(`{"apiVersion":"v1","kind":"Node","metadata":{"name":"n1","labels":{"a":"b"}},"status":{"addresses":[{"type":"InternalIP","address":"192.0.2.1"}],"conditions":[{"type":"Ready","status":"True"}]}}`)
+	f.Add(`{"apiVersion":"kubeovn.io/v1","kind":"Subnet","metadata":{"name":"blue","annotations":{"fairway.dev/advertise":"true"}},"spec":{"cidrBlock":"10.1.0.0/16"},"status":{"conditions":[{"type":"Validated","status":"True"},{"type":"Ready","status":"False","reason":"NoReadyGateway","lastUpdateTime":"2026-01-02T03:04:05Z"}]}}`)
+	f.Add(`{"apiVersion":"kubeovn.io/v1","kind":"Vlan","metadata":{"name":"v7"},"spec":{"id":7,"provider":"net1"}}`)
+	f.Add(`{"apiVersion":"v1","kind":"Node","metadata":{"name":"n1","labels":{"a":"b"},"annotations":{"ovn.kubernetes.io/allocated":"true"}},"spec":{"taints":[{"key":"k","value":"v","effect":"NoSchedule"}]},"status":{"addresses":[{"type":"InternalIP","address":"192.0.2.1"}],"conditions":[{"type":"Ready","status":"False","message":"[x, node is shutting down]"}]}}`)
 	f.Add(`{"apiVersion":"v1","kind":"Pod","metadata":{"name":"p","namespace":"d","annotations":{"ovn.kubernetes.io/ip_address":"10.1.0.5","ovn.kubernetes.io/logical_switch":"blue"}},"spec":{"nodeName":"n1"},"status":{"phase":"Running"}}`)
 	f.Add(`{"apiVersion":"v1","kind":"Secret","metadata":{"name":"s","namespace":"d"},"data":{"password":"c2VjcmV0"}}`)
 	f.Add(`{"apiVersion":"fairway.dev/v1alpha1","kind":"BGPPeer","metadata":{"name":"a"},"spec":{"peerAddress":"192.0.2.9","peerASN":64512,"holdTime":"9s"}}`)
 	byKind := map[string]resource{}
-	for _, r := range []resource{subnetResource(), nodeResource(), podResource(), secretResource(), peerResource()} {
+	for _, r := range []resource{subnetResource(), vlanResource(), nodeResource(), podResource(), secretResource(), peerResource()} {
 		byKind[r.version.String()+" "+r.kind] = r
 	}
 	f.Fuzz(func(t *testing.T, text string) {
@@ -130,8 +131,7 @@ func FuzzTrim(f *testing.F) {
 	})
 }
 
-// asLive takes away what only files need: whether a controller has been there, and
-// annotations of a Node that no decision reads.
+// asLive takes away what only files need: whether a controller has been there.
 func asLive(value any) any {
 	switch v := value.(type) {
 	case subnetDraft:
@@ -139,7 +139,6 @@ func asLive(value any) any {
 		return v
 	case nodeDraft:
 		v.reported = false
-		v.Annotations = selected(v.Annotations, readLiveNodeAnnotation)
 		return v
 	}
 	return value

@@ -22,6 +22,14 @@ const (
 	// settlePeer is the same for BGPPeers, until their CRD is seen to be gone too:
 	// nothing else tells the last of them from one that was deleted by hand.
 	settlePeer = 2 * time.Second
+	// settleNode is the same for Nodes, counted from the last object of any kind that
+	// went: OVN cuts a node off as soon as its Node is deleted (pkg/controller/node.go,
+	// handleDeleteNode), but an etcd that is emptied tells of it one object after the
+	// other.
+	settleNode = 300 * time.Millisecond
+	// settleLastNode is how long the deletion of the last Node waits for that of the
+	// Subnets: lists of two kinds that are read anew come seconds apart.
+	settleLastNode = 10 * time.Second
 	// manyDeletions at once are a mass, whatever is left.
 	manyDeletions = 10
 )
@@ -29,14 +37,21 @@ const (
 // guard stands between what a cluster has and what counts. An object that is
 // taken out of service by hand (an annotation) leaves at once; objects that
 // vanish in a mass (CRD deleted, etcd emptied or restored, a pruning tool gone
-// astray) stay in force until time or a person confirms it.
+// astray) stay in force until time or a person confirms it. A Node that goes alone
+// is believed almost at once: its node can carry nothing any more.
 type guard struct {
+	// node is the daemon's own, on which a person confirms.
+	node string
 	// delay is how long a mass stays; 0 believes every deletion at once.
 	delay    time.Duration
 	settings routes.Settings
 	// force is what counts. gone is what is missing of it.
 	force map[key]stored
 	gone  map[key]absence
+	// anew are the Nodes that came, or came back, since the first of those that are
+	// missing went. noneLeft is true while no Node is there that was there before.
+	anew     map[key]bool
+	noneLeft bool
 }
 
 // absence says since when an object is missing. mass is true once it was judged
@@ -62,18 +77,21 @@ func (g *guard) step(s sight) (held []string, again time.Time) {
 	if g.force == nil {
 		g.force, g.gone = map[key]stored{}, map[key]absence{}
 	}
+	if g.anew == nil || g.missing(kindNode) == 0 {
+		g.anew = map[key]bool{}
+	}
 	g.takeIn(s)
 	confirmed := g.delay == 0 || g.confirmed()
 	g.judge(s)
 	until := map[string]time.Time{}
 	var believed []key
-	for k, a := range g.gone {
-		due := a.since.Add(g.doubt(k))
+	for k := range g.gone {
+		due := g.due(k)
 		switch {
 		case confirmed || !s.now.Before(due) || g.replaced(k, s):
 			believed = append(believed, k)
 		case !g.settled(k, s.now):
-			again = earlier(again, a.since.Add(settling(k.kind)))
+			again = earlier(again, g.settles(k))
 		default:
 			again = earlier(again, due)
 			until[k.kind] = later(until[k.kind], due)
@@ -102,6 +120,9 @@ func (g *guard) takeIn(s sight) {
 		if had && g.leaves(o) && !g.leaves(old) && g.counts(o) {
 			g.miss(k, s.now)
 			continue
+		}
+		if _, was := g.gone[k]; !had || was || old.uid != "" && old.uid != o.uid {
+			g.anew[k] = true
 		}
 		g.force[k] = o
 		delete(g.gone, k)
@@ -143,12 +164,8 @@ func (g *guard) counts(o stored) bool {
 }
 
 func (g *guard) confirmed() bool {
-	for k, o := range g.force {
-		if d, ok := o.value.(nodeDraft); ok && k.kind == kindNode && d.Annotations[ConfirmMassWithdraw] == "true" {
-			return true
-		}
-	}
-	return false
+	d, ok := g.force[key{kind: kindNode, name: g.node}].value.(nodeDraft)
+	return ok && d.Annotations[ConfirmMassWithdraw] == "true"
 }
 
 // judge finds the objects that are missing as some of many. That nothing is left
@@ -156,12 +173,11 @@ func (g *guard) confirmed() bool {
 // That a kind lapsed counts only after a while: it may be a broken connection.
 func (g *guard) judge(s sight) {
 	together := map[string]bool{
-		kindSubnet: g.massOfSubnets(s), kindBGPPeer: g.massOfPeers(s),
-		// Without its Node a daemon would withdraw everything.
-		kindNode: true,
+		kindSubnet: g.massOfSubnets(s), kindBGPPeer: g.massOfPeers(s), kindNode: g.massOfNodes(s),
 	}
 	for k, a := range g.gone {
-		lapsed := s.lapsed[k.kind] && g.settled(k, s.now)
+		// A Node is told from those of a lost connection by what else is there.
+		lapsed := k.kind != kindNode && s.lapsed[k.kind] && g.settled(k, s.now)
 		if g.doubted(k) && (together[k.kind] || lapsed) {
 			a.mass = true
 			g.gone[k] = a
@@ -172,7 +188,30 @@ func (g *guard) judge(s sight) {
 // settled reports whether an object is missing for so long that the others would
 // be, too.
 func (g *guard) settled(k key, now time.Time) bool {
-	return now.Sub(g.gone[k].since) >= settling(k.kind)
+	return !now.Before(g.settles(k))
+}
+
+// settles gives when it is.
+func (g *guard) settles(k key) time.Time {
+	since := g.gone[k].since
+	switch k.kind {
+	case kindSubnet:
+		return since.Add(settleDeletion)
+	case kindBGPPeer:
+		return since.Add(settlePeer)
+	case kindNode:
+		return earlier(since.Add(settleLastNode), g.lastGone().Add(settleNode))
+	}
+	return since
+}
+
+// lastGone is when the newest of the missing objects went.
+func (g *guard) lastGone() time.Time {
+	var last time.Time
+	for _, a := range g.gone {
+		last = later(last, a.since)
+	}
+	return last
 }
 
 // doubted reports whether the deletion of an object may take routes away that
@@ -187,26 +226,17 @@ func (g *guard) doubted(k key) bool {
 	return false
 }
 
-// doubt says how long a missing object stays in force.
-func (g *guard) doubt(k key) time.Duration {
+// due says until when a missing object stays in force.
+func (g *guard) due(k key) time.Time {
 	switch {
 	case !g.doubted(k):
-		return 0
+		return g.gone[k].since
 	case g.gone[k].mass:
-		return max(g.delay, settling(k.kind))
+		return later(g.gone[k].since.Add(g.delay), g.settles(k))
+	case k.kind == kindNode && g.noneLeft:
+		return g.gone[k].since.Add(settleLastNode)
 	}
-	return settling(k.kind)
-}
-
-// settling is how long deletions of a kind are collected.
-func settling(kind string) time.Duration {
-	switch kind {
-	case kindSubnet:
-		return settleDeletion
-	case kindBGPPeer:
-		return settlePeer
-	}
-	return 0
+	return g.settles(k)
 }
 
 // replaced reports whether a BGPPeer went because another has its address now, as
@@ -242,6 +272,15 @@ func (g *guard) massOfPeers(s sight) bool {
 	return missing >= manyDeletions || missing > 1 && g.remain(s, kindBGPPeer, func(stored) bool { return true }) == 0
 }
 
+// massOfNodes judges the Nodes that are missing together: all of them, while the
+// Subnets vanish too or cannot be seen. Else it is a Node that was deleted, and that
+// Kube-OVN cuts off, were it the last.
+func (g *guard) massOfNodes(s sight) bool {
+	left := g.remain(s, kindNode, func(o stored) bool { return !g.anew[o.key] })
+	g.noneLeft = g.missing(kindNode) > 0 && left == 0
+	return g.noneLeft && (g.massOfSubnets(s) || s.lapsed[kindSubnet] || s.lapsed[kindNode])
+}
+
 // missing counts the objects of a kind that are gone and were in use.
 func (g *guard) missing(kind string) int {
 	n := 0
@@ -268,10 +307,10 @@ func (g *guard) line(kind string, now, until time.Time) string {
 	const most = 3
 	var names []string
 	withdraw := fmt.Sprintf("to withdraw now, annotate this Node with %s=true", ConfirmMassWithdraw)
+	if _, gone := g.gone[key{kind: kindNode, name: g.node}]; gone {
+		withdraw = "this Node is gone, so that nobody can confirm it there; to withdraw now, stop fairway on this node"
+	}
 	for _, k := range slices.SortedFunc(maps.Keys(g.gone), key.compare) {
-		if k.kind == kindNode {
-			withdraw = "this Node is gone, so that nobody can confirm it there; to withdraw now, stop fairway on this node"
-		}
 		if k.kind == kind && g.settled(k, now) {
 			names = append(names, k.name)
 		}

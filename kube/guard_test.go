@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"k8s.io/apimachinery/pkg/types"
+
 	"github.com/fairway-bgp/fairway/routes"
 )
 
@@ -23,7 +25,7 @@ type storm struct {
 
 func newStorm(t *testing.T, delay time.Duration) *storm {
 	return &storm{
-		T: t, guard: guard{delay: delay, settings: routes.DefaultSettings},
+		T: t, guard: guard{node: "n1", delay: delay, settings: routes.DefaultSettings},
 		now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), have: map[key]stored{}, lapsed: map[string]bool{},
 	}
 }
@@ -72,6 +74,14 @@ func (s *storm) after(d time.Duration, kind string) (names string, held []string
 	}
 	slices.Sort(out)
 	return strings.Join(out, ","), held
+}
+
+// nodes puts Nodes; another uid makes them other objects of the same name.
+func (s *storm) nodes(uid types.UID, names ...string) {
+	for _, n := range names {
+		k := key{kind: kindNode, name: n}
+		s.have[k] = stored{object: object{key: k, value: nodeDraft{Node: routes.Node{Name: n}}}, uid: uid}
+	}
 }
 
 func (s *storm) want(d time.Duration, kind, names string, held int) {
@@ -331,6 +341,125 @@ func TestGuardHoldsSubnetsThatComeBackOneByOne(t *testing.T) {
 	s.want(time.Minute, kindSubnet, "a,b,c", 1)
 	s.subnets("b", "c")
 	s.want(2*time.Hour, kindSubnet, "a,b,c", 0)
+}
+
+func TestGuardBelievesTheDeletionOfOneNodeAtOnce(t *testing.T) {
+	for _, gone := range []string{"n1", "n2"} {
+		t.Run(gone, func(t *testing.T) {
+			s := newStorm(t, time.Hour)
+			s.nodes("u", "n1", "n2", "n3")
+			s.subnets("a", "b")
+			s.want(0, kindNode, "n1,n2,n3", 0)
+			s.lose(kindNode, gone)
+			s.want(settleNode, kindNode, strings.Join(slices.DeleteFunc([]string{"n1", "n2", "n3"}, func(n string) bool { return n == gone }), ","), 0)
+			s.want(time.Hour, kindSubnet, "a,b", 0)
+		})
+	}
+}
+
+func TestGuardBelievesTheDeletionOfTheOnlyNodeWhileTheSubnetsStay(t *testing.T) {
+	s := newStorm(t, time.Hour)
+	s.nodes("u", "n1")
+	s.subnets("a", "b")
+	s.want(0, kindNode, "n1", 0)
+	s.lose(kindNode, "n1")
+	s.want(settleLastNode-time.Second, kindNode, "n1", 1)
+	s.want(time.Second, kindNode, "", 0)
+	s.want(time.Hour, kindSubnet, "a,b", 0)
+}
+
+func TestGuardHoldsTheNodesOfAnEmptiedEtcd(t *testing.T) {
+	// The order in which the kinds are seen to vanish, and how far apart.
+	for _, c := range []struct {
+		name  string
+		steps func(s *storm)
+	}{
+		{"all at once", func(s *storm) {
+			s.lose(kindNode, "n1", "n2", "n3")
+			s.lose(kindSubnet, "a", "b")
+		}},
+		{"Nodes first, one by one", func(s *storm) {
+			for _, n := range []string{"n1", "n2", "n3"} {
+				s.lose(kindNode, n)
+				s.after(settleNode/2, kindNode)
+			}
+			s.after(3*time.Second, kindNode)
+			s.lose(kindSubnet, "a", "b")
+		}},
+		{"Subnets first", func(s *storm) {
+			s.lose(kindSubnet, "a", "b")
+			s.after(5*time.Second, kindNode)
+			s.lose(kindNode, "n1", "n2", "n3")
+		}},
+		{"Subnets cannot be read any more", func(s *storm) {
+			s.lose(kindNode, "n1", "n2", "n3")
+			s.lapsed[kindSubnet] = true
+		}},
+		{"a kubelet has registered again", func(s *storm) {
+			s.lose(kindNode, "n1", "n3")
+			s.nodes("another", "n2")
+			s.after(2*time.Second, kindNode)
+			s.lose(kindSubnet, "a", "b")
+		}},
+		{"a kubelet registers again a moment later", func(s *storm) {
+			s.lose(kindNode, "n1", "n2", "n3")
+			s.after(settleNode/2, kindNode)
+			s.nodes("another", "n2", "n4")
+			s.after(2*time.Second, kindNode)
+			s.lose(kindNode, "n4")
+			s.lose(kindSubnet, "a", "b")
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newStorm(t, time.Hour)
+			s.nodes("u", "n1", "n2", "n3")
+			s.subnets("a", "b")
+			s.want(0, kindNode, "n1,n2,n3", 0)
+			c.steps(s)
+			for range 2 {
+				if names, held := s.after(20*time.Minute, kindNode); !strings.HasPrefix(names, "n1,n2,n3") || len(held) == 0 {
+					t.Errorf("Nodes in force: %s, held %q", names, held)
+				}
+			}
+		})
+	}
+}
+
+// TestGuardBelievesOneNodeWhileSubnetsAreHeld: the two have nothing to do with each
+// other as long as other Nodes are there.
+func TestGuardBelievesOneNodeWhileSubnetsAreHeld(t *testing.T) {
+	s := newStorm(t, time.Hour)
+	s.nodes("u", "n1", "n2")
+	s.subnets("a", "b")
+	s.want(0, kindNode, "n1,n2", 0)
+	s.lose(kindSubnet, "a", "b")
+	s.want(time.Minute, kindSubnet, "a,b", 1)
+	s.lose(kindNode, "n1")
+	s.want(settleLastNode, kindNode, "n2", 1)
+}
+
+func TestGuardOfANodeThatIsRegisteredAgain(t *testing.T) {
+	s := newStorm(t, time.Hour)
+	s.nodes("u", "n1", "n2")
+	s.subnets("a", "b")
+	s.want(0, kindNode, "n1,n2", 0)
+	s.lose(kindNode, "n2")
+	s.want(settleNode, kindNode, "n1", 0)
+	s.nodes("another", "n2")
+	s.want(time.Minute, kindNode, "n1,n2", 0)
+	// It counts as one that is left.
+	s.lose(kindNode, "n1")
+	s.want(settleNode, kindNode, "n2", 0)
+}
+
+func TestGuardIsConfirmedOnTheOwnNodeAlone(t *testing.T) {
+	s := newStorm(t, time.Hour)
+	s.nodes("u", "n1", "n2")
+	s.subnets("a", "b")
+	s.want(0, kindSubnet, "a,b", 0)
+	s.lose(kindSubnet, "a", "b")
+	s.put(nodeDraft{Node: routes.Node{Name: "n2", Annotations: map[string]string{ConfirmMassWithdraw: "true"}}}, kindNode, "n2")
+	s.want(time.Minute, kindSubnet, "a,b", 1)
 }
 
 func TestGuardOfTheNode(t *testing.T) {

@@ -30,8 +30,8 @@ const patience = 3 * time.Second
 type LiveOptions struct {
 	Cluster  *Cluster
 	Settings routes.Settings
-	// Node is the daemon's own: of Nodes, Pods and Secrets only those are followed
-	// that concern it. Empty for a view of the whole cluster, which reads no Secret
+	// Node is the daemon's own: of Pods and Secrets only those are followed that
+	// concern it. Empty for a view of the whole cluster, which reads no Secret
 	// and doubts nothing.
 	Node string
 	// StateDir is where the last-known state is kept; empty for nowhere.
@@ -154,11 +154,11 @@ type following struct {
 	*Live
 	started time.Time
 	running sync.WaitGroup
-	// base are the feeds that there always are. pods is nil while no Subnet needs
-	// it; secrets are by name.
-	base    []*feed
-	pods    *feed
-	secrets map[string]*feed
+	// base are the feeds that there always are. pods and vlans are nil while no
+	// Subnet needs them; secrets are by name.
+	base        []*feed
+	pods, vlans *feed
+	secrets     map[string]*feed
 	// stop ends the feeds that come and go, by kind and name; begun is when the
 	// newest of them began.
 	stop  map[key]context.CancelFunc
@@ -182,10 +182,10 @@ func newFollowing(l *Live) *following {
 	f := &following{
 		Live: l, started: time.Now(),
 		secrets: map[string]*feed{}, stop: map[key]context.CancelFunc{},
-		guard: guard{delay: l.options.MassWithdrawDelay, settings: l.options.Settings},
+		guard: guard{node: l.options.Node, delay: l.options.MassWithdrawDelay, settings: l.options.Settings},
 	}
 	f.base = []*feed{
-		f.feed(nodeResource(), "", byField("metadata.name", l.options.Node)),
+		f.feed(nodeResource(), "", ""),
 		f.feed(subnetResource(), "", ""),
 		f.feed(peerResource(), "", ""),
 	}
@@ -285,8 +285,10 @@ func (f *following) wasReady() bool {
 // feeds gives all that run now.
 func (f *following) feeds() []*feed {
 	all := slices.Clone(f.base)
-	if f.pods != nil {
-		all = append(all, f.pods)
+	for _, feed := range []*feed{f.pods, f.vlans} {
+		if feed != nil {
+			all = append(all, feed)
+		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(f.secrets)) {
 		all = append(all, f.secrets[name])
@@ -317,7 +319,7 @@ func (f *following) see(now time.Time) sight {
 			_, followed := f.secrets[k.name]
 			return followed && !unknownSecret[k.name] || !followed && !unknown[kindBGPPeer]
 		}
-		if k.kind == kindPod && f.pods == nil {
+		if k.kind == kindPod && f.pods == nil || k.kind == kindVlan && f.vlans == nil {
 			return !unknown[kindSubnet]
 		}
 		return !unknown[k.kind]
@@ -348,19 +350,25 @@ func (f *following) expire(s sight) {
 }
 
 // followMore starts and stops the feeds that what is in force asks for: the
-// Secrets that the node's own BGPPeers name, and Pods where a Subnet announces
-// them.
+// Secrets that the node's own BGPPeers name, Pods where a Subnet announces them, and
+// Vlans where one needs a provider network.
 func (f *following) followMore(ctx context.Context) {
 	if f.options.Node != "" {
 		f.followSecrets(ctx)
 	}
-	switch needed := f.needsPods(); {
-	case needed && f.pods == nil:
-		f.pods = f.feed(podResource(), "", byField("spec.nodeName", f.options.Node))
-		f.start(ctx, key{kind: kindPod}, f.pods)
-	case !needed && f.pods != nil:
-		f.end(key{kind: kindPod})
-		f.pods = nil
+	f.followWhile(ctx, f.needsPods(), &f.pods, podResource(), byField("spec.nodeName", f.options.Node))
+	f.followWhile(ctx, f.needsVlans(), &f.vlans, vlanResource(), "")
+}
+
+// followWhile starts or stops a feed, which is nil while it does not run.
+func (f *following) followWhile(ctx context.Context, needed bool, at **feed, r resource, field string) {
+	switch {
+	case needed && *at == nil:
+		*at = f.feed(r, "", field)
+		f.start(ctx, key{kind: r.kind}, *at)
+	case !needed && *at != nil:
+		f.end(key{kind: r.kind})
+		*at = nil
 	}
 }
 
@@ -428,6 +436,18 @@ func (f *following) needsPods() bool {
 	return false
 }
 
+// needsVlans reports whether a selected Subnet has its gateway in OVN and its
+// network in a Vlan: only nodes with that Vlan's provider network carry it.
+func (f *following) needsVlans() bool {
+	for _, o := range f.guard.force {
+		d, ok := o.value.(subnetDraft)
+		if ok && d.VLAN != "" && d.LogicalGateway && routes.Selected(d.Annotations, f.options.Settings) {
+			return true
+		}
+	}
+	return false
+}
+
 // health says what is missing to plan with, and what cannot be followed.
 func (f *following) health(now time.Time) (waiting []string, lapses []Lapse) {
 	tired := !now.Before(f.started.Add(patience))
@@ -481,7 +501,10 @@ func (f *following) assemble(view *LiveView, now time.Time) {
 	f.problems = view.Problems
 	d := f.standing.drafts()
 	s := policy.Snapshot{Peers: d.peers}
-	s.Settings, s.Pods = f.options.Settings, d.pods
+	s.Settings, s.Pods, s.Vlans = f.options.Settings, d.pods, d.vlans
+	if s.Vlans == nil && f.vlans != nil && f.vlans.condition().synced {
+		s.Vlans = map[string]string{}
+	}
 	for _, n := range d.nodes {
 		s.Nodes = append(s.Nodes, n.Node)
 	}

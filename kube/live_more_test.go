@@ -145,7 +145,6 @@ spec: {nodeName: %s, containers: [{name: none, image: none}]}
 	seen.each(func(r string) {
 		switch {
 		case strings.Contains(r, "/secrets") && !strings.Contains(r, "metadata.name%3Dmine"),
-			strings.Contains(r, "/nodes") && !strings.Contains(r, "metadata.name%3Dn1"),
 			strings.Contains(r, "/pods") && !strings.Contains(r, "spec.nodeName%3Dn1"):
 			t.Errorf("asked for too much: %s", r)
 		}
@@ -160,6 +159,101 @@ spec: {nodeName: %s, containers: [{name: none, image: none}]}
 			return fmt.Sprintf("password of a: %d characters", len(got))
 		}
 		return ""
+	})
+}
+
+// TestHeartbeatsOfNodesWakeNobody: of what a kubelet and kube-ovn-cni write all the
+// time nothing is news.
+func TestHeartbeatsOfNodesWakeNobody(t *testing.T) {
+	w := newTown(t)
+	w.node("n1", "192.0.2.1")
+	w.node("n2", "192.0.2.2")
+	w.subnet("blue", "10.1.0.0/16", true)
+	f := w.follow(nil)
+	f.subnets("blue")
+	f.until(func(v LiveView, _ bool) string {
+		if len(v.Snapshot.Nodes) != 2 || !v.Snapshot.Nodes[1].Ready {
+			return fmt.Sprintf("%+v", v.Snapshot.Nodes)
+		}
+		return ""
+	})
+	condition := func(status, beat string) string {
+		return `{"status":{"images":[{"names":["` + beat + `"]}],"conditions":[{"type":"Ready","status":"` + status + `","reason":"R` + beat + `","message":"m` + beat + `"},` +
+			`{"type":"NetworkUnavailable","status":"False","message":"` + beat + `"},{"type":"DiskPressure","status":"False","message":"` + beat + `"}]}}`
+	}
+	w.patch(nodesPath+"/n2/status", condition("True", "0"))
+	before, _ := f.Latest()
+	for i := range 5 {
+		w.patch(nodesPath+"/n2/status", condition("True", fmt.Sprint(i)))
+		w.patch(nodesPath+"/n2", fmt.Sprintf(`{"metadata":{"annotations":{"ovn.kubernetes.io/chassis":"%d"}}}`, i))
+	}
+	w.patch(nodesPath+"/n2/status", condition("Unknown", "9"))
+	after := f.until(func(v LiveView, _ bool) string {
+		if v.Snapshot.Nodes[1].Ready {
+			return "n2 is Ready"
+		}
+		return ""
+	})
+	if after.Serial != before.Serial+1 {
+		t.Errorf("%d views, want one", after.Serial-before.Serial)
+	}
+}
+
+func TestLiveFollowsVlansWhileASubnetNeedsThem(t *testing.T) {
+	w := newTown(t)
+	w.node("n1", "192.0.2.1")
+	w.apply(`{apiVersion: kubeovn.io/v1, kind: Vlan, metadata: {name: v7}, spec: {id: 7, provider: net1}}`)
+	w.subnet("blue", "10.1.0.0/16", true)
+	watched, seen := w.counted()
+	f := w.follow(func(o *LiveOptions) { o.Cluster = watched })
+	if v := f.subnets("blue"); v.Snapshot.Vlans != nil || seen.count("/vlans") != 0 {
+		t.Errorf("Vlans are read though no Subnet needs them: %v", v.Snapshot.Vlans)
+	}
+	vlans := func(want string) {
+		t.Helper()
+		f.until(func(v LiveView, ok bool) string {
+			if got := fmt.Sprintf("%t %#v", ok, v.Snapshot.Vlans); got != want {
+				return got + ", want " + want
+			}
+			return ""
+		})
+	}
+	w.patch(subnetsPath+"/blue", `{"spec":{"vlan":"v7","logicalGateway":true}}`)
+	vlans(`true map[string]string{"v7":"net1"}`)
+	w.patch(vlansPath+"/v7", `{"spec":{"provider":"net2"}}`)
+	vlans(`true map[string]string{"v7":"net2"}`)
+	w.delete(vlansPath + "/v7")
+	vlans(`true map[string]string{}`)
+	w.patch(subnetsPath+"/blue", `{"spec":{"logicalGateway":null}}`)
+	vlans(`true map[string]string(nil)`)
+	// Without the CRD it is not known which there are, and the rest goes on.
+	w.delete(crdsPath + "/vlans.kubeovn.io")
+	w.eventually("the CRD is gone", func() bool { return apierrors.IsNotFound(w.call(w.server.Config(), "GET", vlansPath, "")) })
+	w.patch(subnetsPath+"/blue", `{"spec":{"logicalGateway":true}}`)
+	f.until(func(v LiveView, ok bool) string {
+		if !ok || v.Snapshot.Vlans != nil || len(v.Lapses) != 1 || v.Lapses[0].Kind != kindVlan {
+			return fmt.Sprintf("ready %t, Vlans %v, lapses %v", ok, v.Snapshot.Vlans, v.Lapses)
+		}
+		return wantSubnets(v, ok, "blue")
+	})
+	w.install()
+	vlans(`true map[string]string{}`)
+}
+
+// TestLiveBelievesThatItsNodeIsGone: OVN cuts the node off at once.
+func TestLiveBelievesThatItsNodeIsGone(t *testing.T) {
+	w := newTown(t)
+	w.node("n1", "192.0.2.1")
+	w.node("n2", "192.0.2.2")
+	w.subnet("blue", "10.1.0.0/16", true)
+	f := w.follow(func(o *LiveOptions) { o.MassWithdrawDelay = time.Hour })
+	f.subnets("blue")
+	w.delete(nodesPath + "/n1")
+	f.until(func(v LiveView, ok bool) string {
+		if !ok || len(v.Snapshot.Nodes) != 1 || v.Snapshot.Nodes[0].Name != "n2" || len(v.Held) > 0 {
+			return fmt.Sprintf("ready %t, Nodes %+v, held %v", ok, v.Snapshot.Nodes, v.Held)
+		}
+		return wantSubnets(v, ok, "blue")
 	})
 }
 

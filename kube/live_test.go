@@ -117,7 +117,7 @@ func (w *town) patch(path, body string) {
 
 // empty deletes what tests make.
 func (w *town) empty() {
-	for _, path := range []string{subnetsPath, peersPath, speakersPath, nodesPath, secretsPath, leasesPath, "/api/v1/namespaces/default/events", "/api/v1/namespaces/default/pods"} {
+	for _, path := range []string{subnetsPath, vlansPath, peersPath, speakersPath, nodesPath, secretsPath, leasesPath, "/api/v1/namespaces/default/events", "/api/v1/namespaces/default/pods"} {
 		if err := w.call(w.server.Config(), "DELETE", path, ""); err != nil && !strings.Contains(err.Error(), "not find") {
 			w.Errorf("clean up: %v", err)
 		}
@@ -126,6 +126,7 @@ func (w *town) empty() {
 
 const (
 	subnetsPath  = "/apis/kubeovn.io/v1/subnets"
+	vlansPath    = "/apis/kubeovn.io/v1/vlans"
 	peersPath    = "/apis/fairway.dev/v1alpha1/bgppeers"
 	speakersPath = "/apis/fairway.dev/v1alpha1/speakers"
 	nodesPath    = "/api/v1/nodes"
@@ -143,7 +144,7 @@ kind: Subnet
 metadata: {name: %s, annotations: {fairway.dev/advertise: "%t"}}
 spec: {cidrBlock: %s, vpc: ovn-cluster, provider: ovn, gatewayType: distributed}
 `, name, advertise, cidr))
-	w.patch(subnetsPath+"/"+name+"/status", `{"status":{"conditions":[{"type":"Validated","status":"True","lastUpdateTime":"2026-01-02T03:04:05Z","lastTransitionTime":"2026-01-02T03:04:05Z"}]}}`)
+	w.patch(subnetsPath+"/"+name+"/status", `{"status":{"conditions":[{"type":"Validated","status":"True","lastUpdateTime":"2026-01-02T03:04:05Z","lastTransitionTime":"2026-01-02T03:04:05Z"},{"type":"Ready","status":"True","lastUpdateTime":"2026-01-02T03:04:05Z","lastTransitionTime":"2026-01-02T03:04:05Z"}]}}`)
 }
 
 func (w *town) node(name, address string) {
@@ -241,7 +242,7 @@ func wantSubnets(v LiveView, ok bool, want string) string {
 	return ""
 }
 
-func TestLiveFollowsSubnetsAndItsOwnNode(t *testing.T) {
+func TestLiveFollowsSubnetsAndNodes(t *testing.T) {
 	w := newTown(t)
 	w.node("n1", "192.0.2.1")
 	w.node("n2", "192.0.2.2")
@@ -252,10 +253,11 @@ func TestLiveFollowsSubnetsAndItsOwnNode(t *testing.T) {
 		if lack := wantSubnets(v, ok, "blue"); lack != "" {
 			return lack
 		}
-		if len(v.Snapshot.Nodes) != 1 || v.Snapshot.Nodes[0].Name != "n1" || !v.Snapshot.Nodes[0].Ready {
-			return "the Nodes are not n1 alone, Ready"
+		nodes := v.Snapshot.Nodes
+		if len(nodes) != 2 || nodes[0].Name != "n1" || nodes[1].Name != "n2" || !nodes[0].Ready || !nodes[1].Ready || !nodes[1].Allocated {
+			return fmt.Sprintf("the Nodes are not n1 and n2, Ready: %+v", nodes)
 		}
-		if s := v.Snapshot.Subnets[0]; s.CIDRBlock != "10.1.0.0/16" || !s.Validated || s.VPC != "ovn-cluster" {
+		if s := v.Snapshot.Subnets[0]; s.CIDRBlock != "10.1.0.0/16" || !s.Validated || !s.Ready || s.ReadyAt == "" || s.VPC != "ovn-cluster" {
 			return "the Subnet is not as it was made"
 		}
 		return ""

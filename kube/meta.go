@@ -71,10 +71,10 @@ func readAnnotation(name string) bool {
 	return strings.HasPrefix(name, routes.Prefix) || name == routes.AnnotationKubeOVN
 }
 
-// readNodeAnnotation selects besides what Kube-OVN says of a Node, such as
-// ovn.kubernetes.io/allocated (pkg/util/const.go).
+// readNodeAnnotation selects besides what Kube-OVN says of a Node. Its other
+// annotations there change without meaning anything to the plan.
 func readNodeAnnotation(name string) bool {
-	return readAnnotation(name) || strings.HasPrefix(name, "ovn.kubernetes.io/")
+	return readAnnotation(name) || name == annotationAllocated
 }
 
 // selected gives the entries of m whose keys keep selects.

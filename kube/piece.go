@@ -74,7 +74,7 @@ func (l *pieces) DeepCopyObject() runtime.Object {
 // pieceScheme knows every kind that is read as a piece.
 func pieceScheme() *runtime.Scheme {
 	s := runtime.NewScheme()
-	for _, r := range []resource{subnetResource(), nodeResource(), podResource(), secretResource(), peerResource(), speakerResource()} {
+	for _, r := range []resource{subnetResource(), vlanResource(), nodeResource(), podResource(), secretResource(), peerResource(), speakerResource()} {
 		s.AddKnownTypeWithName(r.version.WithKind(r.kind), &piece{})
 		s.AddKnownTypeWithName(r.version.WithKind(r.kind+"List"), &pieces{})
 	}

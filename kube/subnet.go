@@ -44,10 +44,43 @@ type subnetStatus struct {
 	Conditions      []condition `json:"conditions"`
 }
 
-// condition is what Subnets and Nodes have in common.
+// condition is what Subnets and Nodes have in common, and LastUpdateTime, which
+// those of Subnets have.
 type condition struct {
-	Type   string `json:"type"`
-	Status string `json:"status"`
+	Type           string `json:"type"`
+	Status         string `json:"status"`
+	Reason         string `json:"reason,omitempty"`
+	Message        string `json:"message,omitempty"`
+	LastUpdateTime string `json:"lastUpdateTime,omitempty"`
+}
+
+// Types of a Subnet's conditions (pkg/apis/kubeovn/v1/condition.go).
+const (
+	conditionValidated = "Validated"
+	conditionReady     = "Ready"
+)
+
+// conditionOf gives the condition of a type; the zero condition where there is
+// none.
+func conditionOf(conditions []condition, kind string) condition {
+	for _, c := range conditions {
+		if c.Type == kind {
+			return c
+		}
+	}
+	return condition{}
+}
+
+// gatewayVerdict gives the reason of a Subnet's condition Ready where it says that
+// no gateway was found (pkg/controller/subnet.go, reconcileOvnDefaultVpcRoute), else
+// "".
+func gatewayVerdict(ready condition) string {
+	switch {
+	case ready.Status == "True":
+	case ready.Reason == "NoActiveGatewayFound", ready.Reason == "NoReadyGateway":
+		return ready.Reason
+	}
+	return ""
 }
 
 // subnetDraft is a Subnet before anything is filled in.
@@ -78,6 +111,7 @@ func decodeSubnet(text []byte, r *report) (any, bool) {
 // subnetOf converts a Subnet. What its strings mean is not judged here: the
 // core's checks turn a bad one into a reason.
 func subnetOf(s subnet, r *report) subnetDraft {
+	ready := conditionOf(s.Status.Conditions, conditionReady)
 	out := routes.Subnet{
 		Name:                  s.Name,
 		Created:               created(s.ObjectMeta),
@@ -97,7 +131,10 @@ func subnetOf(s subnet, r *report) subnetDraft {
 		Private:               s.Spec.Private,
 		AllowSubnets:          slices.Clone(s.Spec.AllowSubnets),
 		Deleting:              s.DeletionTimestamp != nil,
-		Validated:             slices.Contains(s.Status.Conditions, condition{"Validated", "True"}),
+		Validated:             conditionOf(s.Status.Conditions, conditionValidated).Status == "True",
+		Ready:                 ready.Status == "True",
+		ReadyAt:               ready.LastUpdateTime,
+		GatewayVerdict:        gatewayVerdict(ready),
 		ActiveGateway:         s.Status.ActivateGateway,
 	}
 	return subnetDraft{out, len(s.Status.Conditions) > 0}

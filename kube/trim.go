@@ -2,6 +2,8 @@ package kube
 
 import (
 	"encoding/json"
+	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -33,9 +35,22 @@ type slim struct {
 	Data       any      `json:"data,omitempty"`
 }
 
+type slimNodeSpec struct {
+	Taints []slimTaint `json:"taints,omitempty"`
+}
+
+type slimTaint struct {
+	Key   string `json:"key"`
+	Value string `json:"value,omitempty"`
+}
+
 type slimNodeStatus struct {
 	Addresses  []corev1.NodeAddress `json:"addresses,omitempty"`
 	Conditions []condition          `json:"conditions,omitempty"`
+}
+
+type slimVlanSpec struct {
+	Provider string `json:"provider"`
 }
 
 type slimPodSpec struct {
@@ -55,7 +70,9 @@ func trim(r resource, text []byte) []byte {
 	case kindSubnet:
 		o.Spec, o.Status = &subnetSpec{}, &subnetStatus{}
 	case kindNode:
-		o.Status = &slimNodeStatus{}
+		o.Spec, o.Status = &slimNodeSpec{}, &slimNodeStatus{}
+	case kindVlan:
+		o.Spec = &slimVlanSpec{}
 	case kindPod:
 		o.Spec, o.Status = &slimPodSpec{}, &slimPodStatus{}
 	case kindSecret:
@@ -78,7 +95,7 @@ func trim(r resource, text []byte) []byte {
 // drop takes away what no conversion reads.
 func (o *slim) drop() {
 	keep := map[string]func(string) bool{
-		kindSubnet: readAnnotation, kindNode: readLiveNodeAnnotation, kindPod: readPodAnnotation,
+		kindSubnet: readAnnotation, kindNode: readNodeAnnotation, kindPod: readPodAnnotation,
 	}[o.Kind]
 	if keep == nil {
 		keep = func(string) bool { return false }
@@ -89,27 +106,46 @@ func (o *slim) drop() {
 	}
 	switch s := o.Status.(type) {
 	case *subnetStatus:
-		// The other types come and go with passing errors (docs of Validated: routes).
-		s.Conditions = onlyTypes(s.Conditions, "Validated")
+		s.Conditions = slimConditions(s.Conditions, slimSubnetCondition)
 	case *slimNodeStatus:
-		s.Conditions = onlyTypes(s.Conditions, string(corev1.NodeReady), string(corev1.NodeNetworkUnavailable))
+		s.Addresses = slices.DeleteFunc(s.Addresses, func(a corev1.NodeAddress) bool { return a.Type != corev1.NodeInternalIP })
+		s.Conditions = slimConditions(s.Conditions, slimNodeCondition)
 	}
 }
 
-// readLiveNodeAnnotation selects of a Node in a cluster what the plan reads:
-// Kube-OVN's own annotations there change without meaning anything to it.
-func readLiveNodeAnnotation(name string) bool {
-	return readAnnotation(name) || name == "ovn.kubernetes.io/allocated"
-}
-
-func onlyTypes(conditions []condition, types ...string) []condition {
+// slimConditions gives of each condition what keep leaves of it.
+func slimConditions(conditions []condition, keep func(condition) (slim condition, ok bool)) []condition {
 	var out []condition
 	for _, c := range conditions {
-		for _, t := range types {
-			if c.Type == t {
-				out = append(out, c)
-			}
+		if s, ok := keep(c); ok {
+			out = append(out, s)
 		}
 	}
 	return out
+}
+
+// slimSubnetCondition keeps Validated and Ready; the other types come and go with
+// passing errors. Of Ready its time counts, and one kind of reason.
+func slimSubnetCondition(c condition) (condition, bool) {
+	slim := condition{Type: c.Type, Status: c.Status}
+	if c.Type == conditionReady {
+		slim.LastUpdateTime, slim.Reason = c.LastUpdateTime, gatewayVerdict(c)
+	}
+	return slim, c.Type == conditionValidated || c.Type == conditionReady
+}
+
+// slimNodeCondition keeps Ready and NetworkUnavailable without what a heartbeat
+// changes. Of the messages one counts.
+func slimNodeCondition(c condition) (condition, bool) {
+	slim := condition{Type: c.Type, Status: c.Status}
+	switch c.Type {
+	case string(corev1.NodeNetworkUnavailable):
+		return slim, true
+	case string(corev1.NodeReady):
+		if strings.Contains(c.Message, shuttingDown) {
+			slim.Message = shuttingDown
+		}
+		return slim, true
+	}
+	return condition{}, false
 }

@@ -14,15 +14,23 @@ import (
 //go:embed crds/subnets.kubeovn.io.yaml
 var subnetCRD string
 
+// vlanCRD is the same for Kube-OVN's Vlan.
+//
+//go:embed crds/vlans.kubeovn.io.yaml
+var vlanCRD string
+
 // ownCRDs is where Fairway's CRDs are, relative to the repository's root.
 const ownCRDs = "manifests/crds"
 
-// InstallCRDs installs Fairway's CRDs and Kube-OVN's Subnet.
+// InstallCRDs installs Fairway's CRDs, and Kube-OVN's Subnet and Vlan.
 func (s *Server) InstallCRDs(ctx context.Context) error {
 	if err := s.InstallOwnCRDs(ctx); err != nil {
 		return err
 	}
-	return s.InstallSubnetCRD(ctx)
+	if err := s.InstallSubnetCRD(ctx); err != nil {
+		return err
+	}
+	return s.InstallVlanCRD(ctx)
 }
 
 // InstallOwnCRDs installs BGPPeer and Speaker from manifests/crds.
@@ -64,4 +72,9 @@ func (s *Server) InstallSubnetCRD(ctx context.Context) error {
 // InstallMinimalSubnetCRD installs the project's own CRD for Subnet in any case.
 func (s *Server) InstallMinimalSubnetCRD(ctx context.Context) error {
 	return s.Apply(ctx, []byte(subnetCRD))
+}
+
+// InstallVlanCRD installs the project's own CRD for Kube-OVN's Vlan.
+func (s *Server) InstallVlanCRD(ctx context.Context) error {
+	return s.Apply(ctx, []byte(vlanCRD))
 }

@@ -19,7 +19,11 @@ func (s *Server) MakeNode(ctx context.Context, name string, internalIPs ...strin
 		return nil, err
 	}
 	node, err := client.CoreV1().Nodes().Create(ctx, &corev1.Node{
-		ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{corev1.LabelHostname: name}},
+		ObjectMeta: metav1.ObjectMeta{
+			Name: name, Labels: map[string]string{corev1.LabelHostname: name},
+			// As kube-ovn-controller leaves it (pkg/util/const.go: AllocatedAnnotation).
+			Annotations: map[string]string{"ovn.kubernetes.io/allocated": "true"},
+		},
 	}, metav1.CreateOptions{})
 	if apierrors.IsAlreadyExists(err) {
 		return client.CoreV1().Nodes().Get(ctx, name, metav1.GetOptions{})

@@ -159,7 +159,7 @@ func (w *world) manySubnets(n int) {
 					w.Error(err)
 					continue
 				}
-				body := `{"status":{"conditions":[{"type":"Validated","status":"True","lastUpdateTime":"2026-01-02T03:04:05Z","lastTransitionTime":"2026-01-02T03:04:05Z"}]}}`
+				body := `{"status":{"conditions":[{"type":"Validated","status":"True","lastUpdateTime":"2026-01-02T03:04:05Z","lastTransitionTime":"2026-01-02T03:04:05Z"},{"type":"Ready","status":"True","lastUpdateTime":"2026-01-02T03:04:05Z","lastTransitionTime":"2026-01-02T03:04:05Z"}]}}`
 				if _, err := resource.Patch(w.ctx(), o.GetName(), types.MergePatchType, []byte(body), metav1.PatchOptions{}, "status"); err != nil {
 					w.Error(err)
 				}

@@ -449,7 +449,7 @@ func TestEverythingVanishes(t *testing.T) {
 			t.Fatal(err)
 		}
 		w.says("/status.json", "its CRD is not installed")
-		w.says("/status.json", "1 of kind Node vanished together")
+		w.says("/status.json", "2 of kind Node vanished together")
 		w.says("/status.json", "stop fairway on this node")
 		time.Sleep(3 * time.Second)
 		if got := a.routes(); got != "10.1.0.0/16 10.2.0.0/16" {

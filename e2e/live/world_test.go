@@ -606,7 +606,7 @@ func bgpPeers() *unstructured.Unstructured { return like("fairway.dev/v1alpha1",
 func (w *world) subnet(name, cidr, more string) {
 	w.Helper()
 	w.apply(fmt.Sprintf("{apiVersion: kubeovn.io/v1, kind: Subnet, metadata: {name: %s, annotations: {fairway.dev/advertise: \"true\"}}, spec: {cidrBlock: %s, vpc: ovn-cluster, provider: ovn, gatewayType: distributed%s}}", name, cidr, more))
-	w.patch(subnets(), name, `{"status":{"conditions":[{"type":"Validated","status":"True","lastUpdateTime":"2026-01-02T03:04:05Z","lastTransitionTime":"2026-01-02T03:04:05Z"}]}}`, "status")
+	w.patch(subnets(), name, `{"status":{"conditions":[{"type":"Validated","status":"True","lastUpdateTime":"2026-01-02T03:04:05Z","lastTransitionTime":"2026-01-02T03:04:05Z"},{"type":"Ready","status":"True","lastUpdateTime":"2026-01-02T03:04:05Z","lastTransitionTime":"2026-01-02T03:04:05Z"}]}}`, "status")
 }
 
 func (w *world) advertise(name, value string) {
