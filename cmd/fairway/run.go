@@ -23,8 +23,12 @@ import (
 	"github.com/fairway-bgp/fairway/web"
 )
 
-// stopBound is how long a clean end may take before the process ends anyway.
-const stopBound = 5 * time.Second
+// Bounds of the end. goodbyeBound is how long the sessions may take to end, and
+// stopBound how long everything may: what hangs then ends with the process.
+const (
+	goodbyeBound = 4 * time.Second
+	stopBound    = 5 * time.Second
+)
 
 type runFlags struct {
 	input
@@ -161,7 +165,36 @@ func (f *runFlags) run(ctx context.Context, stderr io.Writer) error {
 	})
 	group.Go(func() error { return sp.Run(speaking) })
 	log.WithFields(logrus.Fields{"version": versionText(), "node": f.node, "status": "http://" + f.listen}).Info("fairway starts")
-	return group.Wait()
+	return ended(group.Wait, running, stopBound, log)
+}
+
+// ended waits for the end of everything, and from when it has begun no longer
+// than bound.
+func ended(wait func() error, begun context.Context, bound time.Duration, log *logrus.Entry) error {
+	over := make(chan error, 1)
+	go func() { over <- wait() }()
+	select {
+	case err := <-over:
+		return err
+	case <-begun.Done():
+	}
+	select {
+	case err := <-over:
+		return err
+	case <-time.After(bound):
+		sayLast(log, fmt.Sprintf("something hangs: the process ends anyway, %s after it was to end", bound))
+		return wrong(nil)
+	}
+}
+
+// sayLast logs, and goes on where nobody takes the line: that may be what hangs.
+func sayLast(log *logrus.Entry, text string) {
+	said := make(chan struct{})
+	go func() { log.Error(text); close(said) }()
+	select {
+	case <-said:
+	case <-time.After(100 * time.Millisecond):
+	}
 }
 
 // spareMemory collects garbage earlier than Go does by itself: a daemon on every
@@ -187,7 +220,7 @@ func whereAllowed(ctx context.Context, log *logrus.Entry, without string, err er
 // stopSpeaker ends the sessions. A deliberate end withdraws everything; a
 // fault leaves what a graceful restart would keep.
 func stopSpeaker(ctx context.Context, sp *speaker.Speaker, deliberate bool, log *logrus.Entry) error {
-	ctx, cancel := context.WithTimeout(ctx, stopBound)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), goodbyeBound)
 	defer cancel()
 	if !deliberate {
 		return sp.StopForRestart(ctx)
