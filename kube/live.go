@@ -423,8 +423,7 @@ func (f *following) needsPods() bool {
 		if !ok {
 			continue
 		}
-		annotations := d.Annotations
-		t, err := routes.ParseTuning(annotations)
+		annotations, t, err := d.Annotations, d.Tuning, d.TuningErr
 		if good, known := memory.Subnet(d.Name); err != nil && known {
 			annotations = good
 			t, err = routes.ParseTuning(good)

@@ -138,7 +138,7 @@ func subnetOf(s subnet, r *report) subnetDraft {
 		ActiveGateway:         s.Status.ActivateGateway,
 	}
 	out.Controlled = len(s.Status.Conditions) > 0
-	return subnetDraft{out, out.Controlled}
+	return subnetDraft{out.Parsed(), out.Controlled}
 }
 
 // gatewaySelectors leaves selectors alone that Kube-OVN does not look at: those

@@ -108,6 +108,9 @@ func (w *story) decide(name string) policy.Plan {
 	if !memory.Equal(w.memory[name]) {
 		w.t.Fatalf("memory reads back as another: %s", text)
 	}
+	for i := range w.s.Subnets {
+		w.s.Subnets[i] = w.s.Subnets[i].Parsed()
+	}
 	s := memory.Recall(w.s)
 	s.At, s.Live = w.now, w.live[name]
 	plan := policy.Make(s, name)
@@ -447,6 +450,7 @@ func TestWithheldSaysWhereItDependsOnWhatWasAnnounced(t *testing.T) {
 		want  bool
 	}{{"n1", false, true}, {"n2", false, true}, {"n1", true, false}} {
 		s := w.s
+		s.Subnets = []routes.Subnet{s.Subnets[0].Parsed()}
 		s.History.Known = c.known
 		plan := policy.Make(s, c.node)
 		if len(plan.Withheld) != 1 || plan.Withheld[0].Undecided != c.want {
@@ -454,6 +458,7 @@ func TestWithheldSaysWhereItDependsOnWhatWasAnnounced(t *testing.T) {
 		}
 	}
 	w.centralized("n1", "n1")
+	w.s.Subnets[0] = w.s.Subnets[0].Parsed()
 	if got := policy.Make(w.s, "n2").Withheld; fmt.Sprint(got[0].Undecided) != "false" {
 		t.Errorf("decided, and said not to be: %+v", got)
 	}
