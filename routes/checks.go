@@ -193,7 +193,7 @@ func (c *Case) judgeVerdict() string {
 func natOutgoing() Check {
 	return Check{
 		Reason: NATOutgoing,
-		When:   "`spec.natOutgoing` is true: replies would come from the node's address. Not with `allow-nat-policy: \"true\"` and a natOutgoingPolicyRule with action `forward`.",
+		When:   "`spec.natOutgoing` is true: connections that Pods open, and replies to UDP that came in by another node, get the node's address (replies to TCP and ping keep the Pod's). Not with `allow-nat-policy: \"true\"` and a natOutgoingPolicyRule with action `forward`.",
 		Refuse: func(c *Case) string {
 			switch {
 			case !c.Subnet.NATOutgoing:
