@@ -100,13 +100,21 @@ func (d *Daemon) Run(ctx context.Context) error {
 		case before == nil || d.plan == nil || !reflect.DeepEqual(before.Adverts, d.plan.Adverts):
 			next = echoInterval
 		}
-		if !d.Bell.wait(ctx, next) {
+		if !d.Bell.wait(ctx, d.until(next)) {
 			return nil
 		}
 		if !sleep(ctx, minInterval) {
 			return nil
 		}
 	}
+}
+
+// until gives the time to the next pass: no later than the plan asks for.
+func (d *Daemon) until(next time.Duration) time.Duration {
+	if d.plan == nil || d.plan.Next.IsZero() {
+		return next
+	}
+	return min(next, max(time.Until(d.plan.Next), 0))
 }
 
 // pass is snapshot, plan, sync, observe, publish. It reports whether everything
@@ -140,6 +148,8 @@ func (d *Daemon) pass(ctx context.Context) bool {
 // decide makes the plan, with what is remembered and what the kernel says.
 func (d *Daemon) decide(s policy.Snapshot) policy.Plan {
 	s = d.memory.Recall(s)
+	// Without its monotonic part the time is the same after a restart.
+	s.At = time.Now().UTC().Round(0)
 	live, asked := routes.Live{}, prefixes(s)
 	if d.Gate != nil {
 		live.DatapathDown = d.Gate(asked)
@@ -164,7 +174,7 @@ func draining(s policy.Snapshot, node string) (yes bool, request string) {
 	if i < 0 {
 		return false, ""
 	}
-	if on, _ := routes.Drained(&s.Nodes[i], s.LastGoodNode); !on { // the plan warns
+	if d, _ := routes.DrainOf(&s.Nodes[i], s.Settings, s.LastGoodNode); !d.On() { // the plan warns
 		return false, ""
 	}
 	return true, s.Nodes[i].Annotations[routes.AnnotationDrainRequest]
@@ -173,7 +183,7 @@ func draining(s policy.Snapshot, node string) (yes bool, request string) {
 // prefixes gives the CIDRs of all selected Subnets that parse.
 func prefixes(s policy.Snapshot) []netip.Prefix {
 	var out []netip.Prefix
-	for _, c := range routes.Cases(&s.Snapshot, nil) {
+	for _, c := range routes.Cases(&s.Snapshot, nil, nil) {
 		if c.Prefix.IsValid() {
 			out = append(out, c.Prefix)
 		}

@@ -167,7 +167,7 @@ func cluster(subnets ...routes.Subnet) policy.Snapshot {
 	return policy.Snapshot{
 		Snapshot: routes.Snapshot{
 			Settings: routes.DefaultSettings, Subnets: subnets,
-			Nodes: []routes.Node{{Name: "n1", Ready: true, InternalIPs: []netip.Addr{netip.MustParseAddr("172.30.0.11")}}},
+			Nodes: []routes.Node{{Name: "n1", Ready: true, Allocated: true, InternalIPs: []netip.Addr{netip.MustParseAddr("172.30.0.11")}}},
 		},
 		Peers: []policy.Peer{{Name: "tor", LocalASN: 65001, SessionSettings: policy.SessionSettings{
 			Address: netip.MustParseAddr("172.30.0.1"), PeerASN: 64512, Families: []policy.Family{policy.IPv4Unicast, policy.IPv6Unicast}}}},
@@ -179,7 +179,7 @@ func subnet(name, cidr string, annotations ...string) routes.Subnet {
 	for i := 0; i < len(annotations); i += 2 {
 		a[annotations[i]] = annotations[i+1]
 	}
-	return routes.Subnet{Name: name, CIDRBlock: cidr, VPC: "ovn-cluster", GatewayType: routes.Distributed, Validated: true, Annotations: a}
+	return routes.Subnet{Name: name, CIDRBlock: cidr, VPC: "ovn-cluster", GatewayType: routes.Distributed, Validated: true, Ready: true, Annotations: a}
 }
 
 func TestNothingIsSentBeforeTheSourceIsRead(t *testing.T) {

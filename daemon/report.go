@@ -107,9 +107,9 @@ type verdict struct {
 	// first of those says that have more to say than NotGateway.
 	nodes int
 	why   string
-	// pods is true where a node announces its Pods if it has any, which that node
-	// alone knows.
-	pods     bool
+	// own is true where a node alone knows whether it announces some of it: its Pods,
+	// or what it announced before.
+	own      bool
 	warnings []policy.Warning
 }
 
@@ -125,7 +125,7 @@ func verdicts(s policy.Snapshot) map[string]verdict {
 			if a.Role != routes.RolePod {
 				announced[a.Subnet] = true
 			} else {
-				podsOf(out, a.Subnet)
+				ownOf(out, a.Subnet)
 			}
 		}
 		for name := range announced {
@@ -134,8 +134,8 @@ func verdicts(s policy.Snapshot) map[string]verdict {
 			out[name] = v
 		}
 		for _, w := range plan.Withheld {
-			if w.Reason == routes.NoPods {
-				podsOf(out, w.Subnet)
+			if w.Reason == routes.NoPods || w.Undecided {
+				ownOf(out, w.Subnet)
 				continue
 			}
 			v := out[w.Subnet]
@@ -165,15 +165,15 @@ type report struct {
 	reason, message string
 }
 
-// podsOf notes that only the nodes know whether a Subnet's Pods are announced.
-func podsOf(verdicts map[string]verdict, subnet string) {
+// ownOf notes that only the nodes know whether some of a Subnet is announced.
+func ownOf(verdicts map[string]verdict, subnet string) {
 	v := verdicts[subnet]
-	v.pods = true
+	v.own = true
 	verdicts[subnet] = v
 }
 
 // withheld reports whether no node announces any of it, as far as the objects say.
-func (v verdict) withheld() bool { return v.nodes == 0 && !v.pods }
+func (v verdict) withheld() bool { return v.nodes == 0 && !v.own }
 
 // reportsOf gives what is new about a Subnet; known is false if nothing was told of
 // it, and begun at the first look of all.

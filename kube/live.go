@@ -518,6 +518,7 @@ func (f *following) assemble(view *LiveView, now time.Time) {
 		s.Nodes = append(s.Nodes, n.Node)
 	}
 	for _, sub := range d.subnets {
+		sub.Controlled = true
 		s.Subnets = append(s.Subnets, sub.Subnet)
 	}
 	view.Snapshot = s

@@ -137,7 +137,8 @@ func subnetOf(s subnet, r *report) subnetDraft {
 		GatewayVerdict:        gatewayVerdict(ready),
 		ActiveGateway:         s.Status.ActivateGateway,
 	}
-	return subnetDraft{out, len(s.Status.Conditions) > 0}
+	out.Controlled = len(s.Status.Conditions) > 0
+	return subnetDraft{out, out.Controlled}
 }
 
 // gatewaySelectors leaves selectors alone that Kube-OVN does not look at: those

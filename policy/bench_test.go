@@ -19,13 +19,13 @@ func BenchmarkMake10k(b *testing.B) {
 		}}},
 	}
 	for i := range 2 {
-		s.Nodes = append(s.Nodes, routes.Node{Name: fmt.Sprintf("n%d", i+1), Ready: true, InternalIPs: []netip.Addr{netip.AddrFrom4([4]byte{192, 0, 2, byte(11 + i)})}})
+		s.Nodes = append(s.Nodes, routes.Node{Name: fmt.Sprintf("n%d", i+1), Ready: true, Allocated: true, InternalIPs: []netip.Addr{netip.AddrFrom4([4]byte{192, 0, 2, byte(11 + i)})}})
 	}
 	for i := range 10000 {
 		s.Subnets = append(s.Subnets, routes.Subnet{
 			Name: fmt.Sprintf("s%d", i), Annotations: map[string]string{routes.AnnotationAdvertise: "true"},
 			CIDRBlock: netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(i >> 8), byte(i), 0}), 24).String(),
-			VPC:       routes.DefaultSettings.ClusterRouter, Provider: "ovn", GatewayType: "distributed", Validated: true,
+			VPC:       routes.DefaultSettings.ClusterRouter, Provider: "ovn", GatewayType: "distributed", Validated: true, Ready: true,
 		})
 	}
 	for b.Loop() {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"hash/fnv"
+	"math"
 	"net/netip"
 	"slices"
 
@@ -15,6 +16,11 @@ const (
 	// length, at iBGP, where length is the same for all, by LOCAL_PREF.
 	standbyPrepend   = 3
 	standbyLocalPref = 50
+	// drainPrepend makes the path of a draining node lose to a standby's as well, for
+	// routers that do not honour GRACEFUL_SHUTDOWN; drainMED does where the length is
+	// not looked at.
+	drainPrepend = 2 * standbyPrepend
+	drainMED     = math.MaxUint32
 	// defaultLocalPref is what an internal path has without saying so.
 	defaultLocalPref = 100
 )
@@ -25,7 +31,7 @@ const (
 func classOf(c *routes.Case, role routes.Role, p netip.Prefix) routes.Class {
 	h := fnv.New64a()
 	t := c.Tuning
-	fmt.Fprintf(h, "%s|%t|%q|%t|%v|%v|%s|%s|%s|%s", FamilyOf(p), t.Peers == nil, t.Peers, role == routes.RoleStandby,
+	fmt.Fprintf(h, "%s|%t|%q|%t%t|%v|%v|%s|%s|%s|%s", FamilyOf(p), t.Peers == nil, t.Peers, role == routes.RoleStandby, c.Gently(),
 		t.Communities, t.LargeCommunities, number(t.MED), number(t.LocalPref), number(t.ASPathPrepend), t.NextHop(p))
 	return routes.Class(h.Sum64())
 }
@@ -57,7 +63,23 @@ func attributes(c *routes.Case, s Session, role routes.Role, hop netip.Addr) Att
 	if role == routes.RoleStandby {
 		a.worsen(s.Internal())
 	}
+	if c.Gently() {
+		a.shutDown(s.Internal())
+	}
 	return a
+}
+
+// shutDown marks the path of a node that is about to withdraw it (RFC 8326 section
+// 4.2), and makes it lose where that is not honoured.
+func (a *Attributes) shutDown(internal bool) {
+	a.Communities = routes.SortedSet(append(a.Communities, routes.GracefulShutdown), cmp.Compare[routes.Community])
+	med, pref := uint32(drainMED), uint32(0)
+	a.MED = &med
+	if internal {
+		a.LocalPref = &pref
+		return
+	}
+	a.ASPathPrepend += drainPrepend
 }
 
 // worsen makes the path lose against the active gateway's with the same

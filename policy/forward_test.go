@@ -64,10 +64,10 @@ func TestForwards(t *testing.T) {
 		s := policy.Snapshot{
 			Snapshot: routes.Snapshot{
 				Settings: routes.DefaultSettings, Pods: c.pods,
-				Nodes: []routes.Node{{Name: "n1", Ready: true, InternalIPs: []netip.Addr{netip.MustParseAddr("192.0.2.11")}}},
+				Nodes: []routes.Node{{Name: "n1", Ready: true, Allocated: true, InternalIPs: []netip.Addr{netip.MustParseAddr("192.0.2.11")}}},
 				Subnets: []routes.Subnet{{
 					Name: "blue", Annotations: map[string]string{routes.AnnotationAdvertise: "true"}, CIDRBlock: cidr,
-					VPC: routes.DefaultSettings.ClusterRouter, Provider: "ovn", GatewayType: routes.Distributed, Validated: true,
+					VPC: routes.DefaultSettings.ClusterRouter, Provider: "ovn", GatewayType: routes.Distributed, Validated: true, Ready: true,
 				}},
 			},
 			Peers: []policy.Peer{{Name: "tor", LocalASN: 65001, SessionSettings: policy.SessionSettings{

@@ -32,11 +32,14 @@ var update = flag.Bool("update", false, "rewrite the golden files")
 //	why NAME         explain this Subnet too
 //	datapath-down CIDR TEXT    live fact
 //	host-not-ready CIDR TEXT   live fact
+//	announced NODE SUBNET CIDR ROLE   what the node announces already
 type goldenCase struct {
-	settings    routes.Settings
-	node, why   string
-	alone       bool
-	live        *routes.Live
+	settings  routes.Settings
+	node, why string
+	alone     bool
+	live      *routes.Live
+	// histories is by node; those of the other nodes are not known.
+	histories   map[string]routes.History
 	archive     *txtar.Archive
 	archivePath string
 }
@@ -61,12 +64,27 @@ func readCase(t *testing.T, path string) goldenCase {
 			c.alone = true
 		case "datapath-down", "host-not-ready":
 			c.liveFact(t, word, rest)
+		case "announced":
+			c.announced(t, strings.Fields(rest))
 		case "", "#":
 		default:
 			t.Fatalf("%s: unknown setting %q", path, word)
 		}
 	}
 	return c
+}
+
+func (c *goldenCase) announced(t *testing.T, words []string) {
+	t.Helper()
+	if len(words) != 4 {
+		t.Fatalf("%s: announced %q: want NODE SUBNET CIDR ROLE", c.archivePath, words)
+	}
+	if c.histories == nil {
+		c.histories = map[string]routes.History{}
+	}
+	c.histories[words[0]] = routes.History{Known: true, Subnets: map[string]routes.SubnetHistory{words[1]: {
+		Prefixes: map[netip.Prefix]routes.PrefixHistory{netip.MustParsePrefix(words[2]): {Role: routes.Role(words[3])}},
+	}}}
 }
 
 func (c *goldenCase) liveFact(t *testing.T, kind, rest string) {
@@ -130,6 +148,7 @@ func (c goldenCase) outputs(t *testing.T) map[string][]byte {
 	var plans []policy.Plan
 	var explanations []policy.Explanation
 	for i, n := range names {
+		s.History = c.histories[n]
 		p := policy.Make(s, n)
 		plans = append(plans, p)
 		if i > 0 {

@@ -30,8 +30,14 @@ func forbidden() []network {
 // the sessions' own traffic into the overlay.
 type guard struct {
 	forbidden []network
-	addresses []netip.Addr
-	owners    []string
+	// addresses are sorted.
+	addresses []owned
+}
+
+// owned is an address with words for whose it is.
+type owned struct {
+	netip.Addr
+	owner string
 }
 
 func newGuard(s *Snapshot) guard {
@@ -44,12 +50,12 @@ func newGuard(s *Snapshot) guard {
 	for _, p := range byPrecedence(s.Peers, nil) {
 		g.add(p.Address, "the address of BGPPeer "+p.Name)
 	}
+	slices.SortStableFunc(g.addresses, func(a, b owned) int { return a.Compare(b.Addr) })
 	return g
 }
 
 func (g *guard) add(a netip.Addr, owner string) {
-	g.addresses = append(g.addresses, a.WithZone(""))
-	g.owners = append(g.owners, owner)
+	g.addresses = append(g.addresses, owned{a.WithZone(""), owner})
 }
 
 // unsafe says why a prefix must not be announced by anyone, or "".
@@ -62,10 +68,10 @@ func (g guard) unsafe(p netip.Prefix) string {
 			return fmt.Sprintf("%s overlaps %s %s", p, f.name, f.prefix)
 		}
 	}
-	for i, a := range g.addresses {
-		if p.Contains(a) {
-			return fmt.Sprintf("%s contains %s, %s", p, a, g.owners[i])
-		}
+	// What a prefix contains begins at its own address.
+	i, _ := slices.BinarySearchFunc(g.addresses, p.Addr(), func(a owned, first netip.Addr) int { return a.Compare(first) })
+	if i < len(g.addresses) && p.Contains(g.addresses[i].Addr) {
+		return fmt.Sprintf("%s contains %s, %s", p, g.addresses[i].Addr, g.addresses[i].owner)
 	}
 	return ""
 }

@@ -21,8 +21,9 @@ func Make(s Snapshot, node string) Plan {
 	checks := v.chain()
 	for i := range v.cases {
 		c := &v.cases[i]
+		plan.wake(c.Wakes())
 		if check, detail := firstRefusal(checks, c); check != nil {
-			plan.Withheld = append(plan.Withheld, Withheld{c.Text, c.Subnet.Name, check.Reason, detail})
+			plan.Withheld = append(plan.Withheld, Withheld{c.Text, c.Subnet.Name, check.Reason, detail, v.undecided(checks, c)})
 			if c.Kept != nil {
 				plan.Warnings = append(plan.Warnings, kept(c))
 			}
@@ -30,7 +31,8 @@ func Make(s Snapshot, node string) Plan {
 		}
 		v.announce(&plan, c)
 	}
-	for _, c := range v.candidates {
+	plan.history = v.history(&plan)
+	for _, c := range v.carriable {
 		if _, lost := v.lost[keyOf(c)]; !lost {
 			v.forward(&plan, c)
 		}
@@ -47,6 +49,9 @@ type view struct {
 	// about the Subnet alone and the leak guard.
 	cases      []routes.Case
 	candidates []*routes.Case
+	// carriable are those, and the ones that only a node which announces them already
+	// may announce: other nodes carry their replies all the same.
+	carriable []*routes.Case
 	sessions   []Session
 	warnings   []Warning
 	routerID   netip.Addr
@@ -65,17 +70,19 @@ func newView(s Snapshot, name string) *view {
 	}
 	v := &view{s: &s, node: node, guard: newGuard(&s)}
 	v.sessions, v.warnings = sessions(&s, node)
-	id, warnings := routerID(node, s.LastGoodNode)
-	v.routerID, v.warnings = id, slices.Concat(v.warnings, warnings, nodeWarnings(node, s.LastGoodNode))
+	id, warnings := routerID(node, s.LastGoodNode, s.History.RouterID)
+	v.routerID, v.warnings = id, slices.Concat(v.warnings, warnings, nodeWarnings(node, &s))
 	v.announceable = map[string]bool{}
-	v.cases = routes.Cases(&s.Snapshot, node)
+	v.cases = routes.Cases(&s.Snapshot, node, v.reach)
 	v.candidates = make([]*routes.Case, 0, len(v.cases))
 	checks := append(routes.SubnetChecks(), v.guard.check())
 	for i := range v.cases {
 		c := &v.cases[i]
 		if check, _ := firstRefusal(checks, c); check == nil {
-			v.candidates = append(v.candidates, c)
+			v.candidates, v.carriable = append(v.candidates, c), append(v.carriable, c)
 			v.announceable[c.Subnet.Name] = true
+		} else if v.wouldPass(checks, c) {
+			v.carriable = append(v.carriable, c)
 		}
 	}
 	v.lost = overlaps(v.candidates)
@@ -152,6 +159,15 @@ func (v *view) reached(c *routes.Case) (to []Session, problems []string) {
 	return to, problems
 }
 
+// reach reports whether some BGPPeer gives a node a session that the Case's CIDR
+// can go to.
+func (v *view) reach(n *routes.Node, c *routes.Case) bool {
+	return slices.ContainsFunc(v.s.Peers, func(p Peer) bool {
+		asked := c.Tuning.Peers == nil || slices.Contains(c.Tuning.Peers, p.Name)
+		return asked && slices.Contains(p.Families, FamilyOf(c.Prefix)) && p.Nodes.Matches(n.Labels)
+	})
+}
+
 // nextHop gives the next hop that an export rule must set, if any.
 func (v *view) nextHop(c *routes.Case, s Session, p netip.Prefix) (netip.Addr, string) {
 	explicit := c.Tuning.NextHop(p)
@@ -173,7 +189,7 @@ func (v *view) announce(plan *Plan, c *routes.Case) {
 			Prefix: p, Subnet: c.Subnet.Name, NextHop: c.Tuning.NextHop(p), Peers: names(to), Role: role,
 			Communities: c.Tuning.Communities, LargeCommunities: c.Tuning.LargeCommunities,
 			MED: c.Tuning.MED, LocalPref: c.Tuning.LocalPref,
-			class: classOf(c, role, p),
+			Draining: c.Gently(), class: classOf(c, role, p), cidr: c.Prefix,
 		}
 		if c.Tuning.ASPathPrepend != nil {
 			advert.ASPathPrepend = *c.Tuning.ASPathPrepend

@@ -15,6 +15,7 @@ type Memory struct {
 	node    map[string]string
 	// sessions holds what is in force with each neighbour.
 	sessions map[netip.Addr]InForce
+	history  routes.History
 }
 
 // memoryJSON is how a Memory is written, for a daemon that is started again.
@@ -23,11 +24,13 @@ type memoryJSON struct {
 	Node    map[string]string            `json:"node,omitempty"`
 	// Sessions holds what is in force with each neighbour.
 	Sessions map[netip.Addr]InForce `json:"sessions,omitempty"`
+	// History is what was announced and seen.
+	History routes.History `json:"history,omitzero"`
 }
 
 // MarshalJSON writes the last good annotations and the sessions in force.
 func (m Memory) MarshalJSON() ([]byte, error) {
-	return json.Marshal(memoryJSON{m.subnets, m.node, m.sessions})
+	return json.Marshal(memoryJSON{m.subnets, m.node, m.sessions, m.history})
 }
 
 // UnmarshalJSON reads what MarshalJSON wrote.
@@ -36,7 +39,7 @@ func (m *Memory) UnmarshalJSON(b []byte) error {
 	if err := json.Unmarshal(b, &j); err != nil {
 		return err
 	}
-	*m = Memory{j.Subnets, j.Node, j.Sessions}
+	*m = Memory{j.Subnets, j.Node, j.Sessions, j.History}
 	return nil
 }
 
@@ -49,13 +52,17 @@ func (m Memory) Subnet(name string) (annotations map[string]string, ok bool) {
 // Equal reports whether two memories are of the same.
 func (m Memory) Equal(n Memory) bool {
 	return maps.EqualFunc(m.subnets, n.subnets, maps.Equal[map[string]string, map[string]string]) &&
-		maps.Equal(m.node, n.node) && maps.Equal(m.sessions, n.sessions)
+		maps.Equal(m.node, n.node) && maps.Equal(m.sessions, n.sessions) && m.history.Equal(n.history)
 }
 
-// Recall gives the Snapshot with the last good annotations, and the sessions in
-// force, filled in.
+// History is what was announced and seen.
+func (m Memory) History() routes.History { return m.history }
+
+// Recall gives the Snapshot with the last good annotations, the sessions in force,
+// and what was announced and seen, filled in.
 func (m Memory) Recall(s Snapshot) Snapshot {
-	s.LastGood, s.LastGoodNode, s.InForce = m.subnets, m.node, m.sessions
+	s.LastGood, s.LastGoodNode, s.InForce, s.History = m.subnets, m.node, m.sessions, m.history
+	s.History.Known = true
 	return s
 }
 
@@ -65,7 +72,7 @@ func (m Memory) Recall(s Snapshot) Snapshot {
 // they do not parse the last good ones stay, and they are forgotten when the
 // Subnet is no longer selected or gone.
 func (m Memory) Remember(s Snapshot, p Plan) Memory {
-	next := Memory{subnets: map[string]map[string]string{}, node: maps.Clone(m.node), sessions: map[netip.Addr]InForce{}}
+	next := Memory{subnets: map[string]map[string]string{}, node: maps.Clone(m.node), sessions: map[netip.Addr]InForce{}, history: p.history}
 	for i := range s.Subnets {
 		sub := &s.Subnets[i]
 		good, known := m.subnets[sub.Name]

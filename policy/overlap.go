@@ -22,30 +22,44 @@ func keyOf(c *routes.Case) caseKey { return caseKey{c.Subnet.Name, c.Prefix} }
 type claim struct {
 	prefix netip.Prefix
 	subnet *routes.Subnet
+	// held is whether it is announced and its Subnet is not Ready.
+	held bool
 }
 
 // overlaps gives, for each Case that loses its prefix to another Subnet, which
 // one keeps it and what. The older Subnet wins, then the first by name, so that a
-// newcomer never takes traffic away. The result does not depend on the node:
-// cases are those that every Subnet check let pass.
+// newcomer never takes traffic away. That holds among those that are Ready, on
+// every node alike; one that is announced and not Ready keeps what it has until
+// it is, too. Cases are those that every Subnet check let pass.
 func overlaps(cases []*routes.Case) map[caseKey]string {
 	order := slices.SortedStableFunc(slices.Values(cases), func(a, b *routes.Case) int {
-		return cmp.Or(a.Subnet.Created.Compare(b.Subnet.Created), strings.Compare(a.Subnet.Name, b.Subnet.Name), a.Prefix.Compare(b.Prefix))
+		return cmp.Or(holder(a)-holder(b), a.Subnet.Created.Compare(b.Subnet.Created), strings.Compare(a.Subnet.Name, b.Subnet.Name), a.Prefix.Compare(b.Prefix))
 	})
 	lost := map[caseKey]string{}
 	var kept keptPrefixes
 	for _, c := range order {
-		if owner, ok := kept.add(claim{c.Prefix, c.Subnet}); !ok {
+		if owner, ok := kept.add(claim{c.Prefix, c.Subnet, holder(c) == 0}); !ok {
 			lost[keyOf(c)] = owner.beats(c.Subnet)
 		}
 	}
 	return lost
 }
 
+// holder is 0 for what is announced of a Subnet that is not Ready, else 1.
+func holder(c *routes.Case) int {
+	if c.Past.Role != "" && !c.Subnet.Ready {
+		return 0
+	}
+	return 1
+}
+
 // beats says why the loser of an overlap is one.
 func (w claim) beats(loser *routes.Subnet) string {
 	why := "was created earlier"
-	if w.subnet.Created.Equal(loser.Created) {
+	switch {
+	case w.held:
+		why = "is announced, until both are Ready"
+	case w.subnet.Created.Equal(loser.Created):
 		why = "comes first by name"
 	}
 	return fmt.Sprintf("overlaps %s of Subnet %s, which %s", w.prefix, w.subnet.Name, why)
@@ -75,7 +89,7 @@ func compareRange(a, b netip.Prefix) int {
 func overlapCheck(lost map[caseKey]string) routes.Check {
 	return routes.Check{
 		Reason: routes.Overlap,
-		When:   "Another announceable Subnet overlaps it: the older one, then the first by name, keeps the prefix.",
+		When:   "Another announceable Subnet overlaps it: the older one, then the first by name, keeps the prefix, on every node. One that is not Ready takes nothing from one that is announced.",
 		Refuse: func(c *routes.Case) string { return lost[keyOf(c)] },
 		Fact:   func(c *routes.Case) string { return "no other announceable Subnet overlaps it" },
 		Mend: func(c *routes.Case) string {

@@ -42,7 +42,7 @@ func (s Snapshot) HasNode(name string) bool {
 // Node at all: files that hold only Subnets can still be planned for.
 func (s Snapshot) AssumeNode(name string) Snapshot {
 	if len(s.Nodes) == 0 {
-		s.Nodes = []routes.Node{{Name: name, Ready: true}}
+		s.Nodes = []routes.Node{{Name: name, Ready: true, Allocated: true}}
 	}
 	return s
 }

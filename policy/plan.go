@@ -2,6 +2,7 @@ package policy
 
 import (
 	"net/netip"
+	"time"
 
 	"github.com/fairway-bgp/fairway/routes"
 )
@@ -24,6 +25,11 @@ type Plan struct {
 	// exports holds what each session makes of each class of adverts, sorted by
 	// class and peer.
 	exports []Export
+	// Next is when time alone may change the plan, and it is to be made again; zero
+	// for never.
+	Next time.Time `json:"-"`
+	// history is what the plan leaves to the next one.
+	history routes.History
 	// announceable names the Subnets that no question about the Subnet alone
 	// refuses, on whichever node; Memory keeps their annotations.
 	announceable map[string]bool
@@ -42,8 +48,12 @@ type Advert struct {
 	MED              *uint32                 `json:"med"`
 	LocalPref        *uint32                 `json:"localPref"`
 	ASPathPrepend    uint8                   `json:"asPathPrepend"`
-	// class groups adverts that leave alike.
+	// Draining is whether it leaves with GRACEFUL_SHUTDOWN and a path that loses,
+	// because the node is about to withdraw it.
+	Draining bool `json:"draining,omitempty"`
+	// class groups adverts that leave alike; cidr is the Subnet's that it is of.
 	class routes.Class
+	cidr  netip.Prefix
 }
 
 // Withheld is one prefix of a selected Subnet that the node does not announce.
@@ -53,6 +63,9 @@ type Withheld struct {
 	Subnet string        `json:"subnet"`
 	Reason routes.Reason `json:"reason"`
 	Detail string        `json:"detail"`
+	// Undecided is whether that depends on what the node announced before, which is
+	// not known here: if it did, it goes on.
+	Undecided bool `json:"undecided,omitempty"`
 }
 
 // Warning is something about an announced Subnet, a peer (Subnet "") or the

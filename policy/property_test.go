@@ -46,7 +46,7 @@ func pick(t *rapid.T, of ...string) string { return rapid.SampledFrom(of).Draw(t
 func seldom(t *rapid.T) bool { return rapid.IntRange(0, 9).Draw(t, "seldom") == 0 }
 
 func nodeGen(t *rapid.T, name string, i int) routes.Node {
-	n := routes.Node{Name: name, Ready: !seldom(t), NetworkUnavailable: seldom(t), Labels: map[string]string{"rack": pick(t, "a", "b")}, Annotations: map[string]string{}}
+	n := routes.Node{Name: name, Ready: !seldom(t), Allocated: !seldom(t), NetworkUnavailable: seldom(t), Labels: map[string]string{"rack": pick(t, "a", "b")}, Annotations: map[string]string{}}
 	n.InternalIPs = []netip.Addr{netip.AddrFrom4([4]byte{172, 30, 0, byte(11 + i)})}
 	if rapid.Bool().Draw(t, "v6") {
 		n.InternalIPs = append(n.InternalIPs, netip.MustParseAddr(fmt.Sprintf("fd00:30::%d", 11+i)))
@@ -65,7 +65,7 @@ func nodeGen(t *rapid.T, name string, i int) routes.Node {
 
 func subnetGen(t *rapid.T, name string) routes.Subnet {
 	s := routes.Subnet{
-		Name: name, VPC: "ovn-cluster", Provider: "ovn", Validated: !seldom(t), NATOutgoing: seldom(t), Deleting: seldom(t),
+		Name: name, VPC: "ovn-cluster", Provider: "ovn", Validated: !seldom(t), Ready: !seldom(t), NATOutgoing: seldom(t), Deleting: seldom(t),
 		Created:       time.Unix(int64(rapid.IntRange(0, 2).Draw(t, "created")), 0),
 		CIDRBlock:     pick(t, "10.0.0.0/16", "10.1.0.0/16", "10.0.0.0/15", "10.2.0.1/16,fd00:2::/64", "fd00:2::/48,10.3.0.0/24", "172.30.0.0/24", "0.0.0.0/0", "10.4.0.0/33", "10.0.1.0/24,10.0.5.0/24", "10.0.5.128/25", "10.1.0.0/16,10.1.2.0/24", ""),
 		GatewayType:   pick(t, "distributed", "centralized", "centralized", ""),
@@ -256,7 +256,7 @@ func TestWhyAgreesWithThePlan(t *testing.T) {
 					n += len(e.Adverts)
 					continue
 				}
-				if !withheld[policy.Withheld{Prefix: e.Prefix, Subnet: e.Subnet, Reason: e.Reason, Detail: e.Detail}] {
+				if !withheld[policy.Withheld{Prefix: e.Prefix, Subnet: e.Subnet, Reason: e.Reason, Detail: e.Detail, Undecided: e.Undecided}] {
 					t.Fatalf("why %+v is not in the plan:\n%s", e, asJSON(plan))
 				}
 				if last := e.Steps[len(e.Steps)-1]; last.Passed || last.Reason != e.Reason || e.Mend == "" {

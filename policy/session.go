@@ -83,10 +83,12 @@ func nodeASN(node *routes.Node, lastGood map[string]string) (uint32, error) {
 	return asn, nil
 }
 
-// routerID gives the node's BGP identifier: annotation router-id, else its
-// first IPv4 InternalIP, else a number made of its name (RFC 6286 asks only
-// that it be non-zero and unique in the AS).
-func routerID(node *routes.Node, lastGood map[string]string) (netip.Addr, []Warning) {
+// routerID gives the node's BGP identifier: annotation router-id, else its first
+// IPv4 InternalIP, else a number made of its name (RFC 6286 asks only that it be
+// non-zero and unique in the AS). To change it resets every session, so the one
+// that runs stays while it is among the Node's addresses, and while there are
+// none: addresses are reordered, and vanish for moments.
+func routerID(node *routes.Node, lastGood map[string]string, running netip.Addr) (netip.Addr, []Warning) {
 	var warnings []Warning
 	if v, ok := node.Annotations[routes.AnnotationRouterID]; ok {
 		id, err := routes.ParseRouterID(v)
@@ -98,8 +100,12 @@ func routerID(node *routes.Node, lastGood map[string]string) (netip.Addr, []Warn
 			return id, warnings
 		}
 	}
-	if a := internalIP(node, IPv4Unicast); a.IsValid() {
-		return a, warnings
+	first := internalIP(node, IPv4Unicast)
+	if running.IsValid() && (!first.IsValid() || slices.Contains(node.InternalIPs, running)) {
+		return running, warnings
+	}
+	if first.IsValid() {
+		return first, warnings
 	}
 	h := fnv.New32a()
 	h.Write([]byte(node.Name))

@@ -13,7 +13,7 @@ import (
 // nodeSelectors differ.
 func twinPeers(created map[string]int) policy.Snapshot {
 	s := policy.Snapshot{Snapshot: routes.Snapshot{Settings: routes.DefaultSettings}}
-	s.Nodes = []routes.Node{{Name: "n1", Ready: true, Labels: map[string]string{"rack": "a"}}}
+	s.Nodes = []routes.Node{{Name: "n1", Ready: true, Allocated: true, Labels: map[string]string{"rack": "a"}}}
 	for name, day := range created {
 		p := policy.Peer{Name: name, LocalASN: 65001}
 		p.Address, p.PeerASN = netip.MustParseAddr("172.30.0.1"), 64512

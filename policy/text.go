@@ -93,6 +93,9 @@ func (a Advert) attributeText() string {
 	if a.ASPathPrepend > 0 {
 		parts = append(parts, fmt.Sprintf("prepend %d", a.ASPathPrepend))
 	}
+	if a.Draining {
+		parts = append(parts, "draining: with GRACEFUL_SHUTDOWN and a path that loses")
+	}
 	return strings.Join(parts, ", ")
 }
 
@@ -101,6 +104,9 @@ func (p Plan) writeWithheld(b *bytes.Buffer) {
 	for _, h := range p.Withheld {
 		rows = append(rows, []string{"- " + cmp.Or(h.Prefix, "(none)"), h.Subnet, string(h.Reason)})
 		rows = append(rows, []string{h.Detail})
+		if h.Undecided {
+			rows = append(rows, []string{undecidedText})
+		}
 	}
 	writeTable(b, rows)
 }
@@ -118,6 +124,9 @@ func (p Plan) writeWarnings(b *bytes.Buffer) {
 		columns.Wrap(b, "! ", "    ", about+": "+w.Detail)
 	}
 }
+
+// undecidedText is for what depends on the past, where that is not known.
+const undecidedText = "a node that announces it already goes on; what this one announces is not known here"
 
 // writeTable prints rows in columns, after an empty line; a row of one cell is
 // prose. It prints nothing where there is only the heading.
@@ -224,6 +233,9 @@ func chainText(e Explanation) string {
 	}
 	for _, w := range e.Warnings {
 		columns.Wrap(&b, "  ! ", "    ", string(w.Reason)+": "+w.Detail)
+	}
+	if e.Undecided {
+		columns.Wrap(&b, "  ! ", "    ", undecidedText)
 	}
 	if e.Mend != "" {
 		columns.Wrap(&b, "  To change it: ", "    ", e.Mend)

@@ -19,6 +19,9 @@ func (v *view) subnetWarnings(c *routes.Case, role routes.Role) []Warning {
 	if c.Kept != nil {
 		out = append(out, kept(c))
 	}
+	if r, why := c.Stay(); r != "" {
+		warn(routes.KeptAnnounced, "%s: %s", r, why)
+	}
 	if c.Subnet.Private {
 		warn(routes.Private, "spec.private is true: %s", privateReach(c.Subnet))
 	}
@@ -54,9 +57,9 @@ func (v *view) subnetWarnings(c *routes.Case, role routes.Role) []Warning {
 
 // nodeWarnings gives what the user should know about annotations of the Node that
 // have nothing to do with sessions.
-func nodeWarnings(n *routes.Node, lastGood map[string]string) []Warning {
+func nodeWarnings(n *routes.Node, s *Snapshot) []Warning {
 	var out []Warning
-	if _, err := routes.Drained(n, lastGood); err != nil {
+	if _, err := routes.DrainOf(n, s.Settings, s.LastGoodNode); err != nil {
 		out = append(out, Warning{Reason: routes.InvalidAnnotation, Detail: err.Error()})
 	}
 	if v, ok := n.Annotations[routes.AnnotationConfirm]; ok {
@@ -90,6 +93,7 @@ type WarningReason struct {
 // WarningReasons gives them all, for documentation.
 func WarningReasons() []WarningReason {
 	return []WarningReason{
+		{routes.KeptAnnounced, "The node announced the prefix, and a rule that would not let it begin now (given with the warning) lets it go on, because the overlay still forwards by it and nobody else would announce it."},
 		{routes.Private, "`spec.private` is true: ACLs drop outside sources unless `allowSubnets` has their network."},
 		{routes.UnknownPeer, "Annotation `peers` names a BGPPeer that does not exist. The others still get the prefix."},
 		{routes.PeerSkipped, "A session cannot carry the prefix: its `families` lack the prefix's, or the node has no address of that family to be the next hop."},

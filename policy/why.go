@@ -12,6 +12,8 @@ type Explanation struct {
 	// Reason is empty where the prefix is announced.
 	Reason routes.Reason `json:"reason"`
 	Detail string        `json:"detail"`
+	// Undecided is as in Withheld.
+	Undecided bool `json:"undecided,omitempty"`
 	// Steps are the questions asked, in order, up to the first refusal.
 	Steps []Step `json:"steps"`
 	// Mend says what to change; empty where the prefix is announced.
@@ -60,6 +62,7 @@ func (v *view) explain(checks []routes.Check, c *routes.Case) Explanation {
 		if refused == &checks[i] {
 			e.Steps = append(e.Steps, Step{checks[i].Reason, false, detail})
 			e.Reason, e.Detail, e.Mend = refused.Reason, detail, refused.Mend(c)
+			e.Undecided = v.undecided(checks, c)
 			return e
 		}
 		e.Steps = append(e.Steps, Step{checks[i].Reason, true, checks[i].Fact(c)})

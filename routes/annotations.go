@@ -38,6 +38,9 @@ const (
 	AnnotationRouterID = Prefix + "router-id"
 	// AnnotationConfirm is that of a person who confirms a mass of deletions.
 	AnnotationConfirm = Prefix + "confirm-mass-withdraw"
+	// AnnotationAllocated is Kube-OVN's: the node has its address in the join Subnet
+	// (pkg/util/const.go).
+	AnnotationAllocated = "ovn.kubernetes.io/allocated"
 	// LabelExclude keeps a node from announcing (Kubernetes well-known label).
 	LabelExclude = "node.kubernetes.io/exclude-from-external-load-balancers"
 )
@@ -122,22 +125,6 @@ func SelectedByKubeOVN(annotations map[string]string) bool {
 		return true
 	}
 	return false
-}
-
-// Drained reports whether the Node's annotation drain asks for everything to be
-// withdrawn. With a value that does not parse, the last good one counts and the
-// error says so.
-func Drained(n *Node, lastGood map[string]string) (bool, error) {
-	v, ok := n.Annotations[AnnotationDrain]
-	if !ok {
-		return false, nil
-	}
-	on, err := ParseSwitch(v)
-	if err != nil {
-		on, _ = ParseSwitch(lastGood[AnnotationDrain])
-		return on, fmt.Errorf("%s of Node %s: %w", AnnotationDrain, n.Name, err)
-	}
-	return on, nil
 }
 
 // ParseSwitch reads an annotation of a Node that is on or off.

@@ -135,11 +135,16 @@ func underlay() Check {
 func deleting() Check {
 	return Check{
 		Reason: Deleting,
-		When:   "`metadata.deletionTimestamp` is set. A finalizer may keep the object for a while; its prefix goes at once.",
+		When:   "`metadata.deletionTimestamp` is set, and the prefix is not announced yet. What is announced stays, with a warning, until the object goes: Pods that are left are still reached.",
 		Refuse: func(c *Case) string {
-			return detail(c.Subnet.Deleting, "metadata.deletionTimestamp is set")
+			return detail(c.Subnet.Deleting && c.Past.Role == "", "metadata.deletionTimestamp is set")
 		},
-		Fact: says("not being deleted"),
+		Fact: func(c *Case) string {
+			if c.Subnet.Deleting {
+				return "being deleted, and announced until the object goes"
+			}
+			return "not being deleted"
+		},
 		Mend: says("nothing to do; if it stays, look at what still uses its addresses"),
 	}
 }
@@ -147,15 +152,42 @@ func deleting() Check {
 func notValidated() Check {
 	return Check{
 		Reason: NotValidated,
-		When:   "There is no condition `Validated=True`. (`Ready` drops on passing errors while traffic flows, so it is not asked.)",
-		Refuse: func(c *Case) string {
-			return detail(!c.Subnet.Validated, "no condition Validated=True in status")
+		When:   "There is no condition `Validated=True`; or, for a prefix that is not announced yet, no `Ready=True`, or one that is older than a change of `spec.cidrBlock`. (`Ready` drops on passing errors while traffic flows, so what is announced does not depend on it.)",
+		Refuse: func(c *Case) string { return c.verdict },
+		Fact: func(c *Case) string {
+			if c.Subnet.Ready {
+				return "status has Validated=True and Ready=True"
+			}
+			return "status has Validated=True; Ready is asked before the first announcement only"
 		},
-		Fact: says("status has Validated=True"),
 		Mend: func(c *Case) string {
 			return fmt.Sprintf("read Kube-OVN's verdict: kubectl get subnet %s -o jsonpath='{.status.conditions}'", c.Subnet.Name)
 		},
 	}
+}
+
+// judgeVerdict follows Kube-OVN's order: Validated=True is written before conflicts
+// are looked for, and again at each retry of a Subnet that is refused; Ready once
+// OVN forwards (pkg/controller/subnet.go). After a change of cidrBlock both are
+// those of the CIDRs before, for a while.
+func (c *Case) judgeVerdict() string {
+	s := c.Subnet
+	switch {
+	case !s.Validated:
+		return "no condition Validated=True in status"
+	case c.Past.Role != "":
+		return ""
+	case !s.Ready:
+		return "no condition Ready=True in status: Kube-OVN has not finished, or refuses it"
+	case !s.Controlled || c.Past.New.IsZero() || s.ReadyAt != c.Past.VerdictThen:
+		return ""
+	}
+	stands := c.Past.New.Add(verdictStands)
+	if !c.Snapshot.At.Before(stands) {
+		return ""
+	}
+	c.wake(stands)
+	return "spec.cidrBlock changed a moment ago, and Kube-OVN's verdict may be older"
 }
 
 func natOutgoing() Check {
@@ -164,7 +196,9 @@ func natOutgoing() Check {
 		When:   "`spec.natOutgoing` is true: replies would come from the node's address. Not with `allow-nat-policy: \"true\"` and a natOutgoingPolicyRule with action `forward`.",
 		Refuse: func(c *Case) string {
 			switch {
-			case !c.Subnet.NATOutgoing || c.Tuning.AllowNATPolicy && c.Subnet.NATPolicyForwards:
+			case !c.Subnet.NATOutgoing:
+				return c.translated
+			case c.Tuning.AllowNATPolicy && c.Subnet.NATPolicyForwards:
 				return ""
 			case c.Tuning.AllowNATPolicy:
 				return "spec.natOutgoing is true, and no natOutgoingPolicyRule has action forward"
@@ -181,6 +215,24 @@ func natOutgoing() Check {
 			return fmt.Sprintf(`set natOutgoing to false: kubectl patch subnet %s --type=merge -p '{"spec":{"natOutgoing":false}}'`, c.Subnet.Name)
 		},
 	}
+}
+
+// judgeTranslation holds a CIDR back while this node may still translate it: for up
+// to 3 s after natOutgoing became false (pkg/daemon/gateway.go).
+func (c *Case) judgeTranslation() string {
+	at, ends := c.Snapshot.At, c.natEnded.Add(translationEnds)
+	if c.natEnded.IsZero() || c.Past.Role != "" || c.Subnet.NATOutgoing || !at.Before(ends) {
+		return ""
+	}
+	if live := c.Snapshot.Live; live != nil {
+		translated, known := live.Translated[c.Prefix]
+		if known && !translated {
+			return ""
+		}
+		c.wake(at.Add(lookAgain))
+	}
+	c.wake(ends)
+	return "spec.natOutgoing became false a moment ago, and this node may still translate new flows"
 }
 
 func externalEgressGateway() Check {
@@ -204,21 +256,23 @@ func NodeChecks() []Check {
 
 func carriageCheck(r Reason) func(*Case) string {
 	return func(c *Case) string {
-		k := c.carriage()
-		if k.reason != r {
+		if c.carriage.reason != r {
 			return ""
 		}
-		return k.detail
+		return c.carriage.detail
 	}
 }
 
 func notGateway() Check {
 	return Check{
 		Reason: NotGateway,
-		When:   "The Subnet is centralized and this node does not carry it now: it is not a gateway, or not the active one.",
+		When:   "The Subnet is centralized and this node does not carry it now: it is not a gateway, or not the active one. A node that announced it before goes on until another one that can carry it is named, and a second longer.",
 		Refuse: carriageCheck(NotGateway),
 		Fact: func(c *Case) string {
-			switch r := c.Role(); r {
+			if c.carriage.stay != "" {
+				return "goes on as before: " + c.carriage.stay
+			}
+			switch c.Role() {
 			case RoleDistributed:
 				return "distributed: every node carries it"
 			case RolePod:
@@ -239,10 +293,13 @@ func notGateway() Check {
 func noActiveGateway() Check {
 	return Check{
 		Reason: NoActiveGateway,
-		When:   "The Subnet is centralized, this node is a gateway, and none is active.",
+		When:   "The Subnet is centralized, this node is a gateway, none is active, and this node did not announce it before: who did goes on, because OVN forwards by its old policies until Kube-OVN names another.",
 		Refuse: carriageCheck(NoActiveGateway),
 		Fact: func(c *Case) string {
-			if c.Subnet.GatewayType == Centralized {
+			switch {
+			case c.carriage.stay != "":
+				return "this node announces it already"
+			case c.Subnet.GatewayType == Centralized:
 				return "a gateway is active"
 			}
 			return "no gateway needed"
@@ -269,17 +326,14 @@ func nodeExcluded() Check {
 func nodeNotReady() Check {
 	return Check{
 		Reason: NodeNotReady,
-		When:   "The Node is not Ready, or has NetworkUnavailable.",
-		Refuse: func(c *Case) string {
-			switch {
-			case !c.Node.Ready:
-				return fmt.Sprintf("Node %s is not Ready", c.Node.Name)
-			case c.Node.NetworkUnavailable:
-				return fmt.Sprintf("Node %s has condition NetworkUnavailable", c.Node.Name)
+		When:   "The Node is not Ready, has NetworkUnavailable, or has no address in the join Subnet yet (annotation `" + AnnotationAllocated + "`). Such a node never begins to announce; what it announces it keeps while no other node would.",
+		Refuse: func(c *Case) string { return c.readiness.detail },
+		Fact: func(c *Case) string {
+			if c.readiness.stay != "" {
+				return c.readiness.stay + ", and it goes on for now"
 			}
-			return ""
+			return "node is Ready"
 		},
-		Fact: says("node is Ready"),
 		Mend: func(c *Case) string { return "kubectl describe node " + c.Node.Name },
 	}
 }
@@ -287,16 +341,23 @@ func nodeNotReady() Check {
 func draining() Check {
 	return Check{
 		Reason: Draining,
-		When:   "The Node has the annotation `" + AnnotationDrain + ": \"true\"`.",
-		Refuse: func(c *Case) string {
-			on, err := Drained(c.Node, c.Snapshot.LastGoodNode)
-			if err != nil && on {
-				return fmt.Sprintf("%v; the last good value, true, stays in force", err)
+		When:   "The Node has the annotation `" + AnnotationDrain + ": \"true\"` or a taint of `--drain-taint`, or the kubelet says that it is shutting down. What is announced goes out with GRACEFUL_SHUTDOWN (RFC 8326) and a path that loses for `--drain-wait` first. Without the annotation, what no other node would announce stays.",
+		Refuse: func(c *Case) string { return c.drain.refusal },
+		Fact: func(c *Case) string {
+			switch {
+			case c.drain.stay != "":
+				return c.drain.stay + ", and no other node would announce it: it goes on, with GRACEFUL_SHUTDOWN"
+			case c.drain.gently:
+				return "node is draining: announced with GRACEFUL_SHUTDOWN and a path that loses, for now"
 			}
-			return detail(on, "Node %s has annotation %s: \"true\"", c.Node.Name, AnnotationDrain)
+			return "node is not draining"
 		},
-		Fact: says("node is not draining"),
-		Mend: func(c *Case) string { return "kubectl annotate node " + c.Node.Name + " " + AnnotationDrain + "-" },
+		Mend: func(c *Case) string {
+			if c.Node.Annotations[AnnotationDrain] == "" {
+				return "nothing to do: the node announces again when that ends"
+			}
+			return "kubectl fairway undrain " + c.Node.Name
+		},
 	}
 }
 
@@ -308,16 +369,48 @@ func LiveChecks() []Check { return []Check{datapathDown(), hostNotReady(), noPod
 func datapathDown() Check {
 	return Check{
 		Reason: DatapathDown,
-		When:   "Live only: this node has no working path to the CIDR (route by ovn0, link, join gateway).",
-		Refuse: func(c *Case) string {
-			if c.Snapshot.Live == nil {
-				return ""
-			}
-			return c.Snapshot.Live.DatapathDown[c.Prefix]
-		},
-		Fact: says("the datapath is up, or not known here"),
-		Mend: says("look at kube-ovn-cni on this node: it makes ovn0 and the routes by it"),
+		When:   "Live only: this node has no working path to the CIDR (route by ovn0, link, join gateway, provider network of a vlan), or had none a moment ago and loses it again and again: then only seconds of quiet, more each time, count as up.",
+		Refuse: func(c *Case) string { return c.downNow },
+		Fact:   says("the datapath is up, or not known here"),
+		Mend:   says("look at kube-ovn-cni on this node: it makes ovn0 and the routes by it"),
 	}
+}
+
+// down says what the node itself knows against its way to the CIDR, or "".
+func (c *Case) down() string {
+	if why := c.noProviderNetwork(); why != "" || c.Snapshot.Live == nil {
+		return why
+	}
+	return c.Snapshot.Live.DatapathDown[c.Prefix]
+}
+
+// noProviderNetwork follows kube-ovn-cni, which labels the nodes that have a
+// provider network (pkg/daemon/controller.go): only by those is a vlan Subnet with
+// logicalGateway reached.
+func (c *Case) noProviderNetwork() string {
+	if c.Subnet.VLAN == "" || !c.Subnet.LogicalGateway {
+		return ""
+	}
+	provider, known := c.Snapshot.Vlans[c.Subnet.VLAN]
+	label := provider + ".provider-network.ovn.kubernetes.io/ready"
+	if !known || c.Node.Labels[label] == "true" {
+		return ""
+	}
+	return fmt.Sprintf("Node %s does not have provider network %s of vlan %s (label %s)", c.Node.Name, provider, c.Subnet.VLAN, label)
+}
+
+// judgeDatapath holds a CIDR back whose datapath flaps.
+func (c *Case) judgeDatapath() string {
+	if why := c.down(); why != "" {
+		return why
+	}
+	up := c.Past.Turned.Add(quiet(c.Past.Downs))
+	if c.Past.Role != "" || !c.Snapshot.At.Before(up) {
+		return ""
+	}
+	c.wake(up)
+	return fmt.Sprintf("the datapath is up since %s, and went down %d times before: announced again after %s of quiet",
+		c.Past.Turned.UTC().Format("15:04:05Z"), c.Past.Downs, quiet(c.Past.Downs))
 }
 
 func hostNotReady() Check {

@@ -14,10 +14,13 @@ type Community uint32
 // LargeCommunity is a large community (RFC 8092).
 type LargeCommunity struct{ GlobalAdmin, Data1, Data2 uint32 }
 
+// GracefulShutdown asks the receiver to prefer every other path (RFC 8326).
+const GracefulShutdown Community = 0xFFFF0000
+
 // wellKnown are the communities that have a name (IANA "BGP Well-known
 // Communities"; RFC 1997, 3765, 7999, 8326).
 var wellKnown = map[string]Community{
-	"graceful-shutdown":   0xFFFF0000,
+	"graceful-shutdown":   GracefulShutdown,
 	"accept-own":          0xFFFF0001,
 	"llgr-stale":          0xFFFF0006,
 	"no-llgr":             0xFFFF0007,

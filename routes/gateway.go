@@ -49,17 +49,23 @@ func Gateways(s *Subnet, nodes []Node) []string {
 // (pkg/controller/node.go: Ready and not NetworkUnavailable).
 func (n *Node) Usable() bool { return n.Ready && !n.NetworkUnavailable }
 
+// Reach reports whether some BGPPeer gives a node a session by which the Case's CIDR
+// can leave.
+type Reach func(*Node, *Case) bool
+
 // carriage is the answer to "does this node carry this Subnet now, and as
 // what?". Reason is empty where it does.
 type carriage struct {
 	role   Role
 	reason Reason
 	detail string
+	// stay says why a node goes on that the rules alone would not let begin.
+	stay string
 }
 
-// carriage follows Kube-OVN's gateway semantics. gatewayNode, enableEcmp and
+// judgeCarriage follows Kube-OVN's gateway semantics. gatewayNode, enableEcmp and
 // status.activateGateway are left-overs on a distributed Subnet.
-func (c *Case) carriage() carriage {
+func (c *Case) judgeCarriage() carriage {
 	switch {
 	case c.Tuning.Mode == ModePods:
 		// Inbound goes straight to the hosting node; the gateway only matters for
@@ -76,51 +82,179 @@ func (c *Case) carriage() carriage {
 // carriageECMP computes ready ∩ list: with ECMP status.activateGateway may be
 // stale (pkg/controller/subnet.go).
 func (c *Case) carriageECMP() carriage {
-	gateways := Gateways(c.Subnet, c.Snapshot.Nodes)
-	if !slices.Contains(gateways, c.Node.Name) {
-		return carriage{reason: NotGateway, detail: notOneOf(gateways)}
-	}
-	if c.Node.Usable() {
-		return carriage{role: RoleECMP}
-	}
+	gateways := c.gateways()
 	others := slices.DeleteFunc(slices.Clone(gateways), func(name string) bool {
-		return !slices.ContainsFunc(c.Snapshot.Nodes, func(n Node) bool { return n.Name == name && n.Usable() })
+		n := c.nodes[name]
+		return name == c.Node.Name || n == nil || !n.Usable()
 	})
-	if len(others) == 0 {
+	able := slices.ContainsFunc(others, c.canCarry)
+	switch {
+	case !slices.Contains(gateways, c.Node.Name):
+		return c.unless(able, NotGateway, notOneOf(gateways))
+	case c.Node.Usable(), c.Past.Role != "":
+		return carriage{role: RoleECMP} // whether it stays is asked with its readiness
+	case len(others) == 0:
 		return carriage{reason: NoActiveGateway, detail: "none of the gateways " + strings.Join(gateways, ", ") + " is known to be Ready"}
 	}
 	return carriage{reason: NotGateway, detail: fmt.Sprintf("%s is not Ready; carried by %s", c.Node.Name, strings.Join(others, ", "))}
 }
 
-// carriageSingle follows status.activateGateway, which is OVN's truth for
-// centralized without ECMP, sticky and without fail-back.
+// carriageSingle follows status.activateGateway, which for centralized without
+// ECMP is the controller's verdict: sticky, without fail-back, and an old one
+// until the controller has had its turn. After a change of gatewayType, gatewayNode
+// or enableEcmp it is empty or has a stale name for as long as that takes, and
+// with NoActiveGatewayFound it is empty for good; all the while OVN forwards by
+// its old policies. So who announced goes on until a node is named that can carry.
 func (c *Case) carriageSingle() carriage {
-	active := c.Subnet.ActiveGateway
-	gateways := Gateways(c.Subnet, c.Snapshot.Nodes)
+	active, gateways := c.Subnet.ActiveGateway, c.gateways()
+	listed := slices.Contains(gateways, c.Node.Name)
 	switch {
 	case active == c.Node.Name:
 		return carriage{role: RoleActive}
-	case !slices.Contains(gateways, c.Node.Name):
-		return carriage{reason: NotGateway, detail: notOneOf(gateways)}
-	case active == "":
-		return carriage{reason: NoActiveGateway, detail: "status.activateGateway is empty: Kube-OVN has none of " + strings.Join(gateways, ", ") + " active"}
-	case c.Tuning.Standby:
+	case active == "" && !c.Subnet.Controlled, active != "" && c.canCarry(active):
+		if listed && c.Tuning.Standby && active != "" {
+			return carriage{role: RoleStandby}
+		}
+		return c.unless(true, c.notActive(listed), c.notActiveText(listed, gateways))
+	case c.Past.Role == "" && listed && c.Tuning.Standby && active != "":
 		return carriage{role: RoleStandby}
 	}
-	return carriage{reason: NotGateway, detail: "the active gateway is " + active}
+	return c.unless(false, c.notActive(listed), c.notActiveText(listed, gateways))
+}
+
+func (c *Case) notActive(listed bool) Reason {
+	if listed && c.Subnet.ActiveGateway == "" {
+		return NoActiveGateway
+	}
+	return NotGateway
+}
+
+func (c *Case) notActiveText(listed bool, gateways []string) string {
+	switch active := c.Subnet.ActiveGateway; {
+	case !listed:
+		return notOneOf(gateways)
+	case active == "":
+		text := "status.activateGateway is empty: Kube-OVN has none of " + strings.Join(gateways, ", ") + " active"
+		if c.Subnet.GatewayVerdict != "" {
+			text += " (" + c.Subnet.GatewayVerdict + ")"
+		}
+		return text
+	case !c.canCarry(active):
+		return "the active gateway is " + active + ", which cannot carry it now"
+	default:
+		return "the active gateway is " + active
+	}
+}
+
+// unless refuses with a reason, unless the node announces the CIDR already: then
+// it stays, for good while no other node can carry it, else for the handover.
+func (c *Case) unless(another bool, r Reason, text string) carriage {
+	if c.stays(another) {
+		return carriage{role: c.Past.Role, stay: text}
+	}
+	return carriage{reason: r, detail: text}
+}
+
+// stays reports whether a node that announces the CIDR goes on with it for now,
+// and notes when it was first seen that another one can.
+func (c *Case) stays(another bool) bool {
+	if c.Past.Role == "" {
+		return false
+	}
+	if !another || c.Snapshot.At.IsZero() {
+		return !another // without a clock there is no handover
+	}
+	if c.leaving.IsZero() {
+		c.leaving = c.Snapshot.At
+		if !c.Past.Leaving.IsZero() {
+			c.leaving = c.Past.Leaving
+		}
+	}
+	end := c.leaving.Add(handover)
+	if !c.Snapshot.At.Before(end) {
+		return false
+	}
+	c.wake(end)
+	return true
+}
+
+// gateways gives the names of the Subnet's gateways.
+func (c *Case) gateways() []string { return Gateways(c.Subnet, c.Snapshot.Nodes) }
+
+// canCarry reports whether a node, by all that is known, would announce the CIDR
+// if it is the one to. A Snapshot of one Node, as in a machine's own folder, tells
+// nothing of others.
+func (c *Case) canCarry(name string) bool {
+	n := c.nodes[name]
+	if n == nil {
+		return len(c.Snapshot.Nodes) <= 1
+	}
+	_, excluded := n.Labels[LabelExclude]
+	drain, _ := DrainOf(n, c.Snapshot.Settings, nil) // a value that does not parse is not ours to judge
+	return n.Usable() && n.Allocated && !excluded && !drain.On() && (c.reach == nil || c.reach(n, c))
+}
+
+// elsewhere reports whether another node would announce the CIDR by its own rules.
+// In mode pods none can: each has its own Pods.
+func (c *Case) elsewhere() bool {
+	able := func(name string) bool { return name != c.Node.Name && c.canCarry(name) }
+	switch {
+	case c.Tuning.Mode == ModePods:
+		return false
+	case c.Subnet.GatewayType == Distributed:
+		return slices.ContainsFunc(c.Snapshot.Nodes, func(n Node) bool { return able(n.Name) })
+	case c.Subnet.EnableECMP, c.Tuning.Standby:
+		return slices.ContainsFunc(c.gateways(), able)
+	}
+	return c.Subnet.ActiveGateway != "" && able(c.Subnet.ActiveGateway)
+}
+
+// readiness is the answer to "is this node fit to announce it?": detail is empty
+// where it is, or where it stays though it is not, which stay explains.
+type readiness struct{ detail, stay string }
+
+// judgeReadiness follows the Node's conditions. Not Ready never begins, it only
+// keeps: the kubelet says nothing of the datapath, and a node that is dead loses
+// its sessions by itself. NetworkUnavailable says that the node has no way into
+// the overlay, so another node's case is enough to withdraw at once.
+func (c *Case) judgeReadiness() readiness {
+	n := c.Node
+	switch {
+	case c.gone:
+		return readiness{detail: fmt.Sprintf("Node %s does not exist: Kube-OVN has cut it off", n.Name)}
+	case n.Ready && !n.NetworkUnavailable && n.Allocated:
+		return readiness{}
+	case n.NetworkUnavailable:
+		text := fmt.Sprintf("Node %s has condition NetworkUnavailable", n.Name)
+		if c.Past.Role == "" || c.elsewhere() {
+			return readiness{detail: text}
+		}
+		return readiness{stay: text}
+	}
+	text := fmt.Sprintf("Node %s is not Ready", n.Name)
+	if n.Ready {
+		text = fmt.Sprintf("Node %s has no address in the join Subnet yet (annotation %s)", n.Name, AnnotationAllocated)
+	}
+	if c.stays(c.elsewhere()) {
+		return readiness{stay: text}
+	}
+	return readiness{detail: text}
 }
 
 // CarriesReplies reports whether replies of the CIDR's Pods may leave the overlay
 // by the node: by the Pods' own where the Subnet is distributed, by any gateway
-// with ECMP, else by the active one. What Fairway announces, and whether the
-// node is Ready for it, does not change that. In mode pods a distributed Subnet
-// concerns the nodes that have Pods of it.
+// with ECMP, else by the active one; and while it stays as what it was, as they
+// did then. What Fairway announces, and whether the node is Ready for it, does
+// not change that. In mode pods a distributed Subnet concerns the nodes that have
+// Pods of it.
 func (c *Case) CarriesReplies() bool {
 	switch {
+	case c.carriage.stay != "":
+		return true
 	case c.Subnet.GatewayType == Distributed:
 		return len(c.Prefixes()) > 0
 	case c.Subnet.EnableECMP:
-		return slices.Contains(Gateways(c.Subnet, c.Snapshot.Nodes), c.Node.Name)
+		return slices.Contains(c.gateways(), c.Node.Name)
 	}
 	return c.Subnet.ActiveGateway == c.Node.Name
 }

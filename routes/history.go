@@ -1,6 +1,7 @@
 package routes
 
 import (
+	"maps"
 	"net/netip"
 	"time"
 )
@@ -14,7 +15,7 @@ type History struct {
 	// Known is whether Subnets has all that the node announced. It is false where
 	// nobody told: then what depends on it says so.
 	Known bool `json:"known,omitempty"`
-	// Subnets is by name.
+	// Subnets is by name. It has the selected ones.
 	Subnets map[string]SubnetHistory `json:"subnets,omitempty"`
 	// RouterID is the BGP identifier that the node's speaker runs with; the zero
 	// Addr where none does.
@@ -25,17 +26,12 @@ type History struct {
 
 // SubnetHistory is what was seen of one Subnet.
 type SubnetHistory struct {
-	// CIDRBlock is what spec.cidrBlock was last, since CIDRSince; that is zero where
-	// it was never seen to change. ReadyAt is the Subnet's own of that moment: a
-	// verdict of Kube-OVN that is no newer is about the CIDRs before.
-	CIDRBlock string    `json:"cidrBlock,omitempty"`
-	CIDRSince time.Time `json:"cidrSince,omitzero"`
-	ReadyAt   string    `json:"readyAt,omitempty"`
-	// NAT is whether spec.natOutgoing was true last, NATEnded when it was first seen
-	// false after it had been true.
+	// NAT is whether spec.natOutgoing was true last, NATEnded when it was seen to
+	// become false; that is zero again once it does not matter any more.
 	NAT      bool      `json:"nat,omitempty"`
 	NATEnded time.Time `json:"natEnded,omitzero"`
-	// Prefixes is by the Subnet's CIDR, also in mode pods.
+	// Prefixes is by the Subnet's CIDR, also in mode pods. A CIDR that is not among
+	// them is new to the Subnet.
 	Prefixes map[netip.Prefix]PrefixHistory `json:"prefixes,omitempty"`
 }
 
@@ -45,17 +41,144 @@ type PrefixHistory struct {
 	// does not.
 	Role  Role      `json:"role,omitempty"`
 	Since time.Time `json:"since,omitzero"`
+	// New is when the Subnet, known before, was seen to have got the CIDR, until it
+	// is announced. VerdictThen is Subnet.ReadyAt of that moment where it was Ready: a
+	// verdict that is no newer is about the CIDRs before.
+	New         time.Time `json:"new,omitzero"`
+	VerdictThen string    `json:"verdictThen,omitempty"`
 	// Leaving is when another node was first seen to be the one that is to announce
 	// it; zero where none is.
 	Leaving time.Time `json:"leaving,omitzero"`
-	// Down is whether the datapath was down last, since Turned or up since then.
-	// Downs counts how often it went down lately.
+	// Down is whether the datapath was down last; it is so, or up again, since
+	// Turned. Downs counts how often it went down lately.
 	Down   bool      `json:"down,omitempty"`
 	Turned time.Time `json:"turned,omitzero"`
 	Downs  int       `json:"downs,omitempty"`
 }
 
+// Equal reports whether two histories are the same.
+func (h History) Equal(o History) bool {
+	return h.Known == o.Known && h.RouterID == o.RouterID && h.DrainSince.Equal(o.DrainSince) &&
+		maps.EqualFunc(h.Subnets, o.Subnets, func(a, b SubnetHistory) bool {
+			return a.NAT == b.NAT && a.NATEnded.Equal(b.NATEnded) && maps.Equal(a.Prefixes, b.Prefixes)
+		})
+}
+
 // Prefix gives what was done about a CIDR of a Subnet.
 func (h History) Prefix(subnet string, cidr netip.Prefix) PrefixHistory {
 	return h.Subnets[subnet].Prefixes[cidr]
+}
+
+// Translating gives the CIDRs of which it matters at a moment whether the node
+// still translates them: those of Subnets whose natOutgoing has just ended.
+func (h History) Translating(at time.Time) []netip.Prefix {
+	var out []netip.Prefix
+	for _, s := range h.Subnets {
+		if s.NATEnded.IsZero() || !at.Before(s.NATEnded.Add(translationEnds)) {
+			continue
+		}
+		for p := range s.Prefixes {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// Bounds of what the past decides.
+const (
+	// handover is how long a node goes on announcing once another one is to announce
+	// instead: make before break. A change takes a router tenths of a second.
+	handover = time.Second
+	// verdictStands is how long a verdict must have stood beside a changed CIDR to
+	// count as one about it: Kube-OVN takes 0.2 s to refuse one (measured).
+	verdictStands = time.Second
+	// translationEnds is how long kube-ovn-cni takes at most to take a CIDR out of the
+	// set of networks to masquerade (pkg/daemon/gateway.go, a loop of 3 s), and
+	// lookAgain how often that is looked at until then: sets have no events.
+	translationEnds = 3 * time.Second
+	lookAgain       = 100 * time.Millisecond
+	// firstQuiet is how long a datapath that went down for the second time must stay
+	// up before it counts; each further time doubles it, up to mostQuiet. After
+	// calm more it is as good as new.
+	firstQuiet = 5 * time.Second
+	mostQuiet  = 5 * time.Minute
+	calm       = time.Minute
+)
+
+// quiet is how long the datapath must stay up after so many times down.
+func quiet(downs int) time.Duration {
+	if downs < 2 {
+		return 0
+	}
+	return min(firstQuiet<<min(downs-2, 16), mostQuiet)
+}
+
+// seenNow brings what was seen of a Subnet up to the moment, without its CIDRs.
+func (h SubnetHistory) seenNow(s *Subnet, at time.Time) SubnetHistory {
+	ended := h.NATEnded
+	switch {
+	case s.NATOutgoing || !ended.IsZero() && !at.Before(ended.Add(translationEnds)):
+		ended = time.Time{}
+	case h.NAT:
+		ended = at
+	}
+	return SubnetHistory{NAT: s.NATOutgoing, NATEnded: ended}
+}
+
+// SubnetHistory is what the Case leaves to the next decision about its Subnet, still
+// without CIDRs.
+func (c *Case) SubnetHistory() SubnetHistory {
+	past := c.Snapshot.History.Subnets[c.Subnet.Name]
+	next := past.seenNow(c.Subnet, c.Snapshot.At)
+	next.Prefixes = make(map[netip.Prefix]PrefixHistory, len(past.Prefixes))
+	return next
+}
+
+// past gives what was done about the Case's CIDR, with what is seen now.
+func (c *Case) past() PrefixHistory {
+	at, subnet := c.Snapshot.At, c.Snapshot.History.Subnets[c.Subnet.Name]
+	p, known := subnet.Prefixes[c.Prefix]
+	if !known && subnet.Prefixes != nil {
+		p.New = at
+		if c.Subnet.Ready {
+			p.VerdictThen = c.Subnet.ReadyAt
+		}
+	}
+	if (p.Role == RolePod) != (c.Tuning.Mode == ModePods) {
+		p.Role, p.Since = "", time.Time{} // other prefixes than those of the CIDR
+	}
+	return p.looked(c.down() != "", at)
+}
+
+// looked gives the history after a look at the datapath. What was not announced
+// when it went down did not flap for anybody.
+func (h PrefixHistory) looked(down bool, at time.Time) PrefixHistory {
+	switch {
+	case down && !h.Down:
+		h.Down, h.Turned = true, at
+		if h.Role != "" {
+			h.Downs++
+		}
+	case !down && h.Down:
+		h.Down, h.Turned = false, at
+	case !down && !at.Before(h.Turned.Add(quiet(h.Downs)+calm)):
+		h.Turned, h.Downs = time.Time{}, 0
+	}
+	return h
+}
+
+// Next is what the Case leaves to the next decision, where the node announces it
+// in a role; "" for not at all.
+func (c *Case) Next(role Role) PrefixHistory {
+	next := c.Past
+	if next.Role != role {
+		next.Role, next.Since = role, c.Snapshot.At
+	}
+	if role == "" {
+		next.Since = time.Time{}
+	} else {
+		next.New, next.VerdictThen = time.Time{}, ""
+	}
+	next.Leaving = c.leaving
+	return next
 }

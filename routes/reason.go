@@ -46,6 +46,9 @@ const (
 
 // Reasons for warnings: what they are about is announced all the same.
 const (
+	// KeptAnnounced: a rule would not let the node begin, but it announces already
+	// and goes on.
+	KeptAnnounced Reason = "KeptAnnounced"
 	// Private: ACLs drop outside sources unless allowSubnets has their network.
 	Private Reason = "Private"
 	// UnknownPeer: annotation peers names a BGPPeer that does not exist.

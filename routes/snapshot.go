@@ -44,10 +44,15 @@ type Settings struct {
 	// AdoptKubeOVN makes ovn.kubernetes.io/bgp select a Subnet that has no
 	// fairway.dev/advertise annotation.
 	AdoptKubeOVN bool
+	// DrainWait is how long a drained node goes on announcing with a path that loses.
+	DrainWait time.Duration
+	// DrainTaints are taints that drain a node, "key" or "key=value".
+	DrainTaints []string
 }
 
-// DefaultSettings are Kube-OVN's own names (pkg/controller/config.go).
-var DefaultSettings = Settings{ClusterRouter: "ovn-cluster", NodeSwitch: "join"}
+// DefaultSettings are Kube-OVN's own names (pkg/controller/config.go), and a wait
+// that routers need seconds of.
+var DefaultSettings = Settings{ClusterRouter: "ovn-cluster", NodeSwitch: "join", DrainWait: 30 * time.Second}
 
 // Live holds facts of the node that the plan is made for.
 type Live struct {
@@ -108,6 +113,9 @@ type Subnet struct {
 	// ActiveGateway is status.activateGateway. It means something only for
 	// centralized without ECMP.
 	ActiveGateway string
+	// Controlled is whether a controller writes the status: then what it leaves empty
+	// may be undecided. It is false for a Subnet of files that has no status.
+	Controlled bool
 }
 
 // Node is what Fairway reads of a Kubernetes Node.

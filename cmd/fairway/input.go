@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/fairway-bgp/fairway/columns"
+	"github.com/fairway-bgp/fairway/daemon"
 	"github.com/fairway-bgp/fairway/kube"
 	"github.com/fairway-bgp/fairway/policy"
 	"github.com/fairway-bgp/fairway/routes"
@@ -29,6 +31,8 @@ func (in *input) addFlags(c *cobra.Command) {
 	f.BoolVar(&in.settings.AdoptKubeOVN, "adopt-kube-ovn-annotations", false, "let "+routes.AnnotationKubeOVN+" select a Subnet without "+routes.AnnotationAdvertise)
 	f.StringVar(&in.settings.ClusterRouter, "cluster-router", routes.DefaultSettings.ClusterRouter, "name of Kube-OVN's default VPC")
 	f.StringVar(&in.settings.NodeSwitch, "node-switch", routes.DefaultSettings.NodeSwitch, "name of Kube-OVN's join Subnet")
+	f.DurationVar(&in.settings.DrainWait, "drain-wait", routes.DefaultSettings.DrainWait, "how long a drained node goes on announcing, with GRACEFUL_SHUTDOWN and a path that loses, before it withdraws")
+	f.StringSliceVar(&in.settings.DrainTaints, "drain-taint", nil, "taint, as KEY or KEY=VALUE, that drains a Node like annotation "+routes.AnnotationDrain+"; may be given more than once")
 }
 
 // read reads the objects once. Problems with single objects go to stderr and do
@@ -60,6 +64,27 @@ func (in *input) readCluster(ctx context.Context) (kube.Contents, error) {
 		return kube.Contents{}, fmt.Errorf("no input: give -f FILE or -f FOLDER, or a cluster: %w", err)
 	}
 	return kube.ReadCluster(ctx, cluster, in.settings)
+}
+
+// plannedFor gives a Snapshot for each node to plan for, by name: in a cluster with
+// what the node announces now by its Speaker, because that decides too.
+func (in *input) plannedFor(ctx context.Context, stderr io.Writer, s policy.Snapshot, nodes []string) map[string]policy.Snapshot {
+	out := make(map[string]policy.Snapshot, len(nodes))
+	for _, n := range nodes {
+		out[n] = s
+	}
+	if len(in.files) > 0 {
+		return out
+	}
+	s.At = time.Now().UTC()
+	speakers, _ := in.readSpeakers(ctx, stderr)
+	for _, sp := range speakers {
+		if _, asked := out[sp.Name]; asked {
+			s.History = daemon.HistoryOf(sp, s.Subnets)
+			out[sp.Name] = s
+		}
+	}
+	return out
 }
 
 // addAccessFlags are the flags that say which cluster.

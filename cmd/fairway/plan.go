@@ -77,8 +77,9 @@ func (f *planFlags) run(c *cobra.Command) error {
 		return err
 	}
 	plans := make([]policy.Plan, 0, len(names))
+	planned := f.plannedFor(c.Context(), c.ErrOrStderr(), s, names)
 	for _, n := range names {
-		plans = append(plans, policy.Make(s, n))
+		plans = append(plans, policy.Make(planned[n], n))
 	}
 	if err := f.print(c.OutOrStdout(), s, plans); err != nil {
 		return err

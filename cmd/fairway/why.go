@@ -56,8 +56,9 @@ func (f *whyFlags) run(c *cobra.Command, subnet string) error {
 		return err
 	}
 	explanations := []policy.Explanation{}
+	planned := f.plannedFor(c.Context(), c.ErrOrStderr(), s, names)
 	for _, n := range names {
-		explanations = append(explanations, policy.Why(s, n, subnet)...)
+		explanations = append(explanations, policy.Why(planned[n], n, subnet)...)
 	}
 	if len(explanations) == 0 {
 		return unexplained(s, subnet)

@@ -1,0 +1,39 @@
+package daemon
+
+import (
+	"net/netip"
+
+	"github.com/fairway-bgp/fairway/api/v1alpha1"
+	"github.com/fairway-bgp/fairway/routes"
+)
+
+// HistoryOf gives what a node announces by its Speaker, as the history to plan
+// for it with. It is not known whole where the Speaker lists only the first of
+// many. Of the Subnets only names and CIDRs are looked at.
+func HistoryOf(s v1alpha1.Speaker, subnets []routes.Subnet) routes.History {
+	listed := s.Status.Announced.First
+	h := routes.History{Known: s.Status.Announced.Count == int64(len(listed)), Subnets: map[string]routes.SubnetHistory{}}
+	cidrs := make(map[string][]netip.Prefix, len(subnets))
+	for i := range subnets {
+		cidrs[subnets[i].Name], _ = routes.ParseCIDRBlock(subnets[i].CIDRBlock) // what does not parse is not announced
+	}
+	for _, a := range listed {
+		p, err := netip.ParsePrefix(a.Prefix)
+		if err != nil {
+			continue
+		}
+		of := h.Subnets[a.Subnet]
+		if of.Prefixes == nil {
+			of.Prefixes = map[netip.Prefix]routes.PrefixHistory{}
+			h.Subnets[a.Subnet] = of
+		}
+		for _, cidr := range cidrs[a.Subnet] {
+			past := of.Prefixes[cidr]
+			if cidr.Overlaps(p) { // itself, or Pods of it
+				past.Role = routes.Role(a.Role)
+			}
+			of.Prefixes[cidr] = past
+		}
+	}
+	return h
+}
