@@ -272,6 +272,17 @@ func TestNobodyLeavesToANodeThatMayNotBegin(t *testing.T) {
 	w.at(102, routed, "n2/distributed")
 }
 
+func TestNobodyLeavesASubnetThatIsBeingDeleted(t *testing.T) {
+	w := tell(t)
+	w.centralized("n1,n2", "n1")
+	w.at(0, routed, "n1/active")
+	w.subnet("routed").Deleting = true
+	w.node("n1").Ready = false
+	w.centralized("n1,n2", "n2")
+	w.at(1, routed, "n1/active")
+	w.at(100, routed, "n1/active")
+}
+
 func TestDeletedNodeWithdrawsAtOnce(t *testing.T) {
 	w := tell(t)
 	w.centralized("n1,n2", "n2")

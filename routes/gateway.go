@@ -182,7 +182,7 @@ func (c *Case) stays(another bool) bool {
 func (c *Case) gateways() []string { return Gateways(c.Subnet, c.Snapshot.Nodes) }
 
 // canCarry reports whether a node, by all that is known, would announce the CIDR
-// if it is the one to. Nobody begins with a Subnet that is not Ready. A Snapshot of one Node, as in a machine's own folder, tells
+// if it is the one to. Nobody begins with a Subnet that is not Ready, or on its way out. A Snapshot of one Node, as in a machine's own folder, tells
 // nothing of others.
 func (c *Case) canCarry(name string) bool {
 	n := c.nodes[name]
@@ -191,7 +191,8 @@ func (c *Case) canCarry(name string) bool {
 	}
 	_, excluded := n.Labels[LabelExclude]
 	drain, _ := DrainOf(n, c.Snapshot.Settings, nil) // a value that does not parse is not ours to judge
-	return c.Subnet.Ready && n.Usable() && n.Allocated && !excluded && !drain.On() && (c.reach == nil || c.reach(n, c))
+	mayBegin := c.Subnet.Ready && !c.Subnet.Deleting
+	return mayBegin && n.Usable() && n.Allocated && !excluded && !drain.On() && (c.reach == nil || c.reach(n, c))
 }
 
 // elsewhere reports whether another node would announce the CIDR by its own rules.
