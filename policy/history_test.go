@@ -233,13 +233,15 @@ func TestNodeThatIsNotReadyNeverBegins(t *testing.T) {
 	w.at(102.1, routed, "n1")
 }
 
-func TestNetworkUnavailableWithdrawsAtOnceWhereAnotherNodeHasACase(t *testing.T) {
+func TestNetworkUnavailableWithdrawsOnceAnotherNodeHadTimeToAnnounce(t *testing.T) {
 	w := tell(t)
 	w.at(0, routed, "n1 n2")
 	w.node("n2").NetworkUnavailable = true
-	w.at(1, routed, "n1")
-	w.node("n1").NetworkUnavailable = true
+	w.at(1, routed, "n1 n2")
 	w.at(2, routed, "n1")
+	w.node("n1").NetworkUnavailable = true
+	w.at(3, routed, "n1")
+	w.at(100, routed, "n1")
 	w.warned(routes.KeptAnnounced, "NetworkUnavailable")
 }
 
@@ -251,7 +253,37 @@ func TestActiveGatewayWithoutNetworkGoesOnWhileNoOtherIsNamed(t *testing.T) {
 	w.at(1, routed, "n2")
 	w.at(60, routed, "n2")
 	w.centralized("n1,n2", "n1")
-	w.at(61, routed, "n1/active")
+	w.at(61, routed, "n1/active n2")
+	w.at(62, routed, "n1/active")
+}
+
+// TestNobodyLeavesToANodeThatMayNotBegin: while a Subnet is not Ready no other node
+// begins to announce it, however fit.
+func TestNobodyLeavesToANodeThatMayNotBegin(t *testing.T) {
+	w := tell(t)
+	w.centralized("n1", "n1")
+	w.at(0, routed, "n1/active")
+	w.node("n1").NetworkUnavailable = true
+	w.centralized("n1", "")
+	w.subnet("routed").Ready, w.subnet("routed").GatewayVerdict = false, "NoActiveGatewayFound"
+	w.at(1, routed, "n1/active")
+	w.subnet("routed").GatewayType = routes.Distributed
+	w.at(2, routed, "n1/distributed")
+	w.at(100, routed, "n1/distributed")
+	w.subnet("routed").Ready = true
+	w.at(101, routed, "n1/distributed n2/distributed")
+	w.at(102, routed, "n2/distributed")
+}
+
+func TestNobodyLeavesASubnetThatIsBeingDeleted(t *testing.T) {
+	w := tell(t)
+	w.centralized("n1,n2", "n1")
+	w.at(0, routed, "n1/active")
+	w.subnet("routed").Deleting = true
+	w.node("n1").Ready = false
+	w.centralized("n1,n2", "n2")
+	w.at(1, routed, "n1/active")
+	w.at(100, routed, "n1/active")
 }
 
 func TestDeletedNodeWithdrawsAtOnce(t *testing.T) {
