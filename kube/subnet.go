@@ -132,6 +132,7 @@ func subnetOf(s subnet, r *report) subnetDraft {
 		AllowSubnets:          slices.Clone(s.Spec.AllowSubnets),
 		Deleting:              s.DeletionTimestamp != nil,
 		Validated:             conditionOf(s.Status.Conditions, conditionValidated).Status == "True",
+		Unjudged:              conditionOf(s.Status.Conditions, conditionValidated).Status == "",
 		Ready:                 ready.Status == "True",
 		ReadyAt:               ready.LastUpdateTime,
 		GatewayVerdict:        gatewayVerdict(ready),

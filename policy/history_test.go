@@ -506,3 +506,22 @@ func TestNodeLetsRepliesThroughThatItMayNotAnnounce(t *testing.T) {
 		t.Errorf("announced %v, let through %v", plan.Adverts, plan.Forwards)
 	}
 }
+
+// TestSubnetThatIsMadeAnewStaysWhileNobodyHasJudgedIt plays an etcd that is restored,
+// or a Subnet that somebody deletes and creates again.
+func TestSubnetThatIsMadeAnewStaysWhileNobodyHasJudgedIt(t *testing.T) {
+	w := tell(t)
+	w.at(0, routed, "n1 n2")
+	made := routes.Subnet{Name: "routed", CIDRBlock: routed, Controlled: true, Unjudged: true,
+		Annotations: map[string]string{routes.AnnotationAdvertise: "true"}}
+	w.s.Subnets = []routes.Subnet{made}
+	w.at(1, routed, "n1 n2")
+	w.s.Subnets[0].VPC = "other"
+	w.at(2, routed, "")
+	w.s.Subnets = []routes.Subnet{made}
+	w.at(3, routed, "")
+	w.s.Subnets = []routes.Subnet{subnetOf("routed", routed)}
+	w.at(4, routed, "n1 n2")
+	w.s.Subnets[0].Validated = false
+	w.at(5, routed, "")
+}

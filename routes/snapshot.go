@@ -106,7 +106,10 @@ type Subnet struct {
 	// writes Validated before it has looked for conflicts, and Ready once OVN
 	// forwards (pkg/controller/subnet.go).
 	Validated, Ready bool
-	ReadyAt          string
+	// Unjudged is whether there is no condition Validated at all, neither True nor
+	// False: the controller has not looked at the object yet.
+	Unjudged bool
+	ReadyAt  string
 	// GatewayVerdict is the reason of the condition Ready where it says that no
 	// gateway was found, NoActiveGatewayFound or NoReadyGateway, else "".
 	GatewayVerdict string
