@@ -114,6 +114,19 @@ func TestOrderOfInputDoesNotMatter(t *testing.T) {
 	}
 }
 
+// The next hop of a Subnet's own is the same address whoever announces it: it
+// needs no active gateway.
+func TestStaticRouteByASharedAddressStaysWhileOnlyStandbyGatewaysAnnounce(t *testing.T) {
+	a := advert("10.170.0.0/16", "vip", routes.RoleStandby, "tor-a")
+	a.NextHop = addr("172.30.0.100")
+	out := write(t, IPRoute, Input{Plans: []policy.Plan{{Node: "n2", Adverts: []policy.Advert{a}}}})
+	for _, want := range []string{"\nip route replace 10.170.0.0/16 via 172.30.0.100\n", floatNote} {
+		if !strings.Contains(out, want) {
+			t.Errorf("lacks %q:\n%s", want, out)
+		}
+	}
+}
+
 // Names from a file on a laptop may be anything; what is printed is run by a
 // shell or pasted into a router.
 func TestHostileNamesCannotLeaveTheirPlace(t *testing.T) {
