@@ -71,7 +71,7 @@ func writeSpeakers(w io.Writer, speakers []v1alpha1.Speaker, complaints [][]stri
 		for _, c := range complaints[i] {
 			columns.Wrap(&b, "  ", "    ", c)
 		}
-		if c := meta.FindStatusCondition(s.Status.Conditions, daemon.ConditionDrained); c != nil && c.Message != "" && !stopped(&s) {
+		if c := meta.FindStatusCondition(s.Status.Conditions, daemon.ConditionDrained); c != nil && c.Message != "" && !daemon.HasStopped(&s) {
 			columns.Wrap(&b, "  draining: ", "    ", c.Message)
 		}
 		for _, e := range s.Status.Sessions {
