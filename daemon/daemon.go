@@ -29,10 +29,6 @@ type Speaker interface {
 	Observe(ctx context.Context) (speaker.Observed, error)
 }
 
-// Gate says for a prefix why this node cannot carry it now, or "". It reads the
-// kernel once for each call and answers for all prefixes.
-type Gate func(prefixes []netip.Prefix) map[netip.Prefix]string
-
 // Options are what a Daemon works with. Log, Source, Speaker, Board and Bell
 // are required; Gate may be nil.
 type Options struct {
@@ -150,7 +146,8 @@ func (d *Daemon) decide(s policy.Snapshot) policy.Plan {
 	s.At = time.Now().UTC().Round(0)
 	live, asked := routes.Live{}, prefixes(s)
 	if d.Gate != nil {
-		live.DatapathDown = d.Gate(asked)
+		live.DatapathDown = d.Gate.Down(asked, !s.HasNode(d.Node))
+		live.Translated = d.Gate.Translated(s.Translating())
 	}
 	if d.Host != nil && d.HostGate {
 		findings, _ := d.Host.Findings() // what is not known yet refuses nothing
@@ -230,6 +227,7 @@ func (d *Daemon) picture(about status.Source, o speaker.Observed, errs ...error)
 			st.Audited, st.Findings = true, findings
 		}
 	}
+	st.Source.Problems = append(slices.Clip(about.Problems), d.astray(st.Plan.Sessions)...)
 	st.Speaker = speakerStatus(o, st.Plan, errs)
 	st.Sessions = sessionStatus(o, st.Plan.Sessions)
 	st.Waiting = append(st.Waiting, about.Waiting...)
@@ -238,6 +236,19 @@ func (d *Daemon) picture(about status.Source, o speaker.Observed, errs ...error)
 	}
 	st.Ready = len(st.Waiting) == 0
 	return st
+}
+
+// astray says which routers are looked for in the overlay, where no audit does.
+func (d *Daemon) astray(wanted []policy.Session) []string {
+	g, can := d.Gate.(straying)
+	if !can || d.Host != nil {
+		return nil
+	}
+	var routers []netip.Addr
+	for _, s := range wanted {
+		routers = append(routers, s.Address)
+	}
+	return g.Astray(routers)
 }
 
 // speakerStatus turns what was observed, and what went wrong, into the

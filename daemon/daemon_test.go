@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -118,7 +119,7 @@ type bench struct {
 	speaker *recorder
 	board   *status.Board
 	bell    *daemon.Bell
-	gate    func([]netip.Prefix) map[netip.Prefix]string
+	gate    daemon.Gate
 }
 
 // start runs a daemon until the test ends.
@@ -281,39 +282,74 @@ func TestAFailedSyncIsTriedAgainAndShown(t *testing.T) {
 	b.until(t, "in sync after a retry", func(s *status.Status) bool { return s.Ready && s.Speaker.InSync })
 }
 
+// gate is a Gate whose answers the test sets; it keeps what it was asked.
+type gate struct {
+	mu       sync.Mutex
+	down     map[netip.Prefix]string
+	asked    []netip.Prefix
+	nodeGone bool
+}
+
+func (g *gate) Down(p []netip.Prefix, nodeGone bool) map[netip.Prefix]string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.asked, g.nodeGone = p, nodeGone
+	return maps.Clone(g.down)
+}
+
+func (g *gate) Translated([]netip.Prefix) map[netip.Prefix]bool { return nil }
+
+func (g *gate) Astray(routers []netip.Addr) []string {
+	return []string{fmt.Sprint("astray: ", routers)}
+}
+
+func (g *gate) set(down map[netip.Prefix]string) (asked []netip.Prefix, nodeGone bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.down = down
+	return g.asked, g.nodeGone
+}
+
 func TestTheGateWithholdsAndLetsGo(t *testing.T) {
-	var mu sync.Mutex
-	down := map[netip.Prefix]string{}
-	var asked []netip.Prefix
-	b := &bench{source: &source{}, speaker: &recorder{}, gate: func(p []netip.Prefix) map[netip.Prefix]string {
-		mu.Lock()
-		defer mu.Unlock()
-		asked = p
-		out := map[netip.Prefix]string{}
-		for k, v := range down {
-			out[k] = v
-		}
-		return out
-	}}
+	g := &gate{}
+	b := &bench{source: &source{}, speaker: &recorder{}, gate: g}
 	b.source.set(cluster(subnet("routed", "10.166.0.0/16"), subnet("other", "10.168.0.0/16")))
 	start(t, b)
 	b.announces(t, "10.166.0.0/16", "10.168.0.0/16")
-	mu.Lock()
-	if len(asked) != 2 {
-		t.Errorf("the gate was asked about %v", asked)
+	asked, nodeGone := g.set(map[netip.Prefix]string{netip.MustParsePrefix("10.166.0.0/16"): "link ovn0 is down"})
+	if len(asked) != 2 || nodeGone {
+		t.Errorf("the gate was asked about %v, the Node gone: %t", asked, nodeGone)
 	}
-	down[netip.MustParsePrefix("10.166.0.0/16")] = "link ovn0 is down"
-	mu.Unlock()
 	b.bell.Ring()
 	s := b.announces(t, "10.168.0.0/16")
 	if w := s.Plan.Withheld; len(w) != 1 || w[0].Reason != routes.DatapathDown || w[0].Detail != "link ovn0 is down" {
 		t.Errorf("withheld %+v", w)
 	}
-	mu.Lock()
-	clear(down)
-	mu.Unlock()
+	g.set(nil)
 	b.bell.Ring()
 	b.announces(t, "10.166.0.0/16", "10.168.0.0/16")
+}
+
+func TestTheGateIsToldThatTheNodeIsGone(t *testing.T) {
+	g := &gate{}
+	b := &bench{source: &source{}, speaker: &recorder{}, gate: g}
+	s := cluster(subnet("routed", "10.166.0.0/16"))
+	b.source.set(s)
+	start(t, b)
+	b.announces(t, "10.166.0.0/16")
+	s.Nodes = nil
+	b.source.set(s)
+	b.bell.Ring()
+	b.until(t, "the Node is gone", func(*status.Status) bool { _, gone := g.set(nil); return gone })
+}
+
+func TestARouterInTheOverlayIsAProblemWhereNobodyAudits(t *testing.T) {
+	b := &bench{source: &source{}, speaker: &recorder{}, gate: &gate{}}
+	b.source.set(cluster(subnet("routed", "10.166.0.0/16")))
+	start(t, b)
+	b.until(t, "the problem", func(s *status.Status) bool {
+		return slices.Contains(s.Source.Problems, "astray: [172.30.0.1]")
+	})
 }
 
 func TestAThousandRingsAreFewPasses(t *testing.T) {

@@ -41,6 +41,75 @@ func distributed(name, cidr string, annotations ...string) routes.Subnet {
 	return s
 }
 
+// looks are those of a reporter of two nodes, one after the other.
+type looks struct {
+	ledger
+	at time.Time
+}
+
+// after looks again, some time after the last look.
+func (l *looks) after(d time.Duration, now map[string]verdict) []report {
+	l.at = l.at.Add(d)
+	return l.next(now, 2, mostReported, l.at)
+}
+
+// settled looks twice, so that what is wrong has stood long enough.
+func (l *looks) settled(now map[string]verdict) []report {
+	return slices.Concat(l.after(reportEvery, now), l.after(toldAfter, now))
+}
+
+// TestWhatIsSecondsOldIsNoNews: Kube-OVN formats and validates a new Subnet within
+// moments.
+func TestWhatIsSecondsOldIsNoNews(t *testing.T) {
+	good := distributed("blue", "10.1.0.0/16")
+	good.GatewayType = routes.Distributed
+	change := func(f func(*routes.Subnet)) *routes.Subnet {
+		s := good
+		f(&s)
+		return &s
+	}
+	bare := change(func(s *routes.Subnet) { s.VPC, s.GatewayType = "", "" })
+	halfway := change(func(s *routes.Subnet) { s.GatewayType = "" })
+	refused := change(func(s *routes.Subnet) { s.Validated = false })
+	nat := change(func(s *routes.Subnet) { s.NATOutgoing = true })
+	private := change(func(s *routes.Subnet) { s.Private = true })
+	const notFormatted, notValidated = "Withheld NotFormatted: ", "Withheld NotValidated: "
+	for _, c := range []struct {
+		name string
+		// looks are 10 s apart; nil where there is no such Subnet.
+		looks []*routes.Subnet
+		want  []string
+	}{
+		{"made", []*routes.Subnet{nil, bare, refused, &good, &good}, []string{"", "", "", "Announced", ""}},
+		{"made, and never formatted", []*routes.Subnet{nil, bare, bare, bare, bare, bare}, []string{"", "", "", "", notFormatted, ""}},
+		{"made, and stuck on the way", []*routes.Subnet{nil, bare, bare, halfway, halfway, halfway, halfway}, []string{"", "", "", "", notFormatted, "", ""}},
+		{"withheld, and for another reason", []*routes.Subnet{bare, bare, bare, bare, refused, refused, refused, refused}, []string{"", "", "", notFormatted, "", "", "", notValidated}},
+		{"a passing withdrawal", []*routes.Subnet{&good, &good, nat, nat, &good, nat, nat, &good}, []string{"", "", "", "", "", "", "", ""}},
+		{"a passing warning", []*routes.Subnet{&good, private, private, &good, private, private, private, private, private}, []string{"", "", "", "", "", "", "", "Private", ""}},
+		{"deleted and made anew", []*routes.Subnet{bare, bare, nil, bare, bare}, []string{"", "", "", "", ""}},
+	} {
+		var told looks
+		for i, s := range c.looks {
+			var subnets []routes.Subnet
+			if s != nil {
+				subnets = append(subnets, *s)
+			}
+			var got string
+			for _, r := range told.after(10*time.Second, verdicts(cluster(subnets...))) {
+				got += r.reason
+				if r.reason == "Withheld" {
+					_, why, _ := strings.Cut(r.message, "no node announces it: ")
+					reason, _, _ := strings.Cut(why, ":")
+					got += " " + reason + ": "
+				}
+			}
+			if got != c.want[i] {
+				t.Errorf("%s: look %d tells %q, want %q", c.name, i, got, c.want[i])
+			}
+		}
+	}
+}
+
 func TestReportsTellWhatIsNew(t *testing.T) {
 	nat := distributed("blue", "10.1.0.0/16")
 	nat.NATOutgoing = true
@@ -68,12 +137,12 @@ func TestReportsTellWhatIsNew(t *testing.T) {
 		{"the same warning", &private, private, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			var told ledger
+			var told looks
 			if c.before != nil {
-				told.next(verdicts(cluster(*c.before)), 2, mostReported)
+				told.settled(verdicts(cluster(*c.before)))
 			}
 			var got []string
-			for _, r := range told.next(verdicts(cluster(c.now)), 2, mostReported) {
+			for _, r := range told.settled(verdicts(cluster(c.now))) {
 				got = append(got, r.reason+": "+r.message)
 			}
 			if strings.Join(got, "; ") != c.want {
@@ -106,8 +175,8 @@ func TestReportsSayNothingOfPodsElsewhere(t *testing.T) {
 		{"the other node is drained, and a Pod is here", withAPod, 0},
 		{"all nodes are drained", allDrained, 1},
 	} {
-		var told ledger
-		if got := told.next(verdicts(c.s), 2, mostReported); len(got) != c.want {
+		var told looks
+		if got := told.settled(verdicts(c.s)); len(got) != c.want {
 			t.Errorf("%s: %+v, want %d", c.name, got, c.want)
 		}
 	}
@@ -133,11 +202,11 @@ func TestReportsOfManySubnetsAllComeInTheEnd(t *testing.T) {
 		{"from one look to the next", []map[string]verdict{good, bad, bad, bad}, []int{0, 20, 10, 0}},
 		{"mended before all was told", []map[string]verdict{good, bad, good, good}, []int{0, 20, 20, 0}},
 	} {
-		var told ledger
+		var told looks
 		var got []int
 		said := map[report]int{}
 		for _, now := range c.looks {
-			news := told.next(now, 2, 20)
+			news := told.settled(now)
 			got = append(got, len(news))
 			for _, r := range news {
 				said[r]++

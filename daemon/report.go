@@ -22,6 +22,9 @@ const (
 	// reportEvery is the time between two looks at the whole cluster, so that what
 	// mends itself at once is no news. A look at what did not change costs nothing.
 	reportEvery = 5 * time.Second
+	// toldAfter is how long what is wrong must have stood to be told: a Subnet that
+	// has just been made is not formatted, and a moment later it is.
+	toldAfter = 30 * time.Second
 	// mostReported is how many Subnets one look tells of; the others' turn comes with
 	// the looks after it. A lost BGPPeer can change ten thousand at once.
 	mostReported = 20
@@ -64,7 +67,7 @@ func (r Reporter) report(ctx context.Context) {
 			// A large cluster is looked at less often.
 			every = max(reportEvery, 10*time.Since(began))
 		}
-		for _, e := range told.next(now, len(v.Snapshot.Nodes), mostReported) {
+		for _, e := range told.next(now, len(v.Snapshot.Nodes), mostReported, time.Now()) {
 			r.Herald.Tell(kube.Event{Kind: "Subnet", Name: e.subnet, UID: v.UIDs[e.subnet], Warning: e.warning, Reason: e.reason, Message: e.message})
 		}
 	}
@@ -73,14 +76,18 @@ func (r Reporter) report(ctx context.Context) {
 // ledger holds what was told last of each Subnet. The zero ledger has told nothing.
 type ledger struct {
 	told map[string]verdict
+	// since is when what is wrong was first seen: a warning, that a Subnet is withheld
+	// (without a detail), or why.
+	since map[policy.Warning]time.Time
 	// begun is true after the first look, at which only what is wrong is news.
 	begun bool
 }
 
 // next gives what is new, of as many Subnets as may be told of now. What is left
 // over stays as it was told last, and so is news at the next look too.
-func (l *ledger) next(now map[string]verdict, nodes, most int) []report {
+func (l *ledger) next(now map[string]verdict, nodes, most int, at time.Time) []report {
 	var out []report
+	now = l.settled(now, at)
 	told := make(map[string]verdict, len(now))
 	subnets := 0
 	for _, name := range slices.Sorted(maps.Keys(now)) {
@@ -98,6 +105,39 @@ func (l *ledger) next(now map[string]verdict, nodes, most int) []report {
 		}
 	}
 	l.told, l.begun = told, true
+	return out
+}
+
+// settled gives what has stood long enough to be told. Until then a Subnet is as
+// it was told last; it is left out where nothing was told of it.
+func (l *ledger) settled(now map[string]verdict, at time.Time) map[string]verdict {
+	since := map[policy.Warning]time.Time{}
+	stood := func(what policy.Warning) bool {
+		begin, known := l.since[what]
+		if !known {
+			begin = at
+		}
+		since[what] = begin
+		return at.Sub(begin) >= toldAfter
+	}
+	out := make(map[string]verdict, len(now))
+	for name, v := range now {
+		was, known := l.told[name]
+		v.warnings = slices.DeleteFunc(slices.Clone(v.warnings), func(w policy.Warning) bool {
+			return !stood(w) && !slices.Contains(was.warnings, w)
+		})
+		if v.withheld() {
+			all, why := stood(policy.Warning{Subnet: name}), stood(policy.Warning{Subnet: name, Detail: v.why})
+			switch {
+			case known && was.withheld() && !why, known && !all:
+				v = was
+			case !all:
+				continue
+			}
+		}
+		out[name] = v
+	}
+	l.since = since
 	return out
 }
 

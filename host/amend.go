@@ -214,7 +214,7 @@ func (f *Filter) serves(p place, b netfilter.Backend, six bool, w Want, m Means,
 	case "filter":
 		return t != nil && !t.Empty()
 	case "mangle":
-		return w.asymmetric() && t != nil && t.Chains[p.chain] != nil && len(t.Chains[p.chain].Rules) > 0
+		return w.asymmetric(six) && t != nil && t.Chains[p.chain] != nil && len(t.Chains[p.chain].Rules) > 0
 	}
 	if b == netfilter.IptablesNft && f.mixed(six, p.table) != nil {
 		return false
@@ -224,7 +224,7 @@ func (f *Filter) serves(p place, b netfilter.Backend, six bool, w Want, m Means,
 	if f.of(six).Find(first, family(six), "filter") == nil && f.of(six).Find(netfilter.IptablesLegacy, family(six), "filter") != nil {
 		first = netfilter.IptablesLegacy
 	}
-	return m.NoTrack && w.asymmetric() && b == first
+	return m.NoTrack && w.asymmetric(six) && b == first
 }
 
 // rules are what our own chain of a place shall hold, much as iptables-save prints

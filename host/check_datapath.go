@@ -10,9 +10,9 @@ import (
 func datapath() Criterion {
 	return Criterion{
 		ID:    "datapath",
-		Asks:  "Is there exactly one route to the CIDR, by the overlay link, is that link up, takes no narrower route a part of it another way, and is no address of the node inside the CIDR?",
-		Why:   "without the route by the overlay link, traffic that the routers send here has nowhere to go; with a second one, or a node address inside, kube-ovn-cni gives up or flaps (pkg/daemon/controller_linux.go).",
-		Mend:  "Look at kube-ovn-cni on this node; remove routes to the CIDR, and to parts of it, that do not leave by the overlay link (`ip route del`), and addresses of the node that lie inside it.",
+		Asks:  "Is there exactly one route to the CIDR, by the overlay link, is that link up, does the join gateway answer, takes no narrower route a part of it another way, and is no address of the node inside the CIDR? Does the route to each router leave by another link?",
+		Why:   "without a way by the overlay link, traffic that the routers send here has nowhere to go; with a second route, or a node address inside, kube-ovn-cni gives up or flaps (pkg/daemon/controller_linux.go).",
+		Mend:  "Look at kube-ovn-cni and ovn-controller on this node; remove routes to the CIDR, and to parts of it, that do not leave by the overlay link (`ip route del`), and addresses of the node that lie inside it. Give a Subnet that contains a router another CIDR.",
 		Drops: true,
 		judge: func(v *view) []Finding {
 			var out []Finding
@@ -20,9 +20,63 @@ func datapath() Criterion {
 			for _, n := range v.want.Networks {
 				out = append(out, v.facts.Datapath.judge(n, astray))
 			}
-			return out
+			out = append(out, v.facts.silentGateways(v.want.Networks)...)
+			return append(out, v.facts.Datapath.astrayPeers(v.want)...)
 		},
 	}
+}
+
+// silentGateways are the join gateways of the networks that the kernel has asked in
+// vain. Of others it only knows that they answered once, which is no finding.
+func (f *Facts) silentGateways(networks []Network) []Finding {
+	var hops []netip.Addr
+	for _, n := range networks {
+		hops = append(hops, f.Datapath.NextHops(n.Prefix)...)
+	}
+	slices.SortFunc(hops, netip.Addr.Compare)
+	var out []Finding
+	for _, hop := range slices.Compact(hops) {
+		found := Finding{Subject: hop.String(), Want: "the join gateway answers on " + f.Datapath.Link.Name, Fix: "kubectl get nodes: without its Node object OVN cuts a node off; else look at ovn-controller and kube-ovn-cni here"}
+		switch f.Neighbours[hop].State {
+		case NUDFailed:
+			found.State, found.Got = Wrong, "the join gateway does not answer on "+f.Datapath.Link.Name+" (neighbour FAILED)"
+		case NUDIncomplete:
+			found.State, found.Got = Unknown, "the join gateway has not answered yet (neighbour INCOMPLETE)"
+		default:
+			continue
+		}
+		out = append(out, found)
+	}
+	return out
+}
+
+// astrayPeers are the routers that this node looks for in the overlay.
+func (d Datapath) astrayPeers(w Want) []Finding {
+	var out []Finding
+	for _, peer := range w.Peers {
+		if network, why := d.InOverlay(peer); why != "" {
+			out = append(out, Finding{
+				Subject: peer.String(), State: Wrong, Want: "the route to this router leaves by an uplink", Got: why,
+				Why: "Kube-OVN accepts such a Subnet, and the node's own route to the router no longer counts: no session comes up.",
+				Fix: fmt.Sprintf("kubectl get subnets.kubeovn.io | grep -F %s: give that Subnet a CIDR without the router, or remove it", network),
+			})
+		}
+	}
+	return out
+}
+
+// InOverlay says why this node looks for a router in the overlay, and by which
+// network's route, or "" where it does not. Kube-OVN accepts a Subnet that contains
+// one, as long as there is no node's address inside.
+func (d Datapath) InOverlay(router netip.Addr) (network netip.Prefix, why string) {
+	if d.Err != nil || router.Zone() != "" {
+		return network, ""
+	}
+	network, route, ok := d.routeTo(router)
+	if !ok || !route.by(d.Link.Name) {
+		return network, ""
+	}
+	return network, fmt.Sprintf("the route to the router %s leaves by %s: the Subnet with %s contains it", router, d.Link.Name, network)
 }
 
 // astray are the networks whose route is not by the overlay link, by address.

@@ -165,11 +165,12 @@ func (f *Facts) tableRoom() []Finding {
 // kubeProxyDecision compares kube-proxy's rule with the setting that it was
 // decided from (pkg/proxy/iptables/proxier.go in Kubernetes).
 func (v *view) kubeProxyDecision() []Finding {
-	if !v.want.asymmetric() {
+	asymmetric := slices.DeleteFunc(v.families(), func(six bool) bool { return !v.want.asymmetric(six) })
+	if len(asymmetric) == 0 {
 		return nil
 	}
 	var drops *netfilter.Rule
-	for _, six := range v.families() {
+	for _, six := range asymmetric {
 		for _, t := range v.facts.Filter.of(six).Tables {
 			if c := t.Chains["KUBE-FORWARD"]; c != nil {
 				for _, r := range c.Rules {

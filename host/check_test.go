@@ -194,6 +194,20 @@ func TestChecksAgainstRealRuleSets(t *testing.T) {
 		{"the default route is unreachable", func(s *hosttest.Space) { s.Sh("ip route replace unreachable default") }, want4(), nil, false},
 		{"an address of the node in the CIDR", func(s *hosttest.Space) { s.Run("ip", "addr", "add", "10.166.3.3/32", "dev", "lo") }, want4(), map[string]string{"datapath": "wrong 10.166.3.3 lies inside"}, false},
 		{"the overlay link is down", func(s *hosttest.Space) { s.Run("ip", "link", "set", "ovn0", "down") }, want4(), map[string]string{"datapath": "wrong link ovn0 is down"}, false},
+		{"the join gateway does not answer", func(s *hosttest.Space) {
+			s.Sh("ip neigh add 100.64.0.1 dev ovn0 nud incomplete; ip neigh change 100.64.0.1 dev ovn0 nud failed")
+		}, want4(), map[string]string{"datapath": "wrong the join gateway does not answer on ovn0"}, false},
+		{"the join gateway has not answered yet", func(s *hosttest.Space) {
+			s.Sh("ip -6 neigh add fd00:100:64::1 dev ovn0 nud incomplete")
+		}, want6(), map[string]string{"datapath": "unknown the join gateway has not answered yet"}, false},
+		{"the other family's join gateway does not answer", func(s *hosttest.Space) {
+			s.Sh("ip neigh add 100.64.0.1 dev ovn0 nud incomplete; ip neigh change 100.64.0.1 dev ovn0 nud failed")
+		}, want6(), nil, false},
+		{"a Subnet contains the router", func(s *hosttest.Space) { s.Sh("ip route add 172.30.0.0/29 via 100.64.0.1") }, want4(),
+			map[string]string{"datapath": "wrong the route to the router 172.30.0.1 leaves by ovn0: the Subnet with 172.30.0.0/29 contains it"}, false},
+		{"a Subnet contains the router, and nothing is announced", func(s *hosttest.Space) { s.Sh("ip route add 172.30.0.0/29 via 100.64.0.1") },
+			host.Want{Overlay: "ovn0", Peers: want4().Peers}, map[string]string{"datapath": "wrong the route to the router 172.30.0.1 leaves by ovn0"}, false},
+		{"a Subnet contains another host of the router's network", func(s *hosttest.Space) { s.Sh("ip route add 172.30.0.128/29 via 100.64.0.1") }, want4(), nil, false},
 		{"the default route leaves by another link than the peer's", towards("default via 172.31.0.1", func(*hosttest.Space) {}), want4(), nil, false},
 		{"a drop where the default route leaves", towards("default via 172.31.0.1", with("iptables-nft-restore", "*filter\n-A FORWARD -o up1 -j DROP\nCOMMIT\n")), want4(),
 			map[string]string{"forward-drop": "wrong -o up1 -j DROP", "invalid-drop": "wrong -o up1 -j DROP"}, true},

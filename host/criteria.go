@@ -1,5 +1,7 @@
 package host
 
+import "cmp"
+
 // Criterion is one check: what it asks, why, and how it judges.
 type Criterion struct {
 	// ID is what findings, flags and documents call it.
@@ -25,26 +27,30 @@ func Criteria() []Criterion {
 }
 
 // Check judges. Without an announced network there is nothing that could be
-// wrong.
+// wrong, except that the routers are not reached.
 func Check(f Facts, w Want) []Finding {
-	out := []Finding{}
 	if len(w.Networks) == 0 {
-		return out
+		return append([]Finding{}, datapath().named(f.Datapath.astrayPeers(w))...)
 	}
+	out := []Finding{}
 	v := newView(&f, w)
 	for _, c := range Criteria() {
-		if c.judge == nil {
-			continue
-		}
-		for _, found := range c.judge(v) {
-			found.Check, found.Why = c.ID, c.Why
-			if found.State == OK {
-				found.Fix = ""
-			}
-			out = append(out, found)
+		if c.judge != nil {
+			out = append(out, c.named(c.judge(v))...)
 		}
 	}
 	return out
+}
+
+// named gives the check's findings what they have of it.
+func (c Criterion) named(findings []Finding) []Finding {
+	for i := range findings {
+		findings[i].Check, findings[i].Why = c.ID, cmp.Or(findings[i].Why, c.Why)
+		if findings[i].State == OK {
+			findings[i].Fix = ""
+		}
+	}
+	return findings
 }
 
 // sourceCheck has no judge: it takes a second node (see Probe).

@@ -37,6 +37,9 @@ type LinkState struct {
 type Route struct {
 	// Links are those that it leaves by, several with ECMP.
 	Links []string
+	// Via are the next hops, one for each of Links; the zero Addr where its network
+	// is on the link itself. None says nothing of them.
+	Via []netip.Addr
 	// Refusal is the type of a route that leaves by none: blackhole, unreachable,
 	// prohibit and such.
 	Refusal string
@@ -77,6 +80,26 @@ func (d Datapath) Down(cidr netip.Prefix) string {
 	return ""
 }
 
+// NextHops are the join gateways that the route to the CIDR leads to; none where
+// it goes by the overlay link without one. Traffic is lost where all are down.
+func (d Datapath) NextHops(cidr netip.Prefix) []netip.Addr {
+	routes := d.Routes[cidr]
+	if len(routes) == 0 || routes[0].Refusal != "" {
+		return nil
+	}
+	var out []netip.Addr
+	for i, hop := range routes[0].Via {
+		if routes[0].Links[i] != d.Link.Name {
+			continue
+		}
+		if !hop.IsValid() {
+			return nil
+		}
+		out = append(out, hop)
+	}
+	return out
+}
+
 // LinkTo is the link by which an address is reached, "" where there is no route.
 // It knows the main table only.
 func (d Datapath) LinkTo(a netip.Addr) string {
@@ -92,14 +115,20 @@ func (d Datapath) linksTo(a netip.Addr) []string {
 	if a.Zone() != "" {
 		return []string{a.Zone()}
 	}
-	for p := range wider(netip.PrefixFrom(a, a.BitLen())) {
-		if routes := d.Routes[p]; len(routes) > 0 && routes[0].Refusal != "" {
-			return nil
-		} else if len(routes) > 0 {
-			return routes[0].Links
-		}
+	if _, route, ok := d.routeTo(a); ok && route.Refusal == "" {
+		return route.Links
 	}
 	return nil
+}
+
+// routeTo is the longest route to an address, and its network.
+func (d Datapath) routeTo(a netip.Addr) (netip.Prefix, Route, bool) {
+	for p := range wider(netip.PrefixFrom(a, a.BitLen())) {
+		if routes := d.Routes[p]; len(routes) > 0 {
+			return p, routes[0], true
+		}
+	}
+	return netip.Prefix{}, Route{}, false
 }
 
 // wider goes through the prefix and all that contain it, the longest first.

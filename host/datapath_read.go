@@ -42,7 +42,8 @@ func ReadDatapath(overlayLink string) Datapath {
 		if !ok {
 			continue
 		}
-		d.Routes[dst] = append(d.Routes[dst], Route{Links: linksOf(r, names), Refusal: refusals[r.Type], Metric: r.Priority})
+		links, via := hopsOf(r, names)
+		d.Routes[dst] = append(d.Routes[dst], Route{Links: links, Via: via, Refusal: refusals[r.Type], Metric: r.Priority})
 		if dst.Bits() == 0 && dst.Addr().Is6() && r.Protocol == unix.RTPROT_RA {
 			d.Learning = append(d.Learning, names[r.LinkIndex])
 		}
@@ -86,16 +87,16 @@ func destination(r netlink.Route) (netip.Prefix, bool) {
 	return netip.PrefixFrom(netip.IPv4Unspecified(), 0), true
 }
 
-// linksOf are the links that a route leaves by, several with ECMP.
-func linksOf(r netlink.Route, names map[int]string) []string {
+// hopsOf are the links that a route leaves by and the next hops there, several with
+// ECMP.
+func hopsOf(r netlink.Route, names map[int]string) (links []string, via []netip.Addr) {
 	if len(r.MultiPath) == 0 {
-		return []string{names[r.LinkIndex]}
+		return []string{names[r.LinkIndex]}, []netip.Addr{addrOf(r.Gw)}
 	}
-	var out []string
 	for _, hop := range r.MultiPath {
-		out = append(out, names[hop.LinkIndex])
+		links, via = append(links, names[hop.LinkIndex]), append(via, addrOf(hop.Gw))
 	}
-	return out
+	return links, via
 }
 
 func prefixOf(n *net.IPNet) (netip.Prefix, bool) {

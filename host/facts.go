@@ -11,6 +11,9 @@ import (
 // unknown, and the others still count.
 type Facts struct {
 	Datapath Datapath
+	// Neighbours are the kernel's entries on the overlay link; nil where they could
+	// not be read.
+	Neighbours map[netip.Addr]Neighbour
 	// Sysctls are settings by path below /proc/sys.
 	Sysctls map[string]Setting
 	Filter  Filter

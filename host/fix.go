@@ -82,7 +82,7 @@ func ownerFix(s *netfilter.Step, network netip.Prefix) string {
 	case strings.Contains(name, "OVN-"):
 		return "this is Kube-OVN's own rule: look at natOutgoing of the Subnets that contain " + network.String()
 	case strings.Contains(name, "DOCKER"), strings.Contains(name, "docker"):
-		return fmt.Sprintf("iptables -I DOCKER-USER -d %[1]s -j ACCEPT && iptables -I DOCKER-USER -s %[1]s -j ACCEPT", network)
+		return fmt.Sprintf("%[2]s -I DOCKER-USER -d %[1]s -j ACCEPT && %[2]s -I DOCKER-USER -s %[1]s -j ACCEPT", network, program("iptables", family(network.Addr().Is6()), ""))
 	case s.Backend == netfilter.Nft && s.Rule != nil:
 		return fmt.Sprintf("nft delete rule %s %s %s handle %d, in the configuration of whoever made it", s.Family, s.Table, s.Chain.Name, s.Rule.Handle)
 	case s.Backend == netfilter.Nft:

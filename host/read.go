@@ -21,7 +21,7 @@ const readBound = 20 * time.Second
 // Read gathers what there is to know about this network namespace. It does not
 // fail as a whole: each part carries its own error.
 func Read(ctx context.Context, overlayLink string) Facts {
-	f := Facts{Datapath: ReadDatapath(overlayLink), Sysctls: readSysctls(), Sockets: readSockets(), Processes: readProcesses()}
+	f := Facts{Datapath: ReadDatapath(overlayLink), Neighbours: neighboursOn(overlayLink), Sysctls: readSysctls(), Sockets: readSockets(), Processes: readProcesses()}
 	f.Filter = ReadFilter(ctx)
 	f.Filter.IPv4.Local, f.Filter.IPv6.Local = f.Datapath.Addresses, f.Datapath.Addresses
 	return f

@@ -27,7 +27,16 @@ type way struct {
 	// names are the networks by which the rules met so far tell addresses apart.
 	names map[bool]*netfilter.Names
 	// answers keeps what was found for networks that no rule tells apart.
-	answers map[string]Finding
+	answers map[alike]Finding
+}
+
+// alike are networks of one family that stand in the same places of its rules, and
+// what was asked of them. A key of names.Key means something in its family only:
+// what no rule names has the same in both.
+type alike struct {
+	question string
+	six      bool
+	key      string
 }
 
 // partPatience bounds the time that parts of networks take. Half of it is for
@@ -49,7 +58,7 @@ func newView(f *Facts, w Want) *view {
 }
 
 func (v *view) newWay(follow func(*netfilter.Ruleset, netfilter.Packet) netfilter.Result) *way {
-	w := &way{view: v, follow: follow, names: map[bool]*netfilter.Names{}, answers: map[string]Finding{}}
+	w := &way{view: v, follow: follow, names: map[bool]*netfilter.Names{}, answers: map[alike]Finding{}}
 	for _, six := range v.families() {
 		ends := []netip.Addr{stranger(six)}
 		for _, t := range v.kinds[six] {
@@ -83,13 +92,14 @@ func (w *way) walk(p netfilter.Packet) netfilter.Result {
 // the way tells from it: a thousand Subnets in one set are one walk. The key is
 // that after the walk, which may have met more names.
 func (w *way) once(question string, p netip.Prefix, answer func() Finding) Finding {
-	names := w.names[p.Addr().Is6()]
-	if known, ok := w.answers[question+" "+names.Key(p)]; ok {
+	six := p.Addr().Is6()
+	names := w.names[six]
+	if known, ok := w.answers[alike{question, six, names.Key(p)}]; ok {
 		return known
 	}
 	found := answer()
 	if key := names.Key(p); key != "" {
-		w.answers[question+" "+key] = found
+		w.answers[alike{question, six, key}] = found
 	}
 	return found
 }

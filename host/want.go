@@ -37,10 +37,10 @@ func (w Want) has(six bool) bool {
 	return false
 }
 
-// asymmetric reports whether any network is.
-func (w Want) asymmetric() bool {
+// asymmetric reports whether any network of the family is.
+func (w Want) asymmetric(six bool) bool {
 	for _, n := range w.Networks {
-		if n.Asymmetric {
+		if n.Asymmetric && n.Prefix.Addr().Is6() == six {
 			return true
 		}
 	}

@@ -34,12 +34,8 @@ func (s *setsLook) changed() bool {
 // listing is a number that stands for all that the kernel says of a set: the same
 // as of none where it says nothing.
 func listing(name string) uint64 {
-	r := nl.NewNetlinkRequest(nl.IPSET_CMD_LIST|unix.NFNL_SUBSYS_IPSET<<8, nl.GetIpsetFlags(nl.IPSET_CMD_LIST))
-	r.AddData(&nl.Nfgenmsg{NfgenFamily: unix.AF_NETLINK, Version: nl.NFNETLINK_V0})
-	r.AddData(nl.NewRtAttr(nl.IPSET_ATTR_PROTOCOL, nl.Uint8Attr(nl.IPSET_PROTOCOL)))
-	r.AddData(nl.NewRtAttr(nl.IPSET_ATTR_SETNAME, nl.ZeroTerminated(name)))
 	h := fnv.New64a()
-	messages, err := r.Execute(unix.NETLINK_NETFILTER, 0)
+	messages, err := setRequest(nl.IPSET_CMD_LIST, name).Execute(unix.NETLINK_NETFILTER, 0)
 	if err != nil {
 		return h.Sum64()
 	}

@@ -233,6 +233,8 @@ func (g *guard) due(k key) time.Time {
 		return g.gone[k].since
 	case g.gone[k].mass:
 		return later(g.gone[k].since.Add(g.delay), g.settles(k))
+	case g.leaves(g.force[k]):
+		return g.gone[k].since // it was seen to be on its way out
 	case k.kind == kindNode && g.noneLeft:
 		return g.gone[k].since.Add(settleLastNode)
 	}

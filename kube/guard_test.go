@@ -194,6 +194,16 @@ func TestGuardHoldsDeletionsThatWaitForFinalizers(t *testing.T) {
 	}
 }
 
+func TestGuardBelievesTheEndOfADeletionAtOnce(t *testing.T) {
+	s := newStorm(t, time.Hour)
+	s.subnets("a", "b")
+	s.want(0, kindSubnet, "a,b", 0)
+	s.put(subnetDraft{Subnet: routes.Subnet{Name: "a", Deleting: true, Annotations: map[string]string{routes.AnnotationAdvertise: "true"}}}, kindSubnet, "a")
+	s.want(10*time.Second, kindSubnet, "a,b", 0)
+	s.lose(kindSubnet, "a")
+	s.want(0, kindSubnet, "b", 0)
+}
+
 func TestGuardForgetsWhatComesBack(t *testing.T) {
 	s := newStorm(t, time.Hour)
 	s.subnets("a", "b")

@@ -124,7 +124,7 @@ func TestTrimKeepsWhatCounts(t *testing.T) {
 		"spec":{"cidrBlock":"10.1.0.0/16","gatewayNodeSelectors":[{"matchLabels":{"r":"1"}}],"acls":[{"priority":1}],"excludeIps":["10.1.0.1"]},
 		"status":{"v4usingIPs":17,"activateGateway":"n1","conditions":[{"type":"Ready","status":"False"},{"type":"Validated","status":"True","lastUpdateTime":"x"}]}}`
 	slim := trim(subnetResource(), []byte(text))
-	for _, gone := range []string{"managedFields", "acls", "excludeIps", "v4usingIPs", "last-applied", "Ready", "lastUpdateTime", `"labels"`} {
+	for _, gone := range []string{"managedFields", "acls", "excludeIps", "v4usingIPs", "last-applied", `"x"`, `"labels"`} {
 		if strings.Contains(string(slim), gone) {
 			t.Errorf("%s is still there: %s", gone, slim)
 		}

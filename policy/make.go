@@ -52,11 +52,11 @@ type view struct {
 	// carriable are those, and the ones that only a node which announces them already
 	// may announce: other nodes carry their replies all the same.
 	carriable []*routes.Case
-	sessions   []Session
-	warnings   []Warning
-	routerID   netip.Addr
-	guard      guard
-	lost       map[caseKey]string
+	sessions  []Session
+	warnings  []Warning
+	routerID  netip.Addr
+	guard     guard
+	lost      map[caseKey]string
 	// announceable names the Subnets of which some CIDR can be announced.
 	announceable map[string]bool
 }
@@ -146,10 +146,7 @@ func (v *view) noPeer() routes.Check {
 // reached gives the sessions that the Case goes to, and why others of those
 // asked for cannot carry it.
 func (v *view) reached(c *routes.Case) (to []Session, problems []string) {
-	for _, s := range v.sessions {
-		if c.Tuning.Peers != nil && !slices.Contains(c.Tuning.Peers, s.Peer) {
-			continue
-		}
+	for _, s := range v.asked(c) {
 		if _, problem := v.nextHop(c, s, c.Prefix); problem != "" {
 			problems = append(problems, problem)
 			continue
@@ -157,6 +154,14 @@ func (v *view) reached(c *routes.Case) (to []Session, problems []string) {
 		to = append(to, s)
 	}
 	return to, problems
+}
+
+// asked gives the sessions that the Case asks for: all, unless it names some.
+func (v *view) asked(c *routes.Case) []Session {
+	if c.Tuning.Peers == nil {
+		return v.sessions
+	}
+	return slices.DeleteFunc(slices.Clone(v.sessions), func(s Session) bool { return !slices.Contains(c.Tuning.Peers, s.Peer) })
 }
 
 // reach reports whether some BGPPeer gives a node a session that the Case's CIDR
@@ -170,19 +175,27 @@ func (v *view) reach(n *routes.Node, c *routes.Case) bool {
 
 // nextHop gives the next hop that an export rule must set, if any.
 func (v *view) nextHop(c *routes.Case, s Session, p netip.Prefix) (netip.Addr, string) {
-	explicit := c.Tuning.NextHop(p)
-	if explicit.IsValid() && explicit == s.Address.WithZone("") {
-		return netip.Addr{}, fmt.Sprintf("BGPPeer %s: annotation %s is the neighbour's own address, which it would refuse (RFC 4271 section 5.1.3)", s.Peer, routes.AnnotationNextHop)
+	if problem := ownAddress(c, s, p); problem != "" {
+		return netip.Addr{}, problem
 	}
-	if explicit.IsValid() && slices.Contains(s.Families, FamilyOf(p)) {
+	if c.Tuning.NextHop(p).IsValid() && slices.Contains(s.Families, FamilyOf(p)) {
 		return netip.Addr{}, ""
 	}
 	return crossFamilyNextHop(s, v.node, p)
 }
 
+// ownAddress says that the neighbour would refuse the prefix, for the next hop is
+// its own address, or "".
+func ownAddress(c *routes.Case, s Session, p netip.Prefix) string {
+	if explicit := c.Tuning.NextHop(p); !explicit.IsValid() || explicit != s.Address.WithZone("") {
+		return ""
+	}
+	return fmt.Sprintf("BGPPeer %s: annotation %s is the neighbour's own address, which it would refuse (RFC 4271 section 5.1.3)", s.Peer, routes.AnnotationNextHop)
+}
+
 // announce adds what a Case that passed every question gives to the plan.
 func (v *view) announce(plan *Plan, c *routes.Case) {
-	to, problems := v.reached(c)
+	to, _ := v.reached(c)
 	role := c.Role()
 	for _, p := range c.Prefixes() {
 		advert := Advert{
@@ -200,8 +213,12 @@ func (v *view) announce(plan *Plan, c *routes.Case) {
 			plan.exports = append(plan.exports, Export{advert.class, s.Peer, attributes(c, s, role, hop)})
 		}
 	}
-	for _, problem := range problems {
-		plan.Warnings = append(plan.Warnings, Warning{c.Subnet.Name, routes.PeerSkipped, problem})
+	// That some sessions are of the other family is how a node with an IPv4 and an
+	// IPv6 peer is made: no news while there is one that carries the prefix.
+	for _, s := range v.asked(c) {
+		if problem := ownAddress(c, s, c.Prefix); problem != "" {
+			plan.Warnings = append(plan.Warnings, Warning{c.Subnet.Name, routes.PeerSkipped, problem})
+		}
 	}
 	plan.Warnings = append(plan.Warnings, v.subnetWarnings(c, role)...)
 }

@@ -96,7 +96,7 @@ func WarningReasons() []WarningReason {
 		{routes.KeptAnnounced, "The node announced the prefix, and a rule that would not let it begin now (given with the warning) lets it go on, because the overlay still forwards by it and nobody else would announce it."},
 		{routes.Private, "`spec.private` is true: ACLs drop outside sources unless `allowSubnets` has their network."},
 		{routes.UnknownPeer, "Annotation `peers` names a BGPPeer that does not exist. The others still get the prefix."},
-		{routes.PeerSkipped, "A session cannot carry the prefix: its `families` lack the prefix's, or the node has no address of that family to be the next hop."},
+		{routes.PeerSkipped, "Annotation `next-hop` is a neighbour's own address, which it would refuse; the others still get the prefix. That a session cannot carry the prefix's family is told only where none can (`NoPeer`)."},
 		{routes.InvalidPeer, "A BGPPeer selects the node but gives no session there: it has no local AS (one that it had stays in force), or its address is another BGPPeer's."},
 		{routes.InvalidAnnotation, "An annotation of the Node does not parse, or one of the Subnet no longer does and the last good ones stay in force."},
 		{routes.UnknownAnnotation, "A `fairway.dev/` annotation has a name that means nothing: a typo, or one of another version."},

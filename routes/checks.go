@@ -220,16 +220,14 @@ func natOutgoing() Check {
 // judgeTranslation holds a CIDR back while this node may still translate it: for up
 // to 3 s after natOutgoing became false (pkg/daemon/gateway.go).
 func (c *Case) judgeTranslation() string {
-	at, ends := c.Snapshot.At, c.natEnded.Add(translationEnds)
-	if c.natEnded.IsZero() || c.Past.Role != "" || c.Subnet.NATOutgoing || !at.Before(ends) {
+	ends := c.natEnded.Add(translationEnds)
+	if c.natEnded.IsZero() || c.Past.Role != "" || c.Subnet.NATOutgoing || !c.Snapshot.At.Before(ends) {
 		return ""
 	}
 	if live := c.Snapshot.Live; live != nil {
-		translated, known := live.Translated[c.Prefix]
-		if known && !translated {
+		if translated, known := live.Translated[c.Prefix]; known && !translated {
 			return ""
 		}
-		c.wake(at.Add(lookAgain))
 	}
 	c.wake(ends)
 	return "spec.natOutgoing became false a moment ago, and this node may still translate new flows"

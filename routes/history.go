@@ -69,19 +69,20 @@ func (h History) Prefix(subnet string, cidr netip.Prefix) PrefixHistory {
 	return h.Subnets[subnet].Prefixes[cidr]
 }
 
-// Translating gives the CIDRs of which it matters at a moment whether the node
-// still translates them: those of Subnets whose natOutgoing has just ended.
-func (h History) Translating(at time.Time) []netip.Prefix {
+// Translating gives the CIDRs of which it matters whether this node still
+// translates them: those of Subnets whose natOutgoing has just ended.
+func (s *Snapshot) Translating() []netip.Prefix {
 	var out []netip.Prefix
-	for _, s := range h.Subnets {
-		if s.NATEnded.IsZero() || !at.Before(s.NATEnded.Add(translationEnds)) {
+	for i := range s.Subnets {
+		past := s.History.Subnets[s.Subnets[i].Name]
+		if past.seenNow(&s.Subnets[i], s.At).NATEnded.IsZero() {
 			continue
 		}
-		for p := range s.Prefixes {
+		for p := range past.Prefixes {
 			out = append(out, p)
 		}
 	}
-	return out
+	return SortedSet(out, netip.Prefix.Compare)
 }
 
 // Bounds of what the past decides.
@@ -93,10 +94,8 @@ const (
 	// count as one about it: Kube-OVN takes 0.2 s to refuse one (measured).
 	verdictStands = time.Second
 	// translationEnds is how long kube-ovn-cni takes at most to take a CIDR out of the
-	// set of networks to masquerade (pkg/daemon/gateway.go, a loop of 3 s), and
-	// lookAgain how often that is looked at until then: sets have no events.
+	// set of networks to masquerade (pkg/daemon/gateway.go, a loop of 3 s).
 	translationEnds = 3 * time.Second
-	lookAgain       = 100 * time.Millisecond
 	// firstQuiet is how long a datapath that went down for the second time must stay
 	// up before it counts; each further time doubles it, up to mostQuiet. After
 	// calm more it is as good as new.

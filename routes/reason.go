@@ -62,7 +62,8 @@ const (
 	// AsymmetricReturn: replies take another way than requests, by design of the
 	// Subnet.
 	AsymmetricReturn Reason = "AsymmetricReturn"
-	// PeerSkipped: a session cannot carry the prefix's family.
+	// PeerSkipped: a neighbour would refuse the prefix, for the next hop is its own
+	// address.
 	PeerSkipped Reason = "PeerSkipped"
 	// InvalidPeer: a BGPPeer that selects the node gives no session.
 	InvalidPeer Reason = "InvalidPeer"

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
@@ -64,8 +65,12 @@ func (s *Speaker) listenForLookers() (*looker, error) {
 		}
 		listeners = append(listeners, l)
 	}
+	for i := range listeners {
+		listeners[i] = &fewConns{Listener: listeners[i], open: map[net.Conn]bool{}}
+	}
 	out := &looker{
-		grpc:      grpc.NewServer(grpc.UnaryInterceptor(lookUnary), grpc.StreamInterceptor(lookStream)),
+		grpc: grpc.NewServer(grpc.UnaryInterceptor(lookUnary), grpc.StreamInterceptor(s.looking.lookStream),
+			grpc.ConnectionTimeout(greetBound), grpc.MaxConcurrentStreams(mostCalls)),
 		over:      make(chan error, len(listeners)),
 		listeners: len(listeners),
 	}
@@ -84,9 +89,13 @@ func (l *looker) stop() {
 	}
 }
 
-// listenSocket listens on a unix socket that only root may use. It takes the
-// place of a socket whose process is gone, never of a live one or of a file.
+// listenSocket listens on a unix socket that only root may use, in a folder that
+// is made where there is none: /run is empty after a boot. It takes the place of a
+// socket whose process is gone, never of a live one or of a file.
 func listenSocket(path string) (net.Listener, error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, err
+	}
 	if info, err := os.Lstat(path); err == nil {
 		if info.Mode().Type() != fs.ModeSocket {
 			return nil, errors.New("a file is in its place that is not a socket")
@@ -117,13 +126,6 @@ func lookUnary(ctx context.Context, r any, info *grpc.UnaryServerInfo, next grpc
 		return nil, err
 	}
 	return next(ctx, r)
-}
-
-func lookStream(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) error {
-	if err := mayLook(info.FullMethod); err != nil {
-		return err
-	}
-	return next(srv, stream)
 }
 
 // mayLook allows what only reads. It is a list of what is allowed, so that a

@@ -2,6 +2,7 @@ package speaker
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 	"time"
 
@@ -140,18 +141,41 @@ func (s *Speaker) eachDestination(ctx context.Context, r *api.ListPathRequest, f
 			Prefix: p.Prefix, RD: p.Rd, LookupOption: apiutil.LookupOptionFromAPI(p.Type),
 		})
 	}
-	s.starting.RLock()
-	defer s.starting.RUnlock()
-	var sendErr error
-	err = srv.ListPath(request, func(nlri bgp.NLRI, paths []*apiutil.Path) {
-		if sendErr == nil {
-			sendErr = fn(nlri.String(), paths)
+	return s.looking.list(ctx, func(ctx context.Context) error {
+		table, err := s.table(ctx, srv, request)
+		if err != nil {
+			return err
 		}
+		for _, d := range table {
+			if ctx.Err() != nil {
+				return status.Errorf(codes.DeadlineExceeded, "the table was not read within %s", listBound)
+			}
+			if err := fn(d.prefix, d.paths); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
-	if sendErr != nil {
-		return sendErr
+}
+
+// destination is one prefix of a table.
+type destination struct {
+	prefix string
+	paths  []*apiutil.Path
+}
+
+// table copies what is asked for. Who is sent it may read slowly, or not at all,
+// and GoBGP must not start while a table is read.
+func (s *Speaker) table(ctx context.Context, srv *server, request apiutil.ListPathRequest) ([]destination, error) {
+	if err := s.tables.Acquire(ctx, 1); err != nil {
+		return nil, err
 	}
-	return err
+	defer s.tables.Release(1)
+	var out []destination
+	err := srv.ListPath(request, func(nlri bgp.NLRI, paths []*apiutil.Path) {
+		out = append(out, destination{nlri.String(), paths})
+	})
+	return out, err
 }
 
 // apiPath gives a path in the decoded form and in the binary one: clients take
@@ -240,38 +264,53 @@ func eachServer[T any](s *Speaker, stream grpc.ServerStreamingServer[T], list fu
 
 // WatchEvent streams changes of sessions and of best paths until the client goes.
 func (l *look4) WatchEvent(r *api.WatchEventRequest, stream grpc.ServerStreamingServer[api.WatchEventResponse]) error {
-	// One goroutine sends: the servers call back from theirs.
-	events := make(chan *api.WatchEventResponse, 64)
-	ctx := stream.Context()
-	send := func(e *api.WatchEventResponse) {
-		select {
-		case events <- e:
-		case <-ctx.Done():
-		}
-	}
 	options := watchOptions(r)
 	if len(options) == 0 {
 		return status.Error(codes.InvalidArgument, "nothing to watch: ask for peers, or for best paths")
 	}
-	for _, srv := range l.speaker.servers() {
-		err := srv.WatchEvent(ctx, gobgp.WatchEventMessageCallbacks{
-			OnBestPath:   func(paths []*apiutil.Path, _ time.Time) { send(pathEvent(paths)) },
-			OnPeerUpdate: func(e *apiutil.WatchEventMessage_PeerEvent, _ time.Time) { send(peerEvent(e)) },
-		}, options...)
-		if err != nil {
-			return err
+	return l.speaker.looking.watch(func() error {
+		// One goroutine sends: the servers call back from theirs.
+		events := make(chan *api.WatchEventResponse, 64)
+		ctx, end := context.WithCancelCause(stream.Context())
+		defer end(nil)
+		send := func(e *api.WatchEventResponse, at time.Time) {
+			if !at.IsZero() && time.Since(at) > watchLag {
+				// What GoBGP keeps for this watcher grows meanwhile.
+				end(status.Errorf(codes.ResourceExhausted, "the reader is more than %s behind", watchLag))
+			}
+			select {
+			case events <- e:
+			case <-ctx.Done():
+			}
 		}
-	}
+		for _, srv := range l.speaker.servers() {
+			err := srv.WatchEvent(ctx, gobgp.WatchEventMessageCallbacks{
+				OnBestPath:   func(paths []*apiutil.Path, at time.Time) { send(pathEvent(paths), at) },
+				OnPeerUpdate: func(e *apiutil.WatchEventMessage_PeerEvent, at time.Time) { send(peerEvent(e), at) },
+			}, options...)
+			if err != nil {
+				return err
+			}
+		}
+		return l.speaker.pass(ctx, events, stream)
+	})
+}
+
+// pass sends events until ctx is over.
+func (s *Speaker) pass(ctx context.Context, events <-chan *api.WatchEventResponse, stream grpc.ServerStreamingServer[api.WatchEventResponse]) error {
 	for {
 		select {
 		case e := <-events:
 			if err := stream.Send(e); err != nil {
 				return err
 			}
-		case <-l.speaker.ended:
+		case <-s.ended:
 			return nil
 		case <-ctx.Done():
-			return nil
+			if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
+				return cause
+			}
+			return nil // the client has gone
 		}
 	}
 }

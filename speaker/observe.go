@@ -70,10 +70,25 @@ type Session struct {
 	UpdatesSent int
 }
 
-// Observe reads sessions and RIB. Before Run, and after Stop, both are empty.
+// Observe reads sessions and RIB. Before Run, and after Stop, both are empty. It
+// returns when ctx is over, whatever it waits for.
 func (s *Speaker) Observe(ctx context.Context) (Observed, error) {
-	s.starting.RLock()
-	defer s.starting.RUnlock()
+	var out Observed
+	err := during(ctx, func() (err error) {
+		out, err = s.observe(ctx)
+		return err
+	})
+	if err != nil {
+		return Observed{}, err
+	}
+	return out, nil
+}
+
+func (s *Speaker) observe(ctx context.Context) (Observed, error) {
+	if err := s.tables.Acquire(ctx, 1); err != nil {
+		return Observed{}, err
+	}
+	defer s.tables.Release(1)
 	v := s.view.Load()
 	out := Observed{Sessions: []Session{}, RIB: routes.RIB{}}
 	for _, srv := range v.servers {

@@ -43,7 +43,7 @@ func loopback() netip.Addr {
 }
 
 // TestMain is also the router: each runs in a process of its own, because two
-// GoBGPs in one process share package-level variables (see Speaker.starting).
+// GoBGPs in one process share package-level variables (see Speaker.tables).
 func TestMain(m *testing.M) {
 	if socket := os.Getenv("SPEAKER_TEST_ROUTER"); socket != "" {
 		gobgp.NewBgpServer(gobgp.GrpcListenAddress("unix://" + socket)).Serve()
@@ -319,16 +319,24 @@ func running(t testing.TB, o Options) *Speaker {
 	if err != nil {
 		t.Fatal(err)
 	}
+	serve(t, s)
+	return s
+}
+
+// serve runs a speaker until the test is over, or until stop is called.
+func serve(t testing.TB, s *Speaker) (stop func()) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	over := make(chan error, 1)
 	go func() { over <- s.Run(ctx) }()
-	t.Cleanup(func() {
+	stop = sync.OnceFunc(func() {
 		cancel()
 		if err := <-over; err != nil {
 			t.Errorf("Run: %v", err)
 		}
 	})
-	return s
+	t.Cleanup(stop)
+	return stop
 }
 
 func mustSync(t testing.TB, s *Speaker, w policy.Wish) {

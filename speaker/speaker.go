@@ -9,9 +9,11 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/osrg/gobgp/v4/api"
 	"github.com/sirupsen/logrus"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/fairway-bgp/fairway/policy"
 )
@@ -45,18 +47,27 @@ type Speaker struct {
 	// running is closed when Run has begun, ended when it is over.
 	running, ended chan struct{}
 	begin          sync.Once
-	// work serialises Sync and Stop; it guards what follows.
-	work            sync.Mutex
+	// turn is had by one Sync or Stop at a time; it guards what follows.
+	turn            *semaphore.Weighted
 	active, passive *server
 	stopped         bool
-	// starting is held while a server starts, and read-held while somebody else
-	// reads tables: GoBGP's start writes two package-level variables
+	// tables is held whole while a server starts, and in part by each who reads
+	// tables: GoBGP's start writes two package-level variables
 	// (table.SelectionOptions, table.UseMultiplePaths; always the same values)
-	// that every reader of a table looks at.
-	starting sync.RWMutex
+	// that every reader of a table looks at. Nobody may hold it while it waits for
+	// anybody outside.
+	tables *semaphore.Weighted
 	// view is what readers (Observe, gRPC) see of the above, without a lock.
 	view atomic.Pointer[view]
+	// looking bounds who looks by gRPC.
+	looking bounds
 }
+
+// mostTableReaders is how many may read tables at once.
+const mostTableReaders = 4
+
+// leaveBound is how long a speaker that nobody has stopped takes to leave.
+const leaveBound = 4 * time.Second
 
 // view is immutable once stored.
 type view struct {
@@ -77,7 +88,10 @@ func New(o Options) (*Speaker, error) {
 	if o.Bell == nil {
 		o.Bell = func() {}
 	}
-	s := &Speaker{options: o, journal: newJournal(o.Log, o.Bell), running: make(chan struct{}), ended: make(chan struct{})}
+	s := &Speaker{
+		options: o, journal: newJournal(o.Log, o.Bell), running: make(chan struct{}), ended: make(chan struct{}),
+		turn: semaphore.NewWeighted(1), tables: semaphore.NewWeighted(mostTableReaders), looking: newBounds(),
+	}
 	s.view.Store(&view{})
 	return s, nil
 }
@@ -99,13 +113,40 @@ func (s *Speaker) Run(ctx context.Context) error {
 	defer look.stop()
 	close(s.running)
 	<-ctx.Done()
-	// ctx is over; leaving takes no longer than GoBGP needs to close sockets.
-	return s.leave(context.WithoutCancel(ctx), (*server).stopGracefully)
+	leaving, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveBound)
+	defer cancel()
+	return s.leave(leaving, (*server).stopGracefully)
+}
+
+// inTurn does work when everything before it is done, and waits for that and for
+// the work no longer than ctx. GoBGP's own calls look at no context: work that
+// hangs is left behind, and keeps its turn.
+func (s *Speaker) inTurn(ctx context.Context, work func() error) error {
+	if err := s.turn.Acquire(ctx, 1); err != nil {
+		return fmt.Errorf("the speaker still does what was asked before: %w", err)
+	}
+	return during(ctx, func() error {
+		defer s.turn.Release(1)
+		return work()
+	})
+}
+
+// during does work and waits for it until ctx is over, whatever it hangs in.
+func during(ctx context.Context, work func() error) error {
+	done := make(chan error, 1)
+	go func() { done <- work() }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return fmt.Errorf("GoBGP has not answered: %w", ctx.Err())
+	}
 }
 
 // Sync brings GoBGP to the wish. It returns every error, each naming its peer
 // or prefix; what could be done is done all the same, and the next Sync tries
-// the rest again. Before Run has begun Sync waits.
+// the rest again. Before Run has begun Sync waits. It returns when ctx is over,
+// whatever it waits for.
 func (s *Speaker) Sync(ctx context.Context, wish policy.Wish) error {
 	select {
 	case <-s.running:
@@ -114,8 +155,10 @@ func (s *Speaker) Sync(ctx context.Context, wish policy.Wish) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	s.work.Lock()
-	defer s.work.Unlock()
+	return s.inTurn(ctx, func() error { return s.sync(ctx, wish) })
+}
+
+func (s *Speaker) sync(ctx context.Context, wish policy.Wish) error {
 	if s.stopped {
 		return errors.New("sync: the speaker has stopped")
 	}
@@ -161,8 +204,10 @@ func (s *Speaker) ensure(ctx context.Context, at **server, wish policy.Wish, por
 	if *at != nil || len(wish.Sessions) == 0 {
 		return nil
 	}
-	s.starting.Lock()
-	defer s.starting.Unlock()
+	if err := s.tables.Acquire(ctx, mostTableReaders); err != nil {
+		return fmt.Errorf("start BGP: somebody still reads tables: %w", err)
+	}
+	defer s.tables.Release(mostTableReaders)
 	s.meet(ctx)
 	srv, err := start(ctx, s.options.Log, s.journal, wish, port)
 	s.meet(ctx)
@@ -174,7 +219,7 @@ func (s *Speaker) ensure(ctx context.Context, at **server, wish policy.Wish, por
 }
 
 // meet has one word with the servers that run, so that what they did comes before
-// what we do next, and after it: see starting.
+// what we do next, and after it: see tables.
 func (s *Speaker) meet(ctx context.Context) {
 	for _, srv := range s.servers() {
 		// The answer is of no interest; without one there is nobody to meet.
@@ -198,7 +243,8 @@ func (s *Speaker) publish(sessions []policy.Session) {
 
 // Stop ends all sessions on purpose: every established peer gets a
 // Cease/Administrative Shutdown with the text (RFC 9003; GoBGP cuts it at 128 octets),
-// so it drops the routes at once, graceful restart or not.
+// so it drops the routes at once, graceful restart or not. It returns when ctx is
+// over, also where GoBGP hangs.
 func (s *Speaker) Stop(ctx context.Context, text string) error {
 	return s.leave(ctx, func(srv *server, ctx context.Context) error { return srv.stopWithText(ctx, text) })
 }
@@ -211,18 +257,20 @@ func (s *Speaker) StopForRestart(ctx context.Context) error {
 }
 
 func (s *Speaker) leave(ctx context.Context, stop func(*server, context.Context) error) error {
-	s.work.Lock()
-	defer s.work.Unlock()
-	s.stopped = true
-	var errs []error
-	for _, srv := range []*server{s.active, s.passive} {
-		if srv != nil {
-			errs = append(errs, stop(srv, ctx))
+	return s.inTurn(ctx, func() error {
+		s.stopped = true
+		var errs [2]error
+		var both sync.WaitGroup
+		for i, srv := range []*server{s.active, s.passive} {
+			if srv != nil {
+				both.Go(func() { errs[i] = stop(srv, ctx) }) // one that hangs keeps no peer of the other
+			}
 		}
-	}
-	s.active, s.passive = nil, nil
-	s.view.Store(&view{peers: s.view.Load().peers})
-	return errors.Join(errs...)
+		both.Wait()
+		s.active, s.passive = nil, nil
+		s.view.Store(&view{peers: s.view.Load().peers})
+		return errors.Join(errs[:]...)
+	})
 }
 
 // distinct drops sessions that GoBGP cannot tell apart: it keeps one peer per

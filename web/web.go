@@ -41,9 +41,17 @@ func Listen(address string) (net.Listener, error) {
 	return l, nil
 }
 
+// Bounds of one request, so that who asks and does not read, or says nothing, is
+// not waited for.
+const (
+	askBound    = 5 * time.Second
+	answerBound = 30 * time.Second
+	idleBound   = time.Minute
+)
+
 // Serve answers on l until ctx ends.
 func Serve(ctx context.Context, l net.Listener, board *status.Board) error {
-	s := &http.Server{Handler: Handler(board), ReadHeaderTimeout: 5 * time.Second}
+	s := &http.Server{Handler: Handler(board), ReadHeaderTimeout: askBound, ReadTimeout: askBound, WriteTimeout: answerBound, IdleTimeout: idleBound}
 	stop := context.AfterFunc(ctx, func() { s.Close() })
 	defer stop()
 	if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {

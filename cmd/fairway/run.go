@@ -23,8 +23,12 @@ import (
 	"github.com/fairway-bgp/fairway/web"
 )
 
-// stopBound is how long a clean end may take before the process ends anyway.
-const stopBound = 5 * time.Second
+// Bounds of the end. goodbyeBound is how long the sessions may take to end, and
+// stopBound how long everything may: what hangs then ends with the process.
+const (
+	goodbyeBound = 4 * time.Second
+	stopBound    = 5 * time.Second
+)
 
 type runFlags struct {
 	input
@@ -64,7 +68,7 @@ away, or a file that no longer parses, withdraws nothing.`,
 	c.Flags().StringVar(&f.grpcAddress, "grpc-address", "127.0.0.1:50051", "loopback address for the gobgp CLI, read-only; empty for none")
 	c.Flags().Int32Var(&f.bgpPort, "bgp-port", 179, "TCP port to wait on for passive peers; unused without one")
 	c.Flags().StringVar(&f.overlayLink, "overlay-link", "ovn0", "the link by which this node reaches the overlay")
-	c.Flags().BoolVar(&f.datapathGate, "datapath-gate", true, "withhold a CIDR while this node has no route to it by the overlay link")
+	c.Flags().BoolVar(&f.datapathGate, "datapath-gate", true, "withhold a CIDR while this node has no working way to it by the overlay link: link, route, join gateway")
 	f.host.addRunFlags(c)
 	c.Flags().StringVar(&f.logLevel, "log-level", "info", "debug, info, warn or error")
 	c.Flags().StringVar(&f.logFormat, "log-format", "text", "text or json")
@@ -104,10 +108,11 @@ func (f *runFlags) run(ctx context.Context, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
+	gate, watches := f.gate(log.WithField("part", "datapath"))
 	board := &status.Board{}
 	options := daemon.Options{
 		Version: versionText(), Node: f.node, Log: log, Board: board, Bell: bell, Speaker: sp,
-		Source: from.source, Posted: from.posted, Gate: f.gate(), HostGate: f.host.gate,
+		Source: from.source, Posted: from.posted, Gate: gate, HostGate: f.host.gate,
 		Settings: status.Settings{OverlayLink: f.overlayLink, BGPPort: uint16(f.bgpPort)},
 	}
 	if keeper != nil {
@@ -124,16 +129,18 @@ func (f *runFlags) run(ctx context.Context, stderr io.Writer) error {
 		group.Go(func() error { return run(running) })
 	}
 	group.Go(func() error { return web.Serve(running, listener, board) })
-	group.Go(func() error {
-		return bell.KeepWatching(running, log.WithField("part", "datapath"), func(ctx context.Context, ring func()) error {
-			return host.WatchDatapath(ctx, func() {
-				ring()
-				if keeper != nil {
-					keeper.Reconsider()
-				}
+	for _, watch := range append(watches, host.WatchDatapath) {
+		group.Go(func() error {
+			return bell.KeepWatching(running, log.WithField("part", "datapath"), func(ctx context.Context, ring func()) error {
+				return watch(ctx, func() {
+					ring()
+					if keeper != nil {
+						keeper.Reconsider()
+					}
+				})
 			})
 		})
-	})
+	}
 	if keeper == nil {
 		group.Go(func() error { f.host.takeBack(running, log.WithField("part", "host")); return nil })
 	} else {
@@ -158,7 +165,36 @@ func (f *runFlags) run(ctx context.Context, stderr io.Writer) error {
 	})
 	group.Go(func() error { return sp.Run(speaking) })
 	log.WithFields(logrus.Fields{"version": versionText(), "node": f.node, "status": "http://" + f.listen}).Info("fairway starts")
-	return group.Wait()
+	return ended(group.Wait, running, stopBound, log)
+}
+
+// ended waits for the end of everything, and from when it has begun no longer
+// than bound.
+func ended(wait func() error, begun context.Context, bound time.Duration, log *logrus.Entry) error {
+	over := make(chan error, 1)
+	go func() { over <- wait() }()
+	select {
+	case err := <-over:
+		return err
+	case <-begun.Done():
+	}
+	select {
+	case err := <-over:
+		return err
+	case <-time.After(bound):
+		sayLast(log, fmt.Sprintf("something hangs: the process ends anyway, %s after it was to end", bound))
+		return wrong(nil)
+	}
+}
+
+// sayLast logs, and goes on where nobody takes the line: that may be what hangs.
+func sayLast(log *logrus.Entry, text string) {
+	said := make(chan struct{})
+	go func() { log.Error(text); close(said) }()
+	select {
+	case <-said:
+	case <-time.After(100 * time.Millisecond):
+	}
 }
 
 // spareMemory collects garbage earlier than Go does by itself: a daemon on every
@@ -184,7 +220,7 @@ func whereAllowed(ctx context.Context, log *logrus.Entry, without string, err er
 // stopSpeaker ends the sessions. A deliberate end withdraws everything; a
 // fault leaves what a graceful restart would keep.
 func stopSpeaker(ctx context.Context, sp *speaker.Speaker, deliberate bool, log *logrus.Entry) error {
-	ctx, cancel := context.WithTimeout(ctx, stopBound)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), goodbyeBound)
 	defer cancel()
 	if !deliberate {
 		return sp.StopForRestart(ctx)
@@ -193,13 +229,22 @@ func stopSpeaker(ctx context.Context, sp *speaker.Speaker, deliberate bool, log 
 	return sp.Stop(ctx, "fairway was stopped on this node")
 }
 
-// gate reads the kernel's way into the overlay; nil where nobody asked for it.
-func (f *runFlags) gate() daemon.Gate {
+// gate looks at the kernel's way into the overlay; nil where nobody asked for it.
+// What is to be run with it rings the bell when the way changes.
+func (f *runFlags) gate(log *logrus.Entry) (daemon.Gate, []watch) {
 	if !f.datapathGate {
-		return nil
+		return nil, nil
 	}
-	return daemon.DatapathGate(func() host.Datapath { return host.ReadDatapath(f.overlayLink) })
+	gateways, masqueraded := host.NewGateways(f.overlayLink, log), host.NewMasqueraded()
+	gate := &daemon.DatapathGate{
+		Read:     func() host.Datapath { return host.ReadDatapath(f.overlayLink) },
+		Gateways: gateways.Follow, Masqueraded: masqueraded.Among,
+	}
+	return gate, []watch{gateways.Watch, masqueraded.Watch}
 }
+
+// watch rings a bell until ctx ends or it breaks.
+type watch func(ctx context.Context, bell func()) error
 
 func newLog(w io.Writer, level, format string) (*logrus.Entry, error) {
 	log := logrus.New()

@@ -146,7 +146,8 @@ func TestClusterIsFollowed(t *testing.T) {
 			{"Node", "n1", "BGPSessionUp: session with a"},
 			{"Node", "n1", "Drained: "},
 		} {
-			w.until("an Event about "+e.kind+" "+e.name, func() string {
+			// What is wrong is told once it has lasted.
+			w.within(2*patience, "an Event about "+e.kind+" "+e.name, func() string {
 				if got := w.events(e.kind, e.name); !strings.Contains(got, e.want) {
 					return "there is: " + got
 				}

@@ -1,0 +1,121 @@
+package host_test
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/fairway-bgp/fairway/host"
+	"github.com/fairway-bgp/fairway/host/hosttest"
+)
+
+// want46 is the two networks of one dual-stack Subnet, in this order.
+func want46(cidrs ...string) host.Want {
+	w := want4()
+	w.Peers = append(w.Peers, netip.MustParseAddr("fd00:30::1"))
+	w.Networks = nil
+	for _, c := range cidrs {
+		w.Networks = append(w.Networks, host.Network{Prefix: netip.MustParsePrefix(c), Subnet: "routed", Asymmetric: true})
+	}
+	return w
+}
+
+// TestEachFamilyHasItsOwnAnswer puts rules on a dual-stack node for one family
+// alone, and asks about both networks of a Subnet.
+func TestEachFamilyHasItsOwnAnswer(t *testing.T) {
+	filter := func(rules string) func(string) func(*hosttest.Space) {
+		return func(six string) func(*hosttest.Space) {
+			return with("ip"+six+"tables-nft-restore", "*filter\n"+rules+"COMMIT\n")
+		}
+	}
+	cases := []struct {
+		name string
+		// install puts the rules of a family there: six is "" or "6".
+		install func(six string) func(*hosttest.Space)
+		// wrong are check and subject of what is then not ok, without the CIDR.
+		wrong []string
+	}{
+		{"policy DROP", func(six string) func(*hosttest.Space) {
+			return func(s *hosttest.Space) { s.Run("ip"+six+"tables", "-P", "FORWARD", "DROP") }
+		}, []string{"forward-drop", "invalid-drop"}},
+		{"policy DROP in the other backend", func(six string) func(*hosttest.Space) {
+			return func(s *hosttest.Space) { s.Run("ip"+six+"tables-legacy", "-P", "FORWARD", "DROP") }
+		}, []string{"forward-drop", "invalid-drop"}},
+		{"INVALID is dropped", filter("-A FORWARD -m conntrack --ctstate INVALID -j DROP\n"), []string{"invalid-drop"}},
+		{"masqueraded", func(six string) func(*hosttest.Space) {
+			return with("ip"+six+"tables-nft-restore", "*nat\n-A POSTROUTING -o up0 -j MASQUERADE\nCOMMIT\n")
+		}, []string{"masquerade"}},
+		{"udp is dropped", filter("-A FORWARD -p udp -j DROP\n"), []string{"forward-drop udp"}},
+		{"echo is dropped", func(six string) func(*hosttest.Space) {
+			rule := "-p icmp -m icmp --icmp-type 8"
+			if six != "" {
+				rule = "-p ipv6-icmp -m icmp6 --icmpv6-type 128"
+			}
+			return filter("-A FORWARD " + rule + " -j DROP\n")(six)
+		}, []string{"forward-drop icmp"}},
+		{"one table of both families", func(six string) func(*hosttest.Space) {
+			return with("nft -f -", "table inet f {\n chain fw { type filter hook forward priority 0;\n meta nfproto ipv"+family(six)+" drop\n }\n}\n")
+		}, []string{"forward-drop", "invalid-drop"}},
+	}
+	for _, c := range cases {
+		for _, six := range []string{"", "6"} {
+			t.Run(c.name+", IPv"+family(six), func(t *testing.T) {
+				n := node(t)
+				c.install(six)(n)
+				facts := read(n)
+				struck := map[string]string{"": cidr4, "6": cidr6}[six]
+				var want []string
+				for _, w := range c.wrong {
+					check, kind, _ := strings.Cut(w, " ")
+					want = append(want, strings.TrimSpace(check+" "+struck+" "+kind))
+				}
+				for _, order := range [][]string{{cidr4, cidr6}, {cidr6, cidr4}} {
+					if got := notOK(host.Check(facts, want46(order...))); !slices.Equal(got, want) {
+						t.Errorf("of %v: want %q, got %q", order, want, got)
+					}
+				}
+			})
+		}
+	}
+}
+
+// TestWhatIsDoneIsOfTheFamilyThatNeedsIt: an IPv6 network is no reason to touch
+// IPv4, nor the reverse.
+func TestWhatIsDoneIsOfTheFamilyThatNeedsIt(t *testing.T) {
+	n := node(t)
+	for _, six := range []string{"", "6"} {
+		with("ip"+six+"tables-nft-restore", "*raw\n:DOCKER-GUARD - [0:0]\n-A PREROUTING -j DOCKER-GUARD\n-A DOCKER-GUARD -i up0 -j DROP\nCOMMIT\n*mangle\n-A POSTROUTING -o up9 -j ACCEPT\nCOMMIT\n")(n)
+	}
+	facts := read(n)
+	for i, family := range []string{"ip", "ip6"} {
+		w := want46(cidr4, cidr6)
+		w.Networks[1-i].Asymmetric = false
+		restores := host.Amend(facts, w, host.Means{}).Restores
+		if len(restores) != 1 || string(restores[0].Family) != family {
+			t.Errorf("only the %s network is asymmetric: %+v", family, restores)
+		}
+		w.Networks = w.Networks[i : i+1]
+		if fix := find(t, host.Check(facts, w), "forward-drop").Fix; !strings.Contains(fix, "\n"+family+"tables -I DOCKER-USER") {
+			t.Errorf("%s: %s", family, fix)
+		}
+	}
+}
+
+func family(six string) string {
+	if six == "" {
+		return "4"
+	}
+	return six
+}
+
+// notOK are check and subject of the findings that are not ok.
+func notOK(findings []host.Finding) []string {
+	var out []string
+	for _, f := range findings {
+		if f.State != host.OK {
+			out = append(out, f.Check+" "+f.Subject)
+		}
+	}
+	return out
+}
