@@ -3,7 +3,6 @@ package status
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/fairway-bgp/fairway/columns"
@@ -66,15 +65,11 @@ func (s *Status) DrainText() string {
 // prefixes names the first few that are announced.
 func (s *Status) prefixes() string {
 	const few = 5
-	var out []string
+	out := make([]string, len(s.Plan.Adverts))
 	for i, a := range s.Plan.Adverts {
-		if i == few {
-			out = append(out, fmt.Sprintf("and %d more", len(s.Plan.Adverts)-few))
-			break
-		}
-		out = append(out, fmt.Sprintf("%s of %s", a.Prefix, a.Subnet))
+		out[i] = fmt.Sprintf("%s of %s", a.Prefix, a.Subnet)
 	}
-	return strings.Join(out, ", ")
+	return columns.First(few, out)
 }
 
 // drainWaits gives how long the node goes on announcing; 0 where it does not wait.

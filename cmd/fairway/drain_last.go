@@ -70,8 +70,12 @@ func them(n int) string {
 	return "them"
 }
 
-// mostSubnets is how many Subnets are told of one by one.
-const mostSubnets = 20
+const (
+	// mostSubnets is how many Subnets are told of one by one.
+	mostSubnets = 20
+	// mostNames is how many names stand in a sentence.
+	mostNames = 5
+)
 
 // writeLast says what goes off the network with the node, and how to prevent that.
 func writeLast(w io.Writer, s policy.Snapshot, node string, last, pods []daemon.Alone) {
@@ -88,7 +92,7 @@ func writeLast(w io.Writer, s policy.Snapshot, node string, last, pods []daemon.
 			names = append(names, a.Subnet)
 		}
 		columns.Wrap(&b, "! ", "    ", fmt.Sprintf("Pods of %s on %s are announced by %s alone, and not reached after the withdrawal until they have moved: kubectl drain %s first",
-			firstFew(names), node, node, node))
+			columns.First(mostNames, names), node, node, node))
 	}
 	_, _ = w.Write(b.Bytes()) // nothing can be said where stderr is gone
 }
@@ -99,15 +103,6 @@ func prefixList(a daemon.Alone) string {
 		out = append(out, p.String())
 	}
 	return strings.Join(out, ", ")
-}
-
-// firstFew lists names, or the first of many.
-func firstFew(names []string) string {
-	const few = 5
-	if len(names) <= few {
-		return strings.Join(names, ", ")
-	}
-	return fmt.Sprintf("%s and %d more", strings.Join(names[:few], ", "), len(names)-few)
 }
 
 // whatToDo says how another node comes to announce a Subnet.
@@ -125,9 +120,9 @@ func whatToDo(s policy.Snapshot, node string, a daemon.Alone) string {
 	case len(others) == 0:
 		return "the only gateway is " + node + ": make another node one (spec.gatewayNode)"
 	case sub.EnableECMP || tuning.Standby:
-		return fmt.Sprintf("the other gateways, %s, do not announce it; %s", firstFew(others), explain)
+		return fmt.Sprintf("the other gateways, %s, do not announce it; %s", columns.First(mostNames, others), explain)
 	default:
 		return fmt.Sprintf("let its other gateways, %s, announce it too: kubectl annotate subnet %s %s=true; or make another node the active one (spec.gatewayNode)",
-			firstFew(others), a.Subnet, routes.AnnotationStandby)
+			columns.First(mostNames, others), a.Subnet, routes.AnnotationStandby)
 	}
 }
