@@ -73,9 +73,8 @@ type Daemon struct {
 	memory  policy.Memory
 	// plan is the newest one; nil until there is a first.
 	plan *policy.Plan
-	// draining and drainRequest are what the Node said last.
-	draining     bool
-	drainRequest string
+	// drain is what became of the Node's wish to be emptied.
+	drain drain
 	// said holds what was logged last, so that only changes are logged.
 	said said
 }
@@ -122,7 +121,6 @@ func (d *Daemon) pass(ctx context.Context) bool {
 		if d.plan == nil {
 			d.memory = remembered(d.Source)
 		}
-		d.draining, d.drainRequest = draining(d.memory.Recall(s), d.Node)
 		plan := d.decide(s)
 		remember(d.Source, d.memory)
 		syncErr = d.Speaker.Sync(ctx, plan.Wish())
@@ -157,6 +155,7 @@ func (d *Daemon) decide(s policy.Snapshot) policy.Plan {
 	}
 	s.Live = &live
 	plan := policy.Make(s, d.Node)
+	d.drain = drainOf(s, plan)
 	if d.Host != nil {
 		d.Host.Follow(WantOf(plan, d.Settings.OverlayLink, d.Settings.BGPPort))
 	}
@@ -164,17 +163,29 @@ func (d *Daemon) decide(s policy.Snapshot) policy.Plan {
 	return plan
 }
 
-// draining reports whether the Node asks for everything to be withdrawn, and which
-// request that is.
-func draining(s policy.Snapshot, node string) (yes bool, request string) {
-	i := slices.IndexFunc(s.Nodes, func(n routes.Node) bool { return n.Name == node })
+// drain is why the node is emptied, which request that is, and until when what is
+// announced goes on with a path that loses; zero where nothing waits.
+type drain struct {
+	cause, request string
+	until          time.Time
+}
+
+// drainOf gives the drain that a plan was made under.
+func drainOf(s policy.Snapshot, p policy.Plan) drain {
+	i := slices.IndexFunc(s.Nodes, func(n routes.Node) bool { return n.Name == p.Node })
 	if i < 0 {
-		return false, ""
+		return drain{}
 	}
-	if d, _ := routes.DrainOf(&s.Nodes[i], s.Settings, s.LastGoodNode); !d.On() { // the plan warns
-		return false, ""
+	n := &s.Nodes[i]
+	d, _ := routes.DrainOf(n, s.Settings, s.LastGoodNode) // the plan warns
+	if !d.On() {
+		return drain{}
 	}
-	return true, s.Nodes[i].Annotations[routes.AnnotationDrainRequest]
+	out := drain{cause: d.Cause, request: n.Annotations[routes.AnnotationDrainRequest]}
+	if until := s.DrainSince(n).Add(s.DrainWait); s.At.Before(until) && len(p.Adverts) > 0 {
+		out.until = until
+	}
+	return out
 }
 
 // prefixes gives the CIDRs of all selected Subnets that parse.
@@ -204,9 +215,10 @@ func sleep(ctx context.Context, d time.Duration) bool {
 func (d *Daemon) picture(about status.Source, o speaker.Observed, errs ...error) *status.Status {
 	st := &status.Status{
 		Version: d.Version, Node: d.Node, Started: d.started, Settings: d.Settings, At: time.Now().UTC(),
-		Waiting: []string{}, Draining: d.draining, DrainRequest: d.drainRequest, Source: about, Sessions: []status.Session{}, Findings: []host.Finding{},
+		Waiting: []string{}, Source: about, Sessions: []status.Session{}, Findings: []host.Finding{},
 		Plan: policy.Plan{Node: d.Node, Adverts: []policy.Advert{}, Withheld: []policy.Withheld{}, Warnings: []policy.Warning{}, Sessions: []policy.Session{}},
 	}
+	st.Draining, st.DrainCause, st.DrainRequest, st.DrainUntil = d.drain.cause != "", d.drain.cause, d.drain.request, d.drain.until
 	if d.plan != nil {
 		st.Plan = *d.plan
 	}

@@ -36,11 +36,17 @@ func (n *News) Of(now *status.Status, uid types.UID) []kube.Event {
 			out = append(out, event(true, "BGPSessionDown", "session with %s (%s) is down: %s", e.Peer, e.Address, cmp.Or(e.LastError, strings.ToLower(e.State))))
 		}
 	}
-	if drained(now) && !drained(before) {
-		out = append(out, event(false, "Drained", "nothing is announced from this node any more"))
-	}
-	if before.Draining && !now.Draining {
-		out = append(out, event(false, "Undrained", "this node announces again: %d prefixes", len(now.Plan.Adverts)))
+	if stage := now.DrainStage(); stage != before.DrainStage() {
+		switch stage {
+		case status.NotDraining:
+			out = append(out, event(false, "Undrained", "this node announces again: %d prefixes", len(now.Plan.Adverts)))
+		case status.Waiting:
+			out = append(out, event(false, "Draining", "%s", now.DrainText()))
+		case status.LastAnnouncer:
+			out = append(out, event(true, "LastAnnouncer", "%s", now.DrainText()))
+		case status.NothingAnnounced:
+			out = append(out, event(false, "Drained", "nothing is announced from this node any more"))
+		}
 	}
 	if !before.Source.StaleSince.IsZero() && now.Source.StaleSince.IsZero() {
 		stayed := "; what was announced then stayed"
@@ -57,11 +63,4 @@ func sessionOf(s *status.Status, peer string) status.Session {
 		return s.Sessions[i]
 	}
 	return status.Session{}
-}
-
-// drained reports whether the node has been asked to, and does, announce
-// nothing.
-func drained(s *status.Status) bool {
-	return s.Draining && len(s.Plan.Adverts) == 0 && s.Speaker.InSync && s.Speaker.Originated == 0 &&
-		!slices.ContainsFunc(s.Sessions, func(e status.Session) bool { return e.Advertised > 0 })
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/fairway-bgp/fairway/policy"
@@ -236,6 +237,10 @@ func TestNewsOfANode(t *testing.T) {
 	}
 	quiet := up
 	quiet.Advertised = 0
+	waiting := picture(false, up)
+	waiting.Draining, waiting.DrainUntil = true, time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	last := picture(false, up)
+	last.Draining = true
 	stale := picture(false, up)
 	stale.Source.StaleSince = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	var n News
@@ -249,6 +254,13 @@ func TestNewsOfANode(t *testing.T) {
 		{picture(false, down), []string{"BGPSessionDown"}},
 		{picture(false, up), []string{"BGPSessionUp"}},
 		{picture(true, up), nil}, // still sent to the peer
+		{picture(true, quiet), []string{"Drained"}},
+		{picture(false, up), []string{"Undrained"}},
+		{waiting, []string{"Draining"}},
+		{waiting, nil},
+		{picture(false, up), []string{"Undrained"}},
+		{waiting, []string{"Draining"}},
+		{last, []string{"LastAnnouncer"}},
 		{picture(true, quiet), []string{"Drained"}},
 		{picture(false, up), []string{"Undrained"}},
 		{stale, nil},
@@ -291,7 +303,7 @@ func TestSpeakerStatusIsBounded(t *testing.T) {
 }
 
 func TestConditions(t *testing.T) {
-	s := &status.Status{Ready: true, Draining: true, Sessions: []status.Session{{Peer: "tor", Address: "192.0.2.254", State: "Active"}}}
+	s := &status.Status{Ready: true, Draining: true, DrainCause: "Node n1 has taint a", Sessions: []status.Session{{Peer: "tor", Address: "192.0.2.254", State: "Active"}}}
 	s.Source.StaleSince = time.Now()
 	s.Source.Stale = []string{"the API server does not answer"}
 	s.Source.Problems = []string{"the API server does not answer", "BGPPeer tor-b: spec.peerAddress: is the address of BGPPeer tor too"}
@@ -306,10 +318,36 @@ func TestConditions(t *testing.T) {
 		ConditionHost:        "Unknown NotChecked ",
 		ConditionSourceFresh: "False Stale the API server does not answer",
 		ConditionInputValid:  "False Problems BGPPeer tor-b: spec.peerAddress: is the address of BGPPeer tor too",
-		ConditionDrained:     string(metav1.ConditionFalse) + " Withdrawing ",
+		ConditionDrained:     string(metav1.ConditionFalse) + " Withdrawing Node n1 has taint a: everything is being withdrawn",
 	} {
 		if got[kind] != want {
 			t.Errorf("%s: %q, want %q", kind, got[kind], want)
+		}
+	}
+}
+
+func TestDrainedSaysHowFarItIsAndWhatStays(t *testing.T) {
+	adverts := []policy.Advert{{Prefix: netip.MustParsePrefix("10.1.0.0/16"), Subnet: "blue"}, {Prefix: netip.MustParsePrefix("10.2.0.0/16"), Subnet: "green"}}
+	until := time.Date(2026, 1, 2, 3, 4, 35, 500, time.UTC)
+	for _, c := range []struct {
+		name    string
+		adverts []policy.Advert
+		until   time.Time
+		want    string
+	}{
+		{"waits", adverts, until, "False Waiting Node n1 is shutting down: 2 prefixes with GRACEFUL_SHUTDOWN until 03:04:35Z, then withdrawn"},
+		{"one stays", adverts[:1], time.Time{}, "False LastAnnouncer Node n1 is shutting down: stays announced, for no other node would announce it: 10.1.0.0/16 of blue"},
+		{"is done", nil, time.Time{}, "True NothingAnnounced Node n1 is shutting down: nothing is announced"},
+	} {
+		s := &status.Status{Draining: true, DrainCause: "Node n1 is shutting down", DrainUntil: c.until, Plan: policy.Plan{Adverts: c.adverts}}
+		s.Speaker.InSync, s.Speaker.Originated = true, len(c.adverts)
+		out := SpeakerStatus(s)
+		got := meta.FindStatusCondition(out.Conditions, ConditionDrained)
+		if got == nil || fmt.Sprintf("%s %s %s", got.Status, got.Reason, got.Message) != c.want {
+			t.Errorf("%s: %+v, want %s", c.name, got, c.want)
+		}
+		if told := out.DrainUntil != nil; told == c.until.IsZero() || told && !out.DrainUntil.Equal(&metav1.Time{Time: c.until.Truncate(time.Second)}) {
+			t.Errorf("%s: drainUntil %v, want %v", c.name, out.DrainUntil, c.until)
 		}
 	}
 }

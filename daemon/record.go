@@ -43,6 +43,10 @@ func SpeakerStatus(s *status.Status) v1alpha1.SpeakerStatus {
 		Findings:   findingRecords(s.Findings),
 		Conditions: conditions(s), DrainRequest: cut(s.DrainRequest, mostText),
 	}
+	if !s.DrainUntil.IsZero() {
+		until := apiTime(s.DrainUntil)
+		out.DrainUntil = &until
+	}
 	if s.Speaker.RouterID.IsValid() {
 		out.RouterID = s.Speaker.RouterID.String()
 	}
@@ -63,12 +67,14 @@ func sessionRecord(e status.Session) v1alpha1.SessionStatus {
 		LastError: cut(e.LastError, mostText), Advertised: int64(e.Advertised),
 	}
 	if !e.Since.IsZero() {
-		// The API server keeps whole seconds.
-		since := metav1.NewTime(e.Since.Truncate(time.Second).Local())
+		since := apiTime(e.Since)
 		out.Since = &since
 	}
 	return out
 }
+
+// apiTime is a time as it comes back from the API server, which keeps whole seconds.
+func apiTime(t time.Time) metav1.Time { return metav1.NewTime(t.Truncate(time.Second).Local()) }
 
 func announced(adverts []policy.Advert) v1alpha1.AnnouncedPrefixes {
 	out := v1alpha1.AnnouncedPrefixes{Count: int64(len(adverts))}
@@ -135,8 +141,9 @@ func conditions(s *status.Status) []metav1.Condition {
 		condition(ConditionSourceFresh, s.Source.StaleSince.IsZero(), "Following", "Stale", s.Source.Stale...),
 		inputCondition(s.Source),
 	}
-	if s.Draining {
-		out = append(out, condition(ConditionDrained, drained(s), "NothingAnnounced", "Withdrawing"))
+	if stage := s.DrainStage(); stage != status.NotDraining {
+		done := status.NothingAnnounced
+		out = append(out, condition(ConditionDrained, stage == done, string(done), string(stage), s.DrainText()))
 	}
 	return out
 }

@@ -39,6 +39,9 @@ func (s *said) changes(now *status.Status) {
 	for _, text := range added(before.Speaker.Errors, now.Speaker.Errors) {
 		s.log.Error(text)
 	}
+	if now.DrainStage() != before.DrainStage() && now.Draining {
+		s.log.Info("draining: " + now.DrainText())
+	}
 	s.planChanges(before.Plan, now.Plan)
 	if now.Ready && !before.Ready {
 		s.log.WithField("prefixes", len(now.Plan.Adverts)).Info("ready")

@@ -78,7 +78,10 @@ func birdFilter(t *text, p peering, f family) {
 			}
 			t.line("\t\t%s%s%s", r.prefix, pattern, comma)
 		}
-		t.line("\t] then accept;")
+		t.line("\t] then {")
+		t.line("\t\tif (65535, 0) ~ bgp_community then bgp_local_pref = 0;")
+		t.line("\t\taccept;")
+		t.line("\t}")
 	}
 	t.line("\treject;")
 	t.line("}")

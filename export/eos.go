@@ -18,6 +18,8 @@ func eosPeering(t *text, p peering) {
 			t.line("!")
 		}
 	}
+	ciscoGshut(t, "ip community-list "+gshut+" permit GSHUT", "   ")
+	t.line("!")
 	t.line("router bgp %d", p.settings.PeerASN)
 	if p.paths > 1 {
 		t.line("   maximum-paths %d ecmp %d", p.capped(eosPaths), p.capped(eosPaths))
@@ -100,6 +102,7 @@ func eosFamily(t *text, p peering, f family) {
 		}
 		t.line("      neighbor %s prefix-list %s in", g.name, p.in(f))
 		t.line("      neighbor %s prefix-list %s out", g.name, none(f))
+		t.line("      neighbor %s route-map %s in", g.name, gshut)
 		if p.settings.ExtendedNextHop && !f.v6 {
 			t.line("      bgp next-hop address-family ipv6")
 			t.line("      neighbor %s next-hop address-family ipv6 originate", g.name)

@@ -16,6 +16,8 @@ func frrPeering(t *text, p peering) {
 	for _, f := range p.families {
 		frrLists(t, p, f)
 	}
+	ciscoGshut(t, "bgp community-list standard "+gshut+" permit graceful-shutdown", " ")
+	t.line("exit")
 	t.line("!")
 	t.line("router bgp %d", p.settings.PeerASN)
 	if p.mixed {
@@ -98,6 +100,7 @@ func frrFamily(t *text, p peering, f family) {
 		t.line("  neighbor %s activate", g.name)
 		t.line("  neighbor %s prefix-list %s in", g.name, p.in(f))
 		t.line("  neighbor %s prefix-list %s out", g.name, none(f))
+		t.line("  neighbor %s route-map %s in", g.name, gshut)
 		t.line("  neighbor %s maximum-prefix %d restart 5", g.name, f.limit)
 	}
 	if p.paths > 1 && p.external() {

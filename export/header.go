@@ -8,6 +8,7 @@ func (t *text) peeringHeader(p peering, how ...string) {
 	t.comment("Made by Fairway from the plans of %s.", some(p.nodes()))
 	t.comments(how)
 	t.comment(limitNote)
+	t.comment(gshutNote)
 	if !s.SourceAddress.IsValid() {
 		t.comment("Neighbours are the nodes' InternalIPs. A node whose packets leave with another address (a second")
 		t.comment("NIC, IPv6 autoconfiguration) is a stranger to the router.")

@@ -23,6 +23,7 @@ func iosPeering(t *text, p peering) {
 			t.line("ipv6 unicast-routing")
 		}
 	}
+	ciscoGshut(t, "ip community-list standard "+gshut+" permit 65535:0", " ")
 	t.line("!")
 	t.line("router bgp %d", p.settings.PeerASN)
 	if p.mixed {
@@ -92,6 +93,7 @@ func iosFamily(t *text, p peering, f family) {
 			t.line("  neighbor %s activate", n.address)
 			t.line("  neighbor %s prefix-list %s in", n.address, p.in(f))
 			t.line("  neighbor %s prefix-list %s out", n.address, none(f))
+			t.line("  neighbor %s route-map %s in", n.address, gshut)
 			t.line("  neighbor %s maximum-prefix %d restart 5", n.address, f.limit)
 		}
 	}

@@ -26,6 +26,10 @@ func junosPeering(t *text, p peering) {
 }
 
 func junosPolicies(t *text, p peering) {
+	t.line("set policy-options community %s members 65535:0", gshut)
+	// Without accept or reject the terms after it decide.
+	t.line("set policy-options policy-statement %s-IN term gshut from community %s", p.name, gshut)
+	t.line("set policy-options policy-statement %s-IN term gshut then local-preference 0", p.name)
 	for _, f := range p.families {
 		if !f.on || len(f.rules) == 0 {
 			continue

@@ -11,6 +11,7 @@ func nxosPeering(t *text, p peering) {
 	for _, f := range p.families {
 		ciscoLists(t, p, f)
 	}
+	ciscoGshut(t, "ip community-list standard "+gshut+" permit 65535:0", "  ")
 	t.line("router bgp %d", p.settings.PeerASN)
 	if p.mixed {
 		t.line("  bestpath as-path multipath-relax")
@@ -68,6 +69,7 @@ func nxosTemplate(t *text, p peering, g group) {
 		t.line("    address-family %s unicast", f.af())
 		t.line("      prefix-list %s in", p.in(f))
 		t.line("      prefix-list %s out", none(f))
+		t.line("      route-map %s in", gshut)
 		t.line("      maximum-prefix %d restart 5", f.limit)
 	}
 }

@@ -280,6 +280,9 @@ func (w *wire) announce(node string, s policy.Session, a policy.Advert) {
 	if a.Role == routes.RoleStandby {
 		args = append(args, "aspath", fmt.Sprintf("%d %d %d", s.LocalASN, s.LocalASN, s.LocalASN))
 	}
+	if slices.Contains(a.Communities, routes.GracefulShutdown) {
+		args = append(args, "community", "65535:0")
+	}
 	w.run(node, args...)
 }
 
@@ -368,8 +371,10 @@ func mustHold(t *testing.T, running, config string, words ...string) {
 	lines := map[string]bool{}
 	for _, l := range strings.Split(running, "\n") {
 		l = strings.TrimSpace(l)
-		if f := strings.Fields(l); len(f) > 4 && f[1] == "prefix-list" && f[3] == "seq" {
-			l = strings.Join(slices.Delete(f, 3, 5), " ") // the router numbers entries
+		if f := strings.Fields(l); len(f) > 4 {
+			if i := slices.Index(f, "seq"); i == 3 && f[1] == "prefix-list" || i == 4 && f[1] == "community-list" {
+				l = strings.Join(slices.Delete(f, i, i+2), " ") // the router numbers entries
+			}
 		}
 		lines[l] = true
 	}
@@ -410,6 +415,30 @@ func (w *wire) proveRoutes(name string) {
 			w.t.Errorf("%s is not listed and arrived by %v", p, hops)
 		}
 	}
+}
+
+// proveGracefulShutdown announces from the first node as if it was about to
+// withdraw: the other one, whose path is no shorter, gets all of the traffic, and
+// it is shared again when the node has thought better of it.
+func (w *wire) proveGracefulShutdown(name string, in Input) {
+	w.t.Helper()
+	first, prefix, other := in.Plans[0], "10.168.0.0/16", "172.30.0.12" // n2 only stands by for it
+	if name == "tor-b" || name == "ibgp" {
+		other = "fd00:30::12"
+	}
+	switch name {
+	case "ibgp":
+		prefix = "fd00:166::/64"
+	case "core.dc1": // in the nodes' AS, which takes no path with that in it
+		prefix = "10.166.0.0/16"
+	}
+	i := slices.IndexFunc(first.Adverts, func(a policy.Advert) bool { return a.Prefix.String() == prefix })
+	leaving := first.Adverts[i]
+	leaving.Communities = []routes.Community{routes.GracefulShutdown}
+	w.announce(first.Node, session(in, first), leaving)
+	w.wantHops("tor", prefix, other)
+	w.announce(first.Node, session(in, first), first.Adverts[i])
+	w.proveRoutes(name)
 }
 
 // own is a route of the router that it would send if it were not told otherwise.
@@ -453,13 +482,14 @@ func TestRealFRR(t *testing.T) {
 			w.frr(fmt.Sprint(s.Port))
 			config := write(t, FRR, in)
 			w.frrLoad(config)
-			mustHold(t, w.vtysh("show running-config"), config, "neighbor ", "no neighbor ", "ip prefix-list", "ipv6 prefix-list", "maximum-paths", "bgp ")
+			mustHold(t, w.vtysh("show running-config"), config, "neighbor ", "no neighbor ", "ip prefix-list", "ipv6 prefix-list", "maximum-paths", "bgp ", "route-map", "match", "set local")
 			w.run("tor", "vtysh", "--vty_socket", w.dir, "-c", "configure", "-c", fmt.Sprintf("router bgp %d", s.PeerASN),
 				"-c", "no bgp network import-check", "-c", "address-family ipv4 unicast", "-c", "network "+own)
 			for _, plan := range in.Plans {
 				w.speak(in, plan)
 			}
 			w.proveRoutes(name)
+			w.proveGracefulShutdown(name, in)
 			w.proveNothingSent(in)
 			w.proveReload(name, config)
 		})
@@ -544,6 +574,7 @@ func TestRealBIRD(t *testing.T) {
 				w.speak(in, plan)
 			}
 			w.proveRoutes(name)
+			w.proveGracefulShutdown(name, in)
 			w.proveNothingSent(in)
 			shown := w.run("tor", "birdc", "-s", w.dir+"/bird.ctl", "show", "protocols", "all")
 			for _, plan := range in.Plans {

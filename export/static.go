@@ -11,7 +11,8 @@ import (
 )
 
 // static is what a host or router without BGP needs: routes by the nodes that
-// carry each prefix now. It does not follow when a gateway moves.
+// carry each prefix now. It does not follow when a gateway moves, unless the
+// Subnet has a next hop of its own that does.
 type static struct {
 	// for whom, as the words after "for" in the header.
 	whom   string
@@ -26,7 +27,12 @@ type staticRoute struct {
 	hops   []netip.Addr
 	// note says of which Subnet it is and who carries it.
 	note string
+	// floats is whether the next hop is the Subnet's own, and no node's.
+	floats bool
 }
+
+// floatNote is said where there is such a route.
+const floatNote = "Only a route by an address that the nodes share (annotation " + routes.AnnotationNextHop + ") goes where that one moves."
 
 // staticOf judges the plans from the point of view of a host on the nodes' L2.
 func staticOf(in Input) (static, error) {
@@ -51,6 +57,9 @@ func staticOf(in Input) (static, error) {
 		}
 	}
 	s.notes = append(s.notes, unannounced(plans)...)
+	if slices.ContainsFunc(s.routes, func(r staticRoute) bool { return r.floats }) {
+		s.notes = append([]string{floatNote}, s.notes...)
+	}
 	return s, nil
 }
 
@@ -69,7 +78,8 @@ func advertised(plans []policy.Plan, peer string) []netip.Prefix {
 }
 
 // staticRouteOf gathers the next hops of one prefix. Standby gateways are left
-// out: a static route has no worse path.
+// out, because a static route has no worse path; but a next hop of the Subnet's
+// own is the same whoever announces it.
 func staticRouteOf(prefix netip.Prefix, peer string, plans []policy.Plan, book map[string]routes.Node) (staticRoute, []string) {
 	r := staticRoute{prefix: prefix.Masked()}
 	var by, standby, notes []string
@@ -80,7 +90,7 @@ func staticRouteOf(prefix netip.Prefix, peer string, plans []policy.Plan, book m
 				continue
 			}
 			first = a
-			if a.Role == routes.RoleStandby {
+			if a.Role == routes.RoleStandby && !a.NextHop.IsValid() {
 				standby = append(standby, plain(plan.Node))
 				continue
 			}
@@ -92,11 +102,14 @@ func staticRouteOf(prefix netip.Prefix, peer string, plans []policy.Plan, book m
 			}
 			by = append(by, plain(plan.Node))
 			r.hops = append(r.hops, hop)
+			r.floats = r.floats || a.NextHop.IsValid()
 		}
 	}
 	r.hops = routes.SortedSet(r.hops, netip.Addr.Compare)
 	r.note = fmt.Sprintf("%s: Subnet %s, by %s", prefix, plain(first.Subnet), some(by))
 	switch {
+	case r.floats:
+		r.note = fmt.Sprintf("%s: Subnet %s, by whoever has the next hop; announced by %s", prefix, plain(first.Subnet), some(by))
 	case len(standby) > 0 && len(by) > 0:
 		r.note += "; standby, left out: " + some(standby)
 	case len(standby) > 0:

@@ -11,6 +11,7 @@ func vyosPeering(t *text, p peering) {
 	for _, f := range p.families {
 		vyosLists(t, p, f)
 	}
+	vyosGshut(t)
 	t.line("set protocols bgp system-as %d", s.PeerASN)
 	if p.mixed {
 		t.line("set protocols bgp parameters bestpath as-path multipath-relax")
@@ -57,6 +58,20 @@ func vyosLists(t *text, p peering, f family) {
 	}
 }
 
+// vyosGshut matches a word: VyOS makes an expanded list of one that has a name,
+// and FRR compares its regular expressions with what it prints.
+func vyosGshut(t *text) {
+	list, mapped := "policy community-list "+gshut, "policy route-map "+gshut
+	t.line("delete %s", list)
+	t.line("set %s rule 10 action permit", list)
+	t.line("set %s rule 10 regex 'graceful-shutdown'", list)
+	t.line("delete %s", mapped)
+	t.line("set %s rule 10 action permit", mapped)
+	t.line("set %s rule 10 match community community-list %s", mapped, gshut)
+	t.line("set %s rule 10 set local-preference 0", mapped)
+	t.line("set %s rule 20 action permit", mapped)
+}
+
 func vyosGroup(t *text, p peering, g group) {
 	s := p.settings
 	set := "set protocols bgp peer-group " + g.name
@@ -84,6 +99,7 @@ func vyosGroup(t *text, p peering, g group) {
 		}
 		t.line("%s address-family %s-unicast prefix-list import %s", set, f.af(), p.in(f))
 		t.line("%s address-family %s-unicast prefix-list export %s", set, f.af(), none(f))
+		t.line("%s address-family %s-unicast route-map import %s", set, f.af(), gshut)
 		t.line("%s address-family %s-unicast maximum-prefix %d", set, f.af(), f.limit)
 	}
 }

@@ -22,10 +22,14 @@ type Status struct {
 	// speaker without error; Waiting says what is missing.
 	Ready   bool     `json:"ready"`
 	Waiting []string `json:"waiting"`
-	// Draining is true if the Node asks for everything to be withdrawn, and
-	// DrainRequest is the name of that request, if it has one.
+	// Draining is true if everything is to be withdrawn from the node, and DrainCause
+	// says why, for people. DrainRequest is the name of that request, if it has one.
 	Draining     bool   `json:"draining"`
+	DrainCause   string `json:"drainCause,omitempty"`
 	DrainRequest string `json:"drainRequest,omitempty"`
+	// DrainUntil is when what is announced with a path that loses will be withdrawn;
+	// zero where nothing waits for that.
+	DrainUntil time.Time `json:"drainUntil,omitzero"`
 
 	Source   Source    `json:"source"`
 	Plan     Plan      `json:"plan"`

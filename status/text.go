@@ -43,6 +43,7 @@ func (s *Status) WriteText(w io.Writer, now time.Time) error {
 	for _, e := range s.Speaker.Errors {
 		columns.Wrap(&b, "  ! ", "    ", e)
 	}
+	s.writeDrain(&b, now)
 	s.writeSessions(&b, now)
 	s.writeFindings(&b)
 	b.WriteByte('\n')
@@ -67,6 +68,17 @@ func inSync(ok bool) string {
 		return "as planned"
 	}
 	return "NOT as planned"
+}
+
+func (s *Status) writeDrain(b *bytes.Buffer, now time.Time) {
+	text := s.DrainText()
+	if text == "" {
+		return
+	}
+	if wait := s.drainWaits(now); wait > 0 {
+		text += fmt.Sprintf(" (in %s)", wait)
+	}
+	columns.Wrap(b, "Draining: ", "  ", text)
 }
 
 func (s *Status) writeSessions(b *bytes.Buffer, now time.Time) {

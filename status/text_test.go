@@ -5,6 +5,7 @@ import (
 	"flag"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -27,6 +28,9 @@ func TestTextGolden(t *testing.T) {
 		Withheld: []policy.Withheld{{Prefix: "10.167.0.0/16", Subnet: "nat", Reason: routes.NATOutgoing, Detail: "spec.natOutgoing is true"}},
 		Sessions: []policy.Session{{Peer: "tor-a", LocalASN: 65001, SessionSettings: settings}},
 	}
+	leaving := plan
+	leaving.Adverts = slices.Clone(plan.Adverts)
+	leaving.Adverts[0].Draining = true
 	for name, s := range map[string]*status.Status{
 		"starting": {Version: "v1", Node: "n1", Started: now, Waiting: []string{"the files have not been read yet"},
 			Source: status.Source{Kind: "files", From: []string{"/etc/fairway"}, Waiting: []string{"the files have not been read yet"}}, Plan: policy.Plan{Node: "n1"}},
@@ -43,6 +47,11 @@ func TestTextGolden(t *testing.T) {
 				Problems: []string{"/etc/fairway/peers.yaml document 2: BGPPeer tor-b: spec.peerASN: 0: an AS number is 1 to 4294967294; its last good version stays in force"}},
 			Speaker:  status.Speaker{ASN: 65001, RouterID: netip.MustParseAddr("172.30.0.11"), Originated: 1, Errors: []string{"session tor-a: listen on port 179: address already in use"}},
 			Sessions: []status.Session{{Peer: "tor-a", Address: "172.30.0.1", State: "Active", LastError: "the peer said: Cease, administrative shutdown (maintenance until noon)"}}},
+		"draining": {Version: "v1", Node: "n1", Started: now.Add(-26 * time.Hour), Ready: true, Plan: leaving,
+			Draining: true, DrainCause: `Node n1 has annotation fairway.dev/drain: "true"`, DrainUntil: now.Add(24 * time.Second),
+			Source:   status.Source{Kind: "files", From: []string{"/etc/fairway"}, Subnets: 2, Nodes: 1, Peers: 1},
+			Speaker:  status.Speaker{ASN: 65001, RouterID: netip.MustParseAddr("172.30.0.11"), Originated: 1, InSync: true},
+			Sessions: []status.Session{{Peer: "tor-a", Address: "172.30.0.1", State: "Established", Since: now.Add(-90 * time.Minute), Advertised: 1}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var b bytes.Buffer

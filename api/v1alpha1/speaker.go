@@ -76,6 +76,11 @@ type SpeakerStatus struct {
 	// +optional
 	DrainRequest string `json:"drainRequest,omitempty"`
 
+	// DrainUntil is when a draining node will withdraw what it still announces, with
+	// GRACEFUL_SHUTDOWN and a path that loses; absent where it does not wait.
+	// +optional
+	DrainUntil *metav1.Time `json:"drainUntil,omitempty"`
+
 	// Conditions sum it up; Ready is true when the wish is carried out.
 	// +optional
 	// +listType=map

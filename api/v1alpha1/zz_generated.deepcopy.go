@@ -440,6 +440,10 @@ func (in *SpeakerStatus) DeepCopyInto(out *SpeakerStatus) {
 		*out = make([]FindingStatus, len(*in))
 		copy(*out, *in)
 	}
+	if in.DrainUntil != nil {
+		in, out := &in.DrainUntil, &out.DrainUntil
+		*out = (*in).DeepCopy()
+	}
 	if in.Conditions != nil {
 		in, out := &in.Conditions, &out.Conditions
 		*out = make([]v1.Condition, len(*in))

@@ -28,16 +28,38 @@ func (in *input) addFlags(c *cobra.Command) {
 	f := c.Flags()
 	f.StringSliceVarP(&in.files, "filename", "f", nil, "file or folder of YAML objects, instead of a cluster; may be given more than once")
 	addAccessFlags(c, &in.access)
+	in.addPlanSettings(c)
+	f.DurationVar(&in.settings.DrainWait, "drain-wait", routes.DefaultSettings.DrainWait, "how long a drained node goes on announcing, with GRACEFUL_SHUTDOWN and a path that loses, before it withdraws")
+}
+
+// addPlanSettings are the flags that decide who announces what.
+func (in *input) addPlanSettings(c *cobra.Command) {
+	f := c.Flags()
 	f.BoolVar(&in.settings.AdoptKubeOVN, "adopt-kube-ovn-annotations", false, "let "+routes.AnnotationKubeOVN+" select a Subnet without "+routes.AnnotationAdvertise)
 	f.StringVar(&in.settings.ClusterRouter, "cluster-router", routes.DefaultSettings.ClusterRouter, "name of Kube-OVN's default VPC")
 	f.StringVar(&in.settings.NodeSwitch, "node-switch", routes.DefaultSettings.NodeSwitch, "name of Kube-OVN's join Subnet")
-	f.DurationVar(&in.settings.DrainWait, "drain-wait", routes.DefaultSettings.DrainWait, "how long a drained node goes on announcing, with GRACEFUL_SHUTDOWN and a path that loses, before it withdraws")
 	f.StringSliceVar(&in.settings.DrainTaints, "drain-taint", nil, "taint, as KEY or KEY=VALUE, that drains a Node like annotation "+routes.AnnotationDrain+"; may be given more than once")
+}
+
+// check refuses settings that mean nothing.
+func (in *input) check() error {
+	if in.settings.DrainWait < 0 {
+		return fmt.Errorf("--drain-wait %s: a time before now; use 0 or more", in.settings.DrainWait)
+	}
+	for _, taint := range in.settings.DrainTaints {
+		if key, _, _ := strings.Cut(taint, "="); key == "" || strings.Contains(taint, ":") {
+			return fmt.Errorf("--drain-taint %s: not KEY or KEY=VALUE; a taint drains whatever its effect", taint)
+		}
+	}
+	return nil
 }
 
 // read reads the objects once. Problems with single objects go to stderr and do
 // not stop the others; bad says whether there were any.
 func (in *input) read(ctx context.Context, stderr io.Writer) (c kube.Contents, bad bool, err error) {
+	if err := in.check(); err != nil {
+		return c, false, err
+	}
 	if len(in.files) > 0 {
 		c, err = kube.ReadFiles(in.files, in.settings)
 	} else {

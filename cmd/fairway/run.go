@@ -83,7 +83,7 @@ func (f *runFlags) run(ctx context.Context, stderr io.Writer) error {
 	if f.node == "" {
 		return fmt.Errorf("no node: give --node NAME")
 	}
-	if err := f.live.check(); err != nil {
+	if err := errors.Join(f.live.check(), f.input.check()); err != nil {
 		return err
 	}
 	listener, err := web.Listen(f.listen)

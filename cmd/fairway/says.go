@@ -85,9 +85,9 @@ func wordOn(e policy.Explanation, s *v1alpha1.Speaker) *says {
 		return nil // its Speaker is old news
 	case s == nil && planned:
 		return &says{Text: "nothing, for it has no Speaker: fairway does not run there"}
-	case s == nil, stopped(s) && !planned:
+	case s == nil, daemon.HasStopped(s) && !planned:
 		return nil
-	case stopped(s):
+	case daemon.HasStopped(s):
 		return &says{Text: "fairway has stopped on this node"}
 	}
 	announced, withheld := announcedOf(e, s), withheldOf(e, s)

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/fairway-bgp/fairway/api/v1alpha1"
@@ -69,6 +70,9 @@ func writeSpeakers(w io.Writer, speakers []v1alpha1.Speaker, complaints [][]stri
 		fmt.Fprintf(&b, "%-20s %-9s %9d %9d  %s\n", s.Name, sessions, s.Status.Announced.Count, s.Status.Withheld.Count, state)
 		for _, c := range complaints[i] {
 			columns.Wrap(&b, "  ", "    ", c)
+		}
+		if c := meta.FindStatusCondition(s.Status.Conditions, daemon.ConditionDrained); c != nil && c.Message != "" && !daemon.HasStopped(&s) {
+			columns.Wrap(&b, "  draining: ", "    ", c.Message)
 		}
 		for _, e := range s.Status.Sessions {
 			if e.State != "established" {

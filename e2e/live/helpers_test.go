@@ -34,11 +34,11 @@ func lackCode(text string, got, want int) string {
 	return fmt.Sprintf("%d: %s", got, text)
 }
 
-// drain drains a node and sees that its daemon has nothing in its table when the
+// drain drains a node, though no daemon runs on another, and sees that its daemon has nothing in its table when the
 // command says so. The router needs a moment more for its own.
 func (w *world) drain(node string) {
 	w.Helper()
-	out, code := w.fairway("drain", node)
+	out, code := w.fairway("drain", "--force", node)
 	text, _ := w.ask("/status.json")
 	var now status.Status
 	if err := json.Unmarshal([]byte(text), &now); err != nil {

@@ -13,7 +13,7 @@ import (
 func TestClusterIsFollowed(t *testing.T) {
 	w := newWorld(t, "a", "b")
 	a, b := w.routers["a"], w.routers["b"]
-	w.run()
+	w.run("--drain-wait=0s") // the wait has a story of its own
 	w.peer("a", "")
 	w.subnet("blue", "10.1.0.0/16", "")
 	a.has("10.1.0.0/16")
@@ -104,6 +104,7 @@ func TestClusterIsFollowed(t *testing.T) {
 		if code != 2 || !strings.Contains(out, "cannot be read") {
 			t.Errorf("drain of a node without a daemon: exit %d, %s", code, out)
 		}
+		w.patch(like("v1", "Node", ""), "n2", `{"metadata":{"annotations":{"fairway.dev/drain":null}}}`)
 	})
 	t.Run("drained again right after undrain, the answer is not the old one", func(t *testing.T) {
 		for range 2 {
@@ -155,7 +156,7 @@ func TestClusterIsFollowed(t *testing.T) {
 		}
 		w.patch(subnets(), "nat", `{"spec":{"natOutgoing":false}}`)
 		w.until("an Event that it is announced", func() string {
-			if got := w.events("Subnet", "nat"); !strings.Contains(got, "Announced: by the plan 1 of 2 nodes announce it") {
+			if got := w.events("Subnet", "nat"); !strings.Contains(got, "Announced: by the plan 2 of 2 nodes announce it") {
 				return "there is: " + got
 			}
 			return ""
@@ -204,6 +205,10 @@ func TestClusterIsFollowed(t *testing.T) {
 			t.Errorf("status: exit %d, %s", code, out)
 		}
 		out, code = w.fairwayAs(viewer, "drain", "n1")
+		if code != 2 || !strings.Contains(out, `is not known, so it is not drained`) || !strings.Contains(out, `cannot list resource "nodes"`) {
+			t.Errorf("drain: exit %d, %s", code, out)
+		}
+		out, code = w.fairwayAs(viewer, "drain", "--force", "n1")
 		if code != 2 || !strings.Contains(out, `cannot patch resource "nodes"`) {
 			t.Errorf("drain: exit %d, %s", code, out)
 		}

@@ -1,0 +1,128 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/fairway-bgp/fairway/columns"
+	"github.com/fairway-bgp/fairway/daemon"
+	"github.com/fairway-bgp/fairway/policy"
+	"github.com/fairway-bgp/fairway/routes"
+)
+
+// lookFirst refuses to drain the last node that announces something, unless it is
+// forced, and says on stderr what that is.
+func (f *drainFlags) lookFirst(ctx context.Context, stderr io.Writer, node string) error {
+	contents, err := f.readCluster(ctx)
+	switch {
+	case err != nil && !f.force:
+		return fmt.Errorf("whether other nodes announce what %s does is not known, so it is not drained (--force drains it all the same): %w", node, err)
+	case err != nil:
+		fmt.Fprintf(stderr, "fairway: whether other nodes announce what %s does is not known: %v\n", node, err)
+		return nil
+	case !contents.Snapshot.HasNode(node):
+		return fmt.Errorf("no Node %s", node)
+	}
+	s := contents.Snapshot
+	s.At = time.Now().UTC()
+	if asked(s, node) {
+		return nil // it goes on what has been decided
+	}
+	speakers, ok := f.readSpeakers(ctx, stderr)
+	last, pods := divide(daemon.Accounts{Snapshot: s, Speakers: speakers, Unheard: !ok}.AnnouncedAloneBy(node))
+	writeLast(stderr, s, node, last, pods)
+	if len(last) == 0 || f.force {
+		return nil
+	}
+	return wrong(fmt.Errorf("node %s is not drained: nobody else announces %s; --force takes %s off the network",
+		node, columns.Count(len(last), "Subnet", "Subnets"), them(len(last))))
+}
+
+// asked reports whether a person has the node drained already.
+func asked(s policy.Snapshot, node string) bool {
+	i := slices.IndexFunc(s.Nodes, func(n routes.Node) bool { return n.Name == node })
+	drain, _ := routes.DrainOf(&s.Nodes[i], s.Settings, nil)
+	return drain.Asked
+}
+
+// divide tells Subnets that others could announce from those whose Pods are
+// announced one by one.
+func divide(all []daemon.Alone) (last, pods []daemon.Alone) {
+	for _, a := range all {
+		if a.Role == routes.RolePod {
+			pods = append(pods, a)
+		} else {
+			last = append(last, a)
+		}
+	}
+	return last, pods
+}
+
+func them(n int) string {
+	if n == 1 {
+		return "it"
+	}
+	return "them"
+}
+
+const (
+	// mostSubnets is how many Subnets are told of one by one.
+	mostSubnets = 20
+	// mostNames is how many names stand in a sentence.
+	mostNames = 5
+)
+
+// writeLast says what goes off the network with the node, and how to prevent that.
+func writeLast(w io.Writer, s policy.Snapshot, node string, last, pods []daemon.Alone) {
+	var b bytes.Buffer
+	for _, a := range last[:min(len(last), mostSubnets)] {
+		columns.Wrap(&b, "! ", "    ", fmt.Sprintf("Subnet %s (%s): %s", a.Subnet, prefixList(a), whatToDo(s, node, a)))
+	}
+	if more := len(last) - mostSubnets; more > 0 {
+		fmt.Fprintf(&b, "! and %s more\n", columns.Count(more, "Subnet", "Subnets"))
+	}
+	if len(pods) > 0 {
+		var names []string
+		for _, a := range pods {
+			names = append(names, a.Subnet)
+		}
+		columns.Wrap(&b, "! ", "    ", fmt.Sprintf("Pods of %s on %s are announced by %s alone, and not reached after the withdrawal until they have moved: kubectl drain %s first",
+			columns.First(mostNames, names), node, node, node))
+	}
+	_, _ = w.Write(b.Bytes()) // nothing can be said where stderr is gone
+}
+
+func prefixList(a daemon.Alone) string {
+	var out []string
+	for _, p := range a.Prefixes {
+		out = append(out, p.String())
+	}
+	return strings.Join(out, ", ")
+}
+
+// whatToDo says how another node comes to announce a Subnet.
+func whatToDo(s policy.Snapshot, node string, a daemon.Alone) string {
+	i := slices.IndexFunc(s.Subnets, func(sub routes.Subnet) bool { return sub.Name == a.Subnet })
+	if i < 0 {
+		return "its object is gone; nobody else announces it"
+	}
+	sub := &s.Subnets[i]
+	others := slices.DeleteFunc(slices.Clone(routes.Gateways(sub, s.Nodes)), func(name string) bool { return name == node })
+	explain := fmt.Sprintf("`fairway why %s` says why", a.Subnet)
+	switch tuning, _ := routes.ReadTuning(sub, sub.Annotations); {
+	case sub.GatewayType != routes.Centralized:
+		return "no other node announces it; " + explain
+	case len(others) == 0:
+		return "the only gateway is " + node + ": make another node one (spec.gatewayNode)"
+	case sub.EnableECMP || tuning.Standby:
+		return fmt.Sprintf("the other gateways, %s, do not announce it; %s", columns.First(mostNames, others), explain)
+	default:
+		return fmt.Sprintf("let its other gateways, %s, announce it too: kubectl annotate subnet %s %s=true; or make another node the active one (spec.gatewayNode)",
+			columns.First(mostNames, others), a.Subnet, routes.AnnotationStandby)
+	}
+}

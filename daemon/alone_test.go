@@ -1,0 +1,125 @@
+package daemon
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/fairway-bgp/fairway/api/v1alpha1"
+	"github.com/fairway-bgp/fairway/kube"
+	"github.com/fairway-bgp/fairway/policy"
+	"github.com/fairway-bgp/fairway/routes"
+	"github.com/fairway-bgp/fairway/status"
+)
+
+// account is a node's Speaker with one session up that lists "PREFIX SUBNET ROLE".
+func account(node string, listed ...string) v1alpha1.Speaker {
+	s := v1alpha1.Speaker{ObjectMeta: metav1.ObjectMeta{Name: node}}
+	s.Status.Established, s.Status.Configured = 1, 1
+	for _, text := range listed {
+		f := strings.Fields(text)
+		s.Status.Announced.First = append(s.Status.Announced.First, v1alpha1.AnnouncedPrefix{Prefix: f[0], Subnet: f[1], Role: f[2]})
+	}
+	s.Status.Announced.Count = int64(len(listed))
+	return s
+}
+
+// aloneText is what goes with n1, as "SUBNET ROLE PREFIX...; ...".
+func aloneText(a Accounts) string {
+	var out []string
+	for _, x := range a.AnnouncedAloneBy("n1") {
+		out = append(out, strings.Trim(fmt.Sprint(x.Subnet, " ", x.Role, " ", x.Prefixes), "[]"))
+	}
+	return strings.ReplaceAll(strings.Join(out, "; "), "[", "")
+}
+
+func TestWhatOneNodeAnnouncesAlone(t *testing.T) {
+	const blue = "10.1.0.0/16 blue distributed"
+	condition := func(s v1alpha1.Speaker, kind, reason string) v1alpha1.Speaker {
+		s.Status.Conditions = []metav1.Condition{{Type: kind, Status: metav1.ConditionFalse, Reason: reason}}
+		return s
+	}
+	noSession := account("n2", blue)
+	noSession.Status.Established = 0
+	for _, c := range []struct {
+		name   string
+		change func(*Accounts)
+		want   string
+	}{
+		{"two nodes", func(*Accounts) {}, ""},
+		{"the other announces another prefix", func(a *Accounts) { a.Speakers[1] = account("n2", "10.2.0.0/16 blue distributed") }, "blue distributed 10.1.0.0/16"},
+		{"the other stands by", func(a *Accounts) {
+			a.Speakers[0], a.Speakers[1] = account("n1", "10.1.0.0/16 blue active"), account("n2", "10.1.0.0/16 blue standby")
+		}, ""},
+		{"the other has no Speaker", func(a *Accounts) { a.Speakers = a.Speakers[:1] }, "blue distributed 10.1.0.0/16"},
+		{"the other has stopped", func(a *Accounts) { a.Speakers[1] = condition(a.Speakers[1], ConditionReady, kube.Stopped) }, "blue distributed 10.1.0.0/16"},
+		{"the other has no session", func(a *Accounts) { a.Speakers[1] = noSession }, "blue distributed 10.1.0.0/16"},
+		{"the other is draining, as it says", func(a *Accounts) { a.Speakers[1] = condition(a.Speakers[1], ConditionDrained, "Waiting") }, "blue distributed 10.1.0.0/16"},
+		{"the other is to drain", func(a *Accounts) {
+			a.Snapshot.Nodes[1].Annotations = map[string]string{routes.AnnotationDrain: "true"}
+		}, "blue distributed 10.1.0.0/16"},
+		{"the other is tainted", func(a *Accounts) {
+			a.Snapshot.DrainTaints, a.Snapshot.Nodes[1].Taints = []string{"leaving"}, []string{"leaving=soon"}
+		}, "blue distributed 10.1.0.0/16"},
+		{"the other's Node is not Ready", func(a *Accounts) { a.Snapshot.Nodes[1].Ready = false }, "blue distributed 10.1.0.0/16"},
+		{"the other's Node is gone", func(a *Accounts) { a.Snapshot.Nodes = a.Snapshot.Nodes[:1] }, "blue distributed 10.1.0.0/16"},
+		{"no daemon runs here", func(a *Accounts) { a.Speakers = a.Speakers[1:] }, ""},
+		{"announces nothing", func(a *Accounts) { a.Speakers[0] = account("n1") }, ""},
+		{"both families of two Subnets", func(a *Accounts) {
+			a.Speakers[0] = account("n1", "fd00::/64 blue distributed", "10.1.0.0/16 blue distributed", "10.9.0.0/16 azure ecmp")
+			a.Speakers[1] = account("n2")
+		}, "azure ecmp 10.9.0.0/16; blue distributed 10.1.0.0/16 fd00::/64"},
+		{"Pods are nobody else's", func(a *Accounts) {
+			a.Speakers[0], a.Speakers[1] = account("n1", "10.1.0.4/32 blue pod"), account("n2", "10.1.0.4/32 blue pod")
+		}, "blue pod 10.1.0.4/32"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			a := Accounts{Snapshot: cluster(distributed("blue", "10.1.0.0/16")), Speakers: []v1alpha1.Speaker{account("n1", blue), account("n2", blue)}}
+			c.change(&a)
+			if got := aloneText(a); got != c.want {
+				t.Errorf("%q, want %q", got, c.want)
+			}
+		})
+	}
+}
+
+// What a Speaker is too short for, or nobody may read, is told by the plans.
+func TestPlansTellWhatSpeakersDoNot(t *testing.T) {
+	var subnets []routes.Subnet
+	for i := range 60 {
+		subnets = append(subnets, distributed(fmt.Sprintf("s%02d", i), fmt.Sprintf("10.%d.0.0/16", i)))
+	}
+	subnets[59].GatewayType, subnets[59].GatewayNode, subnets[59].ActiveGateway = routes.Centralized, "n1", "n1"
+	s := cluster(subnets...)
+	s.At = time.Now()
+	short := func(node string, count int64) v1alpha1.Speaker {
+		out := SpeakerStatus(picture(policy.Make(s, node)))
+		out.Announced.Count, out.Established = count, 1
+		return v1alpha1.Speaker{ObjectMeta: metav1.ObjectMeta{Name: node}, Status: out}
+	}
+	if n := len(short("n1", 60).Status.Announced.First); n != mostListed {
+		t.Fatalf("%d are listed", n)
+	}
+	const want = "s59 active 10.59.0.0/16"
+	if got := aloneText(Accounts{Snapshot: s, Speakers: []v1alpha1.Speaker{short("n1", 60), short("n2", 59)}}); got != want {
+		t.Errorf("with lists that are cut short: %q, want %q", got, want)
+	}
+	if got := aloneText(Accounts{Snapshot: s, Unheard: true}); got != want {
+		t.Errorf("without Speakers: %q, want %q", got, want)
+	}
+	s.Nodes[1].Ready = false
+	if got := (Accounts{Snapshot: s, Unheard: true}).AnnouncedAloneBy("n1"); len(got) != 60 {
+		t.Errorf("%d Subnets hang on n1 without the other, want all", len(got))
+	}
+}
+
+func picture(p policy.Plan) *status.Status {
+	s := &status.Status{Node: p.Node, Plan: p}
+	for _, e := range p.Sessions {
+		s.Sessions = append(s.Sessions, status.Session{Peer: e.Peer, State: "Established", Address: "192.0.2.254"})
+	}
+	return s
+}
