@@ -179,11 +179,10 @@ func TestClusterIsFollowed(t *testing.T) {
 			return ""
 		})
 	})
-	t.Run("a Node that is not Ready keeps what no other would announce, and its Speaker is old news", func(t *testing.T) {
+	t.Run("a Node that is not Ready leaves to another, and its Speaker is old news", func(t *testing.T) {
 		node := like("v1", "Node", "")
 		w.patch(node, "n1", `{"status":{"conditions":[{"type":"Ready","status":"Unknown"}]}}`, "status")
-		w.says("/status.json", "KeptAnnounced")
-		a.has("10.9.0.0/16")
+		a.has("")
 		if out, code := w.fairway("status", "--cluster"); code != 1 || !strings.Contains(out, "Node n1 is not Ready: this is what its daemon said last") {
 			t.Errorf("status: exit %d, %s", code, out)
 		}
