@@ -41,3 +41,38 @@ func TestWrap(t *testing.T) {
 		})
 	}
 }
+
+func TestFirst(t *testing.T) {
+	for _, tt := range []struct {
+		most  int
+		names []string
+		want  string
+	}{
+		{2, nil, ""},
+		{2, []string{"a", "b"}, "a, b"},
+		{2, []string{"a", "b", "c"}, "a, b and 1 more"},
+	} {
+		if got := columns.First(tt.most, tt.names); got != tt.want {
+			t.Errorf("First(%d, %v) = %q, want %q", tt.most, tt.names, got, tt.want)
+		}
+	}
+}
+
+func TestNearest(t *testing.T) {
+	for _, tt := range []struct {
+		wanted  string
+		names   []string
+		want    string
+		letters int
+	}{
+		{"n9", []string{"n1", "n2"}, "n1", 1},
+		{"GW-2", []string{"gw-1", "gw-2"}, "gw-2", 0},
+		{"worker", []string{"n1", "worker-1"}, "worker-1", 2},
+		{"n1", nil, "", 2},
+		{"", []string{"n1"}, "n1", 2},
+	} {
+		if got, letters := columns.Nearest(tt.wanted, tt.names); got != tt.want || letters != tt.letters {
+			t.Errorf("Nearest(%q, %v) = %q, %d, want %q, %d", tt.wanted, tt.names, got, letters, tt.want, tt.letters)
+		}
+	}
+}

@@ -372,6 +372,21 @@ func TestNodeLifeCycle(t *testing.T) {
 		c.eventually(t, routed, all...)
 		c.eventually(t, routed6, "fd00:30::11", "fd00:30::12", "fd00:30::13")
 	})
+	t.Run("the join gateway", func(t *testing.T) {
+		// The link stays up, and the routes by it.
+		mustRun(t, "ip", "-n", c.prefix+"ovn", "link", "set", "n3", "nomaster")
+		c.eventually(t, routed, all[0], all[1])
+		c.says(t, "n3", "DatapathDown", "the join gateway 100.64.0.1 does not answer on ovn0")
+		mustRun(t, "ip", "-n", c.prefix+"ovn", "link", "set", "n3", "master", "join")
+		c.eventually(t, routed, all...)
+		c.eventually(t, routed6, "fd00:30::11", "fd00:30::12", "fd00:30::13")
+	})
+	t.Run("a router in the overlay", func(t *testing.T) {
+		mustRun(t, "ip", "-n", c.prefix+"n3", "route", "add", "172.30.0.0/30", "via", "100.64.0.1")
+		c.says(t, "n3", "the route to the router 172.30.0.1 leaves by ovn0: the Subnet with 172.30.0.0/30 contains it")
+		mustRun(t, "ip", "-n", c.prefix+"n3", "route", "del", "172.30.0.0/30")
+		c.eventually(t, routed, all...)
+	})
 	t.Run("a daemon is killed and comes back", func(t *testing.T) {
 		signal(t, c.pid(t, "run .*--node n1 "), syscall.SIGKILL)
 		c.eventually(t, routed, all[1], all[2])

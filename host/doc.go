@@ -7,6 +7,10 @@
 // check` does the same once. How a packet fares in the packet filter is package
 // netfilter's business.
 //
+// For the daemon's datapath gate Gateways asks the next hops into the overlay
+// whether they are there (gateways_ask.go sends), and Reach judges what is heard
+// (pure). Masqueraded looks into Kube-OVN's sets while somebody waits for them.
+//
 // Three answers, never two: a fact that cannot be read is unknown, and unknown
 // is neither ok nor wrong.
 package host

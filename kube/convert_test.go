@@ -110,7 +110,7 @@ status:
 			{MatchExpressions: []routes.Requirement{{Key: "rack", Operator: "In", Values: []string{"a", "b"}}}},
 		},
 		EnableECMP: true, ExternalEgressGateway: "192.0.2.1", Private: true, AllowSubnets: []string{"192.0.2.0/24"},
-		Deleting: true, Validated: true, ReadyAt: "2026-01-02T03:04:06Z", GatewayVerdict: "NoActiveGatewayFound", ActiveGateway: "n2",
+		Deleting: true, Controlled: true, Validated: true, ReadyAt: "2026-01-02T03:04:06Z", GatewayVerdict: "NoActiveGatewayFound", ActiveGateway: "n2",
 	}
 	if len(c.Problems) > 0 {
 		t.Fatal(c.Problems)

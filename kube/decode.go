@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	strictjson "sigs.k8s.io/json"
+
+	"github.com/fairway-bgp/fairway/columns"
 )
 
 // decodeLenient fills to, ignores fields that it does not have, and reports each
@@ -170,14 +172,11 @@ func nearestField(t reflect.Type, path string) string {
 		t = f
 	}
 	wanted := steps[len(steps)-1]
-	best, least := "", 3
-	for _, name := range slices.Sorted(maps.Keys(jsonFields(t))) {
-		d := distance(strings.ToLower(name), strings.ToLower(wanted))
-		if d < least && d < len(wanted)/2 {
-			best, least = name, d
-		}
+	name, letters := columns.Nearest(wanted, slices.Sorted(maps.Keys(jsonFields(t))))
+	if letters > 2 || letters >= len(wanted)/2 {
+		return ""
 	}
-	return best
+	return name
 }
 
 // jsonFields gives the fields of a struct, or of what a pointer or slice leads
@@ -199,25 +198,4 @@ func jsonFields(t reflect.Type) map[string]reflect.Type {
 		}
 	}
 	return fields
-}
-
-// distance is Levenshtein's, in bytes.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := 1
-			if a[i] == b[j] {
-				cost = 0
-			}
-			next := min(diagonal+cost, row[j]+1, row[j+1]+1)
-			diagonal, row[j+1] = row[j+1], next
-		}
-	}
-	return row[len(b)]
 }

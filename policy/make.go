@@ -52,11 +52,11 @@ type view struct {
 	// carriable are those, and the ones that only a node which announces them already
 	// may announce: other nodes carry their replies all the same.
 	carriable []*routes.Case
-	sessions   []Session
-	warnings   []Warning
-	routerID   netip.Addr
-	guard      guard
-	lost       map[caseKey]string
+	sessions  []Session
+	warnings  []Warning
+	routerID  netip.Addr
+	guard     guard
+	lost      map[caseKey]string
 	// announceable names the Subnets of which some CIDR can be announced.
 	announceable map[string]bool
 }

@@ -19,24 +19,35 @@ type planFlags struct {
 	input
 	node, output, peer string
 	static, all        bool
+	without            policy.Absence
 }
 
 func newPlanCommand() *cobra.Command {
 	var f planFlags
 	formats := planFormats()
 	c := &cobra.Command{
-		Use:   "plan -f FILE|FOLDER",
+		Use:   "plan [-f FILE|FOLDER]",
 		Short: "Show what each node would announce, and what not and why",
 		Long: `Show what each node would announce to whom, and what it withholds and why, for
-the objects in files or folders. Nothing is sent anywhere.
+the objects of files or folders, or of a cluster. Nothing is sent anywhere.
 
 -o iproute prints static routes for a Linux host on the nodes' own network; the
 router dialects print the router's side of the peering, or with --static its
-static routes.`,
+static routes.
+
+--without shows instead what would change if machines were dead, session and
+all, and --without-peer if BGPPeers were deleted: who announces what then, what
+would have no announcer or hang on one node, which sessions end, and how long
+the fail-over takes with the timers as they are. With several nodes, plan says
+at its end what hangs on one of them.
+
+Exit status: 0 if all is well, 1 if an object is wrong or, with --without, if
+something that is announced would have no announcer, 2 if that could not be told.`,
 		Example: `  fairway plan -f cluster.yaml
   fairway plan -f cluster/ --node n1 -o json
   fairway plan -f cluster/ -o frr --peer tor-a
-  fairway plan -f cluster/ -o iproute | sh -e`,
+  fairway plan -f cluster/ -o iproute | sh -e
+  fairway plan --without n1,n2`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return f.run(c) },
 	}
@@ -46,26 +57,62 @@ static routes.`,
 	c.Flags().StringVar(&f.peer, "peer", "", "for the router dialects: the BGPPeer whose side to print")
 	c.Flags().BoolVar(&f.static, "static", false, "for the router dialects: static routes instead of BGP")
 	c.Flags().BoolVar(&f.all, "all", false, "with -o text: also list Subnets that are not selected")
+	c.Flags().StringSliceVar(&f.without.Nodes, "without", nil, "show what would change if the machines of these Nodes were dead")
+	c.Flags().StringSliceVar(&f.without.Peers, "without-peer", nil, "show what would change if these BGPPeers were deleted")
 	c.RegisterFlagCompletionFunc("output", completeFormats(formats))
 	return c
 }
 
 func (f *planFlags) run(c *cobra.Command) error {
+	if err := f.check(c); err != nil {
+		return err
+	}
+	contents, bad, err := f.read(c.Context(), c.ErrOrStderr())
+	if err != nil {
+		return err
+	}
+	ok, err := f.show(c, contents.Snapshot)
+	if err != nil {
+		return err
+	}
+	if bad || !ok {
+		return wrong(nil)
+	}
+	return nil
+}
+
+// check refuses flags that do not go together.
+func (f *planFlags) check(c *cobra.Command) error {
 	if !slices.Contains(planFormats(), f.output) {
 		return fmt.Errorf("-o %s: not a format; use one of %s", f.output, strings.Join(planFormats(), ", "))
 	}
-	if f.output == "text" || f.output == "json" {
+	forPeople := f.output == "text" || f.output == "json"
+	if forPeople {
 		for _, name := range []string{"peer", "static"} {
 			if c.Flags().Changed(name) {
 				return fmt.Errorf("--%s is for the router dialects: give -o with one of %s", name, strings.Join(planFormats()[2:], ", "))
 			}
 		}
 	}
-	contents, bad, err := f.read(c.Context(), c.ErrOrStderr())
-	if err != nil {
-		return err
+	if !f.asksWhatIf(c) {
+		return nil
 	}
-	s := contents.Snapshot
+	if len(f.without.Nodes)+len(f.without.Peers) == 0 {
+		return fmt.Errorf("--without and --without-peer: name at least one Node or BGPPeer")
+	}
+	if !forPeople {
+		return fmt.Errorf("-o %s: --without and --without-peer are told as text or json", f.output)
+	}
+	for _, name := range []string{"node", "all"} {
+		if c.Flags().Changed(name) {
+			return fmt.Errorf("--%s: --without and --without-peer are about every node: leave it out", name)
+		}
+	}
+	return nil
+}
+
+// show prints the plans, or what would change; ok is false where that is bad.
+func (f *planFlags) show(c *cobra.Command, s policy.Snapshot) (ok bool, err error) {
 	if f.node != "" {
 		s = s.AssumeNode(f.node)
 	}
@@ -74,20 +121,23 @@ func (f *planFlags) run(c *cobra.Command) error {
 	}
 	names, err := nodes(s, f.node)
 	if err != nil {
-		return err
+		return false, err
+	}
+	if err := f.checkAbsence(s); err != nil {
+		return false, err
 	}
 	plans := make([]policy.Plan, 0, len(names))
 	planned := f.plannedFor(c.Context(), c.ErrOrStderr(), s, names)
 	for _, n := range names {
 		plans = append(plans, policy.Make(planned[n], n))
+		if at := planned[n].At; at.After(s.At) {
+			s.At = at
+		}
 	}
-	if err := f.print(c.OutOrStdout(), s, plans); err != nil {
-		return err
+	if f.asksWhatIf(c) {
+		return f.printWhatIf(c.OutOrStdout(), policy.WhatIf(s, plans, f.without))
 	}
-	if bad {
-		return wrong(nil)
-	}
-	return nil
+	return true, f.print(c.OutOrStdout(), s, plans)
 }
 
 func (f *planFlags) print(w io.Writer, s policy.Snapshot, plans []policy.Plan) error {
@@ -110,6 +160,9 @@ func (f *planFlags) print(w io.Writer, s policy.Snapshot, plans []policy.Plan) e
 		}
 		if f.all {
 			writeUnselected(w, s)
+		}
+		if outlook := policy.OutlookText(s, plans); f.node == "" && outlook != "" {
+			fmt.Fprintf(w, "\n%s", outlook)
 		}
 		return nil
 	}

@@ -1,0 +1,77 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fairway-bgp/fairway/columns"
+	"github.com/fairway-bgp/fairway/policy"
+)
+
+// mostChoices bounds the names that an error offers.
+const mostChoices = 20
+
+// asksWhatIf reports whether plan is asked what would change.
+func (f *planFlags) asksWhatIf(c *cobra.Command) bool {
+	return c.Flags().Changed("without") || c.Flags().Changed("without-peer")
+}
+
+// printWhatIf prints what would change; ok is false where something that is
+// announced would have no announcer.
+func (f *planFlags) printWhatIf(w io.Writer, impact policy.Impact) (ok bool, err error) {
+	if f.output == "json" {
+		e := json.NewEncoder(w)
+		e.SetIndent("", "  ")
+		err = e.Encode(impact)
+	} else {
+		err = impact.WriteText(w)
+	}
+	return len(impact.NoAnnouncer) == 0, err
+}
+
+// checkAbsence refuses names that the input does not have.
+func (f *planFlags) checkAbsence(s policy.Snapshot) error {
+	var nodes, peers []string
+	for i := range s.Nodes {
+		nodes = append(nodes, s.Nodes[i].Name)
+	}
+	for i := range s.Peers {
+		peers = append(peers, s.Peers[i].Name)
+	}
+	if err := known("--without", "Node", f.without.Nodes, nodes); err != nil {
+		return err
+	}
+	return known("--without-peer", "BGPPeer", f.without.Peers, peers)
+}
+
+// known refuses a name that is not among those there are, and offers the nearest.
+func known(flag, kind string, names, there []string) error {
+	slices.Sort(there)
+	for i, name := range names {
+		names[i] = strings.TrimSpace(name)
+		switch {
+		case slices.Contains(there, names[i]):
+		case names[i] == "":
+			return fmt.Errorf("%s %q: one of the names is empty", flag, strings.Join(names, ","))
+		case len(there) == 0:
+			return fmt.Errorf("%s %s: the input has no %s at all", flag, names[i], kind)
+		default:
+			return fmt.Errorf("%s %s: the input has no such %s; it has %s%s", flag, names[i], kind, columns.First(mostChoices, there), suggestion(names[i], there))
+		}
+	}
+	return nil
+}
+
+// suggestion offers the nearest name, unless nothing of it is alike.
+func suggestion(name string, there []string) string {
+	nearest, letters := columns.Nearest(name, there)
+	if letters >= max(len(nearest), len(name)) {
+		return ""
+	}
+	return "; did you mean " + nearest + "?"
+}
