@@ -49,8 +49,10 @@ const tail = 6 * time.Second
 // spins.
 const mostLooks = 20000
 
-// peer is the one router there is.
-const peer = `{"apiVersion":"fairway.dev/v1alpha1","kind":"BGPPeer","metadata":{"name":"tor"},"spec":{"peerAddress":"` + routerAddress + `","peerASN":65000,"localASN":65001}}`
+// peer is the one router there is, which keeps the routes of a daemon that restarts
+// (RFC 4724).
+const peer = `{"apiVersion":"fairway.dev/v1alpha1","kind":"BGPPeer","metadata":{"name":"tor"},"spec":{"peerAddress":"` + routerAddress +
+	`","peerASN":65000,"localASN":65001,"gracefulRestart":{}}}`
 
 // routerAddress is beside the InternalIPs of the recorded Nodes.
 const routerAddress = "192.168.50.1"
