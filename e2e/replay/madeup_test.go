@@ -421,7 +421,7 @@ func (m *maker) way(label string) Way {
 	w := Way{Lag: drawTime(m.T, label+" lag", 0, 0, 30, 400)}
 	for range rapid.IntRange(0, 2).Draw(m.T, label+" restarts") {
 		at := time.Duration(rapid.IntRange(0, int(m.now/time.Millisecond)).Draw(m.T, label+" at")) * time.Millisecond
-		w.Restarts = append(w.Restarts, Restart{At: at})
+		w.Restarts = append(w.Restarts, Restart{At: at, Old: drawTime(m.T, label+" old", 0, 60)})
 	}
 	slices.SortFunc(w.Restarts, func(a, b Restart) int { return int(a.At - b.At) })
 	return w

@@ -49,67 +49,41 @@ const tail = 6 * time.Second
 // spins.
 const mostLooks = 20000
 
-// peer is the one router there is.
-const peer = `{"apiVersion":"fairway.dev/v1alpha1","kind":"BGPPeer","metadata":{"name":"tor"},"spec":{"peerAddress":"` + routerAddress + `","peerASN":65000,"localASN":65001}}`
+// peer is the one router there is, which keeps the routes of a daemon that restarts
+// (RFC 4724).
+const peer = `{"apiVersion":"fairway.dev/v1alpha1","kind":"BGPPeer","metadata":{"name":"tor"},"spec":{"peerAddress":"` + routerAddress +
+	`","peerASN":65000,"localASN":65001,"gracefulRestart":{}}}`
 
 // routerAddress is beside the InternalIPs of the recorded Nodes.
 const routerAddress = "192.168.50.1"
 
 // Play gives what a node announces, in the order of time.
 func Play(t Trace, w Want, node string, way Way) ([]Change, error) {
-	before, after := t.Before()
-	p := newPlayer(t, w, node)
-	for _, e := range before {
-		if err := p.source.Play(e.Type, e.Object); err != nil {
+	p, err := newPlayer(t, w, node, way)
+	if err != nil {
+		return nil, err
+	}
+	for looks := 0; p.now <= p.last; looks++ {
+		if looks > mostLooks {
+			return nil, fmt.Errorf("%s on %s: %d looks, and it is only %s", t.Name, node, looks, p.now)
+		}
+		if err := p.hear(); err != nil {
 			return nil, err
 		}
-	}
-	now := before[len(before)-1].At
-	p.begins = now
-	last := tail
-	if len(after) > 0 {
-		last += after[len(after)-1].At
-	}
-	restarts := way.Restarts
-	for looks := 0; ; looks++ {
-		if looks > mostLooks {
-			return nil, fmt.Errorf("%s on %s: %d looks, and it is only %s", t.Name, node, looks, now)
-		}
-		for len(after) > 0 && after[0].At+way.Lag <= now {
-			if err := p.source.Play(after[0].Type, after[0].Object); err != nil {
+		if p.killed() {
+			p.now += p.restarts[0].Down
+			if err := p.restart(); err != nil {
 				return nil, err
 			}
-			after = after[1:]
+			continue // to hear what happened meanwhile
 		}
-		if len(restarts) > 0 && p.state != nil && restarts[0].At <= now {
-			now += restarts[0].Down
-			if err := p.restart(now); err != nil {
-				return nil, err
-			}
-			restarts = restarts[1:]
-			continue
+		again := p.look()
+		if err := p.save(); err != nil {
+			return nil, err
 		}
-		next := soonest(now, p.edges()...)
-		if at, ok := p.look(now); ok {
-			next = min(next, max(at, now+time.Millisecond))
-		}
-		if len(after) > 0 {
-			next = min(next, after[0].At+way.Lag)
-		}
-		if len(restarts) > 0 {
-			saved := max(restarts[0].At-restarts[0].Old, p.begins)
-			if saved <= now && p.state == nil {
-				if err := p.save(now); err != nil {
-					return nil, err
-				}
-			}
-			next = min(next, soonest(now, saved, restarts[0].At))
-		}
-		if next > last {
-			return p.changes, nil
-		}
-		now = next
+		p.now = p.next(again)
 	}
+	return p.changes, nil
 }
 
 // soonest gives the first of the times after now, or end.
@@ -125,30 +99,75 @@ func soonest(now time.Duration, times ...time.Duration) time.Duration {
 
 // player is a node's daemon without its connections.
 type player struct {
-	node, trace string
-	want        Want
-	zero        time.Time
-	source      *kube.Playback
-	memory      policy.Memory
+	node   string
+	want   Want
+	zero   time.Time
+	source *kube.Playback
+	memory policy.Memory
 	// begun is false until the first decision of a run.
 	begun     bool
 	announced map[netip.Prefix]routes.Role
 	changes   []Change
-	// begins is the time of the first look.
-	begins time.Duration
+	// now is the time of this look, begins that of the first, last that of the last.
+	now, begins, last time.Duration
+	// after and restarts are still to come.
+	after    []Event
+	lag      time.Duration
+	restarts []Restart
 	// state is what lies on disk for the next run; nil before it is needed.
 	state []byte
 }
 
-func newPlayer(t Trace, w Want, node string) *player {
-	p := &player{node: node, trace: t.Name, want: w, zero: t.Zero}
+// newPlayer gives one to which everything before the change has been told.
+func newPlayer(t Trace, w Want, node string, way Way) (*player, error) {
+	before, after := t.Before()
+	p := &player{node: node, want: w, zero: t.Zero, after: after, lag: way.Lag, restarts: way.Restarts, last: tail}
 	p.source = kube.NewPlayback(kube.LiveOptions{
 		Settings: routes.DefaultSettings, Node: node, MassWithdrawDelay: 10 * time.Minute, StateMaxAge: 24 * time.Hour,
 	})
 	if err := p.source.Play("ADDED", json.RawMessage(peer)); err != nil {
-		panic("replay: " + err.Error())
+		return nil, err
 	}
-	return p
+	for _, e := range before {
+		if err := p.source.Play(e.Type, e.Object); err != nil {
+			return nil, err
+		}
+		p.now, p.begins = e.At, e.At
+	}
+	if len(after) > 0 {
+		p.last += after[len(after)-1].At
+	}
+	return p, nil
+}
+
+// hear takes the events up to now.
+func (p *player) hear() error {
+	for len(p.after) > 0 && p.after[0].At+p.lag <= p.now {
+		if err := p.source.Play(p.after[0].Type, p.after[0].Object); err != nil {
+			return err
+		}
+		p.after = p.after[1:]
+	}
+	return nil
+}
+
+// next gives the time of the next look: something happens, or the node asked for it.
+func (p *player) next(again time.Time) time.Duration {
+	next := soonest(p.now, p.edges()...)
+	if !again.IsZero() {
+		next = min(next, max(again.Sub(p.zero), p.now+time.Millisecond))
+	}
+	if len(p.after) > 0 {
+		next = min(next, p.after[0].At+p.lag)
+	}
+	if len(p.restarts) > 0 {
+		at := p.restarts[0].At
+		if p.state == nil {
+			at = p.savedAt()
+		}
+		next = min(next, max(at, p.now+time.Millisecond))
+	}
+	return next
 }
 
 // edges are the times at which the node's own data plane changes.
@@ -163,26 +182,23 @@ func (p *player) edges() []time.Duration {
 }
 
 // look is one pass of the daemon (daemon.pass, without a speaker). It gives the time
-// of the next one, if there is any.
-func (p *player) look(at time.Duration) (next time.Duration, ok bool) {
-	now := p.zero.Add(at)
+// of the next one; zero for none.
+func (p *player) look() (again time.Time) {
+	now := p.zero.Add(p.now)
 	v, again, ready := p.source.Look(now)
-	if ready {
-		if !p.begun {
-			p.memory, p.begun = p.source.Remembered(), true
-		}
-		s := p.memory.Recall(v.Snapshot)
-		s.At, s.Live = now, p.live(at)
-		plan := policy.Make(s, p.node)
-		p.memory = p.memory.Remember(s, plan)
-		p.source.Remember(p.memory)
-		p.note(at, plan)
-		again = first(again, plan.Next)
+	if !ready {
+		return again
 	}
-	if again.IsZero() {
-		return 0, false
+	if !p.begun {
+		p.memory, p.begun = p.source.Remembered(), true
 	}
-	return again.Sub(p.zero), true
+	s := p.memory.Recall(v.Snapshot)
+	s.At, s.Live = now, p.live(p.now)
+	plan := policy.Make(s, p.node)
+	p.memory = p.memory.Remember(s, plan)
+	p.source.Remember(p.memory)
+	p.note(plan)
+	return first(again, plan.Next)
 }
 
 // first gives the first of two times, of which zero is none.
@@ -211,7 +227,8 @@ func (p *player) live(at time.Duration) *routes.Live {
 
 // note compares a plan with the one before. What is announced at the first look is
 // so from the start.
-func (p *player) note(at time.Duration, plan policy.Plan) {
+func (p *player) note(plan policy.Plan) {
+	at := p.now
 	if p.announced == nil {
 		at = start
 	}
@@ -239,17 +256,27 @@ func reasonOf(plan policy.Plan, prefix netip.Prefix) string {
 	return "in no Subnet any more"
 }
 
-// save writes the state.
-func (p *player) save(at time.Duration) (err error) {
-	p.state, err = p.source.State(p.zero.Add(at))
+// savedAt is when the state was written that the next run finds.
+func (p *player) savedAt() time.Duration { return max(p.restarts[0].At-p.restarts[0].Old, p.begins) }
+
+// save writes the state when it is time for that.
+func (p *player) save() (err error) {
+	if len(p.restarts) > 0 && p.state == nil && p.savedAt() <= p.now {
+		p.state, err = p.source.State(p.zero.Add(p.now))
+	}
 	return err
 }
 
+// killed reports whether it is time for a restart.
+func (p *player) killed() bool {
+	return len(p.restarts) > 0 && p.state != nil && p.restarts[0].At <= p.now
+}
+
 // restart begins anew with what was saved.
-func (p *player) restart(at time.Duration) error {
+func (p *player) restart() error {
 	state := p.state
-	p.state, p.begun = nil, false
-	return p.source.Restart(state, p.zero.Add(at))
+	p.state, p.begun, p.restarts = nil, false, p.restarts[1:]
+	return p.source.Restart(state, p.zero.Add(p.now))
 }
 
 // Timeline prints changes for people.
