@@ -6,10 +6,10 @@ BIN      := bin
 # What the tests run for real: routers, a key-value store for the API server, a
 # firewall's tools. The demo needs iproute2 and a firewall's tools.
 DEMO_NEEDS := iproute2 nftables iptables ipset
-TEST_NEEDS := $(DEMO_NEEDS) frr bird2 gobgpd conntrack ethtool iputils-ping etcd-server curl procps chromium
+TEST_NEEDS := $(DEMO_NEEDS) frr bird2 gobgpd conntrack ethtool iputils-ping keepalived jq etcd-server curl procps chromium
 
 .DEFAULT_GOAL := help
-.PHONY: help build test demo lint golden bench
+.PHONY: help build test replay demo lint golden bench
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,6 +26,10 @@ test: ## Run every test, with real routers and the real kernel (root)
 	$(GO) vet ./...
 	$(GO) run ./e2e/kubetest/build
 	$(GO) test -timeout 25m ./...
+
+replay: build ## Play recorded changes of Kube-OVN in their own time to two daemons and a router (root, 9 minutes)
+	@./scripts/need $(TEST_NEEDS)
+	$(GO) run ./e2e/replay/play -fairway $(BIN)/fairway e2e/replay/testdata/*.jsonl
 
 lint: ## gofmt, go vet, staticcheck
 	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "gofmt -w $$unformatted"; exit 1; }

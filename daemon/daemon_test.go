@@ -180,7 +180,7 @@ func subnet(name, cidr string, annotations ...string) routes.Subnet {
 	for i := 0; i < len(annotations); i += 2 {
 		a[annotations[i]] = annotations[i+1]
 	}
-	return routes.Subnet{Name: name, CIDRBlock: cidr, VPC: "ovn-cluster", GatewayType: routes.Distributed, Validated: true, Ready: true, Annotations: a}
+	return routes.Subnet{Name: name, CIDRBlock: cidr, VPC: "ovn-cluster", GatewayType: routes.Distributed, Validated: true, Ready: true, Annotations: a}.Parsed()
 }
 
 func TestNothingIsSentBeforeTheSourceIsRead(t *testing.T) {

@@ -38,7 +38,7 @@ func distributed(name, cidr string, annotations ...string) routes.Subnet {
 	for i := 0; i+1 < len(annotations); i += 2 {
 		s.Annotations[annotations[i]] = annotations[i+1]
 	}
-	return s
+	return s.Parsed()
 }
 
 // looks are those of a reporter of two nodes, one after the other.

@@ -15,7 +15,7 @@ func HistoryOf(s v1alpha1.Speaker, subnets []routes.Subnet) routes.History {
 	h := routes.History{Known: s.Status.Announced.Count == int64(len(listed)), Subnets: map[string]routes.SubnetHistory{}}
 	cidrs := make(map[string][]netip.Prefix, len(subnets))
 	for i := range subnets {
-		cidrs[subnets[i].Name], _ = routes.ParseCIDRBlock(subnets[i].CIDRBlock) // what does not parse is not announced
+		cidrs[subnets[i].Name] = subnets[i].CIDRs
 	}
 	for _, a := range listed {
 		p, err := netip.ParsePrefix(a.Prefix)

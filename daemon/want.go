@@ -21,7 +21,7 @@ type Host interface {
 func WantOf(p policy.Plan, overlayLink string, bgpPort uint16) host.Want {
 	w := host.Want{Overlay: overlayLink}
 	for _, f := range p.Forwards {
-		w.Networks = append(w.Networks, host.Network{Prefix: f.Prefix, Subnet: f.Subnet, Asymmetric: f.Asymmetric})
+		w.Networks = append(w.Networks, host.Network{Prefix: f.Prefix, Subnet: f.Subnet, Asymmetric: f.Asymmetric, NATPolicy: f.NATPolicy})
 	}
 	for _, s := range p.Sessions {
 		w.Peers = append(w.Peers, s.Address)

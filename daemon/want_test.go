@@ -13,14 +13,14 @@ func TestWantOfAPlan(t *testing.T) {
 	p := policy.Plan{
 		Forwards: []policy.Forward{
 			{Prefix: netip.MustParsePrefix("10.1.0.0/16"), Subnet: "a", Asymmetric: true},
-			{Prefix: netip.MustParsePrefix("10.2.0.0/16"), Subnet: "b"},
+			{Prefix: netip.MustParsePrefix("10.2.0.0/16"), Subnet: "b", NATPolicy: true},
 		},
 		Sessions: []policy.Session{{Peer: "tor", SessionSettings: policy.SessionSettings{Address: netip.MustParseAddr("172.30.0.1")}}},
 	}
 	w := WantOf(p, "ovn0", 1179)
 	want := []host.Network{
 		{Prefix: netip.MustParsePrefix("10.1.0.0/16"), Subnet: "a", Asymmetric: true},
-		{Prefix: netip.MustParsePrefix("10.2.0.0/16"), Subnet: "b"},
+		{Prefix: netip.MustParsePrefix("10.2.0.0/16"), Subnet: "b", NATPolicy: true},
 	}
 	if !slices.Equal(w.Networks, want) {
 		t.Errorf("%+v", w.Networks)
@@ -43,7 +43,7 @@ func TestFindingsThatGate(t *testing.T) {
 		{host.Finding{Check: "forward-drop", Subject: "10.1.0.0/16", State: host.Wrong}, []netip.Prefix{four}},
 		{host.Finding{Check: "forward-drop", Subject: "10.1.0.0/16", State: host.Unknown}, nil},
 		{host.Finding{Check: "forward-drop", Subject: "10.2.0.0/16", State: host.Wrong}, nil},
-		{host.Finding{Check: "invalid-drop", Subject: "10.1.0.0/16 RST", State: host.Wrong}, nil},
+		{host.Finding{Check: "invalid-drop", Subject: "RST", State: host.Wrong}, nil},
 		{host.Finding{Check: "forwarding", Subject: "net.ipv4.ip_forward", State: host.Wrong}, []netip.Prefix{four}},
 		{host.Finding{Check: "forwarding", Subject: "net.ipv6.conf.all.forwarding", State: host.Wrong}, []netip.Prefix{six}},
 		{host.Finding{Check: "rp_filter", Subject: "eth0", State: host.Wrong}, []netip.Prefix{four}},

@@ -155,10 +155,26 @@ func (c *cluster) says(t testing.TB, node string, words ...string) {
 }
 
 // watchRouter fails the test if the router ever loses a prefix until stop is
-// called. It listens to the kernel, so that no moment is missed.
+// called.
 func (c *cluster) watchRouter(t testing.TB, prefix string) (stop func()) {
 	t.Helper()
+	losses := c.routerLosses(t)
+	return func() {
+		t.Helper()
+		for _, line := range losses() {
+			if strings.HasPrefix(line, "Deleted "+prefix) {
+				t.Errorf("the router lost %s: %s", prefix, line)
+			}
+		}
+	}
+}
+
+// routerLosses watches for routes that the router loses until stop is called,
+// which gives them. It listens to the kernel, so that no moment is missed.
+func (c *cluster) routerLosses(t testing.TB) (stop func() []string) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
+	t.Cleanup(cancel)
 	monitor := exec.CommandContext(ctx, "ip", "netns", "exec", c.prefix+"tor", "ip", "-o", "monitor", "route")
 	out, err := monitor.StdoutPipe()
 	if err != nil {
@@ -177,15 +193,12 @@ func (c *cluster) watchRouter(t testing.TB, prefix string) (stop func()) {
 	// A route of our own, made again until the monitor tells of it, shows that it
 	// listens.
 	c.mark(t, lines, "192.0.2.250/32")
-	return func() {
+	return func() []string {
 		t.Helper()
-		for _, line := range c.mark(t, lines, "192.0.2.251/32") {
-			if strings.HasPrefix(line, "Deleted "+prefix) {
-				t.Errorf("the router lost %s: %s", prefix, line)
-			}
-		}
+		lost := slices.DeleteFunc(c.mark(t, lines, "192.0.2.251/32"), func(line string) bool { return !strings.HasPrefix(line, "Deleted ") })
 		cancel()
 		_ = monitor.Wait()
+		return lost
 	}
 }
 

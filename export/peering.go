@@ -212,10 +212,9 @@ func ruleOf(a policy.Advert, subnets []routes.Subnet) rule {
 		if s.Name != a.Subnet {
 			continue
 		}
-		for _, cidr := range strings.Split(s.CIDRBlock, ",") {
-			c, err := netip.ParsePrefix(strings.TrimSpace(cidr))
-			if err == nil && c.Bits() <= prefix.Bits() && c.Contains(prefix.Addr()) {
-				r.prefix = c.Masked()
+		for _, c := range s.CIDRs {
+			if c.Bits() <= prefix.Bits() && c.Contains(prefix.Addr()) {
+				r.prefix = c
 			}
 		}
 	}

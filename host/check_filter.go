@@ -3,8 +3,10 @@ package host
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
+	"github.com/fairway-bgp/fairway/columns"
 	"github.com/fairway-bgp/fairway/host/netfilter"
 )
 
@@ -66,12 +68,12 @@ func (f Finding) cause() string {
 func invalidDrop() Criterion {
 	return Criterion{
 		ID:    "invalid-drop",
-		Asks:  "Where replies may leave by another node than requests came in by: would a packet in conntrack state INVALID be dropped? Also whether a RST in that state is, which makes a refused connection a timeout.",
+		Asks:  "Where replies may leave by another node than requests came in by: would a packet in conntrack state INVALID be dropped? Also whether a RST in that state is, which makes a refused connection a timeout: one finding for all CIDRs, `RST`, which withholds nothing.",
 		Why:   "with asymmetric returns the first packet that a node sees is a SYN-ACK, which conntrack calls INVALID, also with nf_conntrack_tcp_be_liberal=1.",
 		Mend:  "`fairway check --fix` or `--host=enforce` where the drop is in iptables' FORWARD; else kube-proxy with nf_conntrack_tcp_be_liberal=1 at its start, or the firewall's own configuration. A centralized Subnet has no asymmetric returns.",
 		Drops: true,
 		judge: func(v *view) []Finding {
-			var out []Finding
+			var out, refused []Finding
 			for _, n := range v.want.Networks {
 				if !n.Asymmetric {
 					continue
@@ -80,10 +82,10 @@ func invalidDrop() Criterion {
 				found.Subject, found.Want = n.Prefix.String(), "forwarded in conntrack state INVALID"
 				out = append(out, found)
 				if found.State == OK {
-					out = append(out, v.resets(n)...)
+					refused = append(refused, v.refused(n))
 				}
 			}
-			return out
+			return append(out, together("RST", "forwarded, so that a refused connection is seen at once", refused)...)
 		},
 	}
 }
@@ -93,16 +95,55 @@ func (v *view) invalid(n Network) Finding {
 	return v.passage.once("invalid", n.Prefix, func() Finding { return v.passes(n.Prefix, plain(n.Prefix.Addr().Is6()), netfilter.Invalid) })
 }
 
-// resets asks about a refused connection: a RST from a Pod, in state INVALID.
-// Kube-OVN's own OVN-POSTROUTING drops it (pkg/daemon/gateway_linux.go).
-func (v *view) resets(n Network) []Finding {
+// refused asks about a refused connection: a RST from a Pod, in state INVALID.
+// Kube-OVN's own OVN-POSTROUTING drops it on every node (pkg/daemon/gateway_linux.go).
+func (v *view) refused(n Network) Finding {
 	found := v.passage.once("reset", n.Prefix, func() Finding {
 		refused := plain(n.Prefix.Addr().Is6())
 		refused.refusal = true
 		return v.passes(n.Prefix, refused, netfilter.Invalid)
 	})
-	found.Subject, found.Want = n.Prefix.String()+" RST", "forwarded, so that a refused connection is seen at once"
-	return []Finding{found}
+	found.Subject = n.Prefix.String()
+	return found
+}
+
+// together makes one finding of those of each network, of the worst state among
+// them: one rule is behind many.
+func together(subject, want string, each []Finding) []Finding {
+	if len(each) == 0 {
+		return nil
+	}
+	out := Finding{Subject: subject, State: Worst(each), Want: want}
+	var causes, fixes []string
+	networks, got := map[string][]string{}, map[string]string{}
+	for _, f := range each {
+		if f.State != out.State {
+			continue
+		}
+		if !slices.Contains(causes, f.cause()) {
+			causes = append(causes, f.cause())
+			got[f.cause()] = f.Got
+		}
+		if !slices.Contains(fixes, f.Fix) {
+			fixes = append(fixes, f.Fix)
+		}
+		networks[f.cause()] = append(networks[f.cause()], f.Subject)
+	}
+	for i, c := range causes {
+		causes[i] = got[c] + "\n" + concerned(networks[c])
+	}
+	out.Got, out.Fix = strings.Join(causes, "\n"), strings.Join(fixes, "\n")
+	return []Finding{out}
+}
+
+// concerned counts networks, and names the first of them.
+func concerned(networks []string) string {
+	const named = 5
+	text := columns.Count(len(networks), "CIDR", "CIDRs") + ": " + strings.Join(networks[:min(named, len(networks))], ", ")
+	if len(networks) > named {
+		text += ", …"
+	}
+	return text
 }
 
 // What is said where no link leads to the peers or to the outside.
@@ -156,13 +197,17 @@ func traceCommand(p netfilter.Packet) string {
 func masquerade() Criterion {
 	return Criterion{
 		ID:   "masquerade",
-		Asks: "Would a new connection from the CIDR leave this node under another source address, by NAT or by a rule that writes into the packet? Asked about are the same kinds of traffic as by forward-drop.",
-		Why:  "the network outside then sees the node and not the Pod, and what answers, or filters by Pod addresses, does not find it.",
+		Asks: "Would a new connection from the CIDR leave this node under another source address, by NAT or by a rule that writes into the packet? Asked about are the same kinds of traffic as by forward-drop. What Kube-OVN translates of a Subnet that is announced by `allow-nat-policy` is ok.",
+		Why:  "the network outside then sees the node and not the Pod, in connections that Pods open and in replies to UDP that came in by another node; what filters by Pod addresses does not know them.",
 		Mend: "Take the CIDR out of the owner's masquerading: ip-masq-agent's nonMasqueradeCIDRs, docker's --ip-masq=false, kube-proxy's --cluster-cidr, or natOutgoing of a Kube-OVN Subnet that contains it.",
 		judge: func(v *view) []Finding {
 			var out []Finding
 			for _, n := range v.want.Networks {
-				out = append(out, v.byKind(n.Prefix, "to", "leaves under its own address", v.keepsSource)...)
+				want, ask := "leaves under its own address", v.keepsSource
+				if n.NATPolicy {
+					want, ask = "leaves under its own address, or is translated by its natOutgoingPolicyRules", v.keepsSourceOrPolicy
+				}
+				out = append(out, v.byKind(n.Prefix, "to", want, ask)...)
 			}
 			return out
 		},
@@ -170,12 +215,18 @@ func masquerade() Criterion {
 }
 
 func (v *view) keepsSource(p netip.Prefix, t traffic) Finding {
-	return v.source.once("source "+t.name, p, func() Finding { return v.rewritten(p, t) })
+	return v.source.once("source "+t.name, p, func() Finding { return v.rewritten(p, t, false) })
+}
+
+// keepsSourceOrPolicy is keepsSource where Kube-OVN translates by wish.
+func (v *view) keepsSourceOrPolicy(p netip.Prefix, t traffic) Finding {
+	return v.source.once("source or policy "+t.name, p, func() Finding { return v.rewritten(p, t, true) })
 }
 
 // rewritten walks the packets that go out; the first whose source is rewritten,
-// else the first where it may be, is the answer.
-func (v *view) rewritten(n netip.Prefix, t traffic) Finding {
+// else the first where it may be, is the answer. Where a policy is in force, what
+// Kube-OVN's own chains do is no such answer.
+func (v *view) rewritten(n netip.Prefix, t traffic, policy bool) Finding {
 	found := Finding{State: OK, Got: "no rule rewrites it"}
 	left := v.source.eachPart(n, func(inside netip.Addr) bool {
 		for _, p := range v.ways(inside, t, netfilter.New) {
@@ -184,6 +235,10 @@ func (v *view) rewritten(n netip.Prefix, t traffic) Finding {
 			}
 			r := v.source.walk(p)
 			switch {
+			case r.Rewritten != netfilter.No && policy && kubeOVNs(r.RewrittenBy):
+				if found.State == OK {
+					found.Got = "translated as its natOutgoingPolicyRules have it, by " + r.RewrittenBy.String()
+				}
 			case r.Rewritten == netfilter.Yes:
 				found = Finding{State: Wrong, Got: r.RewrittenBy.String(), Fix: ownerFix(r.RewrittenBy, n)}
 				return false

@@ -346,3 +346,64 @@ func TestWhatIsLostOfOneKindIsAFindingOfItsOwn(t *testing.T) {
 		})
 	}
 }
+
+// stock is a node as Kube-OVN leaves it, for both families.
+func stock(s *hosttest.Space) {
+	s.RunWith(kubeOVNSets, "ipset", "restore")
+	s.RunWith("create ovn60subnets hash:net family inet6\nadd ovn60subnets fd00:166::/64\nadd ovn40subnets 10.167.0.0/16\nadd ovn40subnets 10.168.0.0/16\n", "ipset", "restore")
+	s.RunWith(kubeOVNRules, "iptables-nft-restore")
+	s.RunWith("*mangle\n:OVN-POSTROUTING - [0:0]\n-A POSTROUTING -j OVN-POSTROUTING\n-A OVN-POSTROUTING -p tcp -m set --match-set ovn60subnets src -m tcp --tcp-flags RST RST -m state --state INVALID -j DROP\nCOMMIT\n", "ip6tables-nft-restore")
+	s.Sh("ip route add 10.167.0.0/16 via 100.64.0.1; ip route add 10.168.0.0/16 via 100.64.0.1")
+}
+
+// TestOneFindingTellsOfAllRefusedConnections: Kube-OVN's drop of RSTs is on every
+// node, and concerns every CIDR.
+func TestOneFindingTellsOfAllRefusedConnections(t *testing.T) {
+	n := node(t)
+	stock(n)
+	w := want46(cidr4, "10.167.0.0/16", "10.168.0.0/16", cidr6)
+	w.Networks[1].Asymmetric = false
+	findings := host.Check(read(n), w)
+	if got := notOK(findings); !slices.Equal(got, []string{"invalid-drop RST"}) {
+		t.Fatalf("not ok: %q", got)
+	}
+	found := find(t, findings, "invalid-drop")
+	for _, part := range []string{"--match-set ovn40subnets src", "\n2 CIDRs: 10.166.0.0/16, 10.168.0.0/16\n", "--match-set ovn60subnets src", "\n1 CIDR: fd00:166::/64"} {
+		if !strings.Contains(found.Got, part) {
+			t.Errorf("it does not say %q:\n%s", part, found.Got)
+		}
+	}
+	if !strings.HasPrefix(found.Fix, "fairway check --fix") || strings.Contains(found.Fix, "\n") {
+		t.Errorf("fix: %s", found.Fix)
+	}
+	n.RunWith("-I OVN-POSTROUTING 1 -j RETURN\n", "sh", "-c", "read rule; for t in iptables ip6tables; do $t-nft -t mangle $rule; done")
+	for _, f := range host.Check(read(n), w) {
+		if f.State != host.OK {
+			t.Errorf("%s %s: %s", f.Check, f.Subject, f.Got)
+		}
+	}
+}
+
+// TestATranslationByWishIsOK: annotation allow-nat-policy asks for it.
+func TestATranslationByWishIsOK(t *testing.T) {
+	n := node(t)
+	n.RunWith(kubeOVNSets+kubeOVNPolicySets, "ipset", "restore")
+	n.RunWith(kubeOVNRules, "iptables-nft-restore")
+	n.RunWith(kubeOVNPolicy, "iptables-nft-restore", "-n")
+	w := symmetric()
+	if f := find(t, host.Check(read(n), w), "masquerade"); f.State != host.Wrong {
+		t.Errorf("nobody wished it: %s: %s", f.State, f.Got)
+	}
+	w.Networks[0].NATPolicy = true
+	findings := host.Check(read(n), w)
+	if got := notOK(findings); len(got) > 0 {
+		t.Errorf("not ok: %q", got)
+	}
+	if f := find(t, findings, "masquerade"); !strings.Contains(f.Got, "translated as its natOutgoingPolicyRules have it, by iptables-nft nat OVN-MASQUERADE") {
+		t.Errorf("got: %s", f.Got)
+	}
+	n.Run("iptables-nft", "-t", "nat", "-I", "POSTROUTING", "1", "-o", "up0", "-j", "MASQUERADE")
+	if f := find(t, host.Check(read(n), w), "masquerade"); f.State != host.Wrong || !strings.Contains(f.Got, "nat POSTROUTING rule 1") {
+		t.Errorf("somebody else's: %s: %s", f.State, f.Got)
+	}
+}

@@ -79,7 +79,7 @@ func ownerFix(s *netfilter.Step, network netip.Prefix) string {
 		return "sysctl -w net.netfilter.nf_conntrack_tcp_be_liberal=1 && kubectl -n kube-system rollout restart ds/kube-proxy"
 	case strings.Contains(name, "IP-MASQ"):
 		return fmt.Sprintf("add %s to nonMasqueradeCIDRs of ip-masq-agent's ConfigMap", network)
-	case strings.Contains(name, "OVN-"):
+	case kubeOVNs(s):
 		return "this is Kube-OVN's own rule: look at natOutgoing of the Subnets that contain " + network.String()
 	case strings.Contains(name, "DOCKER"), strings.Contains(name, "docker"):
 		return fmt.Sprintf("%[2]s -I DOCKER-USER -d %[1]s -j ACCEPT && %[2]s -I DOCKER-USER -s %[1]s -j ACCEPT", network, program("iptables", family(network.Addr().Is6()), ""))
@@ -92,6 +92,9 @@ func ownerFix(s *netfilter.Step, network netip.Prefix) string {
 	}
 	return fmt.Sprintf("%s -t %s -D %s %d, in the configuration of whoever made it", program(s.Backend, s.Family, ""), s.Table, s.Chain.Name, s.Rule.Number)
 }
+
+// kubeOVNs reports whether a rule stands in one of Kube-OVN's chains.
+func kubeOVNs(s *netfilter.Step) bool { return strings.HasPrefix(s.Chain.Name, "OVN-") }
 
 func addressWord(p netip.Prefix) string {
 	if p.Addr().Is6() {

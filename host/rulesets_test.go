@@ -74,6 +74,29 @@ add ovn40subnets 10.166.0.0/16
 add ovn40services 10.96.0.0/12
 `
 
+// kubeOVNPolicy: what kube-ovn-cni adds for a Subnet with natOutgoingPolicyRules, of
+// which the first forwards what goes to 192.168.0.0/16 and the second translates
+// the rest (pkg/daemon/gateway_linux.go).
+const kubeOVNPolicy = `*nat
+:OVN-NAT-POLICY - [0:0]
+:OVN-NAT-PSUBNET-0a1b2c3d4e5f - [0:0]
+-I OVN-POSTROUTING 1 -m set --match-set ovn40subnets-nat-policy src -m set ! --match-set ovn40subnets dst -j OVN-NAT-POLICY
+-I OVN-POSTROUTING 2 -m mark --mark 0x90001/0x90001 -j OVN-MASQUERADE
+-I OVN-POSTROUTING 3 -m mark --mark 0x90002/0x90002 -j RETURN
+-A OVN-NAT-POLICY -s 10.166.0.0/16 -m comment --comment natPolicySubnet-routed -j OVN-NAT-PSUBNET-0a1b2c3d4e5f
+-A OVN-NAT-PSUBNET-0a1b2c3d4e5f -m set --match-set ovn40natpr-1f2e3d4c5b6a-dst dst -j MARK --set-xmark 0x90002/0x90002
+-A OVN-NAT-PSUBNET-0a1b2c3d4e5f -m mark ! --mark 0x90002/0x90002 -j MARK --set-xmark 0x90001/0x90001
+COMMIT
+`
+
+// kubeOVNPolicySets are the sets of kubeOVNPolicy.
+const kubeOVNPolicySets = `create ovn40subnets-nat-policy hash:net
+create ovn40natpr-1f2e3d4c5b6a-dst hash:net
+add ovn40subnets-nat 10.166.0.0/16
+add ovn40subnets-nat-policy 10.166.0.0/16
+add ovn40natpr-1f2e3d4c5b6a-dst 192.168.0.0/16
+`
+
 // ufwRules: ufw with its default of dropping what is routed, its chains of the
 // forward way (ufw-framework(8)).
 const ufwRules = `*filter

@@ -25,6 +25,8 @@ type Network struct {
 	// Asymmetric is whether replies may leave by another node than requests came
 	// in by: then a node sees connections from the middle.
 	Asymmetric bool
+	// NATPolicy is whether Kube-OVN translates part of its traffic by wish.
+	NATPolicy bool
 }
 
 // has reports whether any network is of the family.

@@ -54,6 +54,9 @@ func TestSeedSubnets(t *testing.T) {
 		Name: "routed-centralized", CIDRBlock: "10.167.0.0/16", VPC: "ovn-cluster", Provider: "ovn",
 		GatewayType: "centralized", GatewayNode: "n1", Validated: true, Ready: true, ActiveGateway: "n1",
 	}}
+	for i := range want {
+		want[i] = want[i].Parsed()
+	}
 	if !reflect.DeepEqual(c.Snapshot.Subnets, want) {
 		t.Errorf("subnets\n%+v\nwant\n%+v", c.Snapshot.Subnets, want)
 	}
@@ -111,7 +114,7 @@ status:
 		},
 		EnableECMP: true, ExternalEgressGateway: "192.0.2.1", Private: true, AllowSubnets: []string{"192.0.2.0/24"},
 		Deleting: true, Controlled: true, Validated: true, ReadyAt: "2026-01-02T03:04:06Z", GatewayVerdict: "NoActiveGatewayFound", ActiveGateway: "n2",
-	}
+	}.Parsed()
 	if len(c.Problems) > 0 {
 		t.Fatal(c.Problems)
 	}

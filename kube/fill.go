@@ -50,7 +50,7 @@ func format(s *routes.Subnet, nodes []routes.Node, settings routes.Settings) {
 	if s.GatewayType == "" {
 		s.GatewayType = routes.Distributed
 	}
-	s.Validated, s.Ready = true, true
+	s.Validated, s.Ready, s.Unjudged = true, true, false
 	if s.GatewayType == routes.Centralized && !s.EnableECMP && s.ActiveGateway == "" {
 		s.ActiveGateway = firstUsable(routes.Gateways(s, nodes), nodes)
 	}

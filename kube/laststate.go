@@ -82,14 +82,7 @@ type state struct {
 // saveState writes the state in one step: a reader, or a crash, sees the old
 // one or the new one.
 func saveState(folder, node string, kept state) error {
-	file := lastState{Format: stateFormat, Node: node, Saved: kept.at.UTC()}
-	var err, errGood error
-	file.Objects, file.SHA256, err = sealed(kept.objects)
-	file.Good, file.GoodSHA256, errGood = sealed(kept.good)
-	if err := errors.Join(err, errGood); err != nil {
-		return fmt.Errorf("save last-known state: %w", err)
-	}
-	text, err := json.Marshal(file)
+	text, err := kept.encode(node)
 	if err != nil {
 		return fmt.Errorf("save last-known state: %w", err)
 	}
@@ -100,6 +93,18 @@ func saveState(folder, node string, kept state) error {
 		return fmt.Errorf("save last-known state: %w", err)
 	}
 	return nil
+}
+
+// encode gives the text of the file.
+func (s state) encode(node string) ([]byte, error) {
+	file := lastState{Format: stateFormat, Node: node, Saved: s.at.UTC()}
+	var err, errGood error
+	file.Objects, file.SHA256, err = sealed(s.objects)
+	file.Good, file.GoodSHA256, errGood = sealed(s.good)
+	if err := errors.Join(err, errGood); err != nil {
+		return nil, err
+	}
+	return json.Marshal(file)
 }
 
 // sealed gives a part of the file and its checksum.
@@ -157,15 +162,25 @@ type recalled struct {
 // loadState reads the state back. The error says why it cannot be used.
 func loadState(folder, node string, oldest, now time.Time) (recalled, error) {
 	path := filepath.Join(folder, stateFile)
-	fail := func(format string, args ...any) (recalled, error) {
-		return recalled{}, fmt.Errorf("last-known state %s: %w", path, fmt.Errorf(format, args...))
-	}
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return fail("%w", errNoState)
+		err = errNoState
+	}
+	var r recalled
+	if err == nil {
+		r, err = decodeState(text, node, oldest, now)
 	}
 	if err != nil {
-		return fail("%w", err)
+		return recalled{}, fmt.Errorf("last-known state %s: %w", path, err)
+	}
+	return r, nil
+}
+
+// decodeState is the reverse of encode. It refuses what is another node's, older than
+// oldest, or from the future.
+func decodeState(text []byte, node string, oldest, now time.Time) (recalled, error) {
+	fail := func(format string, args ...any) (recalled, error) {
+		return recalled{}, fmt.Errorf(format, args...)
 	}
 	var s lastState
 	if err := json.Unmarshal(text, &s); err != nil {

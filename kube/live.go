@@ -131,7 +131,8 @@ func (l *Live) Latest() (v LiveView, ok bool) {
 // Run follows until ctx ends. No error of the API server ends it.
 func (l *Live) Run(ctx context.Context) error {
 	ctx = klog.NewContext(ctx, logger(l.options.Log))
-	f := newFollowing(l)
+	f := newFollowing(l, time.Now())
+	f.follow = func(ctx context.Context, feed *feed) { f.running.Go(func() { feed.run(ctx) }) }
 	defer f.running.Wait()
 	f.begin(ctx)
 	for {
@@ -154,6 +155,8 @@ type following struct {
 	*Live
 	started time.Time
 	running sync.WaitGroup
+	// follow begins to keep a feed in step, until ctx ends.
+	follow func(ctx context.Context, feed *feed)
 	// base are the feeds that there always are. pods and vlans are nil while no
 	// Subnet needs them; secrets are by name.
 	base        []*feed
@@ -178,9 +181,9 @@ type following struct {
 	problems []Problem
 }
 
-func newFollowing(l *Live) *following {
+func newFollowing(l *Live, now time.Time) *following {
 	f := &following{
-		Live: l, started: time.Now(),
+		Live: l, started: now,
 		secrets: map[string]*feed{}, stop: map[key]context.CancelFunc{},
 		guard: guard{node: l.options.Node, delay: l.options.MassWithdrawDelay, settings: l.options.Settings},
 	}
@@ -210,16 +213,16 @@ func (f *following) feed(r resource, namespace, field string) *feed {
 // begin starts what always runs.
 func (f *following) begin(ctx context.Context) {
 	if f.keeper != nil {
-		f.recall()
+		f.load()
 		f.running.Go(func() { f.keeper.run(ctx) })
 	}
 	for _, feed := range f.base {
-		f.running.Go(func() { feed.run(ctx) })
+		f.follow(ctx, feed)
 	}
 }
 
-// recall puts the last-known state into force, for what cannot be read.
-func (f *following) recall() {
+// load reads the last-known state, if there is one that counts.
+func (f *following) load() {
 	now := time.Now()
 	last, err := loadState(f.options.StateDir, f.options.Node, now.Add(-f.options.StateMaxAge), now)
 	if err != nil {
@@ -227,10 +230,15 @@ func (f *following) recall() {
 		f.options.Log.Info(err)
 		return
 	}
+	f.recall(last)
+	f.options.Log.WithField("objects", len(last.objects)).Infof("last-known state of %s read", last.saved.Format(time.RFC3339))
+}
+
+// recall puts the last-known state into force, for what cannot be read.
+func (f *following) recall(last recalled) {
 	f.guard.force, f.guard.gone, f.saved = last.objects, map[key]absence{}, last.saved
 	f.standing, f.good = last.standing, last.good
 	f.annotations.Store(&last.annotations)
-	f.options.Log.WithField("objects", len(last.objects)).Infof("last-known state of %s read", last.saved.Format(time.RFC3339))
 }
 
 // pass looks at all feeds and publishes what is new. It gives the time of the
@@ -240,7 +248,7 @@ func (f *following) pass(ctx context.Context, now time.Time) (again time.Time) {
 	f.expire(s)
 	view := LiveView{}
 	view.Held, again = f.guard.step(s)
-	f.followMore(ctx)
+	f.followMore(ctx, now)
 	if due := f.begun.Add(patience); f.unanswered() && now.Before(due) && f.wasReady() {
 		// A Subnet that now wants Pods, or a BGPPeer with a Secret, is complete in a
 		// moment; until then the last view is the better one.
@@ -352,30 +360,31 @@ func (f *following) expire(s sight) {
 // followMore starts and stops the feeds that what is in force asks for: the
 // Secrets that the node's own BGPPeers name, Pods where a Subnet announces them, and
 // Vlans where one needs a provider network.
-func (f *following) followMore(ctx context.Context) {
+func (f *following) followMore(ctx context.Context, now time.Time) {
 	if f.options.Node != "" {
-		f.followSecrets(ctx)
+		f.followSecrets(ctx, now)
 	}
-	f.followWhile(ctx, f.needsPods(), &f.pods, podResource(), byField("spec.nodeName", f.options.Node))
-	f.followWhile(ctx, f.needsVlans(), &f.vlans, vlanResource(), "")
+	f.followWhile(ctx, now, f.needsPods(), &f.pods, f.feed(podResource(), "", byField("spec.nodeName", f.options.Node)))
+	f.followWhile(ctx, now, f.needsVlans(), &f.vlans, f.feed(vlanResource(), "", ""))
 }
 
-// followWhile starts or stops a feed, which is nil while it does not run.
-func (f *following) followWhile(ctx context.Context, needed bool, at **feed, r resource, field string) {
+// followWhile starts next at a place that is nil while nothing is followed there, or
+// ends what is.
+func (f *following) followWhile(ctx context.Context, now time.Time, needed bool, at **feed, next *feed) {
 	switch {
 	case needed && *at == nil:
-		*at = f.feed(r, "", field)
-		f.start(ctx, key{kind: r.kind}, *at)
+		*at = next
+		f.start(ctx, now, key{kind: next.kind}, next)
 	case !needed && *at != nil:
-		f.end(key{kind: r.kind})
+		f.end(key{kind: next.kind})
 		*at = nil
 	}
 }
 
-func (f *following) start(ctx context.Context, k key, feed *feed) {
-	f.begun = time.Now()
+func (f *following) start(ctx context.Context, now time.Time, k key, feed *feed) {
+	f.begun = now
 	ctx, f.stop[k] = context.WithCancel(ctx)
-	f.running.Go(func() { feed.run(ctx) })
+	f.follow(ctx, feed)
 }
 
 func (f *following) end(k key) {
@@ -383,7 +392,7 @@ func (f *following) end(k key) {
 	delete(f.stop, k)
 }
 
-func (f *following) followSecrets(ctx context.Context) {
+func (f *following) followSecrets(ctx context.Context, now time.Time) {
 	needed := f.neededSecrets()
 	for name := range f.secrets {
 		if !needed[name] {
@@ -394,7 +403,7 @@ func (f *following) followSecrets(ctx context.Context) {
 	for name := range needed {
 		if f.secrets[name] == nil {
 			f.secrets[name] = f.feed(secretResource(), f.options.Cluster.namespace, byField("metadata.name", name))
-			f.start(ctx, key{kind: kindSecret, name: name}, f.secrets[name])
+			f.start(ctx, now, key{kind: kindSecret, name: name}, f.secrets[name])
 		}
 	}
 }
@@ -423,8 +432,7 @@ func (f *following) needsPods() bool {
 		if !ok {
 			continue
 		}
-		annotations := d.Annotations
-		t, err := routes.ParseTuning(annotations)
+		annotations, t, err := d.Annotations, d.Tuning, d.TuningErr
 		if good, known := memory.Subnet(d.Name); err != nil && known {
 			annotations = good
 			t, err = routes.ParseTuning(good)

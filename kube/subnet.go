@@ -132,13 +132,14 @@ func subnetOf(s subnet, r *report) subnetDraft {
 		AllowSubnets:          slices.Clone(s.Spec.AllowSubnets),
 		Deleting:              s.DeletionTimestamp != nil,
 		Validated:             conditionOf(s.Status.Conditions, conditionValidated).Status == "True",
+		Unjudged:              conditionOf(s.Status.Conditions, conditionValidated).Status == "",
 		Ready:                 ready.Status == "True",
 		ReadyAt:               ready.LastUpdateTime,
 		GatewayVerdict:        gatewayVerdict(ready),
 		ActiveGateway:         s.Status.ActivateGateway,
 	}
 	out.Controlled = len(s.Status.Conditions) > 0
-	return subnetDraft{out, out.Controlled}
+	return subnetDraft{out.Parsed(), out.Controlled}
 }
 
 // gatewaySelectors leaves selectors alone that Kube-OVN does not look at: those

@@ -26,7 +26,7 @@ func BenchmarkMake10k(b *testing.B) {
 			Name: fmt.Sprintf("s%d", i), Annotations: map[string]string{routes.AnnotationAdvertise: "true"},
 			CIDRBlock: netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(i >> 8), byte(i), 0}), 24).String(),
 			VPC:       routes.DefaultSettings.ClusterRouter, Provider: "ovn", GatewayType: "distributed", Validated: true, Ready: true,
-		})
+		}.Parsed())
 	}
 	for b.Loop() {
 		if got := len(policy.Make(s, "n1").Adverts); got != len(s.Subnets) {

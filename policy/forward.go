@@ -17,13 +17,16 @@ type Forward struct {
 	// Asymmetric is whether replies may leave by another node than requests came
 	// in by: then a node sees connections from the middle.
 	Asymmetric bool `json:"asymmetric"`
+	// NATPolicy is whether Kube-OVN translates part of the traffic by wish: natOutgoing
+	// with rules, announced by annotation allow-nat-policy.
+	NATPolicy bool `json:"natPolicy,omitempty"`
 }
 
 // forward adds what a Case asks the node to let through. What the host itself
 // holds back (Live) does not count: it comes back when the host is mended.
 func (v *view) forward(plan *Plan, c *routes.Case) {
 	if v.carries(c) && v.announcedBySomebody(c) {
-		plan.Forwards = append(plan.Forwards, Forward{c.Prefix, c.Subnet.Name, asymmetric(c)})
+		plan.Forwards = append(plan.Forwards, Forward{c.Prefix, c.Subnet.Name, asymmetric(c), c.Subnet.NATOutgoing})
 	}
 }
 

@@ -80,6 +80,7 @@ func TestForwards(t *testing.T) {
 		if c.subnet != nil {
 			c.subnet(&s.Subnets[0])
 		}
+		s.Subnets[0] = s.Subnets[0].Parsed()
 		if c.peer != nil {
 			c.peer(&s.Peers[0])
 		}

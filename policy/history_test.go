@@ -108,6 +108,9 @@ func (w *story) decide(name string) policy.Plan {
 	if !memory.Equal(w.memory[name]) {
 		w.t.Fatalf("memory reads back as another: %s", text)
 	}
+	for i := range w.s.Subnets {
+		w.s.Subnets[i] = w.s.Subnets[i].Parsed()
+	}
 	s := memory.Recall(w.s)
 	s.At, s.Live = w.now, w.live[name]
 	plan := policy.Make(s, name)
@@ -230,13 +233,15 @@ func TestNodeThatIsNotReadyNeverBegins(t *testing.T) {
 	w.at(102.1, routed, "n1")
 }
 
-func TestNetworkUnavailableWithdrawsAtOnceWhereAnotherNodeHasACase(t *testing.T) {
+func TestNetworkUnavailableWithdrawsOnceAnotherNodeHadTimeToAnnounce(t *testing.T) {
 	w := tell(t)
 	w.at(0, routed, "n1 n2")
 	w.node("n2").NetworkUnavailable = true
-	w.at(1, routed, "n1")
-	w.node("n1").NetworkUnavailable = true
+	w.at(1, routed, "n1 n2")
 	w.at(2, routed, "n1")
+	w.node("n1").NetworkUnavailable = true
+	w.at(3, routed, "n1")
+	w.at(100, routed, "n1")
 	w.warned(routes.KeptAnnounced, "NetworkUnavailable")
 }
 
@@ -248,7 +253,37 @@ func TestActiveGatewayWithoutNetworkGoesOnWhileNoOtherIsNamed(t *testing.T) {
 	w.at(1, routed, "n2")
 	w.at(60, routed, "n2")
 	w.centralized("n1,n2", "n1")
-	w.at(61, routed, "n1/active")
+	w.at(61, routed, "n1/active n2")
+	w.at(62, routed, "n1/active")
+}
+
+// TestNobodyLeavesToANodeThatMayNotBegin: while a Subnet is not Ready no other node
+// begins to announce it, however fit.
+func TestNobodyLeavesToANodeThatMayNotBegin(t *testing.T) {
+	w := tell(t)
+	w.centralized("n1", "n1")
+	w.at(0, routed, "n1/active")
+	w.node("n1").NetworkUnavailable = true
+	w.centralized("n1", "")
+	w.subnet("routed").Ready, w.subnet("routed").GatewayVerdict = false, "NoActiveGatewayFound"
+	w.at(1, routed, "n1/active")
+	w.subnet("routed").GatewayType = routes.Distributed
+	w.at(2, routed, "n1/distributed")
+	w.at(100, routed, "n1/distributed")
+	w.subnet("routed").Ready = true
+	w.at(101, routed, "n1/distributed n2/distributed")
+	w.at(102, routed, "n2/distributed")
+}
+
+func TestNobodyLeavesASubnetThatIsBeingDeleted(t *testing.T) {
+	w := tell(t)
+	w.centralized("n1,n2", "n1")
+	w.at(0, routed, "n1/active")
+	w.subnet("routed").Deleting = true
+	w.node("n1").Ready = false
+	w.centralized("n1,n2", "n2")
+	w.at(1, routed, "n1/active")
+	w.at(100, routed, "n1/active")
 }
 
 func TestDeletedNodeWithdrawsAtOnce(t *testing.T) {
@@ -447,6 +482,7 @@ func TestWithheldSaysWhereItDependsOnWhatWasAnnounced(t *testing.T) {
 		want  bool
 	}{{"n1", false, true}, {"n2", false, true}, {"n1", true, false}} {
 		s := w.s
+		s.Subnets = []routes.Subnet{s.Subnets[0].Parsed()}
 		s.History.Known = c.known
 		plan := policy.Make(s, c.node)
 		if len(plan.Withheld) != 1 || plan.Withheld[0].Undecided != c.want {
@@ -454,6 +490,7 @@ func TestWithheldSaysWhereItDependsOnWhatWasAnnounced(t *testing.T) {
 		}
 	}
 	w.centralized("n1", "n1")
+	w.s.Subnets[0] = w.s.Subnets[0].Parsed()
 	if got := policy.Make(w.s, "n2").Withheld; fmt.Sprint(got[0].Undecided) != "false" {
 		t.Errorf("decided, and said not to be: %+v", got)
 	}
@@ -468,4 +505,23 @@ func TestNodeLetsRepliesThroughThatItMayNotAnnounce(t *testing.T) {
 	if len(plan.Adverts) != 0 || len(plan.Forwards) != 1 || plan.Forwards[0].Prefix.String() != routed {
 		t.Errorf("announced %v, let through %v", plan.Adverts, plan.Forwards)
 	}
+}
+
+// TestSubnetThatIsMadeAnewStaysWhileNobodyHasJudgedIt plays an etcd that is restored,
+// or a Subnet that somebody deletes and creates again.
+func TestSubnetThatIsMadeAnewStaysWhileNobodyHasJudgedIt(t *testing.T) {
+	w := tell(t)
+	w.at(0, routed, "n1 n2")
+	made := routes.Subnet{Name: "routed", CIDRBlock: routed, Controlled: true, Unjudged: true,
+		Annotations: map[string]string{routes.AnnotationAdvertise: "true"}}
+	w.s.Subnets = []routes.Subnet{made}
+	w.at(1, routed, "n1 n2")
+	w.s.Subnets[0].VPC = "other"
+	w.at(2, routed, "")
+	w.s.Subnets = []routes.Subnet{made}
+	w.at(3, routed, "")
+	w.s.Subnets = []routes.Subnet{subnetOf("routed", routed)}
+	w.at(4, routed, "n1 n2")
+	w.s.Subnets[0].Validated = false
+	w.at(5, routed, "")
 }

@@ -76,7 +76,7 @@ func (m Memory) Remember(s Snapshot, p Plan) Memory {
 	for i := range s.Subnets {
 		sub := &s.Subnets[i]
 		good, known := m.subnets[sub.Name]
-		_, err := routes.ReadTuning(sub, sub.Annotations)
+		err := sub.TuningErr
 		switch {
 		case err != nil && known:
 			next.subnets[sub.Name] = good

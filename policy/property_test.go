@@ -90,7 +90,7 @@ func subnetGen(t *rapid.T, name string) routes.Subnet {
 			s.Annotations[routes.Prefix+a.key] = rapid.SampledFrom(a.values).Draw(t, a.key)
 		}
 	}
-	return s
+	return s.Parsed()
 }
 
 func peerGen(t *rapid.T, name string, i int) policy.Peer {
@@ -298,6 +298,7 @@ func TestATypoIsNotAWithdrawal(t *testing.T) {
 					inside := first[0].Addr().Next()
 					broken.Subnets[i].Annotations = map[string]string{routes.AnnotationAdvertise: "true", routes.AnnotationNextHop: inside.String()}
 				}
+				broken.Subnets[i] = broken.Subnets[i].Parsed()
 			}
 		}
 		if rapid.Bool().Draw(t, "the local AS is gone") {

@@ -26,7 +26,7 @@ func (v *view) subnetWarnings(c *routes.Case, role routes.Role) []Warning {
 		warn(routes.Private, "spec.private is true: %s", privateReach(c.Subnet))
 	}
 	if c.Subnet.NATOutgoing {
-		warn(routes.NATPolicy, "spec.natOutgoing is true: only what a forward rule matches keeps its source address")
+		warn(routes.NATPolicy, "spec.natOutgoing is true: of connections that Pods open, only what a forward rule matches keeps the Pod's address")
 	}
 	if _, own := c.Subnet.Annotations[routes.AnnotationAdvertise]; own && routes.SelectedByKubeOVN(c.Subnet.Annotations) {
 		warn(routes.DoubleAnnouncement, "annotation %s: %q lets kube-ovn-speaker announce it too, from every node: remove it once Fairway's routes are there",
@@ -101,7 +101,7 @@ func WarningReasons() []WarningReason {
 		{routes.InvalidAnnotation, "An annotation of the Node does not parse, or one of the Subnet no longer does and the last good ones stay in force."},
 		{routes.UnknownAnnotation, "A `fairway.dev/` annotation has a name that means nothing: a typo, or one of another version."},
 		{routes.IgnoredAnnotation, "An annotation has no effect on this Subnet: `standby` without centralized, with ECMP, or where local-pref is 0."},
-		{routes.NATPolicy, "Announced by `allow-nat-policy`: what no `forward` rule matches still leaves with the node's address."},
+		{routes.NATPolicy, "Announced by `allow-nat-policy`: of connections that Pods open, what no `forward` rule matches leaves with the node's address."},
 		{routes.AsymmetricReturn, "Mode `pods` on a centralized Subnet: requests come to the Pod's node, replies leave by the gateway."},
 		{routes.DoubleAnnouncement, "The Subnet carries `ovn.kubernetes.io/bgp` besides `fairway.dev/advertise`: a kube-ovn-speaker that still runs announces it too."},
 	}

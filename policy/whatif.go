@@ -319,9 +319,7 @@ type subnetCIDRs map[string][]netip.Prefix
 func cidrsOf(s Snapshot) subnetCIDRs {
 	out := subnetCIDRs{}
 	for i := range s.Subnets {
-		if cidrs, err := routes.ParseCIDRBlock(s.Subnets[i].CIDRBlock); err == nil {
-			out[s.Subnets[i].Name] = cidrs
-		}
+		out[s.Subnets[i].Name] = s.Subnets[i].CIDRs
 	}
 	return out
 }

@@ -164,15 +164,14 @@ func ParseTuning(annotations map[string]string) (Tuning, error) {
 	return t, nil
 }
 
-// ReadTuning is ParseTuning for a Subnet: what parses must suit its CIDRs too.
-// The annotations need not be those that the Subnet has now.
-func ReadTuning(s *Subnet, annotations map[string]string) (Tuning, error) {
+// tuningOf is ParseTuning for a Subnet: what parses must suit its CIDRs too. The
+// annotations need not be those that the Subnet has now.
+func tuningOf(s *Subnet, annotations map[string]string) (Tuning, error) {
 	t, err := ParseTuning(annotations)
 	if err != nil || len(t.NextHops) == 0 {
 		return t, err
 	}
-	prefixes, _ := ParseCIDRBlock(s.CIDRBlock) // a Check of its own
-	for _, p := range prefixes {
+	for _, p := range s.CIDRs {
 		if hop := t.NextHop(p); p.Contains(hop) {
 			return t, &AnnotationError{AnnotationNextHop, annotations[AnnotationNextHop],
 				fmt.Errorf("%s lies inside the Subnet's own %s: give an address of the network outside", hop, p)}

@@ -24,7 +24,7 @@ func Annotations() []Annotation {
 		{"Subnet", AnnotationStandby, "`true` or `false`", "Centralized without ECMP: the gateways that are not active announce too, with a path that loses (eBGP: 3 more prepends, iBGP: LOCAL_PREF less 50)."},
 		{"Subnet", AnnotationAllowNAT, "`true` or `false`", "Announce although `natOutgoing` is true, because a natOutgoingPolicyRule forwards part of the traffic."},
 		{"Subnet", AnnotationKubeOVN, "`true`, `cluster` or `local`", "kube-ovn-speaker's. With `--adopt-kube-ovn-annotations` it selects a Subnet that has no `advertise`."},
-		{"Node", AnnotationDrain, "`true` or `false`", "Withdraw everything from this node."},
+		{"Node", AnnotationDrain, "`true` or `false`", "Move traffic away from this node (GRACEFUL_SHUTDOWN and a path that loses, for `--drain-wait`), then withdraw everything from it."},
 		{"Node", AnnotationDrainRequest, "any text", "Written by `fairway drain`, and repeated in the Speaker's `drainRequest`: which drain is carried out. It may be left out."},
 		{"Node", AnnotationLocalASN, "an AS number", "The node's own AS; goes before a BGPPeer's `localASN`."},
 		{"Node", AnnotationRouterID, "an IPv4 address", "The BGP identifier. Default: the first IPv4 InternalIP."},

@@ -85,21 +85,20 @@ func appendCases(cases []Case, base Case, subnet *Subnet) []Case {
 	s := base.Snapshot
 	base.Subnet = subnet
 	annotations := subnet.Annotations
-	base.Tuning, base.TuningErr = ReadTuning(subnet, annotations)
+	base.Tuning, base.TuningErr = subnet.Tuning, subnet.TuningErr
 	if good, ok := s.LastGood[subnet.Name]; ok && base.TuningErr != nil {
-		if t, err := ReadTuning(subnet, good); err == nil {
+		if t, err := tuningOf(subnet, good); err == nil {
 			annotations, base.Tuning, base.Kept, base.TuningErr = good, t, base.TuningErr, nil
 		}
 	}
 	if !Selected(annotations, s.Settings) {
 		return cases
 	}
-	prefixes, err := ParseCIDRBlock(subnet.CIDRBlock)
-	if err != nil {
-		return append(cases, unparsed(base, err)...)
+	if subnet.CIDRErr != nil {
+		return append(cases, unparsed(base, subnet.CIDRErr)...)
 	}
 	base.natEnded = s.History.Subnets[subnet.Name].seenNow(subnet, s.At).NATEnded
-	for _, p := range prefixes {
+	for _, p := range subnet.CIDRs {
 		c := base
 		c.Prefix, c.Text = p, p.String()
 		if c.Node != nil {

@@ -98,9 +98,11 @@ func customVPC() Check {
 func notFormatted() Check {
 	return Check{
 		Reason: NotFormatted,
-		When:   "`spec.vpc` or `spec.gatewayType` is still empty: Kube-OVN's controller has not formatted the Subnet yet.",
+		When:   "`spec.vpc` or `spec.gatewayType` is still empty: Kube-OVN's controller has not formatted the Subnet yet. What is announced of a Subnet that was made anew stays.",
 		Refuse: func(c *Case) string {
 			switch t := c.Subnet.GatewayType; {
+			case c.Past.Role != "" && (c.Subnet.VPC == "" || t == ""):
+				return "" // made anew, and not looked at yet
 			case c.Subnet.VPC == "":
 				return "spec.vpc is empty"
 			case t == "":
@@ -110,7 +112,12 @@ func notFormatted() Check {
 			}
 			return ""
 		},
-		Fact: func(c *Case) string { return "spec.gatewayType is " + c.Subnet.GatewayType },
+		Fact: func(c *Case) string {
+			if c.Subnet.GatewayType == "" {
+				return "not formatted yet; announced as before"
+			}
+			return "spec.gatewayType is " + c.Subnet.GatewayType
+		},
 		Mend: says("look at kube-ovn-controller: it fills these fields in within moments"),
 	}
 }
@@ -152,9 +159,12 @@ func deleting() Check {
 func notValidated() Check {
 	return Check{
 		Reason: NotValidated,
-		When:   "There is no condition `Validated=True`; or, for a prefix that is not announced yet, no `Ready=True`, or one that is older than a change of `spec.cidrBlock`. (`Ready` drops on passing errors while traffic flows, so what is announced does not depend on it.)",
+		When:   "There is no condition `Validated=True` (none at all, where the prefix is announced already, says nothing); or, for a prefix that is not announced yet, no `Ready=True`, or one that is older than a change of `spec.cidrBlock`. (`Ready` drops on passing errors while traffic flows, so what is announced does not depend on it.)",
 		Refuse: func(c *Case) string { return c.verdict },
 		Fact: func(c *Case) string {
+			if c.Subnet.Unjudged {
+				return "Kube-OVN has not judged the new object yet; announced as before"
+			}
 			if c.Subnet.Ready {
 				return "status has Validated=True and Ready=True"
 			}
@@ -173,7 +183,7 @@ func notValidated() Check {
 func (c *Case) judgeVerdict() string {
 	s := c.Subnet
 	switch {
-	case !s.Validated:
+	case !s.Validated && !(s.Unjudged && c.Past.Role != ""):
 		return "no condition Validated=True in status"
 	case c.Past.Role != "":
 		return ""
@@ -193,7 +203,7 @@ func (c *Case) judgeVerdict() string {
 func natOutgoing() Check {
 	return Check{
 		Reason: NATOutgoing,
-		When:   "`spec.natOutgoing` is true: replies would come from the node's address. Not with `allow-nat-policy: \"true\"` and a natOutgoingPolicyRule with action `forward`.",
+		When:   "`spec.natOutgoing` is true: connections that Pods open, and replies to UDP that came in by another node, get the node's address (replies to TCP and ping keep the Pod's). Not with `allow-nat-policy: \"true\"` and a natOutgoingPolicyRule with action `forward`.",
 		Refuse: func(c *Case) string {
 			switch {
 			case !c.Subnet.NATOutgoing:

@@ -182,8 +182,9 @@ func (c *Case) stays(another bool) bool {
 func (c *Case) gateways() []string { return Gateways(c.Subnet, c.Snapshot.Nodes) }
 
 // canCarry reports whether a node, by all that is known, would announce the CIDR
-// if it is the one to. A Snapshot of one Node, as in a machine's own folder, tells
-// nothing of others.
+// if it is the one to. Nobody begins with a Subnet that is not Ready, or on its
+// way out. A Snapshot of one Node, as in a machine's own folder, tells nothing of
+// others.
 func (c *Case) canCarry(name string) bool {
 	n := c.nodes[name]
 	if n == nil {
@@ -191,7 +192,8 @@ func (c *Case) canCarry(name string) bool {
 	}
 	_, excluded := n.Labels[LabelExclude]
 	drain, _ := DrainOf(n, c.Snapshot.Settings, nil) // a value that does not parse is not ours to judge
-	return n.Usable() && n.Allocated && !excluded && !drain.On() && (c.reach == nil || c.reach(n, c))
+	mayBegin := c.Subnet.Ready && !c.Subnet.Deleting
+	return mayBegin && n.Usable() && n.Allocated && !excluded && !drain.On() && (c.reach == nil || c.reach(n, c))
 }
 
 // elsewhere reports whether another node would announce the CIDR by its own rules.
@@ -215,8 +217,9 @@ type readiness struct{ detail, stay string }
 
 // judgeReadiness follows the Node's conditions. Not Ready never begins, it only
 // keeps: the kubelet says nothing of the datapath, and a node that is dead loses
-// its sessions by itself. NetworkUnavailable says that the node has no way into
-// the overlay, so another node's case is enough to withdraw at once.
+// its sessions by itself. NetworkUnavailable, which says that the node has no way
+// into the overlay, comes tens of seconds late (measured): there is time to hand
+// over.
 func (c *Case) judgeReadiness() readiness {
 	n := c.Node
 	switch {
@@ -226,10 +229,10 @@ func (c *Case) judgeReadiness() readiness {
 		return readiness{}
 	case n.NetworkUnavailable:
 		text := fmt.Sprintf("Node %s has condition NetworkUnavailable", n.Name)
-		if c.Past.Role == "" || c.elsewhere() {
-			return readiness{detail: text}
+		if c.stays(c.elsewhere()) {
+			return readiness{stay: text}
 		}
-		return readiness{stay: text}
+		return readiness{detail: text}
 	}
 	text := fmt.Sprintf("Node %s is not Ready", n.Name)
 	if n.Ready {

@@ -68,8 +68,8 @@ type Live struct {
 }
 
 // Subnet is what Fairway reads of a Kube-OVN Subnet
-// (pkg/apis/kubeovn/v1/subnet.go). Strings are as the object has them; the
-// checks parse them, so that a bad one becomes a reason.
+// (pkg/apis/kubeovn/v1/subnet.go). Strings are as the object has them; Parsed
+// says what the two that are read apart mean, so that a bad one becomes a reason.
 type Subnet struct {
 	Name string
 	// Created decides which of two overlapping Subnets keeps the prefix. A watch of
@@ -106,7 +106,10 @@ type Subnet struct {
 	// writes Validated before it has looked for conflicts, and Ready once OVN
 	// forwards (pkg/controller/subnet.go).
 	Validated, Ready bool
-	ReadyAt          string
+	// Unjudged is whether there is no condition Validated at all, neither True nor
+	// False: the controller has not looked at the object yet.
+	Unjudged bool
+	ReadyAt  string
 	// GatewayVerdict is the reason of the condition Ready where it says that no
 	// gateway was found, NoActiveGatewayFound or NoReadyGateway, else "".
 	GatewayVerdict string
@@ -116,6 +119,21 @@ type Subnet struct {
 	// Controlled is whether a controller writes the status: then what it leaves empty
 	// may be undecided. It is false for a Subnet of files that has no status.
 	Controlled bool
+
+	// CIDRs are what CIDRBlock holds, or CIDRErr is what is wrong with it; Tuning is
+	// what Annotations ask for, or TuningErr. Parsed fills them in.
+	CIDRs     []netip.Prefix
+	CIDRErr   error
+	Tuning    Tuning
+	TuningErr error
+}
+
+// Parsed gives the Subnet with its CIDRs and annotations parsed: whoever makes a
+// Subnet ends with it, and nobody parses them again.
+func (s Subnet) Parsed() Subnet {
+	s.CIDRs, s.CIDRErr = ParseCIDRBlock(s.CIDRBlock)
+	s.Tuning, s.TuningErr = tuningOf(&s, s.Annotations)
+	return s
 }
 
 // Node is what Fairway reads of a Kubernetes Node.

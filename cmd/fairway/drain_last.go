@@ -114,12 +114,12 @@ func whatToDo(s policy.Snapshot, node string, a daemon.Alone) string {
 	sub := &s.Subnets[i]
 	others := slices.DeleteFunc(slices.Clone(routes.Gateways(sub, s.Nodes)), func(name string) bool { return name == node })
 	explain := fmt.Sprintf("`fairway why %s` says why", a.Subnet)
-	switch tuning, _ := routes.ReadTuning(sub, sub.Annotations); {
+	switch {
 	case sub.GatewayType != routes.Centralized:
 		return "no other node announces it; " + explain
 	case len(others) == 0:
 		return "the only gateway is " + node + ": make another node one (spec.gatewayNode)"
-	case sub.EnableECMP || tuning.Standby:
+	case sub.EnableECMP || sub.Tuning.Standby:
 		return fmt.Sprintf("the other gateways, %s, do not announce it; %s", columns.First(mostNames, others), explain)
 	default:
 		return fmt.Sprintf("let its other gateways, %s, announce it too: kubectl annotate subnet %s %s=true; or make another node the active one (spec.gatewayNode)",

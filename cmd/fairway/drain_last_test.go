@@ -37,7 +37,7 @@ func TestTheLastAnnouncerIsToldWhatToDoFirst(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			var s policy.Snapshot
 			c.sub.Name = "blue"
-			s.Subnets = []routes.Subnet{c.sub}
+			s.Subnets = []routes.Subnet{c.sub.Parsed()}
 			var b bytes.Buffer
 			writeLast(&b, s, "n1", []daemon.Alone{{Subnet: "blue", Prefixes: prefixes}}, nil)
 			if got := strings.Join(strings.Fields(b.String()), " "); got != c.want {

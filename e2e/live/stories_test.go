@@ -179,7 +179,7 @@ func TestClusterIsFollowed(t *testing.T) {
 			return ""
 		})
 	})
-	t.Run("a Node that is not Ready carries nothing, and its Speaker is old news", func(t *testing.T) {
+	t.Run("a Node that is not Ready leaves to another, and its Speaker is old news", func(t *testing.T) {
 		node := like("v1", "Node", "")
 		w.patch(node, "n1", `{"status":{"conditions":[{"type":"Ready","status":"Unknown"}]}}`, "status")
 		a.has("")
