@@ -1,7 +1,6 @@
 package host
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -62,17 +61,14 @@ func (f Finding) Drops() bool {
 	return false
 }
 
-// WriteJSON prints findings as one object.
-func WriteJSON(w io.Writer, findings []Finding) error {
-	if findings == nil {
-		findings = []Finding{}
-	}
-	e := json.NewEncoder(w)
-	e.SetIndent("", "  ")
-	e.SetEscapeHTML(false)
-	return e.Encode(struct {
-		Findings []Finding `json:"findings"`
-	}{findings})
+// Report is what JSON tells of a host: findings, in one object.
+type Report struct {
+	Findings []Finding `json:"findings"`
+}
+
+// NewReport gives the Report of findings; none are an empty list.
+func NewReport(findings []Finding) Report {
+	return Report{append([]Finding{}, findings...)}
 }
 
 // WriteText prints findings for people: what is not ok at length, what is ok in

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
@@ -20,7 +19,7 @@ import (
 
 // showSpeakers prints what every node says about itself. A Speaker is written
 // by its own node alone, so that of a node that is gone is no news.
-func showSpeakers(ctx context.Context, w, stderr io.Writer, access kube.Access, output string) error {
+func showSpeakers(ctx context.Context, w, stderr io.Writer, access kube.Access, asJSON bool) error {
 	cluster, err := kube.Connect(access)
 	if err != nil {
 		return err
@@ -37,10 +36,8 @@ func showSpeakers(ctx context.Context, w, stderr io.Writer, access kube.Access, 
 	for i, s := range speakers {
 		complaints[i] = complaintsAbout(s, nodesReady)
 	}
-	if output == "json" {
-		e := json.NewEncoder(w)
-		e.SetIndent("", "  ")
-		err = e.Encode(speakers)
+	if asJSON {
+		err = writeJSON(w, speakers)
 	} else {
 		err = writeSpeakers(w, speakers, complaints)
 	}
