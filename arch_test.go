@@ -23,7 +23,7 @@ const module = "github.com/fairway-bgp/fairway/"
 // within the same level only what alsoAllowed names.
 func level() map[string]int {
 	return map[string]int{
-		"columns": -1,
+		"columns": -1, "bell": -1,
 		"routes":  0, "host": 0, "host/netfilter": 0, "host/hosttest": 0, "api/v1alpha1": 0, "lab": 0,
 		"policy": 1, "kube": 1, "speaker": 1,
 		"status": 2, "export": 2,
@@ -35,7 +35,7 @@ func level() map[string]int {
 // why explains each level to whoever breaks the order.
 func why() map[int]string {
 	return map[int]string{
-		-1: "how text for people is set: it serves every other room and knows none",
+		-1: "how text for people is set, and how a loop is woken: they serve every other room and know none",
 		0:  "vocabulary and the outside world: they must be understood, and tested, without anything else",
 		1:  "decide, read objects, speak BGP: three rooms that only share the vocabulary",
 		2:  "the published picture and its exports look at decisions, never at those who carry them out",

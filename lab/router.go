@@ -19,6 +19,8 @@ import (
 	"github.com/osrg/gobgp/v4/pkg/server"
 	"github.com/sirupsen/logrus"
 	"github.com/vishvananda/netlink"
+
+	"github.com/fairway-bgp/fairway/bell"
 )
 
 // check looks for the router's programs.
@@ -59,21 +61,15 @@ func runRouter(ctx context.Context, log *logrus.Entry) error {
 	if err := configure(ctx, gobgp); err != nil {
 		return err
 	}
-	bell := make(chan struct{}, 1)
-	ring := func() {
-		select {
-		case bell <- struct{}{}:
-		default: // it rings already
-		}
-	}
-	if err := listen(ctx, gobgp, ring); err != nil {
+	changed := bell.New()
+	if err := listen(ctx, gobgp, changed.Ring); err != nil {
 		return err
 	}
-	for ring(); ; {
+	for changed.Ring(); ; {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-bell:
+		case <-changed.Rung():
 		}
 		if err := carryOver(gobgp, kernel); err != nil {
 			log.WithError(err).Error("carry the routes over")

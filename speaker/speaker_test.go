@@ -14,6 +14,7 @@ import (
 
 	"github.com/osrg/gobgp/v4/api"
 
+	"github.com/fairway-bgp/fairway/bell"
 	"github.com/fairway-bgp/fairway/policy"
 	"github.com/fairway-bgp/fairway/routes"
 )
@@ -431,25 +432,20 @@ func TestStopTellsWhy(t *testing.T) {
 }
 
 func TestPeerSaysWhyItLeft(t *testing.T) {
-	rung := make(chan struct{}, 1)
+	news := bell.New()
 	src := loopback()
 	a := newRouter(t, "tor-a", 65100, ours, src)
-	s := running(t, Options{Bell: func() {
-		select {
-		case rung <- struct{}{}:
-		default:
-		}
-	}})
+	s := running(t, Options{Bell: news.Ring})
 	mustSync(t, s, wishFor(a.session(ours)))
 	wantEstablished(t, s, "tor-a")
-	<-rung
+	<-news.Rung()
 	if _, err := a.ShutdownPeer(context.Background(), &api.ShutdownPeerRequest{Address: src.String(), Communication: "rack move, ticket 7"}); err != nil {
 		t.Fatal(err)
 	}
 	if !within(patience, func() bool { return strings.Contains(sessionOf(t, s, "tor-a").LastError, "rack move, ticket 7") }) {
 		t.Errorf("session: %+v", sessionOf(t, s, "tor-a"))
 	}
-	<-rung
+	<-news.Rung()
 	wantEstablished(t, s, "tor-a")
 	if got := sessionOf(t, s, "tor-a"); got.Flaps != 1 || got.LastError != "" {
 		t.Errorf("after its return: %+v", got)
