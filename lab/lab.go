@@ -15,6 +15,8 @@ import (
 
 	"github.com/sirupsen/logrus"
 	"golang.org/x/sys/unix"
+
+	"github.com/fairway-bgp/fairway/replace"
 )
 
 //go:embed cluster/*.yaml
@@ -154,11 +156,7 @@ func (l *Lab) makeState() error {
 
 // WriteYAML puts a file into the cluster's folder, all at once.
 func (l *Lab) WriteYAML(name, text string) error {
-	hidden := filepath.Join(l.clusterDir(), "."+name+".new")
-	if err := os.WriteFile(hidden, []byte(text), 0o644); err != nil {
-		return fmt.Errorf("cluster file %s: %w", name, err)
-	}
-	if err := os.Rename(hidden, filepath.Join(l.clusterDir(), name)); err != nil {
+	if err := replace.File(filepath.Join(l.clusterDir(), name), []byte(text), 0o644); err != nil {
 		return fmt.Errorf("cluster file %s: %w", name, err)
 	}
 	return nil
@@ -236,12 +234,6 @@ const StatusAddress = "127.0.0.1:7473"
 func (l *Lab) Command(ctx context.Context, station string, argv ...string) *exec.Cmd {
 	return l.command(ctx, station, argv...)
 }
-
-// ClusterDir is the folder of YAML that plays the API server.
-func (l *Lab) ClusterDir() string { return l.clusterDir() }
-
-// GRPCSocket is where a node's daemon serves the gobgp CLI.
-func (l *Lab) GRPCSocket(node string) string { return l.grpcSocket(node) }
 
 // Signal sends a signal to a process of the lab: a node's daemon ("n1"), the
 // "router" or the "agent".

@@ -10,7 +10,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/osrg/gobgp/v4/api"
@@ -21,6 +20,7 @@ import (
 	"github.com/vishvananda/netlink"
 
 	"github.com/fairway-bgp/fairway/bell"
+	"github.com/fairway-bgp/fairway/inet"
 )
 
 // check looks for the router's programs.
@@ -82,7 +82,7 @@ func runRouter(ctx context.Context, log *logrus.Entry) error {
 // that restarts gracefully (RFC 4724).
 func configure(ctx context.Context, gobgp *server.BgpServer) error {
 	err := gobgp.StartBgp(ctx, &api.StartBgpRequest{Global: &api.Global{
-		Asn: RouterASN, RouterId: addrOf(torLAN4).String(), ListenPort: 179, UseMultiplePaths: true,
+		Asn: RouterASN, RouterId: addrOf(torLAN4).String(), ListenPort: inet.BGPPort, UseMultiplePaths: true,
 	}})
 	if err != nil {
 		return fmt.Errorf("router: start: %w", err)
@@ -263,13 +263,4 @@ func uninstall(kernel *netlink.Handle, prefix netip.Prefix) error {
 		return fmt.Errorf("router: remove route %s: %w", prefix, err)
 	}
 	return nil
-}
-
-// String lists the routes one a line, sorted.
-func (f fib) String() string {
-	var b strings.Builder
-	for _, p := range slices.SortedFunc(maps.Keys(f), netip.Prefix.Compare) {
-		fmt.Fprintf(&b, "%s via %v\n", p, f[p])
-	}
-	return b.String()
 }

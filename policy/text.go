@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/fairway-bgp/fairway/columns"
+	"github.com/fairway-bgp/fairway/inet"
 	"github.com/fairway-bgp/fairway/routes"
 )
 
@@ -34,7 +35,7 @@ func (p Plan) writeSessions(b *bytes.Buffer) {
 }
 
 func neighbour(s Session) string {
-	if s.Port == 179 {
+	if s.Port == inet.BGPPort {
 		return s.Address.String()
 	}
 	return fmt.Sprintf("%s port %d", s.Address, s.Port)

@@ -14,6 +14,7 @@ import (
 	"github.com/fairway-bgp/fairway/daemon"
 	"github.com/fairway-bgp/fairway/host"
 	"github.com/fairway-bgp/fairway/host/netfilter"
+	"github.com/fairway-bgp/fairway/inet"
 	"github.com/fairway-bgp/fairway/policy"
 	"github.com/fairway-bgp/fairway/status"
 )
@@ -176,7 +177,7 @@ func (f *checkFlags) settings(daemons status.Settings) status.Settings {
 		daemons.OverlayLink = f.overlayLink
 	}
 	if daemons.BGPPort == 0 {
-		daemons.BGPPort = 179
+		daemons.BGPPort = inet.BGPPort
 	}
 	return daemons
 }

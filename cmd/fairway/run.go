@@ -13,6 +13,7 @@ import (
 
 	"github.com/fairway-bgp/fairway/daemon"
 	"github.com/fairway-bgp/fairway/host"
+	"github.com/fairway-bgp/fairway/inet"
 	"github.com/fairway-bgp/fairway/web"
 )
 
@@ -59,7 +60,7 @@ away, or a file that no longer parses, withdraws nothing.`,
 	c.Flags().StringVar(&f.listen, "listen", defaultListen, "loopback address of the status page")
 	c.Flags().StringVar(&f.grpcSocket, "grpc-socket", "/run/fairway/gobgp.sock", "unix socket for the gobgp CLI, read-only; empty for none")
 	c.Flags().StringVar(&f.grpcAddress, "grpc-address", "127.0.0.1:50051", "loopback address for the gobgp CLI, read-only; empty for none")
-	c.Flags().Int32Var(&f.bgpPort, "bgp-port", 179, "TCP port to wait on for passive peers; unused without one")
+	c.Flags().Int32Var(&f.bgpPort, "bgp-port", inet.BGPPort, "TCP port to wait on for passive peers; unused without one")
 	c.Flags().StringVar(&f.overlayLink, "overlay-link", "ovn0", "the link by which this node reaches the overlay")
 	c.Flags().BoolVar(&f.datapathGate, "datapath-gate", true, "withhold a CIDR while this node has no working way to it by the overlay link: link, route, join gateway")
 	f.host.addRunFlags(c)
