@@ -1,5 +1,7 @@
 package export
 
+import "github.com/fairway-bgp/fairway/inet"
+
 // birdPaths is BIRD's own bound on the number of merged next hops.
 const birdPaths = 255
 
@@ -96,7 +98,7 @@ func birdTemplate(t *text, p peering, g group) {
 	} else {
 		t.line("\tlocal as %d;", s.PeerASN)
 	}
-	if !s.Passive && s.Port != 0 && s.Port != 179 {
+	if !s.Passive && s.Port != 0 && s.Port != inet.BGPPort {
 		t.line("\tlocal port %d;", s.Port)
 	}
 	if !s.Passive {

@@ -1,5 +1,7 @@
 package export
 
+import "github.com/fairway-bgp/fairway/inet"
+
 // peeringHeader says from what a peering was made, how to load it, and what a
 // person has to know before doing so.
 func (t *text) peeringHeader(p peering, how ...string) {
@@ -20,7 +22,7 @@ func (t *text) peeringHeader(p peering, how ...string) {
 		t.comment("BGPPeer %s is passive: the router dials, the nodes wait.", p.peer)
 	} else {
 		t.comment("The nodes dial, the router waits.")
-		if s.Port != 0 && s.Port != 179 {
+		if s.Port != 0 && s.Port != inet.BGPPort {
 			t.comment("PORT: the nodes dial TCP port %d, so the router has to listen there.", s.Port)
 		}
 	}

@@ -133,10 +133,3 @@ func nodes(s policy.Snapshot, asked string) ([]string, error) {
 	}
 	return []string{asked}, nil
 }
-
-// completeFormats offers the values of -o.
-func completeFormats(formats []string) func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-	return func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-		return formats, cobra.ShellCompDirectiveNoFileComp
-	}
-}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"time"
 
@@ -43,8 +42,7 @@ func (l *live) check() error {
 type origin struct {
 	source daemon.Source
 	posted func(*status.Status)
-	// run works until its context ends.
-	run []func(context.Context) error
+	tasks  []task
 }
 
 // source gives the files, or else the cluster.
@@ -53,7 +51,7 @@ func (f *runFlags) source(bell func(), log *logrus.Entry) (origin, error) {
 		files := kube.NewFiles(f.files, f.settings, bell, log.WithField("part", "source"))
 		return origin{
 			source: daemon.FileSource{Files: files, Paths: f.files, Node: f.node},
-			run:    []func(context.Context) error{files.Run},
+			tasks:  []task{{"files", files.Run}},
 		}, nil
 	}
 	access := f.access
@@ -84,6 +82,6 @@ func (f *runFlags) cluster(cluster *kube.Cluster, bell func(), log *logrus.Entry
 				herald.Tell(e)
 			}
 		},
-		run: []func(context.Context) error{objects.Run, recorder.Run, herald.Run, reporter.Run},
+		tasks: []task{{"objects", objects.Run}, {"Speaker object", recorder.Run}, {"Events", herald.Run}, {"reporter", reporter.Run}},
 	}
 }
