@@ -69,7 +69,7 @@ func only() map[string][]string {
 func pure() map[string][]string {
 	return map[string][]string{
 		"routes": nil, "policy": nil, "export": nil,
-		"objects": {"k8s.io/api/", "k8s.io/apimachinery/", "sigs.k8s.io/json", "sigs.k8s.io/yaml"},
+		"objects": {"k8s.io/apimachinery/", "sigs.k8s.io/json", "sigs.k8s.io/yaml"},
 	}
 }
 

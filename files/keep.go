@@ -27,16 +27,16 @@ type known struct {
 // next gives what is known after another look. What cannot be read keeps what it gave
 // last: unknown is not empty. A file that is gone from a folder which is still
 // there has been deleted on purpose, and takes its objects with it.
-func (v known) next(looks []look, settings routes.Settings, now time.Time) known {
+func (k known) next(looks []look, settings routes.Settings, now time.Time) known {
 	out := known{read: map[string]bool{}}
 	last := map[string]*file{}
-	for i, f := range v.files {
-		last[f.Name] = &v.files[i]
+	for i, f := range k.files {
+		last[f.Name] = &k.files[i]
 	}
 	for _, l := range looks {
-		out.read[l.root] = v.read[l.root] || l.err == nil
+		out.read[l.root] = k.read[l.root] || l.err == nil
 		if l.err != nil {
-			out.files = append(out.files, v.keepRoot(l.root, cause(l.err))...)
+			out.files = append(out.files, k.keepRoot(l.root, cause(l.err))...)
 			continue
 		}
 		for _, s := range l.files {
@@ -50,22 +50,22 @@ func (v known) next(looks []look, settings routes.Settings, now time.Time) known
 			out.files = append(out.files, f)
 		}
 	}
-	out.since = v.seen(out.files, now)
-	out.contents, out.good = objects.Assemble(dated(out.files, out.since), v.good, notInFiles)
-	out.keepNodes(v)
+	out.since = k.seen(out.files, now)
+	out.contents, out.good = objects.Assemble(dated(out.files, out.since), k.good, notInFiles)
+	out.keepNodes(k)
 	out.contents.Snapshot = snapshotOfFiles(out.good, settings)
-	objects.StampSince(out.contents.Problems, v.contents.Problems, now)
+	objects.StampSince(out.contents.Problems, k.contents.Problems, now)
 	return out
 }
 
 // seen says since when each object has been there.
-func (v known) seen(files []file, now time.Time) map[objects.Key]time.Time {
+func (k known) seen(files []file, now time.Time) map[objects.Key]time.Time {
 	since := map[objects.Key]time.Time{}
 	for _, f := range files {
 		for _, o := range f.Objects {
-			if t, known := v.since[o.Key]; known {
+			if t, known := k.since[o.Key]; known {
 				since[o.Key] = t
-			} else if v.since != nil {
+			} else if k.since != nil {
 				since[o.Key] = now.UTC()
 			} else {
 				since[o.Key] = time.Time{}
@@ -103,36 +103,36 @@ func dated(files []file, since map[objects.Key]time.Time) []objects.Batch {
 	return out
 }
 
-// keepNodes keeps all Nodes in force where none is left: that is the loss of a
+// keepNodes keeps all Nodes where none is left: that is the loss of a
 // file and no wish, for nobody takes every node out by forgetting its name. Of
 // single ones that are gone it keeps only what they were.
-func (v *known) keepNodes(last known) {
-	before, now := last.good.Lists().Nodes, v.good.Lists().Nodes
-	v.gone = maps.Clone(last.gone)
-	if v.gone == nil {
-		v.gone = map[string]objects.Node{}
+func (k *known) keepNodes(last known) {
+	before, now := last.good.Lists().Nodes, k.good.Lists().Nodes
+	k.gone = maps.Clone(last.gone)
+	if k.gone == nil {
+		k.gone = map[string]objects.Node{}
 	}
 	for _, n := range before {
-		v.gone[n.Name] = n
+		k.gone[n.Name] = n
 	}
 	if len(now) == 0 && len(before) > 0 {
 		var kept []objects.Object
 		for _, n := range before {
-			k := objects.Key{Kind: objects.KindNode, Name: n.Name}
-			v.good[k] = n
-			kept = append(kept, objects.Object{Key: k})
+			node := objects.Key{Kind: objects.KindNode, Name: n.Name}
+			k.good[node] = n
+			kept = append(kept, objects.Object{Key: node})
 		}
-		v.contents.Problems = append(v.contents.Problems, objects.Problem{Severity: objects.Wrong, Object: names(kept), Message: "no Node is in the input any more: " +
+		k.contents.Problems = append(k.contents.Problems, objects.Problem{Severity: objects.Wrong, Object: names(kept), Message: "no Node is in the input any more: " +
 			"what they said last stays in force; put them back, or start again to do without"})
 		now = before
 	}
 	for _, n := range now {
-		delete(v.gone, n.Name)
+		delete(k.gone, n.Name)
 	}
-	if _, gone := fillIn(nil, slices.Collect(maps.Values(v.gone)), routes.Settings{}); len(gone) > 0 {
-		v.contents.GoneNodes = map[string]routes.Node{}
+	if _, gone := fillIn(nil, slices.Collect(maps.Values(k.gone)), routes.Settings{}); len(gone) > 0 {
+		k.contents.GoneNodes = map[string]routes.Node{}
 		for _, n := range gone {
-			v.contents.GoneNodes[n.Name] = n
+			k.contents.GoneNodes[n.Name] = n
 		}
 	}
 }
@@ -184,11 +184,11 @@ func takenFor(o, p objects.Object) objects.Object {
 
 // keepRoot gives the last files of a path that leads nowhere now. The first of
 // them, which has no objects, tells of it.
-func (v known) keepRoot(root, why string) []file {
-	note := file{Batch: objects.Batch{Name: root, Unread: !v.read[root]}, root: root, lack: why}
+func (k known) keepRoot(root, why string) []file {
+	note := file{Batch: objects.Batch{Name: root, Unread: !k.read[root]}, root: root, lack: why}
 	files := []file{note}
 	count := 0
-	for _, f := range v.files {
+	for _, f := range k.files {
 		if f.root != root {
 			continue
 		}
@@ -208,13 +208,13 @@ func (v known) keepRoot(root, why string) []file {
 }
 
 // holds reports whether a path has given any object.
-func (v known) holds(root string) bool {
-	return slices.ContainsFunc(v.files, func(f file) bool { return f.root == root && len(f.Objects) > 0 })
+func (k known) holds(root string) bool {
+	return slices.ContainsFunc(k.files, func(f file) bool { return f.root == root && len(f.Objects) > 0 })
 }
 
 // lacksFiles reports whether a file that has given objects is not among the
 // looks, though its folder is there.
-func (v known) lacksFiles(looks []look) bool {
+func (k known) lacksFiles(looks []look) bool {
 	there := map[string]bool{}
 	for _, l := range looks {
 		there[l.root] = l.err != nil
@@ -222,7 +222,7 @@ func (v known) lacksFiles(looks []look) bool {
 			there[s.name] = true
 		}
 	}
-	return slices.ContainsFunc(v.files, func(f file) bool {
+	return slices.ContainsFunc(k.files, func(f file) bool {
 		return len(f.Objects) > 0 && !there[f.Name] && !there[f.root]
 	})
 }

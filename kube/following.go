@@ -38,10 +38,10 @@ type following struct {
 	noState  string
 	saver    *saver
 	lastSave time.Time
-	// remembered are the annotations that were saved last.
+	// savedAnnotations are those that were saved last.
 	savedAnnotations *policy.Memory
-	good             objects.Good
-	// goodTexts are the objects that the good values were made of.
+	// good are the last good values, goodTexts the objects that they were made of.
+	good      objects.Good
 	goodTexts map[objects.Key]goodText
 	problems  []objects.Problem
 }

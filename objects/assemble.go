@@ -143,8 +143,8 @@ func (o *Object) Add(p Problem) {
 
 // fallback gives the last value of an object that has none now, or nil, and says
 // so in the last of its problems.
-func (s Good) fallback(o *Object) any {
-	v, ok := s[o.Key]
+func (g Good) fallback(o *Object) any {
+	v, ok := g[o.Key]
 	if !ok {
 		return nil
 	}
@@ -209,8 +209,8 @@ func settlePeers(chosen []*Object, now, last Good, absent func(string) error) Go
 }
 
 // newcomer is 0 for a peer that has its address for its nodes already, else 1.
-func (s Good) newcomer(k Key, p policy.Peer) int {
-	if old, ok := s[k].(policy.Peer); ok && SameSession(old, p) {
+func (g Good) newcomer(k Key, p policy.Peer) int {
+	if old, ok := g[k].(policy.Peer); ok && SameSession(old, p) {
 		return 0
 	}
 	return 1
@@ -280,10 +280,10 @@ type Lists struct {
 }
 
 // Lists gives the values by kind.
-func (s Good) Lists() Lists {
+func (g Good) Lists() Lists {
 	var d Lists
-	for _, k := range slices.SortedFunc(maps.Keys(s), Key.Compare) {
-		switch v := s[k].(type) {
+	for _, k := range slices.SortedFunc(maps.Keys(g), Key.Compare) {
+		switch v := g[k].(type) {
 		case Subnet:
 			d.Subnets = append(d.Subnets, v)
 		case Vlan:

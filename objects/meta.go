@@ -26,14 +26,22 @@ type metaDocument struct {
 // true, false and numbers without quotes.
 type looseStrings map[string]json.RawMessage
 
-// objectMeta gives the metadata with those annotations that keep selects.
-func (d metaDocument) objectMeta(r *report, keep func(annotation string) bool) metav1.ObjectMeta {
+// metadata is what the conversions make of it.
+type metadata struct {
+	name, namespace     string
+	created             time.Time
+	deleting            bool
+	labels, annotations map[string]string
+}
+
+// read gives the metadata with those annotations that keep selects.
+func (d metaDocument) read(r *report, keep func(annotation string) bool) metadata {
 	always := func(string) bool { return true }
-	return metav1.ObjectMeta{
-		Name: d.Name, Namespace: d.Namespace,
-		CreationTimestamp: d.CreationTimestamp, DeletionTimestamp: d.DeletionTimestamp,
-		Labels:      d.Labels.strings(r, "metadata.labels", always),
-		Annotations: d.Annotations.strings(r, "metadata.annotations", keep),
+	return metadata{
+		name: d.Name, namespace: d.Namespace,
+		created: created(d.CreationTimestamp), deleting: d.DeletionTimestamp != nil,
+		labels:      d.Labels.strings(r, "metadata.labels", always),
+		annotations: d.Annotations.strings(r, "metadata.annotations", keep),
 	}
 }
 
@@ -92,9 +100,9 @@ func selected(m map[string]string, keep func(string) bool) map[string]string {
 }
 
 // created gives creationTimestamp in UTC, or the zero time where there is none.
-func created(m metav1.ObjectMeta) time.Time {
-	if m.CreationTimestamp.IsZero() {
+func created(t metav1.Time) time.Time {
+	if t.IsZero() {
 		return time.Time{}
 	}
-	return m.CreationTimestamp.UTC()
+	return t.UTC()
 }

@@ -6,8 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	corev1 "k8s.io/api/core/v1"
-
 	"github.com/fairway-bgp/fairway/routes"
 )
 
@@ -28,41 +26,65 @@ type Node struct {
 	Reported, Judged bool
 }
 
+// nodeSpec is the part of a Node's spec that Fairway reads.
+type nodeSpec struct {
+	Taints []taint `json:"taints,omitempty"`
+}
+
+type taint struct {
+	Key   string `json:"key"`
+	Value string `json:"value,omitempty"`
+}
+
+// nodeStatus is the part of its status.
+type nodeStatus struct {
+	Addresses  []nodeAddress `json:"addresses,omitempty"`
+	Conditions []condition   `json:"conditions,omitempty"`
+}
+
+type nodeAddress struct {
+	Type    string `json:"type"`
+	Address string `json:"address"`
+}
+
+// Types of a Node's conditions and addresses (k8s.io/api/core/v1).
+const (
+	networkUnavailable = "NetworkUnavailable"
+	internalIP         = "InternalIP"
+)
+
 // decodeNode reads a Node and ignores what it does not know.
 func decodeNode(text []byte, r *report) (any, bool) {
 	var d struct {
 		Metadata metaDocument `json:"metadata"`
-		Spec     slimNodeSpec `json:"spec"`
-		Status   struct {
-			Addresses  []corev1.NodeAddress `json:"addresses"`
-			Conditions []condition          `json:"conditions"`
-		} `json:"status"`
+		Spec     nodeSpec     `json:"spec"`
+		Status   nodeStatus   `json:"status"`
 	}
 	decodeLenient(text, &d, r)
-	n := corev1.Node{ObjectMeta: d.Metadata.objectMeta(r, readNodeAnnotation)}
-	for _, t := range d.Spec.Taints {
-		n.Spec.Taints = append(n.Spec.Taints, corev1.Taint{Key: t.Key, Value: t.Value})
-	}
-	n.Status.Addresses = d.Status.Addresses
-	for _, c := range d.Status.Conditions {
-		n.Status.Conditions = append(n.Status.Conditions, corev1.NodeCondition{
-			Type: corev1.NodeConditionType(c.Type), Status: corev1.ConditionStatus(c.Status), Message: c.Message,
-		})
-	}
-	return nodeOf(&n, r), true
+	return nodeOf(d.Metadata.read(r, readNodeAnnotation), d.Spec, d.Status, r), true
 }
 
 // nodeOf converts a Node.
-func nodeOf(n *corev1.Node, r *report) Node {
-	out := Node{Reported: len(n.Status.Conditions) > 0}
-	out.Name = n.Name
-	out.Labels = selected(n.Labels, func(string) bool { return true })
-	out.Annotations = selected(n.Annotations, readAnnotation)
-	allocated, judged := n.Annotations[annotationAllocated]
-	out.Allocated, out.Judged = allocated == "true", judged
-	out.Taints = taintsOf(n.Spec.Taints)
-	for i, a := range n.Status.Addresses {
-		if a.Type != corev1.NodeInternalIP {
+func nodeOf(m metadata, spec nodeSpec, status nodeStatus, r *report) Node {
+	ready := conditionOf(status.Conditions, conditionReady)
+	allocated, judged := m.annotations[annotationAllocated]
+	return Node{Reported: len(status.Conditions) > 0, Judged: judged, Node: routes.Node{
+		Name:               m.name,
+		Labels:             m.labels,
+		Annotations:        selected(m.annotations, readAnnotation),
+		InternalIPs:        internalIPs(status.Addresses, r),
+		Taints:             taintsOf(spec.Taints),
+		Ready:              ready.Status == "True",
+		ShuttingDown:       ready.Status == "False" && strings.Contains(ready.Message, shuttingDown),
+		NetworkUnavailable: conditionOf(status.Conditions, networkUnavailable).Status == "True",
+		Allocated:          allocated == "true",
+	}}
+}
+
+func internalIPs(addresses []nodeAddress, r *report) []netip.Addr {
+	var out []netip.Addr
+	for i, a := range addresses {
+		if a.Type != internalIP {
 			continue
 		}
 		addr, err := netip.ParseAddr(a.Address)
@@ -70,23 +92,14 @@ func nodeOf(n *corev1.Node, r *report) Node {
 			r.warn(fmt.Sprintf("status.addresses[%d].address", i), a.Address, "is not an IP address: left out")
 			continue
 		}
-		out.InternalIPs = append(out.InternalIPs, addr.Unmap())
-	}
-	for _, c := range n.Status.Conditions {
-		switch c.Type {
-		case corev1.NodeReady:
-			out.Ready = c.Status == corev1.ConditionTrue
-			out.ShuttingDown = c.Status == corev1.ConditionFalse && strings.Contains(c.Message, shuttingDown)
-		case corev1.NodeNetworkUnavailable:
-			out.NetworkUnavailable = c.Status == corev1.ConditionTrue
-		}
+		out = append(out, addr.Unmap())
 	}
 	return out
 }
 
 // taintsOf gives taints as "key" or "key=value", sorted; one that stands there with
 // two effects once.
-func taintsOf(taints []corev1.Taint) []string {
+func taintsOf(taints []taint) []string {
 	var out []string
 	for _, t := range taints {
 		if t.Value != "" {

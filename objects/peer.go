@@ -64,7 +64,7 @@ func decodePeer(text []byte, r *report) (any, bool) {
 		r.wrong("spec", missing, "a BGPPeer without one is only a part of one")
 		return nil, false
 	}
-	return peerOf(&v1alpha1.BGPPeer{ObjectMeta: p.ObjectMeta, Spec: *p.Spec}, r), true
+	return peerOf(p.Name, created(p.CreationTimestamp), p.Spec, r), true
 }
 
 // hidePasswords takes the value from problems with a field that has to do with
@@ -79,13 +79,12 @@ func hidePasswords(r *report) {
 
 // peerOf converts a BGPPeer, strictly, and reports everything that is wrong with
 // it at once.
-func peerOf(p *v1alpha1.BGPPeer, r *report) Peer {
-	s := &p.Spec
+func peerOf(name string, since time.Time, s *v1alpha1.BGPPeerSpec, r *report) Peer {
 	out := Peer{Secret: secretRef(s.PasswordSecretRef, r)}
-	out.Name, out.Created = p.Name, created(p.ObjectMeta)
+	out.Name, out.Created = name, since
 	// The name is one of a comma-separated list in fairway.dev/peers.
-	if why := validation.IsDNS1123Subdomain(p.Name); len(why) > 0 {
-		r.wrong("metadata.name", p.Name, "is not a name that Kubernetes takes: use lower-case letters, digits, - and .")
+	if why := validation.IsDNS1123Subdomain(name); len(why) > 0 {
+		r.wrong("metadata.name", name, "is not a name that Kubernetes takes: use lower-case letters, digits, - and .")
 	}
 	out.Nodes = selectorOf(labelSelector(s.NodeSelector), "spec.nodeSelector", r)
 	if s.LocalASN != nil {

@@ -7,8 +7,6 @@ import (
 	"slices"
 	"strings"
 
-	corev1 "k8s.io/api/core/v1"
-
 	"github.com/fairway-bgp/fairway/routes"
 )
 
@@ -19,23 +17,30 @@ const (
 	podSwitch  = "ovn.kubernetes.io/logical_switch"
 )
 
+// podSpec is the part of a Pod's spec that Fairway reads.
+type podSpec struct {
+	NodeName    string `json:"nodeName,omitempty"`
+	HostNetwork bool   `json:"hostNetwork,omitempty"`
+}
+
+// podStatus is the part of its status.
+type podStatus struct {
+	Phase string `json:"phase,omitempty"`
+}
+
+// ended reports whether the Pod's containers have ended for good
+// (k8s.io/api/core/v1, PodPhase).
+func (s podStatus) ended() bool { return s.Phase == "Succeeded" || s.Phase == "Failed" }
+
 // decodePod reads a Pod and ignores what it does not know.
 func decodePod(text []byte, r *report) (any, bool) {
 	var d struct {
 		Metadata metaDocument `json:"metadata"`
-		Spec     struct {
-			NodeName    string `json:"nodeName"`
-			HostNetwork bool   `json:"hostNetwork"`
-		} `json:"spec"`
-		Status struct {
-			Phase string `json:"phase"`
-		} `json:"status"`
+		Spec     podSpec      `json:"spec"`
+		Status   podStatus    `json:"status"`
 	}
 	decodeLenient(text, &d, r)
-	p := corev1.Pod{ObjectMeta: d.Metadata.objectMeta(r, readPodAnnotation)}
-	p.Spec.NodeName, p.Spec.HostNetwork = d.Spec.NodeName, d.Spec.HostNetwork
-	p.Status.Phase = corev1.PodPhase(d.Status.Phase)
-	return podsOf(&p, r), true
+	return podsOf(d.Metadata.read(r, readPodAnnotation), d.Spec, d.Status, r), true
 }
 
 func readPodAnnotation(name string) bool {
@@ -50,21 +55,20 @@ func isOf(name, annotation string) bool {
 // podsOf gives a live Pod's attachments, one for each Subnet, sorted by Subnet.
 // Addresses come from Kube-OVN's annotations and not from status.podIPs, which
 // belongs to another CNI where Kube-OVN is the secondary one.
-func podsOf(p *corev1.Pod, r *report) []routes.Pod {
+func podsOf(m metadata, spec podSpec, status podStatus, r *report) []routes.Pod {
 	pods := []routes.Pod{}
-	live := p.Status.Phase != corev1.PodSucceeded && p.Status.Phase != corev1.PodFailed
-	if !live || p.Spec.HostNetwork || p.Spec.NodeName == "" {
+	if status.ended() || spec.HostNetwork || spec.NodeName == "" {
 		return pods
 	}
-	for _, k := range slices.Sorted(maps.Keys(p.Annotations)) {
+	for _, k := range slices.Sorted(maps.Keys(m.annotations)) {
 		if !isOf(k, podAddress) {
 			continue
 		}
-		subnet := p.Annotations[strings.TrimSuffix(k, podAddress)+podSwitch]
-		addresses := podAddresses(joinPath("metadata.annotations", k), p.Annotations[k], r)
+		subnet := m.annotations[strings.TrimSuffix(k, podAddress)+podSwitch]
+		addresses := podAddresses(joinPath("metadata.annotations", k), m.annotations[k], r)
 		if subnet != "" && len(addresses) > 0 {
 			pods = append(pods, routes.Pod{
-				Namespace: p.Namespace, Name: p.Name, Node: p.Spec.NodeName,
+				Namespace: m.namespace, Name: m.name, Node: spec.NodeName,
 				Subnet: subnet, Addresses: addresses,
 			})
 		}

@@ -5,8 +5,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-
-	corev1 "k8s.io/api/core/v1"
 )
 
 // decodeSecret reads a Secret. No value of it goes into a Problem.
@@ -20,8 +18,7 @@ func decodeSecret(text []byte, r *report) (any, bool) {
 	for i := range r.problems {
 		r.problems[i].Value = ""
 	}
-	s := corev1.Secret{StringData: d.StringData, Data: map[string][]byte{}}
-	s.Name, s.Namespace = d.Metadata.Name, d.Metadata.Namespace
+	out := Secret{}
 	for _, k := range slices.Sorted(maps.Keys(d.Data)) {
 		// Base64 in YAML is often folded over several lines.
 		b, err := base64.StdEncoding.DecodeString(strings.Join(strings.Fields(d.Data[k]), ""))
@@ -29,20 +26,12 @@ func decodeSecret(text []byte, r *report) (any, bool) {
 			r.wrong(joinPath("data", k), nil, "is not base64: put plain text under stringData")
 			continue
 		}
-		s.Data[k] = b
+		out[k] = string(b)
 	}
-	return secretOf(&s), true
+	// As the API server does, stringData goes over data.
+	maps.Copy(out, d.StringData)
+	return out, true
 }
 
 // Secret is a Secret's content by key.
 type Secret map[string]string
-
-// secretOf merges stringData over data, as the API server does.
-func secretOf(s *corev1.Secret) Secret {
-	out := Secret{}
-	for k, v := range s.Data {
-		out[k] = string(v)
-	}
-	maps.Copy(out, s.StringData)
-	return out
-}

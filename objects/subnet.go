@@ -9,14 +9,8 @@ import (
 	"github.com/fairway-bgp/fairway/routes"
 )
 
-// subnet is the part of a Kube-OVN Subnet that Fairway reads
+// subnetSpec is the part of a Kube-OVN Subnet's spec that Fairway reads
 // (pkg/apis/kubeovn/v1/subnet.go, which has the JSON names).
-type subnet struct {
-	metav1.ObjectMeta
-	Spec   subnetSpec
-	Status subnetStatus
-}
-
 type subnetSpec struct {
 	CIDRBlock              string                 `json:"cidrBlock"`
 	VPC                    string                 `json:"vpc"`
@@ -38,6 +32,7 @@ type natPolicyRule struct {
 	Action string `json:"action"`
 }
 
+// subnetStatus is the part of its status.
 type subnetStatus struct {
 	// ActivateGateway really is spelt so.
 	ActivateGateway string      `json:"activateGateway"`
@@ -54,7 +49,8 @@ type condition struct {
 	LastUpdateTime string `json:"lastUpdateTime,omitempty"`
 }
 
-// Types of a Subnet's conditions (pkg/apis/kubeovn/v1/condition.go).
+// Types of a Subnet's conditions (pkg/apis/kubeovn/v1/condition.go); a Node has a
+// Ready too.
 const (
 	conditionValidated = "Validated"
 	conditionReady     = "Ready"
@@ -105,39 +101,39 @@ func decodeSubnet(text []byte, r *report) (any, bool) {
 		r.wrong("spec", missing, "a Subnet without one is only a part of one")
 		return nil, false
 	}
-	return subnetOf(subnet{d.Metadata.objectMeta(r, readAnnotation), *d.Spec, d.Status}, r), true
+	return subnetOf(d.Metadata.read(r, readAnnotation), *d.Spec, d.Status, r), true
 }
 
 // subnetOf converts a Subnet. What its strings mean is not judged here: the
 // core's checks turn a bad one into a reason.
-func subnetOf(s subnet, r *report) Subnet {
-	ready := conditionOf(s.Status.Conditions, conditionReady)
+func subnetOf(m metadata, spec subnetSpec, status subnetStatus, r *report) Subnet {
+	ready := conditionOf(status.Conditions, conditionReady)
 	out := routes.Subnet{
-		Name:                  s.Name,
-		Created:               created(s.ObjectMeta),
-		Annotations:           selected(s.Annotations, readAnnotation),
-		CIDRBlock:             s.Spec.CIDRBlock,
-		VPC:                   s.Spec.VPC,
-		Provider:              s.Spec.Provider,
-		VLAN:                  s.Spec.VLAN,
-		LogicalGateway:        s.Spec.LogicalGateway,
-		NATOutgoing:           s.Spec.NATOutgoing,
-		NATPolicyForwards:     slices.Contains(s.Spec.NATOutgoingPolicyRules, natPolicyRule{"forward"}),
-		GatewayType:           s.Spec.GatewayType,
-		GatewayNode:           s.Spec.GatewayNode,
-		GatewayNodeSelectors:  gatewaySelectors(s.Spec, r),
-		EnableECMP:            s.Spec.EnableECMP,
-		ExternalEgressGateway: s.Spec.ExternalEgressGateway,
-		Private:               s.Spec.Private,
-		AllowSubnets:          slices.Clone(s.Spec.AllowSubnets),
-		Deleting:              s.DeletionTimestamp != nil,
-		Validated:             conditionOf(s.Status.Conditions, conditionValidated).Status == "True",
+		Name:                  m.name,
+		Created:               m.created,
+		Annotations:           m.annotations,
+		CIDRBlock:             spec.CIDRBlock,
+		VPC:                   spec.VPC,
+		Provider:              spec.Provider,
+		VLAN:                  spec.VLAN,
+		LogicalGateway:        spec.LogicalGateway,
+		NATOutgoing:           spec.NATOutgoing,
+		NATPolicyForwards:     slices.Contains(spec.NATOutgoingPolicyRules, natPolicyRule{"forward"}),
+		GatewayType:           spec.GatewayType,
+		GatewayNode:           spec.GatewayNode,
+		GatewayNodeSelectors:  gatewaySelectors(spec, r),
+		EnableECMP:            spec.EnableECMP,
+		ExternalEgressGateway: spec.ExternalEgressGateway,
+		Private:               spec.Private,
+		AllowSubnets:          slices.Clone(spec.AllowSubnets),
+		Deleting:              m.deleting,
+		Controlled:            len(status.Conditions) > 0,
+		Validated:             conditionOf(status.Conditions, conditionValidated).Status == "True",
 		Ready:                 ready.Status == "True",
 		ReadyAt:               ready.LastUpdateTime,
 		GatewayVerdict:        gatewayVerdict(ready),
-		ActiveGateway:         s.Status.ActivateGateway,
+		ActiveGateway:         status.ActivateGateway,
 	}
-	out.Controlled = len(s.Status.Conditions) > 0
 	return Subnet{out.Parsed(), out.Controlled}
 }
 

@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	strictjson "sigs.k8s.io/json"
 )
@@ -35,33 +34,6 @@ type slim struct {
 	Data       any      `json:"data,omitempty"`
 }
 
-type slimNodeSpec struct {
-	Taints []slimTaint `json:"taints,omitempty"`
-}
-
-type slimTaint struct {
-	Key   string `json:"key"`
-	Value string `json:"value,omitempty"`
-}
-
-type slimNodeStatus struct {
-	Addresses  []corev1.NodeAddress `json:"addresses,omitempty"`
-	Conditions []condition          `json:"conditions,omitempty"`
-}
-
-type slimVlanSpec struct {
-	Provider string `json:"provider"`
-}
-
-type slimPodSpec struct {
-	NodeName    string `json:"nodeName,omitempty"`
-	HostNetwork bool   `json:"hostNetwork,omitempty"`
-}
-
-type slimPodStatus struct {
-	Phase string `json:"phase,omitempty"`
-}
-
 // Trim gives the text of an object of a kind with the fields that count. A text that does
 // not decode is kept as it is, for the conversion to say what is wrong with it.
 func Trim(apiVersion, kind string, text []byte) []byte {
@@ -70,11 +42,11 @@ func Trim(apiVersion, kind string, text []byte) []byte {
 	case KindSubnet:
 		o.Spec, o.Status = &subnetSpec{}, &subnetStatus{}
 	case KindNode:
-		o.Spec, o.Status = &slimNodeSpec{}, &slimNodeStatus{}
+		o.Spec, o.Status = &nodeSpec{}, &nodeStatus{}
 	case KindVlan:
-		o.Spec = &slimVlanSpec{}
+		o.Spec = &vlanSpec{}
 	case KindPod:
-		o.Spec, o.Status = &slimPodSpec{}, &slimPodStatus{}
+		o.Spec, o.Status = &podSpec{}, &podStatus{}
 	case KindSecret:
 		o.Data = &map[string]string{}
 	default:
@@ -107,8 +79,8 @@ func (o *slim) drop() {
 	switch s := o.Status.(type) {
 	case *subnetStatus:
 		s.Conditions = slimConditions(s.Conditions, slimSubnetCondition)
-	case *slimNodeStatus:
-		s.Addresses = slices.DeleteFunc(s.Addresses, func(a corev1.NodeAddress) bool { return a.Type != corev1.NodeInternalIP })
+	case *nodeStatus:
+		s.Addresses = slices.DeleteFunc(s.Addresses, func(a nodeAddress) bool { return a.Type != internalIP })
 		s.Conditions = slimConditions(s.Conditions, slimNodeCondition)
 	}
 }
@@ -139,9 +111,9 @@ func slimSubnetCondition(c condition) (condition, bool) {
 func slimNodeCondition(c condition) (condition, bool) {
 	slim := condition{Type: c.Type, Status: c.Status}
 	switch c.Type {
-	case string(corev1.NodeNetworkUnavailable):
+	case networkUnavailable:
 		return slim, true
-	case string(corev1.NodeReady):
+	case conditionReady:
 		if strings.Contains(c.Message, shuttingDown) {
 			slim.Message = shuttingDown
 		}

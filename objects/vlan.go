@@ -4,10 +4,14 @@ package objects
 // pkg/apis/kubeovn/v1/vlan.go).
 type Vlan string
 
+type vlanSpec struct {
+	Provider string `json:"provider"`
+}
+
 // decodeVlan reads a Vlan and ignores what it does not know.
 func decodeVlan(text []byte, r *report) (any, bool) {
 	var d struct {
-		Spec *slimVlanSpec `json:"spec"`
+		Spec *vlanSpec `json:"spec"`
 	}
 	if !decodeLenient(text, &d, r) {
 		return nil, true
