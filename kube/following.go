@@ -86,7 +86,7 @@ func (f *following) begin(ctx context.Context) {
 	}
 }
 
-// unanswered reports whether a feed that came later has heard nothing yet.
+// unanswered reports whether a feed that came later has had no answer yet.
 func (f *following) unanswered() bool {
 	return slices.ContainsFunc(f.feeds(), func(g *feed) bool { return !slices.Contains(f.base, g) && !g.condition().answered })
 }

@@ -54,7 +54,7 @@ func (p *Playback) Play(event string, text []byte) error {
 		return nil
 	}
 	for _, f := range p.state.feeds() {
-		if err := f.hear(k, p.there[k]); err != nil {
+		if err := f.receive(k, p.there[k]); err != nil {
 			return err
 		}
 	}
@@ -125,8 +125,8 @@ func (p *Playback) list(f *feed) {
 	_ = f.Replace(all, "")
 }
 
-// hear takes an object as it is now, nil where it is gone.
-func (f *feed) hear(k objects.Key, o *rawObject) error {
+// receive takes an object as it is now, nil where it is gone.
+func (f *feed) receive(k objects.Key, o *rawObject) error {
 	if o != nil && f.asksFor(k, o) {
 		return f.Update(o)
 	}
