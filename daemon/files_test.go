@@ -14,7 +14,7 @@ import (
 
 	"github.com/fairway-bgp/fairway/bell"
 	"github.com/fairway-bgp/fairway/daemon"
-	"github.com/fairway-bgp/fairway/kube"
+	"github.com/fairway-bgp/fairway/files"
 	"github.com/fairway-bgp/fairway/policy"
 	"github.com/fairway-bgp/fairway/routes"
 	"github.com/fairway-bgp/fairway/status"
@@ -29,15 +29,15 @@ type folder struct {
 	said  *logtest.Hook
 }
 
-func follow(t *testing.T, files map[string]string) *folder {
+func follow(t *testing.T, texts map[string]string) *folder {
 	t.Helper()
 	f := &folder{dir: t.TempDir(), rings: bell.New()}
-	for name, text := range files {
+	for name, text := range texts {
 		f.write(t, name, text)
 	}
 	log, hook := logtest.NewNullLogger()
 	f.log, f.said = logrus.NewEntry(log), hook
-	f.FileSource = daemon.FileSource{Files: kube.NewFiles([]string{f.dir}, routes.DefaultSettings, f.rings.Ring, f.log), Paths: []string{f.dir}, Node: "n1"}
+	f.FileSource = daemon.FileSource{Source: files.New([]string{f.dir}, routes.DefaultSettings, f.rings.Ring, f.log), Paths: []string{f.dir}, Node: "n1"}
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- f.Run(ctx) }()

@@ -17,7 +17,8 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/fairway-bgp/fairway/e2e/kubetest"
-	"github.com/fairway-bgp/fairway/kube"
+	"github.com/fairway-bgp/fairway/files"
+	input "github.com/fairway-bgp/fairway/objects"
 	"github.com/fairway-bgp/fairway/routes"
 )
 
@@ -201,7 +202,7 @@ func TestExamplesAreTakenFromFiles(t *testing.T) {
 
 // fileProblems gives what the file source has against a BGPPeer, beside the Secrets
 // that the tests speak of.
-func fileProblems(t *testing.T, o *unstructured.Unstructured) []kube.Problem {
+func fileProblems(t *testing.T, o *unstructured.Unstructured) []input.Problem {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "peer.yaml")
 	secrets := ""
@@ -209,11 +210,11 @@ func fileProblems(t *testing.T, o *unstructured.Unstructured) []kube.Problem {
 		secrets += "---\napiVersion: v1\nkind: Secret\nmetadata: {name: " + name + "}\nstringData: {password: secret}\n"
 	}
 	writeFile(t, file, []byte(asYAML(t, o.Object)+secrets))
-	c, err := kube.ReadFiles([]string{file}, routes.DefaultSettings)
+	c, err := files.Read([]string{file}, routes.DefaultSettings)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return slices.DeleteFunc(c.Problems, func(p kube.Problem) bool { return p.Severity != kube.Wrong })
+	return slices.DeleteFunc(c.Problems, func(p input.Problem) bool { return p.Severity != input.Wrong })
 }
 
 // testColumns asks for tables as kubectl does.

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fairway-bgp/fairway/daemon"
+	"github.com/fairway-bgp/fairway/files"
 	"github.com/fairway-bgp/fairway/kube"
 	"github.com/fairway-bgp/fairway/status"
 )
@@ -48,10 +49,10 @@ type origin struct {
 // source gives the files, or else the cluster.
 func (f *runFlags) source(bell func(), log *logrus.Entry) (origin, error) {
 	if len(f.files) > 0 {
-		files := kube.NewFiles(f.files, f.settings, bell, log.WithField("part", "source"))
+		source := files.New(f.files, f.settings, bell, log.WithField("part", "source"))
 		return origin{
-			source: daemon.FileSource{Files: files, Paths: f.files, Node: f.node},
-			tasks:  []task{{"files", files.Run}},
+			source: daemon.FileSource{Source: source, Paths: f.files, Node: f.node},
+			tasks:  []task{{"files", source.Run}},
 		}, nil
 	}
 	access := f.access
