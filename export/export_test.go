@@ -331,7 +331,7 @@ func TestRules(t *testing.T) {
 	}
 	in.Subnets = nil // then only what is announced now
 	for _, r := range rulesOf("tor-a", byNode(in.Plans), nil) {
-		if r.prefix == prefix("10.169.0.0/16") {
+		if r.Prefix == prefix("10.169.0.0/16") {
 			t.Errorf("%v is allowed although nothing says that it is the Subnet's", r)
 		}
 	}
@@ -349,7 +349,7 @@ func TestLimitsHaveRoom(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got.families[0].limit != 60 || got.families[1].limit != 20 {
-		t.Errorf("limits are %d and %d, want 60 and 20", got.families[0].limit, got.families[1].limit)
+	if got.AllFamilies[0].Limit != 60 || got.AllFamilies[1].Limit != 20 {
+		t.Errorf("limits are %d and %d, want 60 and 20", got.AllFamilies[0].Limit, got.AllFamilies[1].Limit)
 	}
 }
