@@ -166,6 +166,19 @@ func TestHostileNamesCannotLeaveTheirPlace(t *testing.T) {
 	}
 }
 
+// The zone of a link-local router is whatever stands after its "%".
+func TestHostileZoneOfARouterDoesNotBreakItsLine(t *testing.T) {
+	s := torA(64512)
+	s.Address, s.SourceAddress = addr("fe80::1%eth0\nreload $(reboot)"), addr("fd00:30::11")
+	s.EBGPMultihop = true // so that some languages say the address again
+	for _, f := range Formats()[1:] {
+		out := write(t, f, only(policy.Plan{Node: "n1", Sessions: []policy.Session{s}}))
+		if strings.Contains(out, "\nreload") || strings.Contains(out, "$(") {
+			t.Errorf("%s: the zone came through:\n%s", f, out)
+		}
+	}
+}
+
 func TestLongNamesStayWithinTheLimitsOfRouters(t *testing.T) {
 	in := cluster()
 	long := strings.Repeat("a-very-long-name.", 14)

@@ -135,6 +135,7 @@ func printable(s policy.SessionSettings) policy.SessionSettings {
 	if s.Password != "" {
 		s.Password = placeholder
 	}
+	s.Address = s.Address.WithZone(plain(s.Address.Zone()))
 	return s
 }
 
