@@ -1,4 +1,4 @@
-package e2e
+package routers
 
 import (
 	"encoding/json"
@@ -10,6 +10,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/fairway-bgp/fairway/e2e/must"
 )
 
 // Where Debian's package has the daemons.
@@ -79,7 +81,7 @@ func (f *frr) daemon(program string, args ...string) (stop func()) {
 func (f *frr) startBgpd(t *testing.T) {
 	t.Helper()
 	f.stopBgpd = f.daemon(frrBgpd)
-	if !eventually(func() bool { return f.try("show bgp summary json") != "" }) {
+	if !must.Eventually(func() bool { return f.try("show bgp summary json") != "" }) {
 		t.Fatal("bgpd does not answer")
 	}
 }
