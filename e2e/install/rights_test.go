@@ -1,4 +1,4 @@
-package e2e
+package install
 
 import (
 	"bufio"
@@ -26,6 +26,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/fairway-bgp/fairway/e2e/kubetest"
+	"github.com/fairway-bgp/fairway/e2e/must"
 )
 
 // daemonAccount is the user that the daemon is to the API server.
@@ -42,8 +43,8 @@ func TestDaemonUsesItsRightsExactly(t *testing.T) {
 	stop := startDaemon(t, s, token, "n1")
 
 	client := kubernetesFor(t, s.Config())
-	await(t, "the Speaker counts what is announced", func() bool { return announced(t, s, "n1") >= 1 })
-	await(t, "the reporter tells of the Subnet that nobody announces", func() bool { return eventOn(t, client, "Subnet", "nat") != nil })
+	must.Await(t, "the Speaker counts what is announced", func() bool { return announced(t, s, "n1") >= 1 })
+	must.Await(t, "the reporter tells of the Subnet that nobody announces", func() bool { return eventOn(t, client, "Subnet", "nat") != nil })
 	annotate := func(value string) {
 		patch := fmt.Appendf(nil, `{"metadata":{"annotations":{"fairway.dev/drain":%s}}}`, value)
 		if _, err := client.CoreV1().Nodes().Patch(ctx, "n1", types.MergePatchType, patch, metav1.PatchOptions{}); err != nil {
@@ -53,13 +54,13 @@ func TestDaemonUsesItsRightsExactly(t *testing.T) {
 	// The second time the same Event is counted, not written anew.
 	for count := int32(1); count <= 2; count++ {
 		annotate(`"true"`)
-		await(t, "the node is drained", func() bool { return announced(t, s, "n1") == 0 })
-		await(t, "the Node's Event says so", func() bool {
+		must.Await(t, "the node is drained", func() bool { return announced(t, s, "n1") == 0 })
+		must.Await(t, "the Node's Event says so", func() bool {
 			e := eventOn(t, client, "Node", "n1", "Drained")
 			return e != nil && e.Count >= count
 		})
 		annotate("null")
-		await(t, "the node announces again", func() bool { return announced(t, s, "n1") >= 1 })
+		must.Await(t, "the node announces again", func() bool { return announced(t, s, "n1") >= 1 })
 	}
 	stop() // gives the Lease back
 
@@ -133,7 +134,7 @@ func startDaemon(t *testing.T, s *kubetest.Server, token, node string) (stop fun
 	t.Helper()
 	dir := t.TempDir()
 	binary := filepath.Join(dir, "fairway")
-	buildFairway(t, binary)
+	must.BuildFairway(t, binary)
 	config, err := s.WriteKubeconfig(dir, "", token, installNamespace)
 	if err != nil {
 		t.Fatal(err)
@@ -163,13 +164,6 @@ func startDaemon(t *testing.T, s *kubetest.Server, token, node string) (stop fun
 		case <-time.After(30 * time.Second):
 			t.Error("the daemon does not end")
 		}
-	}
-}
-
-func await(t *testing.T, what string, yes func() bool) {
-	t.Helper()
-	if !eventually(yes) {
-		t.Fatalf("not so in time: %s", what)
 	}
 }
 
@@ -209,7 +203,7 @@ func auditFiles(t *testing.T) auditLog {
 	t.Helper()
 	dir := t.TempDir()
 	a := auditLog{filepath.Join(dir, "policy.yaml"), filepath.Join(dir, "audit.log")}
-	writeFile(t, a.policy, []byte("apiVersion: audit.k8s.io/v1\nkind: Policy\nrules:\n- {level: Metadata, users: ['"+daemonAccount+"']}\n- {level: None}\n"))
+	must.WriteFile(t, a.policy, []byte("apiVersion: audit.k8s.io/v1\nkind: Policy\nrules:\n- {level: Metadata, users: ['"+daemonAccount+"']}\n- {level: None}\n"))
 	return a
 }
 

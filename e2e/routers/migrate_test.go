@@ -1,4 +1,4 @@
-package e2e
+package routers
 
 import (
 	"fmt"
@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/fairway-bgp/fairway/e2e/must"
 	"github.com/fairway-bgp/fairway/e2e/needs"
 )
 
@@ -35,7 +36,7 @@ func TestMigrateNodeByNode(t *testing.T) {
 		old[n].stop()
 		fairways = append(fairways, m.newcomer(t, n))
 		m.wantVia(t, "1", "2")
-		await(t, "the route of node "+n+" is Fairway's", func() bool { return m.announcer(t, n) == "fairway" })
+		must.Await(t, "the route of node "+n+" is Fairway's", func() bool { return m.announcer(t, n) == "fairway" })
 	}
 	if got := lost(); got != 0 {
 		t.Errorf("the router lost the route %d times", got)
@@ -45,7 +46,7 @@ func TestMigrateNodeByNode(t *testing.T) {
 	for _, f := range fairways {
 		f.stop()
 	}
-	await(t, "the route is gone with its last node", func() bool { return m.kernelRoute(t) == "" })
+	must.Await(t, "the route is gone with its last node", func() bool { return m.kernelRoute(t) == "" })
 	if got := lost(); got != 1 {
 		t.Errorf("the watch saw the route go %d times, want 1", got)
 	}
@@ -56,14 +57,14 @@ func TestMigrateNodeByNode(t *testing.T) {
 func TestMigrateByGracefulRestart(t *testing.T) {
 	m := newMigration(t)
 	graceful := strings.Replace(migrateObjects, "localASN: 65001\n", "localASN: 65001\n  gracefulRestart: {restartTime: 120s}\n", 1)
-	writeFile(t, m.objects, []byte(graceful))
+	must.WriteFile(t, m.objects, []byte(graceful))
 	old := m.incumbent(t, "1", true)
 	m.wantVia(t, "1")
 	lost := m.watch(t)
 	old.stop()
-	await(t, "the router keeps the route as a stale one", func() bool { return m.frr.stale(t, migratePrefix) })
+	must.Await(t, "the router keeps the route as a stale one", func() bool { return m.frr.stale(t, migratePrefix) })
 	m.newcomer(t, "1")
-	await(t, "the route is Fairway's, and fresh", func() bool {
+	must.Await(t, "the route is Fairway's, and fresh", func() bool {
 		return m.announcer(t, "1") == "fairway" && !m.frr.stale(t, migratePrefix)
 	})
 	m.wantVia(t, "1")
@@ -77,24 +78,24 @@ func newMigration(t *testing.T) *migration {
 	needs.Root(t, "ip", frrBgpd, frrZebra, "vtysh", "gobgpd", "gobgp")
 	dir := t.TempDir()
 	m := &migration{prefix: fmt.Sprintf("fwm%d", os.Getpid()), objects: filepath.Join(dir, "objects.yaml"), fairway: filepath.Join(dir, "fairway")}
-	buildFairway(t, m.fairway)
-	writeFile(t, m.objects, []byte(migrateObjects))
+	must.BuildFairway(t, m.fairway)
+	must.WriteFile(t, m.objects, []byte(migrateObjects))
 	t.Cleanup(func() {
 		for _, n := range []string{"r", "1", "2"} {
 			_ = exec.Command("ip", "netns", "del", m.prefix+n).Run() // there may be none yet
 		}
 	})
 	for _, n := range []string{"r", "1", "2"} {
-		mustRun(t, "ip", "netns", "add", m.prefix+n)
-		mustRun(t, "ip", "-n", m.prefix+n, "link", "set", "lo", "up")
+		must.Run(t, "ip", "netns", "add", m.prefix+n)
+		must.Run(t, "ip", "-n", m.prefix+n, "link", "set", "lo", "up")
 	}
 	for _, n := range []string{"1", "2"} {
 		link := "node" + n
-		mustRun(t, "ip", "-n", m.prefix+"r", "link", "add", link, "type", "veth", "peer", "name", "uplink", "netns", m.prefix+n)
-		mustRun(t, "ip", "-n", m.prefix+"r", "addr", "add", "172.31."+n+".1/24", "dev", link)
-		mustRun(t, "ip", "-n", m.prefix+n, "addr", "add", "172.31."+n+".2/24", "dev", "uplink")
-		mustRun(t, "ip", "-n", m.prefix+"r", "link", "set", link, "up")
-		mustRun(t, "ip", "-n", m.prefix+n, "link", "set", "uplink", "up")
+		must.Run(t, "ip", "-n", m.prefix+"r", "link", "add", link, "type", "veth", "peer", "name", "uplink", "netns", m.prefix+n)
+		must.Run(t, "ip", "-n", m.prefix+"r", "addr", "add", "172.31."+n+".1/24", "dev", link)
+		must.Run(t, "ip", "-n", m.prefix+n, "addr", "add", "172.31."+n+".2/24", "dev", "uplink")
+		must.Run(t, "ip", "-n", m.prefix+"r", "link", "set", link, "up")
+		must.Run(t, "ip", "-n", m.prefix+n, "link", "set", "uplink", "up")
 	}
 	m.startRouter(t)
 	return m
@@ -115,8 +116,8 @@ func (m *migration) startRouter(t *testing.T) {
 	for _, n := range []string{"1", "2"} {
 		config += " neighbor 172.31." + n + ".2 remote-as 65001\n neighbor 172.31." + n + ".2 timers connect 1\n"
 	}
-	writeFile(t, filepath.Join(dir, "bgpd.conf"), []byte(config))
-	writeFile(t, filepath.Join(dir, "zebra.conf"), nil)
+	must.WriteFile(t, filepath.Join(dir, "bgpd.conf"), []byte(config))
+	must.WriteFile(t, filepath.Join(dir, "zebra.conf"), nil)
 	m.frr = &frr{t: t, namespace: m.prefix + "r", dir: dir}
 	m.frr.daemon(frrZebra)
 	m.frr.startBgpd(t)
@@ -147,10 +148,10 @@ afi-safi-name = "ipv4-unicast"
 enabled = %[2]t
 `, node, graceful)
 	file := filepath.Join(t.TempDir(), "gobgpd.toml")
-	writeFile(t, file, []byte(config))
+	must.WriteFile(t, file, []byte(config))
 	stop := daemon(t, m.prefix+node, "gobgpd", "-f", file, "--api-hosts", "127.0.0.1:50051", "--pprof-disable")
 	add := []string{"netns", "exec", m.prefix + node, "gobgp", "global", "rib", "add", migratePrefix, "community", "65001:1"}
-	await(t, "gobgpd on node "+node+" takes the route", func() bool { return exec.Command("ip", add...).Run() == nil })
+	must.Await(t, "gobgpd on node "+node+" takes the route", func() bool { return exec.Command("ip", add...).Run() == nil })
 	return migrant{stop}
 }
 
@@ -202,13 +203,13 @@ spec:
 // kernelRoute is the router's route, "" without one.
 func (m *migration) kernelRoute(t *testing.T) string {
 	t.Helper()
-	return strings.TrimSpace(mustRun(t, "ip", "-n", m.prefix+"r", "route", "show", migratePrefix))
+	return strings.TrimSpace(must.Run(t, "ip", "-n", m.prefix+"r", "route", "show", migratePrefix))
 }
 
 // wantVia waits until the router's kernel forwards by way of exactly these nodes.
 func (m *migration) wantVia(t *testing.T, nodes ...string) {
 	t.Helper()
-	await(t, fmt.Sprintf("the router's route leads by way of nodes %v", nodes), func() bool {
+	must.Await(t, fmt.Sprintf("the router's route leads by way of nodes %v", nodes), func() bool {
 		route := m.kernelRoute(t)
 		for _, n := range nodes {
 			if !strings.Contains(route, "via 172.31."+n+".2 ") {
@@ -247,17 +248,17 @@ func (m *migration) watch(t *testing.T) (lost func() int) {
 	t.Cleanup(func() { _ = c.Process.Kill(); _ = c.Wait(); log.Close() })
 	// It listens once it tells of a change that is made for it.
 	const sign = "203.0.113.0/24"
-	await(t, "the watch begins", func() bool {
+	must.Await(t, "the watch begins", func() bool {
 		_ = exec.Command("ip", "-n", m.prefix+"r", "route", "replace", "blackhole", sign).Run()
 		_ = exec.Command("ip", "-n", m.prefix+"r", "route", "del", "blackhole", sign).Run()
-		return strings.Contains(string(readFile(t, file)), sign)
+		return strings.Contains(string(must.ReadFile(t, file)), sign)
 	})
 	return func() int {
 		t.Helper()
 		const end = "203.0.114.0/24"
-		mustRun(t, "ip", "-n", m.prefix+"r", "route", "replace", "blackhole", end)
-		await(t, "the watch has seen everything", func() bool { return strings.Contains(string(readFile(t, file)), end) })
-		mustRun(t, "ip", "-n", m.prefix+"r", "route", "del", "blackhole", end)
-		return strings.Count(string(readFile(t, file)), "Deleted "+migratePrefix)
+		must.Run(t, "ip", "-n", m.prefix+"r", "route", "replace", "blackhole", end)
+		must.Await(t, "the watch has seen everything", func() bool { return strings.Contains(string(must.ReadFile(t, file)), end) })
+		must.Run(t, "ip", "-n", m.prefix+"r", "route", "del", "blackhole", end)
+		return strings.Count(string(must.ReadFile(t, file)), "Deleted "+migratePrefix)
 	}
 }

@@ -1,4 +1,4 @@
-package e2e
+package install
 
 import (
 	"bytes"
@@ -6,7 +6,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"io/fs"
 	"maps"
 	"os"
 	"os/exec"
@@ -21,6 +20,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/fairway-bgp/fairway/e2e/kubetest"
+	"github.com/fairway-bgp/fairway/e2e/must"
 )
 
 // updateManifests rewrites what is generated: manifests/crds and the generated
@@ -29,9 +29,9 @@ var updateManifests = flag.Bool("update-manifests", false, "rewrite the generate
 
 const (
 	installNamespace = "fairway-system"
-	chart            = "../manifests/chart"
-	base             = "../manifests/base"
-	crds             = "../manifests/crds"
+	chart            = "../../manifests/chart"
+	base             = "../../manifests/base"
+	crds             = "../../manifests/crds"
 )
 
 // tool runs one of the tools and gives what it prints.
@@ -46,7 +46,7 @@ func tool(t *testing.T, name string, args ...string) []byte {
 
 func runTool(t *testing.T, name string, args ...string) (out []byte, said string, err error) {
 	t.Helper()
-	reads(t, "../manifests", "../api")
+	must.Reads(t, "../../manifests", "../../api")
 	path, err := kubetest.Tool(t.Context(), name, io.Discard)
 	if err != nil {
 		t.Fatal(err)
@@ -59,31 +59,6 @@ func runTool(t *testing.T, name string, args ...string) (out []byte, said string
 	cmd.Env = append(os.Environ(), "HELM_CACHE_HOME="+home, "HELM_CONFIG_HOME="+home, "HELM_DATA_HOME="+home)
 	err = cmd.Run()
 	return stdout.Bytes(), stderr.String(), err
-}
-
-// reads tells go test which folders the programs read that the test starts. Their
-// result would be taken from go test's cache after a change of files that only
-// they have opened; opening a folder counts for all in it.
-func reads(t *testing.T, folders ...string) {
-	t.Helper()
-	for _, folder := range folders {
-		err := filepath.WalkDir(folder, func(path string, d fs.DirEntry, err error) error {
-			if err == nil && d.IsDir() && path != ".." && (strings.HasPrefix(d.Name(), ".") || d.Name() == "bin") {
-				return filepath.SkipDir
-			}
-			return err
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
-// buildFairway builds the program.
-func buildFairway(t *testing.T, binary string) {
-	t.Helper()
-	reads(t, "..")
-	mustRun(t, "go", "build", "-o", binary, "../cmd/fairway")
 }
 
 // rendered renders the chart with values files.
@@ -162,13 +137,13 @@ func TestCRDsAreGenerated(t *testing.T) {
 		t.Fatalf("controller-gen wrote %v: %v; want two CRDs", fresh, err)
 	}
 	for _, path := range fresh {
-		want := readFile(t, path)
+		want := must.ReadFile(t, path)
 		kept := filepath.Join(crds, filepath.Base(path))
 		if *updateManifests {
-			writeFile(t, kept, want)
+			must.WriteFile(t, kept, want)
 		}
-		if got := readFile(t, kept); !bytes.Equal(got, want) {
-			t.Errorf("%s is not what the types in api/v1alpha1 make: go test ./e2e -run 'Generated|Schema' -update-manifests", kept)
+		if got := must.ReadFile(t, kept); !bytes.Equal(got, want) {
+			t.Errorf("%s is not what the types in api/v1alpha1 make: go test ./e2e/install -run 'Generated|Schema' -update-manifests", kept)
 		}
 	}
 }
@@ -176,15 +151,15 @@ func TestCRDsAreGenerated(t *testing.T) {
 // TestDeepCopiesAreGenerated compares the other thing that controller-gen makes of
 // the types.
 func TestDeepCopiesAreGenerated(t *testing.T) {
-	const kept = "../api/v1alpha1/zz_generated.deepcopy.go"
+	const kept = "../../api/v1alpha1/zz_generated.deepcopy.go"
 	folder := t.TempDir()
 	tool(t, "controller-gen", "object", "paths=../api/v1alpha1", "output:object:dir="+folder)
-	want := readFile(t, filepath.Join(folder, filepath.Base(kept)))
+	want := must.ReadFile(t, filepath.Join(folder, filepath.Base(kept)))
 	if *updateManifests {
-		writeFile(t, kept, want)
+		must.WriteFile(t, kept, want)
 	}
-	if !bytes.Equal(readFile(t, kept), want) {
-		t.Errorf("%s is not what the types make: go test ./e2e -run Generated -update-manifests", kept)
+	if !bytes.Equal(must.ReadFile(t, kept), want) {
+		t.Errorf("%s is not what the types make: go test ./e2e/install -run Generated -update-manifests", kept)
 	}
 }
 
@@ -211,27 +186,11 @@ func TestChartPassesLint(t *testing.T) {
 	}
 }
 
-func readFile(t *testing.T, path string) []byte {
-	t.Helper()
-	b, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
-
-func writeFile(t *testing.T, path string, b []byte) {
-	t.Helper()
-	if err := os.WriteFile(path, b, 0o644); err != nil {
-		t.Fatal(err)
-	}
-}
-
 // TestSchemaOfValues compares the generated parts of the schema: the flags of
 // `fairway run`, and a peer's spec as the CRD has it.
 func TestSchemaOfValues(t *testing.T) {
 	path := filepath.Join(chart, "values.schema.json")
-	kept := readFile(t, path)
+	kept := must.ReadFile(t, path)
 	var schema map[string]any
 	if err := json.Unmarshal(kept, &schema); err != nil {
 		t.Fatal(err)
@@ -245,11 +204,11 @@ func TestSchemaOfValues(t *testing.T) {
 	}
 	fresh = append(fresh, '\n')
 	if *updateManifests {
-		writeFile(t, path, fresh)
+		must.WriteFile(t, path, fresh)
 		return
 	}
 	if !bytes.Equal(kept, fresh) {
-		t.Errorf("%s does not have the flags of `fairway run` and the fields of BGPPeer as they are: go test ./e2e -run 'Generated|Schema' -update-manifests", path)
+		t.Errorf("%s does not have the flags of `fairway run` and the fields of BGPPeer as they are: go test ./e2e/install -run 'Generated|Schema' -update-manifests", path)
 	}
 }
 
@@ -260,8 +219,8 @@ var flagLine = regexp.MustCompile(`(?m)^ +(?:-\w, )?--([a-z0-9-]+)( \w+)?  +\S`)
 // set itself.
 func flagSchemas(t *testing.T) map[string]any {
 	t.Helper()
-	reads(t, "..")
-	cmd := exec.CommandContext(t.Context(), "go", "run", "../cmd/fairway", "run", "--help")
+	must.Reads(t, "../..")
+	cmd := exec.CommandContext(t.Context(), "go", "run", "../../cmd/fairway", "run", "--help")
 	// The default of --node is this machine's name.
 	help, err := cmd.CombinedOutput()
 	if err != nil {
@@ -318,7 +277,7 @@ func peerSchema(t *testing.T) any {
 			} `json:"versions"`
 		} `json:"spec"`
 	}
-	if err := yaml.Unmarshal(readFile(t, filepath.Join(crds, "fairway.dev_bgppeers.yaml")), &crd); err != nil {
+	if err := yaml.Unmarshal(must.ReadFile(t, filepath.Join(crds, "fairway.dev_bgppeers.yaml")), &crd); err != nil {
 		t.Fatal(err)
 	}
 	return closed(crd.Spec.Versions[0].Schema.OpenAPIV3Schema.Properties.Spec)
@@ -369,7 +328,7 @@ func TestChartReachesEveryFlag(t *testing.T) {
 		want = append(want, "--"+name+"="+text)
 	}
 	file := filepath.Join(t.TempDir(), "values.yaml")
-	writeFile(t, file, []byte(asYAML(t, map[string]any{"flags": values})))
+	must.WriteFile(t, file, []byte(asYAML(t, map[string]any{"flags": values})))
 	daemonSet := byName(t, rendered(t, file))["DaemonSet "+installNamespace+"/fairway"]
 	container := daemonSet["spec"].(map[string]any)["template"].(map[string]any)["spec"].(map[string]any)["containers"].([]any)[0].(map[string]any)
 	var got []string

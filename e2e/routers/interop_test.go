@@ -1,11 +1,13 @@
-// Package e2e tells stories with real parts: routers that people really run
-// (FRR, BIRD), in network namespaces that each test makes and removes itself.
+// Package routers shows what routers that people really run make of what is
+// announced: FRR and BIRD, in network namespaces that each test makes and removes
+// itself.
 //
-// Here the speaker talks to both at once, from a namespace with two uplinks, and
-// what the routers show is compared attribute by attribute. The tests need root,
-// iproute2, FRR and BIRD, and install nothing; with CI set their absence is a
-// failure, otherwise they are skipped.
-package e2e
+// In TestInterop the speaker talks to both at once, from a namespace with two
+// uplinks, and what the routers show is compared attribute by attribute. In the
+// stories of docs/migrate.md another program's routes become Fairway's. The tests
+// need root, iproute2, FRR, BIRD and GoBGP, and install nothing; with CI set their
+// absence is a failure, otherwise they are skipped.
+package routers
 
 import (
 	"context"
@@ -27,11 +29,11 @@ import (
 	"github.com/fairway-bgp/fairway/routes"
 	"github.com/fairway-bgp/fairway/speaker"
 
+	"github.com/fairway-bgp/fairway/e2e/must"
 	"github.com/fairway-bgp/fairway/e2e/needs"
 )
 
 const (
-	interopPatience = 30 * time.Second
 	// The speaker's namespace and its two uplinks.
 	frrUplink, frrAddress     = "172.30.1.1", "172.30.1.2"
 	birdUplink, birdAddress   = "172.30.2.1", "172.30.2.2"
@@ -148,7 +150,7 @@ func interop(whole *testing.T, prefix string) {
 		}
 		s = startInteropSpeaker(whole)
 		s.sync(t, w)
-		if !eventually(func() bool { return f.established(t) && !f.stale(t, "10.1.0.0/16") }) {
+		if !must.Eventually(func() bool { return f.established(t) && !f.stale(t, "10.1.0.0/16") }) {
 			t.Error("FRR still has the route of before")
 		}
 		f.want(t, interopAtFRR())
@@ -162,7 +164,7 @@ func interop(whole *testing.T, prefix string) {
 		wrong.Sessions[1].Password = "another"
 		s.sync(t, wrong)
 		f.want(t, map[string]route{})
-		if !eventually(func() bool {
+		if !must.Eventually(func() bool {
 			o, err := s.Observe(context.Background())
 			return err == nil && strings.Contains(o.Sessions[1].LastError, "timeout")
 		}) {
@@ -294,19 +296,8 @@ func (s *interopSpeaker) sync(t *testing.T, w policy.Wish) {
 func wantRoutes(t *testing.T, want map[string]route, show func() map[string]route) {
 	t.Helper()
 	var got map[string]route
-	if !eventually(func() bool { got = show(); return reflect.DeepEqual(got, want) }) {
+	if !must.Eventually(func() bool { got = show(); return reflect.DeepEqual(got, want) }) {
 		t.Fatalf("it shows\n\t%+v\nnot\n\t%+v", got, want)
-	}
-}
-
-func eventually(yes func() bool) bool {
-	for end := time.Now().Add(interopPatience); ; time.Sleep(100 * time.Millisecond) {
-		if yes() {
-			return true
-		}
-		if time.Now().After(end) {
-			return false
-		}
 	}
 }
 

@@ -1,4 +1,4 @@
-package e2e
+package routers
 
 import (
 	"os"
@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/fairway-bgp/fairway/e2e/must"
 )
 
 // bird is a BIRD in a namespace.
@@ -47,7 +49,7 @@ func startBIRD(t *testing.T, namespace string) *bird {
 	}
 	b := &bird{socket: filepath.Join(dir, "ctl")}
 	daemon(t, namespace, "bird", "-f", "-c", config, "-s", b.socket, "-P", filepath.Join(dir, "pid"))
-	if !eventually(func() bool { return b.ask("show status") != "" }) {
+	if !must.Eventually(func() bool { return b.ask("show status") != "" }) {
 		t.Fatal("BIRD does not answer")
 	}
 	return b

@@ -1,4 +1,4 @@
-package e2e
+package install
 
 import (
 	"errors"
@@ -251,7 +251,7 @@ func testPod(t *testing.T, s *kubetest.Server) {
 }
 
 func TestDockerfileBuildsWhatTheManifestsRun(t *testing.T) {
-	b, err := os.ReadFile("../Dockerfile")
+	b, err := os.ReadFile("../../Dockerfile")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package e2e
+package install
 
 import (
 	"fmt"
@@ -18,6 +18,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/fairway-bgp/fairway/e2e/kubetest"
+	"github.com/fairway-bgp/fairway/e2e/must"
 )
 
 // call is a request that the daemon's ServiceAccount may or may not make.
@@ -125,7 +126,7 @@ func testAccess(t *testing.T, s *kubetest.Server) {
 // may read. They ask by name, as a field selector.
 func testNamedSecrets(t *testing.T, s *kubetest.Server) {
 	file := filepath.Join(t.TempDir(), "values.yaml")
-	writeFile(t, file, []byte("passwordSecrets: [tor-password]\n"))
+	must.WriteFile(t, file, []byte("passwordSecrets: [tor-password]\n"))
 	applyRoles := func(all []*unstructured.Unstructured) {
 		for _, o := range all {
 			if o.GetKind() == "Role" {
@@ -144,7 +145,7 @@ func testNamedSecrets(t *testing.T, s *kubetest.Server) {
 		return err
 	}
 	// The authorizer learns of a changed role a moment later.
-	await(t, "the daemon may not list every Secret", func() bool { return apierrors.IsForbidden(list("")) })
+	must.Await(t, "the daemon may not list every Secret", func() bool { return apierrors.IsForbidden(list("")) })
 	if err := list("metadata.name=tor-password"); err != nil {
 		t.Errorf("the Secret that is named: %v", err)
 	}
@@ -251,7 +252,7 @@ func testOwnSpeaker(t *testing.T, s *kubetest.Server) {
 func awaitPolicies(t *testing.T, mine dynamic.ResourceInterface) {
 	t.Helper()
 	dry := metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}}
-	if !eventually(func() bool {
+	if !must.Eventually(func() bool {
 		_, err := mine.Create(t.Context(), speakerOf("nobody"), dry)
 		return apierrors.IsForbidden(err)
 	}) {

@@ -1,4 +1,7 @@
-package e2e
+// Package install installs Fairway as people do, by its chart and by kustomize, on a
+// real API server, and compares what is generated with what is kept. What a daemon,
+// a person or a Pod may do there is tried out and not only read.
+package install
 
 import (
 	"testing"

@@ -1,4 +1,4 @@
-module github.com/fairway-bgp/fairway/e2e/kube
+module github.com/fairway-bgp/fairway/e2e/kubetest/apiserver
 
 go 1.26.0
 

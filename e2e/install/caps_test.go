@@ -1,4 +1,4 @@
-package e2e
+package install
 
 import (
 	"fmt"
@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/fairway-bgp/fairway/e2e/must"
 	"github.com/fairway-bgp/fairway/e2e/needs"
 )
 
@@ -87,11 +88,11 @@ func TestCapabilities(t *testing.T) {
 	}
 	needs.Root(t, "ip", "setpriv", "nft", "iptables-nft", "iptables-legacy", "ipset")
 	namespace := fmt.Sprintf("fwc%d", os.Getpid())
-	mustRun(t, "ip", "netns", "add", namespace)
-	t.Cleanup(func() { mustRun(t, "ip", "netns", "del", namespace) })
-	mustRun(t, "ip", "netns", "exec", namespace, "ip", "link", "set", "lo", "up")
+	must.Run(t, "ip", "netns", "add", namespace)
+	t.Cleanup(func() { must.Run(t, "ip", "netns", "del", namespace) })
+	must.Run(t, "ip", "netns", "exec", namespace, "ip", "link", "set", "lo", "up")
 	// Legacy tables exist once they have been used; before that nobody is refused.
-	mustRun(t, "ip", "netns", "exec", namespace, "iptables-legacy", "-N", "THERE")
+	must.Run(t, "ip", "netns", "exec", namespace, "iptables-legacy", "-N", "THERE")
 
 	granted := chartCapabilities(t)
 	for _, taken := range append([]string{""}, granted...) {

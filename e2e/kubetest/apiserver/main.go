@@ -1,8 +1,8 @@
 // Command kube-apiserver is the real Kubernetes API server, built from its Go
-// module, for the tests in package e2e. It is a module of its own, so that
-// Kubernetes' replaces and checksums stay out of Fairway's.
+// module, for the tests below e2e. It is a module of its own, so that Kubernetes'
+// replaces and checksums stay out of Fairway's.
 //
-// Flow: e2e/kubetest builds this once into a cache folder and runs the binary
+// Flow: package kubetest builds this once into a cache folder and runs the binary
 // beside etcd. Nothing of it is part of the product.
 package main
 

@@ -1,4 +1,4 @@
-package e2e
+package install
 
 import (
 	"encoding/json"
@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/fairway-bgp/fairway/e2e/kubetest"
+	"github.com/fairway-bgp/fairway/e2e/must"
 	"github.com/fairway-bgp/fairway/files"
 	input "github.com/fairway-bgp/fairway/objects"
 	"github.com/fairway-bgp/fairway/routes"
@@ -209,7 +210,7 @@ func fileProblems(t *testing.T, o *unstructured.Unstructured) []input.Problem {
 	for _, name := range []string{"tor", "tor-password"} {
 		secrets += "---\napiVersion: v1\nkind: Secret\nmetadata: {name: " + name + "}\nstringData: {password: secret}\n"
 	}
-	writeFile(t, file, []byte(asYAML(t, o.Object)+secrets))
+	must.WriteFile(t, file, []byte(asYAML(t, o.Object)+secrets))
 	c, err := files.Read([]string{file}, routes.DefaultSettings)
 	if err != nil {
 		t.Fatal(err)

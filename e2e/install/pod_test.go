@@ -1,4 +1,4 @@
-package e2e
+package install
 
 import (
 	"encoding/json"
@@ -15,6 +15,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/fairway-bgp/fairway/e2e/kubetest"
+	"github.com/fairway-bgp/fairway/e2e/must"
 	"github.com/fairway-bgp/fairway/e2e/needs"
 )
 
@@ -55,18 +56,18 @@ func TestPodRuns(t *testing.T) {
 	s, pod, token := startInstalled(t, kubetest.Options{Address: "0.0.0.0", Names: []string{n.host}}, strings.ReplaceAll(podObjects, "HOST", n.host))
 	pid := n.run(t, s, pod, token)
 
-	await(t, "the Speaker counts what is announced", func() bool { return announced(t, s, "n1") == 1 })
+	must.Await(t, "the Speaker counts what is announced", func() bool { return announced(t, s, "n1") == 1 })
 	probes := pod.Spec.Containers[0]
 	for name, p := range map[string]*corev1.Probe{"startup": probes.StartupProbe, "liveness": probes.LivenessProbe, "readiness": probes.ReadinessProbe} {
 		url := fmt.Sprintf("http://%s:%s%s", p.HTTPGet.Host, p.HTTPGet.Port.String(), p.HTTPGet.Path)
-		await(t, name+" probe of "+url, func() bool { return n.in("curl", "--silent", "--fail", url).Run() == nil })
+		must.Await(t, name+" probe of "+url, func() bool { return n.in("curl", "--silent", "--fail", url).Run() == nil })
 	}
-	await(t, "port 179 is open for the passive peer", func() bool {
+	must.Await(t, "port 179 is open for the passive peer", func() bool {
 		out, _ := n.in("ss", "--no-header", "-ltn", "sport = :179").Output()
 		return len(out) > 0
 	})
 	// Rules of each backend are there to be read, so this needs the capabilities.
-	await(t, "the checks of the announced prefix have an answer, and all are good", func() bool {
+	must.Await(t, "the checks of the announced prefix have an answer, and all are good", func() bool {
 		good, bad := n.findings(t)
 		return slices.Contains(good, "masquerade 10.166.0.0/16") && len(bad) == 0
 	})
@@ -75,13 +76,13 @@ func TestPodRuns(t *testing.T) {
 		out, _ := n.in("sysctl", "-n", "net.ipv4.ip_forward").Output()
 		return strings.TrimSpace(string(out))
 	}
-	mustRun(t, "ip", "netns", "exec", n.namespace, "sysctl", "-w", "net.ipv4.ip_forward=0")
-	await(t, "ip_forward is put right", func() bool { return forwarding() == "1" })
+	must.Run(t, "ip", "netns", "exec", n.namespace, "sysctl", "-w", "net.ipv4.ip_forward=0")
+	must.Await(t, "ip_forward is put right", func() bool { return forwarding() == "1" })
 	root := fmt.Sprintf("/proc/%d/root", pid)
 	if _, err := os.Stat(root + "/run/fairway/gobgp.sock"); err != nil {
 		t.Errorf("the socket of the gobgp CLI: %v", err)
 	}
-	await(t, "the last-known state is kept", func() bool {
+	must.Await(t, "the last-known state is kept", func() bool {
 		state, err := os.Stat(root + "/var/lib/fairway/last-known.json")
 		return err == nil && state.Mode().Perm() == 0o600
 	})
@@ -135,13 +136,13 @@ func podNetwork(t *testing.T) podNode {
 		// Nobody is there: what is written counts as unknown.
 		"-n " + n.namespace + " neigh add 100.64.0.1 lladdr 02:00:00:00:00:01 dev ovn0 nud permanent",
 	} {
-		mustRun(t, append([]string{"ip"}, strings.Fields(args)...)...)
+		must.Run(t, append([]string{"ip"}, strings.Fields(args)...)...)
 	}
 	for _, setting := range []string{"ip_forward=1", "conf.all.rp_filter=0", "conf.eth0.rp_filter=0", "conf.ovn0.rp_filter=0"} {
-		mustRun(t, "ip", "netns", "exec", n.namespace, "sysctl", "-w", "net.ipv4."+setting)
+		must.Run(t, "ip", "netns", "exec", n.namespace, "sysctl", "-w", "net.ipv4."+setting)
 	}
 	for _, backend := range []string{"iptables-legacy", "iptables-nft"} {
-		mustRun(t, "ip", "netns", "exec", n.namespace, backend, "-A", "FORWARD", "-s", "203.0.113.0/24", "-j", "DROP")
+		must.Run(t, "ip", "netns", "exec", n.namespace, backend, "-A", "FORWARD", "-s", "203.0.113.0/24", "-j", "DROP")
 	}
 	return n
 }
@@ -179,13 +180,13 @@ func (n podNode) run(t *testing.T, s *kubetest.Server, pod *corev1.Pod, token st
 	t.Helper()
 	dir := t.TempDir()
 	binary := filepath.Join(dir, "fairway")
-	buildFairway(t, binary)
+	must.BuildFairway(t, binary)
 	account := filepath.Join(dir, "account")
 	if err := os.Mkdir(account, 0o700); err != nil {
 		t.Fatal(err)
 	}
 	for name, text := range map[string]string{"token": token, "ca.crt": string(s.Authority()), "namespace": pod.Namespace} {
-		writeFile(t, filepath.Join(account, name), []byte(text))
+		must.WriteFile(t, filepath.Join(account, name), []byte(text))
 	}
 	c := pod.Spec.Containers[0]
 	bounding := "-all"
@@ -219,7 +220,7 @@ func (n podNode) run(t *testing.T, s *kubetest.Server, pod *corev1.Pod, token st
 			_ = cmd.Process.Kill()
 		}
 		if t.Failed() {
-			t.Logf("the daemon said:\n%s", readFile(t, log.Name()))
+			t.Logf("the daemon said:\n%s", must.ReadFile(t, log.Name()))
 		}
 		log.Close()
 	})
