@@ -31,7 +31,8 @@ import (
 )
 
 const (
-	interopPatience = 30 * time.Second
+	// Events tell of what has lasted for half a minute, and the machine may be busy.
+	interopPatience = 90 * time.Second
 	// The speaker's namespace and its two uplinks.
 	frrUplink, frrAddress     = "172.30.1.1", "172.30.1.2"
 	birdUplink, birdAddress   = "172.30.2.1", "172.30.2.2"
