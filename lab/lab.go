@@ -224,7 +224,7 @@ func (l *Lab) startDaemons() error {
 // StartDaemon starts the Fairway daemon of a node.
 func (l *Lab) StartDaemon(node string, more ...string) error {
 	argv := []string{l.Binary, "run", "-f", l.clusterDir(), "--node", node, "--grpc-socket", l.grpcSocket(node), "--listen", StatusAddress}
-	return l.run(node, node, append(argv, more...)...)
+	return l.run(node, node, slices.Concat(argv, l.DaemonFlags, more)...)
 }
 
 // StatusAddress is where a node's daemon serves its page, inside the node's

@@ -37,6 +37,11 @@ type Options struct {
 	Binary string
 	// Router is the implementation to use; default Embedded.
 	Router Router
+	// RouterConfig is the whole configuration of FRR's bgpd or of BIRD; default: one
+	// that takes what the nodes send.
+	RouterConfig string
+	// DaemonFlags are given to every node's daemon.
+	DaemonFlags []string
 	// Gobgp is the gobgp CLI for the last step of the demo; default: the one on
 	// PATH.
 	Gobgp string

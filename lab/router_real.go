@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -40,7 +41,7 @@ func (l *Lab) startFRR(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return l.startFRRDaemon("bgpd", dir, zserv, frrConfig())
+	return l.startFRRDaemon("bgpd", dir, zserv, cmp.Or(l.RouterConfig, frrConfig()))
 }
 
 func (l *Lab) startFRRDaemon(name, dir, zserv, config string) error {
@@ -94,7 +95,7 @@ func frrConfig() string {
 // startBIRD runs BIRD 2 in the foreground with sockets of its own.
 func (l *Lab) startBIRD() error {
 	file := filepath.Join(l.State, "bird.conf")
-	if err := os.WriteFile(file, []byte(birdConfig()), 0o644); err != nil {
+	if err := os.WriteFile(file, []byte(cmp.Or(l.RouterConfig, birdConfig())), 0o644); err != nil {
 		return fmt.Errorf("router bird: %w", err)
 	}
 	return l.run("bird", routerSpace, "bird", "-f", "-c", file, "-s", filepath.Join(l.State, "bird.ctl"))

@@ -51,13 +51,19 @@ const late = time.Second
 
 // StartStream sends a ping every so often, until Stop.
 func (l *Lab) StartStream(station string, to netip.Addr, every time.Duration) (*Stream, error) {
+	return l.StartStreamFrom(station, netip.Addr{}, to, every)
+}
+
+// StartStreamFrom sends from one of the station's addresses: which of several equal
+// paths a router takes depends on both ends.
+func (l *Lab) StartStreamFrom(station string, from, to netip.Addr, every time.Duration) (*Stream, error) {
 	network := "ip4:icmp"
 	if to.Is6() {
 		network = "ip6:ipv6-icmp"
 	}
 	s := &Stream{mark: uint16(rand.Uint32()), began: time.Now(), sending: make(chan struct{}), receiving: make(chan struct{})}
 	err := l.inside(station, func() (err error) {
-		s.conn, err = net.DialIP(network, nil, &net.IPAddr{IP: to.AsSlice()})
+		s.conn, err = net.DialIP(network, &net.IPAddr{IP: from.AsSlice()}, &net.IPAddr{IP: to.AsSlice()})
 		return err
 	})
 	if err == nil {

@@ -44,6 +44,7 @@ func newLabUpCommand(opts *lab.Options) *cobra.Command {
 		},
 	}
 	addRouterFlag(cmd, opts)
+	cmd.Flags().StringArrayVar(&opts.DaemonFlags, "daemon-flag", nil, "flag of fairway run for every node's daemon, such as --daemon-flag=--drain-wait=5s; may be given more than once")
 	return cmd
 }
 
