@@ -13,8 +13,9 @@ import (
 	"time"
 )
 
-// Patience is how long a condition is waited for.
-const Patience = 30 * time.Second
+// Patience is how long a condition is waited for: Events tell of what has lasted for
+// half a minute, and the machine may be busy.
+const Patience = 90 * time.Second
 
 // Run runs a program to its end and gives what it prints.
 func Run(t testing.TB, argv ...string) string {
