@@ -39,7 +39,7 @@ func upLab(t testing.TB, router string) *cluster {
 			t.Errorf("lab down: %v\n%s", err, out)
 		}
 	})
-	out, err := c.lab("up", "--router", router).CombinedOutput()
+	out, err := c.lab("up", "--router", router, "--daemon-flag=--drain-wait=2s").CombinedOutput()
 	if err != nil {
 		t.Fatalf("lab up: %v\n%s", err, out)
 	}
@@ -355,8 +355,9 @@ func TestNodeLifeCycle(t *testing.T) {
 
 	t.Run("drain", func(t *testing.T) {
 		c.edit(t, "nodes.yaml", "  name: n2\n  annotations:\n", "  name: n2\n  annotations:\n    fairway.dev/drain: \"true\"\n")
+		c.says(t, "n2", "Draining", "with GRACEFUL_SHUTDOWN until")
 		c.eventually(t, routed, all[0], all[2])
-		c.says(t, "n2", "Draining", "Established")
+		c.says(t, "n2", "nothing is announced", "Established")
 		c.edit(t, "nodes.yaml", "    fairway.dev/drain: \"true\"\n", "")
 		c.eventually(t, routed, all...)
 	})

@@ -47,7 +47,7 @@ func TestDrainLosesNoPacket(t *testing.T) {
 			w.write("nodes.yaml", strings.Replace(nodes, "  name: n1\n  annotations:\n", "  name: n1\n  annotations:\n    fairway.dev/drain: \"true\"\n", 1))
 			w.everywhere("n2", "n3")
 			moved := time.Since(began)
-			await(t, "everything is withdrawn", func() bool { return w.announced("n1") == 0 })
+			await(t, "everything is withdrawn", func() bool { st, ok := w.says("n1"); return ok && len(st.Plan.Adverts) == 0 })
 			withdrawn := time.Since(began)
 			w.write("nodes.yaml", nodes)
 			w.everywhere("n1", "n2", "n3")
@@ -65,12 +65,8 @@ func TestDrainLosesNoPacket(t *testing.T) {
 	}
 }
 
-// announced is how many prefixes a node's daemon announces; -1 where it does not say.
-func (w *traffic) announced(node string) int {
+// says is what a node's daemon publishes; ok is false where it does not.
+func (w *traffic) says(node string) (st status.Status, ok bool) {
 	out, _ := w.Command(w.Context(), node, w.Binary, "status", "-o", "json").Output()
-	var st status.Status
-	if err := json.Unmarshal(out, &st); err != nil {
-		return -1
-	}
-	return len(st.Plan.Adverts)
+	return st, json.Unmarshal(out, &st) == nil
 }

@@ -45,7 +45,7 @@ func newHostStory(t *testing.T) *hostStory {
 	dir := t.TempDir()
 	binary := filepath.Join(dir, "fairway")
 	mustRun(t, "go", "build", "-o", binary, "../cmd/fairway")
-	l, err := lab.Start(t.Context(), lab.Options{Prefix: fmt.Sprintf("fwh%d-", os.Getpid()), State: filepath.Join(dir, "state"), Binary: binary})
+	l, err := lab.Start(t.Context(), lab.Options{Prefix: fmt.Sprintf("fwh%d-", os.Getpid()), State: filepath.Join(dir, "state"), Binary: binary, DaemonFlags: []string{"--drain-wait=0s"}})
 	if err != nil {
 		t.Fatal(err)
 	}

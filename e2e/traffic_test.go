@@ -112,12 +112,8 @@ func newTraffic(t *testing.T, router lab.Router, export string, edit func(string
 	t.Helper()
 	needs.Root(t, "ip", "nft")
 	dir := t.TempDir()
-	for _, d := range []string{dir, filepath.Dir(dir)} { // FRR's daemons are not root
-		if err := os.Chmod(d, 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
-	o := lab.Options{Prefix: fmt.Sprintf("fwt%d-", os.Getpid()), State: filepath.Join(dir, "state"), Binary: filepath.Join(dir, "fairway"), Router: router, DaemonFlags: daemonFlags}
+	// The usual state folder: FRR's daemons are not root and must reach theirs.
+	o := lab.Options{Prefix: fmt.Sprintf("fwt%d-", os.Getpid()), Binary: filepath.Join(dir, "fairway"), Router: router, DaemonFlags: daemonFlags}
 	mustRun(t, "go", "build", "-o", o.Binary, "../cmd/fairway")
 	if export != "" {
 		o.RouterConfig = edit(mustRun(t, o.Binary, "plan", "-f", clusterFolder(t, peerSpec), "-o", export))
@@ -129,7 +125,7 @@ func newTraffic(t *testing.T, router lab.Router, export string, edit func(string
 	t.Cleanup(func() {
 		if t.Failed() {
 			for _, log := range []string{"n1", "bgpd", "bird"} {
-				text, _ := os.ReadFile(filepath.Join(o.State, "log", log+".log"))
+				text, _ := os.ReadFile(filepath.Join(l.State, "log", log+".log"))
 				lines := strings.Split(string(text), "\n")
 				t.Logf("%s: %s", log, strings.Join(lines[max(0, len(lines)-40):], "\n"))
 			}
