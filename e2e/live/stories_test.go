@@ -41,7 +41,7 @@ func TestAPIServerGoesAway(t *testing.T) {
 		lost := a.losses()
 		w.line.Lock()
 		w.says("/status.json", "not followed since")
-		gone := w.away(2) // each hangs until its own time is up
+		gone := w.away(2) // it goes on calling, in vain
 		if got := lost(); len(got) > 0 {
 			t.Errorf("the router lost %v", got)
 		}
