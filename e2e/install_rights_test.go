@@ -140,7 +140,7 @@ func startDaemon(t *testing.T, s *kubetest.Server, token, node string) (stop fun
 	}
 	var said bytes.Buffer
 	cmd := exec.Command(binary, "run", "--node", node, "--kubeconfig", config, "--state-dir", filepath.Join(dir, "state"),
-		"--listen", "127.0.0.1:0", "--grpc-socket", "", "--grpc-address", "", "--datapath-gate=false")
+		"--listen", "127.0.0.1:0", "--grpc-socket", "", "--grpc-address", "", "--datapath-gate=false", "--drain-wait=1s")
 	cmd.Stdout, cmd.Stderr = &said, &said
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
