@@ -38,7 +38,7 @@ lint: ## gofmt, go vet, staticcheck
 
 golden: ## Rewrite golden files and generated documentation; read the diff
 	$(GO) test ./policy ./export ./status ./web -update
-	$(GO) test ./e2e -run 'Generated|Schema' -update-manifests
+	$(GO) test ./e2e/install -run 'Generated|Schema' -update-manifests
 	$(GO) run ./cmd/fairway docs docs
 
 bench: ## Run the benchmarks

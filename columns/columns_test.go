@@ -76,3 +76,76 @@ func TestNearest(t *testing.T) {
 		}
 	}
 }
+
+func TestTable(t *testing.T) {
+	name := "ip-10-0-123-45.eu-central-1.compute.internal"
+	nodes := func() *columns.Table {
+		return columns.NewTable(columns.Column{Heading: "Node", Least: 8}, columns.Column{Heading: "Sessions"},
+			columns.Column{Heading: "Announced", Right: true}, columns.Column{Heading: "State"})
+	}
+	for _, tt := range []struct {
+		name string
+		fill func() *columns.Table
+		want string
+	}{
+		{"least widths and numbers to the right", func() *columns.Table {
+			t := nodes()
+			t.Row("n1", "2/2 up", "12", "ready")
+			return t
+		}, "" +
+			"Node      Sessions  Announced  State\n" +
+			"n1        2/2 up           12  ready\n"},
+		{"a column is as wide as its longest cell", func() *columns.Table {
+			t := nodes()
+			t.Row("n1", "2/2 up", "12", "ready")
+			t.Row(name, "0/2 up", "0", "ready")
+			return t
+		}, "" +
+			"Node                                          Sessions  Announced  State\n" +
+			"n1                                            2/2 up           12  ready\n" +
+			"ip-10-0-123-45.eu-central-1.compute.internal  0/2 up            0  ready\n"},
+		{"a name that would push the row over the line ends its own", func() *columns.Table {
+			t := nodes()
+			t.Row("worker-17", "2/2 up", "12", "ready")
+			t.Row(name, "0/2 up", "0", "not ready: no session is up")
+			return t
+		}, "" +
+			"Node       Sessions  Announced  State\n" +
+			"worker-17  2/2 up           12  ready\n" +
+			"ip-10-0-123-45.eu-central-1.compute.internal\n" +
+			"           0/2 up            0  not ready: no session is up\n"},
+		{"without columns that may give way, the cell at the end begins a line", func() *columns.Table {
+			t := columns.Headed("Name", "To")
+			t.Row(name, strings.Repeat("tor,", 10))
+			return t
+		}, "" +
+			"Name                                          To\n" +
+			name + "\n" +
+			"      " + strings.Repeat("tor,", 10) + "\n"},
+		{"prose, and what steers a terminal", func() *columns.Table {
+			t := columns.Headed("Name", "To")
+			t.Row("a\x1b[1m", "b")
+			t.Prose("  ! ", "    ", strings.Repeat("word ", 20))
+			t.Row("c")
+			return t
+		}, "" +
+			"Name      To\n" +
+			`a\x1b[1m  b` + "\n" +
+			"  ! " + strings.TrimSpace(strings.Repeat("word ", 15)) + "\n" +
+			"    word word word word word\n" +
+			"c\n"},
+		{"no headings, no heading", func() *columns.Table {
+			t := columns.NewTable(columns.Column{Least: 4}, columns.Column{})
+			t.Row("é", "b")
+			return t
+		}, "é     b\n"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var b strings.Builder
+			tt.fill().Write(&b)
+			if b.String() != tt.want {
+				t.Errorf("got\n%s\nwant\n%s", b.String(), tt.want)
+			}
+		})
+	}
+}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/sirupsen/logrus"
 
+	"github.com/fairway-bgp/fairway/bell"
 	"github.com/fairway-bgp/fairway/host"
 	"github.com/fairway-bgp/fairway/policy"
 	"github.com/fairway-bgp/fairway/routes"
@@ -45,7 +46,7 @@ type Options struct {
 	// HostGate withholds a prefix while a finding says that its traffic is lost.
 	HostGate bool
 	Board    *status.Board
-	Bell     *Bell
+	Bell     *bell.Bell
 	// Posted is called with each picture after it was posted, and must not block;
 	// nil for nobody.
 	Posted func(*status.Status)
@@ -95,7 +96,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 		case before == nil || d.plan == nil || !reflect.DeepEqual(before.Adverts, d.plan.Adverts):
 			next = echoInterval
 		}
-		if !d.Bell.wait(ctx, d.until(next)) {
+		if !rung(ctx, d.Bell, d.until(next)) {
 			return nil
 		}
 		if !sleep(ctx, minInterval) {

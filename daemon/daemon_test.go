@@ -16,6 +16,7 @@ import (
 
 	"github.com/sirupsen/logrus"
 
+	"github.com/fairway-bgp/fairway/bell"
 	"github.com/fairway-bgp/fairway/daemon"
 	"github.com/fairway-bgp/fairway/policy"
 	"github.com/fairway-bgp/fairway/routes"
@@ -118,7 +119,7 @@ type bench struct {
 	source  *source
 	speaker *recorder
 	board   *status.Board
-	bell    *daemon.Bell
+	bell    *bell.Bell
 	gate    daemon.Gate
 }
 
@@ -127,7 +128,7 @@ func start(t *testing.T, b *bench) {
 	t.Helper()
 	log := logrus.New()
 	log.SetOutput(io.Discard)
-	b.board, b.bell = &status.Board{}, daemon.NewBell()
+	b.board, b.bell = &status.Board{}, bell.New()
 	d := daemon.New(daemon.Options{Version: "test", Node: "n1", Log: logrus.NewEntry(log), Source: b.source, Speaker: b.speaker, Gate: b.gate, Board: b.board, Bell: b.bell})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
@@ -376,7 +377,7 @@ func TestAWatchThatBreaksIsRunAgain(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), bound)
 	defer cancel()
 	var runs int
-	err := daemon.NewBell().KeepWatching(ctx, logrus.NewEntry(log), func(context.Context, func()) error {
+	err := daemon.KeepWatching(ctx, bell.New(), logrus.NewEntry(log), func(context.Context, func()) error {
 		if runs++; runs == 2 {
 			cancel()
 		}

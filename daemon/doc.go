@@ -3,6 +3,6 @@
 // and a Status is posted.
 //
 // One goroutine owns all state. Sources, speaker and kernel watchers only ring
-// the bell, a channel of size one. No path leads from an error to a
-// withdrawal: without a Snapshot there is no new plan.
+// the bell (package bell). No path leads from an error to a withdrawal: without a
+// Snapshot there is no new plan.
 package daemon

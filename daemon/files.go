@@ -3,14 +3,14 @@ package daemon
 import (
 	"fmt"
 
-	"github.com/fairway-bgp/fairway/kube"
+	"github.com/fairway-bgp/fairway/files"
 	"github.com/fairway-bgp/fairway/policy"
 	"github.com/fairway-bgp/fairway/status"
 )
 
 // FileSource is a Source of files and folders for one node.
 type FileSource struct {
-	*kube.Files
+	*files.Source
 	Paths []string
 	Node  string
 }
@@ -18,7 +18,7 @@ type FileSource struct {
 // Latest gives the objects read last.
 func (f FileSource) Latest() (policy.Snapshot, status.Source, bool) {
 	about := status.Source{Kind: "files", From: f.Paths, Waiting: []string{}, Problems: []string{}}
-	c, ok := f.Files.Latest()
+	c, ok := f.Source.Latest()
 	if !ok {
 		about.Waiting = append(about.Waiting, "the files have not been read yet")
 		return policy.Snapshot{}, about, false

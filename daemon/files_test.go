@@ -12,8 +12,9 @@ import (
 	"github.com/sirupsen/logrus"
 	logtest "github.com/sirupsen/logrus/hooks/test"
 
+	"github.com/fairway-bgp/fairway/bell"
 	"github.com/fairway-bgp/fairway/daemon"
-	"github.com/fairway-bgp/fairway/kube"
+	"github.com/fairway-bgp/fairway/files"
 	"github.com/fairway-bgp/fairway/policy"
 	"github.com/fairway-bgp/fairway/routes"
 	"github.com/fairway-bgp/fairway/status"
@@ -23,26 +24,20 @@ import (
 type folder struct {
 	daemon.FileSource
 	dir   string
-	rings chan struct{}
+	rings *bell.Bell
 	log   *logrus.Entry
 	said  *logtest.Hook
 }
 
-func follow(t *testing.T, files map[string]string) *folder {
+func follow(t *testing.T, texts map[string]string) *folder {
 	t.Helper()
-	f := &folder{dir: t.TempDir(), rings: make(chan struct{}, 1)}
-	for name, text := range files {
+	f := &folder{dir: t.TempDir(), rings: bell.New()}
+	for name, text := range texts {
 		f.write(t, name, text)
 	}
 	log, hook := logtest.NewNullLogger()
 	f.log, f.said = logrus.NewEntry(log), hook
-	bell := func() {
-		select {
-		case f.rings <- struct{}{}:
-		default:
-		}
-	}
-	f.FileSource = daemon.FileSource{Files: kube.NewFiles([]string{f.dir}, routes.DefaultSettings, bell, f.log), Paths: []string{f.dir}, Node: "n1"}
+	f.FileSource = daemon.FileSource{Source: files.New([]string{f.dir}, routes.DefaultSettings, f.rings.Ring, f.log), Paths: []string{f.dir}, Node: "n1"}
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- f.Run(ctx) }()
@@ -79,7 +74,7 @@ func (f *folder) until(t *testing.T, what string, ok func(policy.Snapshot, statu
 			return s
 		}
 		select {
-		case <-f.rings:
+		case <-f.rings.Rung():
 		case <-late:
 			t.Fatalf("never: %s; there are nodes %+v, about %+v", what, s.Nodes, about)
 		}
@@ -130,8 +125,8 @@ func TestALostNodeStaysWhatItWas(t *testing.T) {
 
 func TestAProblemOfFilesIsLoggedOnce(t *testing.T) {
 	f := follow(t, map[string]string{"s.yaml": someSubnet})
-	board, bell := &status.Board{}, daemon.NewBell()
-	d := daemon.New(daemon.Options{Version: "test", Node: "n1", Log: f.log, Source: f, Speaker: &recorder{}, Board: board, Bell: bell})
+	board, wake := &status.Board{}, bell.New()
+	d := daemon.New(daemon.Options{Version: "test", Node: "n1", Log: f.log, Source: f, Speaker: &recorder{}, Board: board, Bell: wake})
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- d.Run(ctx) }()
@@ -151,7 +146,7 @@ func TestAProblemOfFilesIsLoggedOnce(t *testing.T) {
 	await := func(start, words string) {
 		t.Helper()
 		for end := time.Now().Add(bound); logged(start, words) == 0; time.Sleep(2 * time.Millisecond) {
-			bell.Ring()
+			wake.Ring()
 			if time.Now().After(end) {
 				t.Fatalf("never logged: %s", words)
 			}

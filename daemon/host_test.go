@@ -8,6 +8,7 @@ import (
 
 	"github.com/sirupsen/logrus"
 
+	"github.com/fairway-bgp/fairway/bell"
 	"github.com/fairway-bgp/fairway/daemon"
 	"github.com/fairway-bgp/fairway/host"
 	"github.com/fairway-bgp/fairway/routes"
@@ -47,7 +48,7 @@ func TestAFindingGatesAndItsSubjectIsStillAskedAbout(t *testing.T) {
 	log := logrus.New()
 	log.SetOutput(io.Discard)
 	a := &auditor{}
-	b := &bench{source: &source{}, speaker: &recorder{}, board: &status.Board{}, bell: daemon.NewBell()}
+	b := &bench{source: &source{}, speaker: &recorder{}, board: &status.Board{}, bell: bell.New()}
 	b.source.set(cluster(subnet("routed", "10.166.0.0/16"), subnet("other", "10.168.0.0/16")))
 	d := daemon.New(daemon.Options{
 		Version: "test", Node: "n1", Log: logrus.NewEntry(log), Source: b.source, Speaker: b.speaker, Board: b.board, Bell: b.bell,

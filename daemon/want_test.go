@@ -43,7 +43,7 @@ func TestFindingsThatGate(t *testing.T) {
 		{host.Finding{Check: "forward-drop", Subject: "10.1.0.0/16", State: host.Wrong}, []netip.Prefix{four}},
 		{host.Finding{Check: "forward-drop", Subject: "10.1.0.0/16", State: host.Unknown}, nil},
 		{host.Finding{Check: "forward-drop", Subject: "10.2.0.0/16", State: host.Wrong}, nil},
-		{host.Finding{Check: "invalid-drop", Subject: "RST", State: host.Wrong}, nil},
+		{host.Finding{Check: "invalid-drop", Subject: "IPv4 RST", State: host.Wrong}, nil},
 		{host.Finding{Check: "forwarding", Subject: "net.ipv4.ip_forward", State: host.Wrong}, []netip.Prefix{four}},
 		{host.Finding{Check: "forwarding", Subject: "net.ipv6.conf.all.forwarding", State: host.Wrong}, []netip.Prefix{six}},
 		{host.Finding{Check: "rp_filter", Subject: "eth0", State: host.Wrong}, []netip.Prefix{four}},

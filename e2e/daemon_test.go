@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fairway-bgp/fairway/e2e/must"
 	"github.com/fairway-bgp/fairway/e2e/needs"
 	"github.com/fairway-bgp/fairway/routes"
 )
@@ -44,15 +45,6 @@ func upLab(t testing.TB, router string) *cluster {
 	}
 	c.guide = string(out)
 	return c
-}
-
-func mustRun(t testing.TB, argv ...string) string {
-	t.Helper()
-	out, err := exec.Command(argv[0], argv[1:]...).CombinedOutput()
-	if err != nil {
-		t.Fatalf("%s: %v\n%s", strings.Join(argv, " "), err, out)
-	}
-	return string(out)
 }
 
 // lab gives a `fairway lab` command for this lab.
@@ -135,7 +127,7 @@ func (c *cluster) eventually(t testing.TB, prefix string, want ...string) {
 func until(t testing.TB, what string, ok func() (got string, done bool)) {
 	t.Helper()
 	var got string
-	for end := time.Now().Add(interopPatience); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(must.Patience); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		var done bool
 		if got, done = ok(); done {
 			return
@@ -206,7 +198,7 @@ func (c *cluster) routerLosses(t testing.TB) (stop func() []string) {
 func (c *cluster) mark(t testing.TB, lines <-chan string, route string) []string {
 	t.Helper()
 	var before []string
-	end := time.After(interopPatience)
+	end := time.After(must.Patience)
 	again := time.NewTicker(100 * time.Millisecond)
 	defer again.Stop()
 	for {
@@ -421,7 +413,7 @@ func TestNodeLifeCycle(t *testing.T) {
 			if err != nil {
 				t.Errorf("a deliberate end: %v", err)
 			}
-		case <-time.After(interopPatience):
+		case <-time.After(must.Patience):
 			t.Error("the daemon does not end")
 		}
 	})
@@ -536,7 +528,7 @@ func drainLines(lines <-chan string) {
 func measure(b *testing.B, c *cluster, lines <-chan string, text, start string) time.Duration {
 	begin := time.Now()
 	c.write(b, "probe.yaml", text)
-	for end := time.After(interopPatience); ; {
+	for end := time.After(must.Patience); ; {
 		select {
 		case line := <-lines:
 			if strings.HasPrefix(line, start) {

@@ -5,7 +5,8 @@
 // Flow: `fairway plan -o FORMAT` makes one policy.Plan per node and hands all of
 // them to Write, because a router needs the neighbours and next hops of every
 // node at once. First a judging step (peering.go, static.go) turns the plans into
-// a peering or a list of routes, then one file per format prints it.
+// a peering or a list of routes, then one template per format prints it: FORMAT.tmpl
+// reads as the router's configuration does, and facts.go holds what it asks for.
 //
 // Values in, text out: nothing is read or sent, and no secret is ever printed.
 package export

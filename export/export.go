@@ -1,6 +1,7 @@
 package export
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"slices"
@@ -53,55 +54,32 @@ type Input struct {
 // unknown format, an unknown or ambiguous Peer, a router without a neighbour. A
 // single node or prefix that cannot be told is a comment in the output.
 func Write(w io.Writer, f Format, in Input) error {
-	d, ok := dialects()[f]
-	if !ok {
+	if !slices.Contains(Formats(), f) {
 		return fmt.Errorf("export as %q: the formats are %s", f, join(Formats()))
 	}
-	t := &text{mark: d.mark}
-	if err := d.print(t, in); err != nil {
+	var b bytes.Buffer
+	if err := printTo(&b, f, in); err != nil {
 		return fmt.Errorf("export as %s: %w", f, err)
 	}
-	if _, err := io.WriteString(w, t.String()); err != nil {
+	if _, err := b.WriteTo(w); err != nil {
 		return fmt.Errorf("export as %s: %w", f, err)
 	}
 	return nil
 }
 
-// dialect is one format: how it marks a comment, and its two printers.
-type dialect struct {
-	mark    string
-	peering func(*text, peering)
-	static  func(*text, static)
-}
-
-func dialects() map[Format]dialect {
-	return map[Format]dialect{
-		IPRoute: {mark: "#", static: iprouteStatic},
-		FRR:     {"!", frrPeering, frrStatic},
-		BIRD:    {"#", birdPeering, birdStatic},
-		Junos:   {"#", junosPeering, junosStatic},
-		EOS:     {"!", eosPeering, eosStatic},
-		IOS:     {"!", iosPeering, iosStatic},
-		NXOS:    {"!", nxosPeering, nxosStatic},
-		VyOS:    {"#", vyosPeering, vyosStatic},
-	}
-}
-
-func (d dialect) print(t *text, in Input) error {
-	if in.Static || d.peering == nil {
+func printTo(w io.Writer, f Format, in Input) error {
+	if in.Static || f == IPRoute {
 		s, err := staticOf(in)
 		if err != nil {
 			return err
 		}
-		d.static(t, s)
-		return nil
+		return execute(w, f, "static", s)
 	}
 	p, err := peeringOf(in)
 	if err != nil {
 		return err
 	}
-	d.peering(t, p)
-	return nil
+	return execute(w, f, "peering", p)
 }
 
 // choosePeer gives the name of the BGPPeer to export.

@@ -166,6 +166,19 @@ func TestHostileNamesCannotLeaveTheirPlace(t *testing.T) {
 	}
 }
 
+// The zone of a link-local router is whatever stands after its "%".
+func TestHostileZoneOfARouterDoesNotBreakItsLine(t *testing.T) {
+	s := torA(64512)
+	s.Address, s.SourceAddress = addr("fe80::1%eth0\nreload $(reboot)"), addr("fd00:30::11")
+	s.EBGPMultihop = true // so that some languages say the address again
+	for _, f := range Formats()[1:] {
+		out := write(t, f, only(policy.Plan{Node: "n1", Sessions: []policy.Session{s}}))
+		if strings.Contains(out, "\nreload") || strings.Contains(out, "$(") {
+			t.Errorf("%s: the zone came through:\n%s", f, out)
+		}
+	}
+}
+
 func TestLongNamesStayWithinTheLimitsOfRouters(t *testing.T) {
 	in := cluster()
 	long := strings.Repeat("a-very-long-name.", 14)
@@ -331,7 +344,7 @@ func TestRules(t *testing.T) {
 	}
 	in.Subnets = nil // then only what is announced now
 	for _, r := range rulesOf("tor-a", byNode(in.Plans), nil) {
-		if r.prefix == prefix("10.169.0.0/16") {
+		if r.Prefix == prefix("10.169.0.0/16") {
 			t.Errorf("%v is allowed although nothing says that it is the Subnet's", r)
 		}
 	}
@@ -349,7 +362,7 @@ func TestLimitsHaveRoom(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got.families[0].limit != 60 || got.families[1].limit != 20 {
-		t.Errorf("limits are %d and %d, want 60 and 20", got.families[0].limit, got.families[1].limit)
+	if got.AllFamilies[0].Limit != 60 || got.AllFamilies[1].Limit != 20 {
+		t.Errorf("limits are %d and %d, want 60 and 20", got.AllFamilies[0].Limit, got.AllFamilies[1].Limit)
 	}
 }

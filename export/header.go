@@ -1,59 +1,61 @@
 package export
 
-// peeringHeader says from what a peering was made, how to load it, and what a
-// person has to know before doing so.
-func (t *text) peeringHeader(p peering, how ...string) {
+import "fmt"
+
+// gshut names the community list and the route map of graceful shutdown. They
+// are the same for every BGPPeer, and so the templates spell the name out.
+//
+// A node that is about to withdraw its routes announces them with the community
+// 65535:0 first (RFC 8326). A router that honours it gives them LOCAL_PREF 0, so
+// that traffic leaves the node while it still carries; one that does not is left
+// to the longer AS path and the MED.
+const gshut = "FAIRWAY-GSHUT"
+
+const gshutNote = gshut + ": what a node is about to withdraw loses (RFC 8326), so that `fairway drain` costs no packet."
+
+// About says of what and from what a peering was made; how to load it is said in
+// the language's own template.
+func (p peering) About() []string {
+	return []string{
+		fmt.Sprintf("The router's side of BGPPeer %s: router %s, AS %d.", p.Peer, p.settings.Address, p.settings.PeerASN),
+		fmt.Sprintf("Made by Fairway from the plans of %s.", some(p.nodes())),
+	}
+}
+
+// Notes say what a person has to know before loading a peering.
+func (p peering) Notes() []string {
 	s := p.settings
-	t.comment("The router's side of BGPPeer %s: router %s, AS %d.", p.peer, s.Address, s.PeerASN)
-	t.comment("Made by Fairway from the plans of %s.", some(p.nodes()))
-	t.comments(how)
-	t.comment(limitNote)
-	t.comment(gshutNote)
+	out := []string{limitNote, gshutNote}
 	if !s.SourceAddress.IsValid() {
-		t.comment("Neighbours are the nodes' InternalIPs. A node whose packets leave with another address (a second")
-		t.comment("NIC, IPv6 autoconfiguration) is a stranger to the router.")
+		out = append(out, "Neighbours are the nodes' InternalIPs. A node whose packets leave with another address (a second",
+			"NIC, IPv6 autoconfiguration) is a stranger to the router.")
 	}
 	if s.Password != "" {
-		t.comment("PASSWORD: put the one of BGPPeer %s in the place of %s.", p.peer, placeholder)
+		out = append(out, fmt.Sprintf("PASSWORD: put the one of BGPPeer %s in the place of %s.", p.Peer, placeholder))
 	}
-	if s.Passive {
-		t.comment("BGPPeer %s is passive: the router dials, the nodes wait.", p.peer)
-	} else {
-		t.comment("The nodes dial, the router waits.")
-		if s.Port != 0 && s.Port != 179 {
-			t.comment("PORT: the nodes dial TCP port %d, so the router has to listen there.", s.Port)
-		}
+	return append(append(out, p.whoDials()...), p.notes...)
+}
+
+func (p peering) whoDials() []string {
+	if !p.NodesDial() {
+		return []string{fmt.Sprintf("BGPPeer %s is passive: the router dials, the nodes wait.", p.Peer)}
 	}
-	t.comments(p.notes)
-	t.comment("")
+	out := []string{"The nodes dial, the router waits."}
+	if port := p.OtherPort(); port != 0 {
+		out = append(out, fmt.Sprintf("PORT: the nodes dial TCP port %d, so the router has to listen there.", port))
+	}
+	return out
 }
 
-// staticHeader does the same for static routes.
-func (t *text) staticHeader(s static, how ...string) {
-	t.comment("Static routes to Kube-OVN Subnets, for %s.", s.whom)
-	t.comment("Made by Fairway from the plans of %s.", some(s.nodes))
-	t.comments(how)
-	t.comment("They do not follow when a gateway or a node changes; BGP does.")
-	t.comments(s.notes)
-	t.comment("")
+// About does the same for static routes, and Notes too.
+func (s static) About() []string {
+	return []string{
+		fmt.Sprintf("Static routes to Kube-OVN Subnets, for %s.", s.whom),
+		fmt.Sprintf("Made by Fairway from the plans of %s.", some(s.nodes)),
+	}
 }
 
-// additive is said where loading only adds: those languages have no way to
-// replace a list while sessions use it.
-const additive = "Loading adds and changes, and loading again changes nothing. Take out by hand what is no longer listed."
-
-// timers reports whether the BGPPeer gives both timers.
-func (p peering) timers() (keepalive, hold int, given bool) {
-	keepalive, hold = seconds(p.settings.KeepaliveTime), seconds(p.settings.HoldTime)
-	return keepalive, hold, keepalive > 0 && hold > 0
-}
-
-// capped gives the number of equal paths, at most what the platform has.
-func (p peering) capped(most int) int { return min(p.paths, most) }
-
-// ownAddress reports whether the router's address may be written down as the
-// source of its sessions. A link-local one is only known together with an
-// interface of the router.
-func (p peering) ownAddress() bool {
-	return p.settings.Address.IsValid() && !p.settings.Address.IsLinkLocalUnicast()
+// Notes say what a person has to know before loading static routes.
+func (s static) Notes() []string {
+	return append([]string{"They do not follow when a gateway or a node changes; BGP does."}, s.notes...)
 }

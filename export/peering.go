@@ -17,56 +17,65 @@ const placeholder = "CHANGE-ME"
 // anyHop is the TTL of a multihop session: Fairway does not know the distance.
 const anyHop = 255
 
-// peering is the router's side of the sessions of one BGPPeer. Names in it are
-// safe to print.
+// peering is the router's side of the sessions of one BGPPeer. What is exported
+// is there for the templates. All of it is safe to print: names are plain, and
+// the password is a placeholder.
 type peering struct {
-	peer string
-	// name begins the names of lists and groups in the router.
-	name string
-	// settings are Fairway's side: PeerASN is the router's own AS, Address its
+	Peer string
+	// Name begins the names of lists and groups in the router.
+	Name   string
+	Groups []group
+	// AllFamilies are IPv4 and IPv6.
+	AllFamilies []family
+	// Mixed says that the nodes are in different ASes, so equal paths differ in
+	// their AS path.
+	Mixed bool
+	// settings are Fairway's side, made printable: PeerASN is the router's own AS, Address its
 	// own address, and Passive means that the router dials.
 	settings policy.SessionSettings
-	groups   []group
-	families []family
 	// paths is how many nodes may carry a prefix at once.
 	paths int
-	// mixed says that the nodes are in different ASes, so equal paths differ in
-	// their AS path.
-	mixed bool
 	notes []string
 }
 
 // group is the neighbours that share all settings. eBGP and iBGP neighbours
 // cannot share a group in most languages.
 type group struct {
-	name       string
-	internal   bool
-	neighbours []neighbour
+	Name     string
+	Internal bool
+	// Multihop is the TTL of neighbours that are not on a connected network, 0
+	// where they are. Languages that have GTSM ask for that first.
+	Multihop   int
+	Neighbours []neighbour
 }
 
 // neighbour is one node, as the router sees it.
 type neighbour struct {
-	node    string
-	address netip.Addr
-	asn     uint32
+	Node    string
+	Address netip.Addr
+	ASN     uint32
 }
 
 // family is what the router accepts in one address family.
 type family struct {
-	v6 bool
-	// on says that the sessions negotiate the family.
-	on    bool
-	rules []rule
-	// limit is how many prefixes one node may announce before the router ends
+	V6 bool
+	// On says that the sessions negotiate the family.
+	On bool
+	// In names the list of what the family may bring, None the one that lets
+	// nothing pass. They are the same for a family that may bring nothing, so
+	// that a permit never has to follow a deny.
+	In, None string
+	Rules    []rule
+	// Limit is how many prefixes one node may announce before the router ends
 	// the session.
-	limit int
+	Limit int
 }
 
-// rule allows one prefix, or with longest set every prefix in it that is not
+// rule allows one prefix, or with Longest set every prefix in it that is not
 // longer than that.
 type rule struct {
-	prefix  netip.Prefix
-	longest int
+	Prefix  netip.Prefix
+	Longest int
 }
 
 // peeringOf judges the plans from the router's point of view.
@@ -76,16 +85,16 @@ func peeringOf(in Input) (peering, error) {
 		return peering{}, err
 	}
 	plans := byNode(in.Plans)
-	p := peering{peer: plain(peer), name: "FAIRWAY-" + strings.ToUpper(symbol(peer, "-"))}
+	p := peering{Peer: plain(peer), Name: "FAIRWAY-" + strings.ToUpper(symbol(peer, "-"))}
 	p.addNeighbours(peer, plans, addressBook(in.Nodes))
-	if len(p.groups) == 0 {
+	if len(p.Groups) == 0 {
 		return peering{}, fmt.Errorf("BGPPeer %s: no node has an address that the router could peer with: %s",
-			p.peer, strings.Join(p.notes, "; "))
+			p.Peer, strings.Join(p.notes, "; "))
 	}
 	rules := rulesOf(peer, plans, in.Subnets)
 	most := mostAdverts(peer, plans)
 	for _, v6 := range []bool{false, true} {
-		p.families = append(p.families, p.familyOf(v6, rules, most[v6]))
+		p.AllFamilies = append(p.AllFamilies, p.familyOf(v6, rules, most[v6]))
 	}
 	p.notes = append(p.notes, unannounced(plans)...)
 	return p, nil
@@ -102,30 +111,51 @@ func (p *peering) addNeighbours(peer string, plans []policy.Plan, book map[strin
 			continue
 		}
 		s := plan.Sessions[i]
-		p.settings = s.SessionSettings
+		p.settings = printable(s.SessionSettings)
 		n := neighbour{plain(plan.Node), neighbourAddress(s, book[plan.Node]), s.LocalASN}
-		switch other := seen[n.address]; {
-		case !n.address.IsValid():
+		switch other := seen[n.Address]; {
+		case !n.Address.IsValid():
 			p.notes = append(p.notes, fmt.Sprintf("%s is left out: it has no %s InternalIP, and BGPPeer %s no sourceAddress",
-				n.node, familyName(s.Address.Unmap().Is6()), p.peer))
+				n.Node, familyName(s.Address.Unmap().Is6()), p.Peer))
 			continue
 		case other != "":
-			p.notes = append(p.notes, fmt.Sprintf("%s is left out: it has the address of %s, %s", n.node, other, n.address))
+			p.notes = append(p.notes, fmt.Sprintf("%s is left out: it has the address of %s, %s", n.Node, other, n.Address))
 			continue
 		}
-		seen[n.address] = n.node
-		asns[n.asn] = true
+		seen[n.Address] = n.Node
+		asns[n.ASN] = true
 		byKind[s.Internal()] = append(byKind[s.Internal()], n)
 	}
-	p.paths, p.mixed = len(seen), len(asns) > 1
+	p.paths, p.Mixed = len(seen), len(asns) > 1
+	p.Groups = p.groupsOf(byKind)
+}
+
+// printable takes out of the settings what must not be printed.
+func printable(s policy.SessionSettings) policy.SessionSettings {
+	if s.Password != "" {
+		s.Password = placeholder
+	}
+	s.Address = s.Address.WithZone(plain(s.Address.Zone()))
+	return s
+}
+
+// groupsOf makes a group of the eBGP and one of the iBGP neighbours (true).
+func (p *peering) groupsOf(byKind map[bool][]neighbour) []group {
+	var out []group
 	for _, internal := range []bool{false, true} {
-		if ns := byKind[internal]; ns != nil {
-			p.groups = append(p.groups, group{p.name, internal, ns})
+		if byKind[internal] == nil {
+			continue
 		}
+		g := group{Name: p.Name, Internal: internal, Neighbours: byKind[internal]}
+		if p.settings.EBGPMultihop && !internal {
+			g.Multihop = anyHop
+		}
+		if len(out) > 0 {
+			g.Name += "-I"
+		}
+		out = append(out, g)
 	}
-	if len(p.groups) == 2 {
-		p.groups[1].name += "-I"
-	}
+	return out
 }
 
 // neighbourAddress is where the node's side of the session comes from; the zero
@@ -145,18 +175,23 @@ func neighbourAddress(s policy.Session, n routes.Node) netip.Addr {
 
 // familyOf gathers what may come in one family.
 func (p *peering) familyOf(v6 bool, rules []rule, most int) family {
-	f := family{v6: v6, on: slices.Contains(p.settings.Families, familyIn(v6))}
+	f := family{V6: v6, On: slices.Contains(p.settings.Families, familyIn(v6))}
 	pods := 0
 	for _, r := range rules {
-		if r.prefix.Addr().Is6() != v6 {
+		if r.Prefix.Addr().Is6() != v6 {
 			continue
 		}
-		f.rules = append(f.rules, r)
-		if r.longest > 0 {
+		f.Rules = append(f.Rules, r)
+		if r.Longest > 0 {
 			pods++
 		}
 	}
-	f.limit = max(20, 2*(len(f.rules)-pods)+256*pods, 2*most)
+	f.None = "FAIRWAY-NONE-" + f.suffix()
+	f.In = f.None
+	if len(f.Rules) > 0 {
+		f.In = p.Name + "-" + f.suffix()
+	}
+	f.Limit = max(20, 2*(len(f.Rules)-pods)+256*pods, 2*most)
 	return f
 }
 
@@ -179,9 +214,9 @@ func rulesOf(peer string, plans []policy.Plan, subnets []routes.Subnet) []rule {
 	for _, plan := range plans {
 		for _, w := range plan.Withheld {
 			if prefix, err := netip.ParsePrefix(w.Prefix); err == nil && !announced[w.Subnet] && passing(w.Reason) {
-				r := rule{prefix: prefix.Masked()}
+				r := rule{Prefix: prefix.Masked()}
 				if w.Reason == routes.NoPods {
-					r.longest = prefix.Addr().BitLen()
+					r.Longest = prefix.Addr().BitLen()
 				}
 				out = append(out, r)
 			}
@@ -205,7 +240,7 @@ func passing(r routes.Reason) bool {
 func ruleOf(a policy.Advert, subnets []routes.Subnet) rule {
 	prefix := a.Prefix.Masked()
 	if a.Role != routes.RolePod {
-		return rule{prefix: prefix}
+		return rule{Prefix: prefix}
 	}
 	r := rule{prefix, prefix.Addr().BitLen()}
 	for _, s := range subnets {
@@ -214,21 +249,21 @@ func ruleOf(a policy.Advert, subnets []routes.Subnet) rule {
 		}
 		for _, c := range s.CIDRs {
 			if c.Bits() <= prefix.Bits() && c.Contains(prefix.Addr()) {
-				r.prefix = c
+				r.Prefix = c
 			}
 		}
 	}
-	if r.prefix.Bits() == r.longest {
-		r.longest = 0 // a host route has nothing longer in it
+	if r.Prefix.Bits() == r.Longest {
+		r.Longest = 0 // a host route has nothing longer in it
 	}
 	return r
 }
 
 func compareRules(a, b rule) int {
-	if c := a.prefix.Compare(b.prefix); c != 0 {
+	if c := a.Prefix.Compare(b.Prefix); c != 0 {
 		return c
 	}
-	return a.longest - b.longest
+	return a.Longest - b.Longest
 }
 
 // mostAdverts counts, by "is IPv6", the prefixes of the node that announces most
@@ -251,73 +286,12 @@ func mostAdverts(peer string, plans []policy.Plan) map[bool]int {
 // nodes names the neighbours of all groups.
 func (p peering) nodes() []string {
 	var out []string
-	for _, g := range p.groups {
-		for _, n := range g.neighbours {
-			out = append(out, n.node)
+	for _, g := range p.Groups {
+		for _, n := range g.Neighbours {
+			out = append(out, n.Node)
 		}
 	}
 	return out
-}
-
-// external and internal report whether there is such a group.
-func (p peering) external() bool { return !p.groups[0].internal }
-func (p peering) internal() bool { return p.groups[len(p.groups)-1].internal }
-
-// in names the list of what a family may bring. A family that may bring nothing
-// has no list of its own, so that a permit never has to follow a deny.
-func (p peering) in(f family) string {
-	if len(f.rules) == 0 {
-		return none(f)
-	}
-	return p.name + "-" + f.suffix()
-}
-
-// none names the list that lets nothing pass.
-func none(f family) string { return "FAIRWAY-NONE-" + f.suffix() }
-
-func (f family) suffix() string { return strings.ToUpper(f.short()) }
-
-// short is "v4" or "v6".
-func (f family) short() string {
-	if f.v6 {
-		return "v6"
-	}
-	return "v4"
-}
-
-// ip is the word that begins commands of the family: "ip" or "ipv6".
-func (f family) ip() string {
-	if f.v6 {
-		return "ipv6"
-	}
-	return "ip"
-}
-
-// af is "ipv4" or "ipv6".
-func (f family) af() string { return "ip" + f.short() }
-
-// all is the prefix that contains every other, and bits the length of the
-// longest.
-func (f family) all() string {
-	if f.v6 {
-		return "::/0"
-	}
-	return "0.0.0.0/0"
-}
-
-func (f family) bits() int {
-	if f.v6 {
-		return 128
-	}
-	return 32
-}
-
-// le is the clause that IOS and its relatives put after a prefix.
-func (r rule) le() string {
-	if r.longest == 0 {
-		return ""
-	}
-	return fmt.Sprintf(" le %d", r.longest)
 }
 
 func familyIn(v6 bool) policy.Family {

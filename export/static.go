@@ -12,21 +12,22 @@ import (
 
 // static is what a host or router without BGP needs: routes by the nodes that
 // carry each prefix now. It does not follow when a gateway moves, unless the
-// Subnet has a next hop of its own that does.
+// Subnet has a next hop of its own that does. What is exported is there for the
+// templates.
 type static struct {
+	Routes []staticRoute
 	// for whom, as the words after "for" in the header.
-	whom   string
-	nodes  []string
-	routes []staticRoute
-	notes  []string
+	whom  string
+	nodes []string
+	notes []string
 }
 
 // staticRoute is one prefix and its next hops, sorted.
 type staticRoute struct {
-	prefix netip.Prefix
-	hops   []netip.Addr
-	// note says of which Subnet it is and who carries it.
-	note string
+	Prefix netip.Prefix
+	Hops   []netip.Addr
+	// Note says of which Subnet it is and who carries it.
+	Note string
 	// floats is whether the next hop is the Subnet's own, and no node's.
 	floats bool
 }
@@ -52,12 +53,12 @@ func staticOf(in Input) (static, error) {
 	for _, prefix := range advertised(plans, in.Peer) {
 		r, notes := staticRouteOf(prefix, in.Peer, plans, book)
 		s.notes = append(s.notes, notes...)
-		if len(r.hops) > 0 {
-			s.routes = append(s.routes, r)
+		if len(r.Hops) > 0 {
+			s.Routes = append(s.Routes, r)
 		}
 	}
 	s.notes = append(s.notes, unannounced(plans)...)
-	if slices.ContainsFunc(s.routes, func(r staticRoute) bool { return r.floats }) {
+	if slices.ContainsFunc(s.Routes, func(r staticRoute) bool { return r.floats }) {
 		s.notes = append([]string{floatNote}, s.notes...)
 	}
 	return s, nil
@@ -81,7 +82,7 @@ func advertised(plans []policy.Plan, peer string) []netip.Prefix {
 // out, because a static route has no worse path; but a next hop of the Subnet's
 // own is the same whoever announces it.
 func staticRouteOf(prefix netip.Prefix, peer string, plans []policy.Plan, book map[string]routes.Node) (staticRoute, []string) {
-	r := staticRoute{prefix: prefix.Masked()}
+	r := staticRoute{Prefix: prefix.Masked()}
 	var by, standby, notes []string
 	var first policy.Advert
 	for _, plan := range plans {
@@ -101,17 +102,17 @@ func staticRouteOf(prefix netip.Prefix, peer string, plans []policy.Plan, book m
 				continue
 			}
 			by = append(by, plain(plan.Node))
-			r.hops = append(r.hops, hop)
+			r.Hops = append(r.Hops, hop)
 			r.floats = r.floats || a.NextHop.IsValid()
 		}
 	}
-	r.hops = routes.SortedSet(r.hops, netip.Addr.Compare)
-	r.note = fmt.Sprintf("%s: Subnet %s, by %s", prefix, plain(first.Subnet), some(by))
+	r.Hops = routes.SortedSet(r.Hops, netip.Addr.Compare)
+	r.Note = fmt.Sprintf("%s: Subnet %s, by %s", prefix, plain(first.Subnet), some(by))
 	switch {
 	case r.floats:
-		r.note = fmt.Sprintf("%s: Subnet %s, by whoever has the next hop; announced by %s", prefix, plain(first.Subnet), some(by))
+		r.Note = fmt.Sprintf("%s: Subnet %s, by whoever has the next hop; announced by %s", prefix, plain(first.Subnet), some(by))
 	case len(standby) > 0 && len(by) > 0:
-		r.note += "; standby, left out: " + some(standby)
+		r.Note += "; standby, left out: " + some(standby)
 	case len(standby) > 0:
 		notes = append(notes, fmt.Sprintf("%s: Subnet %s has standby gateways only: %s", prefix, plain(first.Subnet), some(standby)))
 	}

@@ -7,31 +7,6 @@ import (
 	"time"
 )
 
-// text collects the output of one format.
-type text struct {
-	mark string // begins a comment
-	b    strings.Builder
-}
-
-func (t *text) String() string { return t.b.String() }
-
-// line prints one line.
-func (t *text) line(format string, a ...any) {
-	fmt.Fprintf(&t.b, format+"\n", a...)
-}
-
-// comment prints one line that the reader's parser skips.
-func (t *text) comment(format string, a ...any) {
-	t.b.WriteString(strings.TrimRight(t.mark+" "+fmt.Sprintf(format, a...), " ") + "\n")
-}
-
-// comments prints notes, one a line.
-func (t *text) comments(notes []string) {
-	for _, n := range notes {
-		t.comment("%s", n)
-	}
-}
-
 // plain makes a name from an object safe to print anywhere: in a configuration
 // language, in quotes, in a shell script. Names in a cluster are plain already;
 // those in a file on a laptop are what somebody wrote there.

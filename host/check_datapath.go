@@ -1,7 +1,6 @@
 package host
 
 import (
-	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -87,17 +86,13 @@ func (d Datapath) astray() []netip.Prefix {
 			out = append(out, p)
 		}
 	}
-	slices.SortFunc(out, byAddress)
+	slices.SortFunc(out, netip.Prefix.Compare)
 	return out
-}
-
-func byAddress(a, b netip.Prefix) int {
-	return cmp.Or(a.Addr().Compare(b.Addr()), cmp.Compare(a.Bits(), b.Bits()))
 }
 
 // narrower gives the first of the sorted networks that lies in p, and is not p.
 func narrower(sorted []netip.Prefix, p netip.Prefix) (netip.Prefix, bool) {
-	i, is := slices.BinarySearchFunc(sorted, p, byAddress)
+	i, is := slices.BinarySearchFunc(sorted, p, netip.Prefix.Compare)
 	if is {
 		i++
 	}

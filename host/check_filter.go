@@ -68,12 +68,13 @@ func (f Finding) cause() string {
 func invalidDrop() Criterion {
 	return Criterion{
 		ID:    "invalid-drop",
-		Asks:  "Where replies may leave by another node than requests came in by: would a packet in conntrack state INVALID be dropped? Also whether a RST in that state is, which makes a refused connection a timeout: one finding for all CIDRs, `RST`, which withholds nothing.",
+		Asks:  "Where replies may leave by another node than requests came in by: would a packet in conntrack state INVALID be dropped? Also whether a RST in that state is, which makes a refused connection a timeout: one finding for all CIDRs of a family, `IPv4 RST` or `IPv6 RST`, with one CIDR `CIDR RST`; it withholds nothing.",
 		Why:   "with asymmetric returns the first packet that a node sees is a SYN-ACK, which conntrack calls INVALID, also with nf_conntrack_tcp_be_liberal=1.",
 		Mend:  "`fairway check --fix` or `--host=enforce` where the drop is in iptables' FORWARD; else kube-proxy with nf_conntrack_tcp_be_liberal=1 at its start, or the firewall's own configuration. A centralized Subnet has no asymmetric returns.",
 		Drops: true,
 		judge: func(v *view) []Finding {
-			var out, refused []Finding
+			var out []Finding
+			refused := map[bool][]Finding{} // by family, true for IPv6
 			for _, n := range v.want.Networks {
 				if !n.Asymmetric {
 					continue
@@ -82,10 +83,14 @@ func invalidDrop() Criterion {
 				found.Subject, found.Want = n.Prefix.String(), "forwarded in conntrack state INVALID"
 				out = append(out, found)
 				if found.State == OK {
-					refused = append(refused, v.refused(n))
+					six := n.Prefix.Addr().Is6()
+					refused[six] = append(refused[six], v.refused(n))
 				}
 			}
-			return append(out, together("RST", "forwarded, so that a refused connection is seen at once", refused)...)
+			for _, six := range []bool{false, true} {
+				out = append(out, together(refusedSubject(refused[six], six), "forwarded, so that a refused connection is seen at once", refused[six])...)
+			}
+			return out
 		},
 	}
 }
@@ -105,6 +110,17 @@ func (v *view) refused(n Network) Finding {
 	})
 	found.Subject = n.Prefix.String()
 	return found
+}
+
+// refusedSubject is what a finding about refused connections of a family is about.
+func refusedSubject(each []Finding, six bool) string {
+	switch {
+	case len(each) == 1:
+		return each[0].Subject + " RST"
+	case six:
+		return "IPv6 RST"
+	}
+	return "IPv4 RST"
 }
 
 // together makes one finding of those of each network, of the worst state among

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/fairway-bgp/fairway/host/netfilter"
+	"github.com/fairway-bgp/fairway/inet"
 )
 
 // is compares a setting with what it should be.
@@ -299,7 +300,7 @@ func (f *Facts) foreignSession(w Want) (unseen Socket, found bool) {
 	for _, s := range f.Sockets.List {
 		switch {
 		case s.Listening || s.Program == ourProgram || !slices.Contains(w.Peers, s.Remote.Addr()):
-		case s.Remote.Port() != bgpPort && s.Local.Port() != bgpPort:
+		case s.Remote.Port() != inet.BGPPort && s.Local.Port() != inet.BGPPort:
 		case s.Program != "":
 			return s, true
 		default:

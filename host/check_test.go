@@ -356,25 +356,30 @@ func stock(s *hosttest.Space) {
 	s.Sh("ip route add 10.167.0.0/16 via 100.64.0.1; ip route add 10.168.0.0/16 via 100.64.0.1")
 }
 
-// TestOneFindingTellsOfAllRefusedConnections: Kube-OVN's drop of RSTs is on every
-// node, and concerns every CIDR.
-func TestOneFindingTellsOfAllRefusedConnections(t *testing.T) {
+// TestOneFindingOfAFamilyTellsOfAllRefusedConnections: Kube-OVN's drop of RSTs is on
+// every node, and concerns every CIDR.
+func TestOneFindingOfAFamilyTellsOfAllRefusedConnections(t *testing.T) {
 	n := node(t)
 	stock(n)
 	w := want46(cidr4, "10.167.0.0/16", "10.168.0.0/16", cidr6)
 	w.Networks[1].Asymmetric = false
 	findings := host.Check(read(n), w)
-	if got := notOK(findings); !slices.Equal(got, []string{"invalid-drop RST"}) {
+	if got := notOK(findings); !slices.Equal(got, []string{"invalid-drop IPv4 RST", "invalid-drop fd00:166::/64 RST"}) {
 		t.Fatalf("not ok: %q", got)
 	}
-	found := find(t, findings, "invalid-drop")
-	for _, part := range []string{"--match-set ovn40subnets src", "\n2 CIDRs: 10.166.0.0/16, 10.168.0.0/16\n", "--match-set ovn60subnets src", "\n1 CIDR: fd00:166::/64"} {
-		if !strings.Contains(found.Got, part) {
-			t.Errorf("it does not say %q:\n%s", part, found.Got)
+	for subject, parts := range map[string][]string{
+		"IPv4 RST":          {"--match-set ovn40subnets src", "\n2 CIDRs: 10.166.0.0/16, 10.168.0.0/16"},
+		"fd00:166::/64 RST": {"--match-set ovn60subnets src", "\n1 CIDR: fd00:166::/64"},
+	} {
+		found := findings[slices.IndexFunc(findings, func(f host.Finding) bool { return f.Subject == subject })]
+		for _, part := range parts {
+			if !strings.Contains(found.Got, part) {
+				t.Errorf("%s does not say %q:\n%s", subject, part, found.Got)
+			}
 		}
-	}
-	if !strings.HasPrefix(found.Fix, "fairway check --fix") || strings.Contains(found.Fix, "\n") {
-		t.Errorf("fix: %s", found.Fix)
+		if !strings.HasPrefix(found.Fix, "fairway check --fix") || strings.Contains(found.Fix, "\n") {
+			t.Errorf("%s: fix: %s", subject, found.Fix)
+		}
 	}
 	n.RunWith("-I OVN-POSTROUTING 1 -j RETURN\n", "sh", "-c", "read rule; for t in iptables ip6tables; do $t-nft -t mangle $rule; done")
 	for _, f := range host.Check(read(n), w) {

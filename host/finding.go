@@ -1,7 +1,6 @@
 package host
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -62,17 +61,14 @@ func (f Finding) Drops() bool {
 	return false
 }
 
-// WriteJSON prints findings as one object.
-func WriteJSON(w io.Writer, findings []Finding) error {
-	if findings == nil {
-		findings = []Finding{}
-	}
-	e := json.NewEncoder(w)
-	e.SetIndent("", "  ")
-	e.SetEscapeHTML(false)
-	return e.Encode(struct {
-		Findings []Finding `json:"findings"`
-	}{findings})
+// Report is what JSON tells of a host: findings, in one object.
+type Report struct {
+	Findings []Finding `json:"findings"`
+}
+
+// NewReport gives the Report of findings; none are an empty list.
+func NewReport(findings []Finding) Report {
+	return Report{append([]Finding{}, findings...)}
 }
 
 // WriteText prints findings for people: what is not ok at length, what is ok in
@@ -83,27 +79,29 @@ func WriteText(w io.Writer, findings []Finding) error {
 		columns.Wrap(&b, "", "", "Nothing is asked of this node: it announces nothing, and replies of what others announce do not leave by it. `fairway status` and `fairway why SUBNET` say why.")
 	}
 	count := map[State]int{}
+	t := columns.NewTable(columns.Column{Least: 6}, columns.Column{Least: 13}, columns.Column{})
 	for _, f := range findings {
 		count[f.State]++
-		fmt.Fprintf(&b, "%-8s%-15s%s\n", f.State, f.Check, f.Subject)
+		t.Row(string(f.State), f.Check, f.Subject)
 		if f.State == OK {
 			continue
 		}
-		writeField(&b, "want", f.Want)
-		writeField(&b, "got", f.Got)
-		writeField(&b, "why", f.Why)
-		writeField(&b, "fix", f.Fix)
+		addField(t, "want", f.Want)
+		addField(t, "got", f.Got)
+		addField(t, "why", f.Why)
+		addField(t, "fix", f.Fix)
 	}
+	t.Write(&b)
 	fmt.Fprintf(&b, "%d ok, %d wrong, %d unknown\n", count[OK], count[Wrong], count[Unknown])
 	_, err := io.WriteString(w, b.String())
 	return err
 }
 
-// writeField writes one part of a finding, if there is any; its lines stay lines.
-func writeField(b *strings.Builder, name, text string) {
+// addField adds one part of a finding, if there is any; its lines stay lines.
+func addField(t *columns.Table, name, text string) {
 	lead, indent := fmt.Sprintf("        %-6s", name), strings.Repeat(" ", 14)
 	for line := range strings.Lines(text) {
-		columns.Wrap(b, lead, indent+"  ", line)
+		t.Prose(lead, indent+"  ", line)
 		lead = indent
 	}
 }

@@ -12,6 +12,8 @@ import (
 	"github.com/sirupsen/logrus"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/fairway-bgp/fairway/bell"
 )
 
 // Gateways follows whether the next hops into the overlay answer: Kube-OVN's join
@@ -22,7 +24,7 @@ type Gateways struct {
 	link string
 	log  *logrus.Entry
 	// changed is rung when others are to be asked, or at once.
-	changed chan struct{}
+	changed *bell.Bell
 
 	mu       sync.Mutex
 	wanted   []netip.Addr
@@ -32,7 +34,7 @@ type Gateways struct {
 
 // NewGateways gives one that asks nobody yet, for next hops on a link.
 func NewGateways(link string, log *logrus.Entry) *Gateways {
-	return &Gateways{link: link, log: log, changed: make(chan struct{}, 1), known: map[netip.Addr]*Reach{}}
+	return &Gateways{link: link, log: log, changed: bell.New(), known: map[netip.Addr]*Reach{}}
 }
 
 // Follow says which next hops matter from now on, and whether the own Node object
@@ -42,7 +44,7 @@ func (g *Gateways) Follow(hops []netip.Addr, nodeGone bool) map[netip.Addr]strin
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if !slices.Equal(g.wanted, hops) || nodeGone && !g.nodeGone {
-		ring(g.changed)
+		g.changed.Ring()
 	}
 	g.wanted = slices.Clone(hops)
 	for _, hop := range hops {
@@ -68,10 +70,10 @@ func (g *Gateways) down() map[netip.Addr]string {
 	return out
 }
 
-// Watch asks and listens until ctx ends, and rings the bell when a next hop goes
-// down or answers again. The bell must not block. The error is why it ended before
+// Watch asks and listens until ctx ends, and rings when a next hop goes
+// down or answers again. ring must not block. The error is why it ended before
 // that; what was known stays.
-func (g *Gateways) Watch(ctx context.Context, bell func()) error {
+func (g *Gateways) Watch(ctx context.Context, ring func()) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	news, broken, err := watchNeighbours(ctx)
@@ -85,7 +87,7 @@ func (g *Gateways) Watch(ctx context.Context, bell func()) error {
 		g.ask(asker)
 		if now := g.now(); !maps.Equal(before, now) {
 			before = now
-			bell()
+			ring()
 		}
 		timer := time.NewTimer(time.Until(g.due()))
 		select {
@@ -95,7 +97,7 @@ func (g *Gateways) Watch(ctx context.Context, bell func()) error {
 			g.see(n, asker.link)
 		case hop := <-asker.heard:
 			g.hear(hop)
-		case <-g.changed:
+		case <-g.changed.Rung():
 		case <-timer.C:
 		}
 		timer.Stop()

@@ -11,6 +11,8 @@ import (
 	"github.com/sirupsen/logrus"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/fairway-bgp/fairway/inet"
 )
 
 // asker sends requests to next hops on a link, and hears echoes. Answers to
@@ -153,7 +155,7 @@ func (a *asker) echoMessage(hop netip.Addr) []byte {
 	binary.BigEndian.PutUint16(m[4:], a.id)
 	m = append(m, "fairway"...)
 	if hop.Is4() { // the kernel does it for IPv6
-		binary.BigEndian.PutUint16(m[2:], internetChecksum(m))
+		binary.BigEndian.PutUint16(m[2:], inet.Checksum(m))
 	}
 	return m
 }

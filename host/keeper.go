@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/sirupsen/logrus"
+
+	"github.com/fairway-bgp/fairway/bell"
 )
 
 // Intervals of the Keeper.
@@ -36,7 +38,7 @@ type KeeperOptions struct {
 // pass of the daemon may.
 type Keeper struct {
 	KeeperOptions
-	rung, changed, moved chan struct{}
+	rung, changed, moved *bell.Bell
 
 	// next is when there may be an audit again, complaint the error logged last and
 	// patience the pause after it; Run's alone.
@@ -52,23 +54,16 @@ type Keeper struct {
 
 // NewKeeper gives a Keeper that has not begun and wants nothing.
 func NewKeeper(o KeeperOptions) *Keeper {
-	return &Keeper{KeeperOptions: o, rung: make(chan struct{}, 1), changed: make(chan struct{}, 1), moved: make(chan struct{}, 1)}
+	return &Keeper{KeeperOptions: o, rung: bell.New(), changed: bell.New(), moved: bell.New()}
 }
 
 // Ring says that something on the host has changed. It never blocks.
-func (k *Keeper) Ring() { ring(k.rung) }
+func (k *Keeper) Ring() { k.rung.Ring() }
 
 // Reconsider says that more than rules may have changed: links, routes,
 // addresses. It never blocks, and may be called often: everything is looked at
 // after a pause.
-func (k *Keeper) Reconsider() { ring(k.moved) }
-
-func ring(c chan struct{}) {
-	select {
-	case c <- struct{}{}:
-	default:
-	}
-}
+func (k *Keeper) Reconsider() { k.moved.Ring() }
 
 // Follow hands over what is wanted from now on.
 func (k *Keeper) Follow(w Want) {
@@ -77,7 +72,7 @@ func (k *Keeper) Follow(w Want) {
 	k.want = w
 	k.mu.Unlock()
 	if !same {
-		ring(k.changed)
+		k.changed.Ring()
 	}
 }
 
@@ -112,12 +107,12 @@ func (k *Keeper) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			timer.Stop()
 			return nil
-		case <-k.rung:
-		case <-k.moved:
+		case <-k.rung.Rung():
+		case <-k.moved.Rung():
 			due = earlier(due, k.next)
 			timer.Stop()
 			continue
-		case <-k.changed:
+		case <-k.changed.Rung():
 			whole = true
 		case <-timer.C:
 			whole = !time.Now().Before(due)

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/fairway-bgp/fairway/host/netfilter"
+	"github.com/fairway-bgp/fairway/replace"
 )
 
 // ledger is what we changed on the host and how it was before. It is written
@@ -74,17 +75,8 @@ func (l ledger) write(folder string) error {
 	if err != nil {
 		return fmt.Errorf("write the ledger: %w", err)
 	}
-	f, err := os.CreateTemp(folder, "."+ledgerName+"-*") // mode 0600
-	if err != nil {
+	if err := replace.File(filepath.Join(folder, ledgerName), append(b, '\n'), 0o600); err != nil {
 		return fmt.Errorf("write the ledger: %w", err)
-	}
-	_, err = f.Write(append(b, '\n'))
-	err = errors.Join(err, f.Sync(), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), filepath.Join(folder, ledgerName))
-	}
-	if err != nil {
-		return fmt.Errorf("write the ledger: %w", errors.Join(err, os.Remove(f.Name())))
 	}
 	return nil
 }

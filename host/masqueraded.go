@@ -7,12 +7,14 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/fairway-bgp/fairway/bell"
 )
 
 // Masqueraded follows which networks this node hides behind its own address: those
 // in the ipsets that kube-ovn-cni fills every 3 s (pkg/daemon/gateway_linux.go).
 type Masqueraded struct {
-	changed chan struct{}
+	changed *bell.Bell
 
 	mu sync.Mutex
 	// known is what was answered last.
@@ -20,7 +22,7 @@ type Masqueraded struct {
 }
 
 // NewMasqueraded gives one that looks at nothing yet.
-func NewMasqueraded() *Masqueraded { return &Masqueraded{changed: make(chan struct{}, 1)} }
+func NewMasqueraded() *Masqueraded { return &Masqueraded{changed: bell.New()} }
 
 // Among says for each network whether it is in its family's set. One that is not
 // there could not be looked up: the set is missing, or may not be read.
@@ -30,7 +32,7 @@ func (m *Masqueraded) Among(networks []netip.Prefix) map[netip.Prefix]bool {
 	defer m.mu.Unlock()
 	m.known = now
 	if waits(now) {
-		ring(m.changed)
+		m.changed.Ring()
 	}
 	return maps.Clone(now)
 }
@@ -56,15 +58,15 @@ func waits(known map[netip.Prefix]bool) bool {
 	return false
 }
 
-// Watch rings the bell when a network that was asked about last leaves its set, or
-// the set goes, until ctx ends. The bell must not block. ipset tells nobody of
+// Watch rings when a network that was asked about last leaves its set, or
+// the set goes, until ctx ends. ring must not block. ipset tells nobody of
 // changes, so while there is such a network it is looked up every setsInterval.
-func (m *Masqueraded) Watch(ctx context.Context, bell func()) error {
+func (m *Masqueraded) Watch(ctx context.Context, ring func()) error {
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-m.changed:
+		case <-m.changed.Rung():
 		}
 		for m.waiting() {
 			timer := time.NewTimer(setsInterval)
@@ -75,7 +77,7 @@ func (m *Masqueraded) Watch(ctx context.Context, bell func()) error {
 			case <-timer.C:
 			}
 			if m.look() {
-				bell()
+				ring()
 			}
 		}
 	}

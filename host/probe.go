@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/fairway-bgp/fairway/inet"
 )
 
 // A probe is an ICMP echo request whose data say what it is. One goes out under
@@ -205,7 +207,7 @@ func (s *icmpSocket) close() { s.file.Close() }
 // send sends one message; with the zero source the kernel fills it in.
 func (s *icmpSocket) send(src, dst netip.Addr, kind uint8, data []byte) error {
 	message := append([]byte{kind, 0, 0, 0, 0xfa, 0x1f, 0, 1}, data...)
-	binary.BigEndian.PutUint16(message[2:], internetChecksum(message))
+	binary.BigEndian.PutUint16(message[2:], inet.Checksum(message))
 	header := make([]byte, 20)
 	header[0], header[8], header[9] = 0x45, 64, unix.IPPROTO_ICMP
 	if src.IsValid() {
@@ -235,19 +237,4 @@ func (s *icmpSocket) receive() (src netip.Addr, kind uint8, data []byte, err err
 			return src, buf[header], buf[header+8 : n], nil
 		}
 	}
-}
-
-// internetChecksum is that of RFC 1071.
-func internetChecksum(b []byte) uint16 {
-	var sum uint32
-	for i := 0; i+1 < len(b); i += 2 {
-		sum += uint32(binary.BigEndian.Uint16(b[i:]))
-	}
-	if len(b)%2 == 1 {
-		sum += uint32(b[len(b)-1]) << 8
-	}
-	for sum>>16 != 0 {
-		sum = sum&0xffff + sum>>16
-	}
-	return ^uint16(sum)
 }

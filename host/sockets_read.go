@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/fairway-bgp/fairway/inet"
 )
 
 // States of /proc/net/tcp (tcp_states.h).
@@ -50,7 +52,9 @@ type numbered struct {
 	inode string
 }
 
-func (n numbered) bgp() bool { return n.Local.Port() == bgpPort || n.Remote.Port() == bgpPort }
+func (n numbered) bgp() bool {
+	return n.Local.Port() == inet.BGPPort || n.Remote.Port() == inet.BGPPort
+}
 
 // withoutEnded leaves out those that nobody was found to have because they have
 // ended meanwhile.
@@ -92,9 +96,6 @@ func listSockets() ([]numbered, error) {
 	}
 	return out, failed
 }
-
-// bgpPort is BGP's (RFC 4271 section 4).
-const bgpPort = 179
 
 // parseSocket reads a line of /proc/net/tcp that is a listener, a session or an
 // attempt at one. A session without a number waits for its listener's program to

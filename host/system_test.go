@@ -188,7 +188,10 @@ func TestWhatTheUserReads(t *testing.T) {
 	f.Sysctls["net/ipv4/conf/up0/rp_filter"] = host.Setting{Value: "1"}
 	findings := host.Check(f, want4())
 	var text, asJSON, trace bytes.Buffer
-	if err := errors.Join(host.WriteText(&text, findings), host.WriteJSON(&asJSON, findings)); err != nil {
+	object := json.NewEncoder(&asJSON)
+	object.SetIndent("", "  ")
+	object.SetEscapeHTML(false)
+	if err := errors.Join(host.WriteText(&text, findings), object.Encode(host.NewReport(findings))); err != nil {
 		t.Fatal(err)
 	}
 	f.Trace(&trace, netip.MustParseAddr("10.166.0.10"), netip.MustParseAddr("198.51.100.2"), netfilter.Invalid)

@@ -12,6 +12,7 @@ import (
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
 	"github.com/fairway-bgp/fairway/api/v1alpha1"
+	"github.com/fairway-bgp/fairway/objects"
 )
 
 // Access says how to reach an API server.
@@ -129,7 +130,7 @@ func clientFor(config *rest.Config, gv schema.GroupVersion, transport *http.Clie
 	if gv.Group == "" {
 		config.APIPath = "/api"
 	}
-	config.NegotiatedSerializer = pieceCodecs()
+	config.NegotiatedSerializer = rawCodecs()
 	config.ContentType, config.AcceptContentTypes = "application/json", "application/json"
 	return rest.RESTClientForConfigAndClient(config, transport)
 }
@@ -156,12 +157,14 @@ type resource struct {
 	plural, kind string
 }
 
-func subnetResource() resource  { return resource{kubeOVNVersion(), "subnets", kindSubnet} }
-func vlanResource() resource    { return resource{kubeOVNVersion(), "vlans", kindVlan} }
-func nodeResource() resource    { return resource{coreVersion(), "nodes", kindNode} }
-func podResource() resource     { return resource{coreVersion(), "pods", kindPod} }
-func secretResource() resource  { return resource{coreVersion(), "secrets", kindSecret} }
-func peerResource() resource    { return resource{v1alpha1.GroupVersion(), "bgppeers", kindBGPPeer} }
+func subnetResource() resource { return resource{kubeOVNVersion(), "subnets", objects.KindSubnet} }
+func vlanResource() resource   { return resource{kubeOVNVersion(), "vlans", objects.KindVlan} }
+func nodeResource() resource   { return resource{coreVersion(), "nodes", objects.KindNode} }
+func podResource() resource    { return resource{coreVersion(), "pods", objects.KindPod} }
+func secretResource() resource { return resource{coreVersion(), "secrets", objects.KindSecret} }
+func peerResource() resource {
+	return resource{v1alpha1.GroupVersion(), "bgppeers", objects.KindBGPPeer}
+}
 func speakerResource() resource { return resource{v1alpha1.GroupVersion(), "speakers", "Speaker"} }
 
 // String gives "subnets.kubeovn.io", as RBAC and kubectl have it.

@@ -16,6 +16,8 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/record"
 	"k8s.io/klog/v2"
+
+	"github.com/fairway-bgp/fairway/objects"
 )
 
 // Event is something worth telling whoever looks at an object.
@@ -79,7 +81,7 @@ func (h *Herald) Run(ctx context.Context) error {
 // about is the object that `kubectl describe` finds the event by.
 func (e Event) about() *corev1.ObjectReference {
 	version := coreVersion()
-	if e.Kind == kindSubnet {
+	if e.Kind == objects.KindSubnet {
 		version = kubeOVNVersion()
 	}
 	return &corev1.ObjectReference{APIVersion: version.String(), Kind: e.Kind, Name: e.Name, UID: e.UID}
@@ -102,7 +104,7 @@ type eventSink struct {
 // so that a reporter that begins anew, or takes over, finds what was told already:
 // it refreshes that, and the count goes on from there.
 func (s eventSink) Create(e *corev1.Event) (*corev1.Event, error) {
-	if e.InvolvedObject.Kind == kindSubnet {
+	if e.InvolvedObject.Kind == objects.KindSubnet {
 		e = e.DeepCopy()
 		e.Name = eventName(e)
 	}

@@ -22,7 +22,8 @@ import (
 	apiwatch "k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/cache"
-	strictjson "sigs.k8s.io/json"
+
+	"github.com/fairway-bgp/fairway/objects"
 )
 
 // A watch that broke is tried again after firstRetry, then ever later up to
@@ -47,7 +48,7 @@ type feed struct {
 	changed func()
 
 	mu    sync.Mutex
-	kept  map[key]stored
+	kept  map[objects.Key]stored
 	state feedState
 	// rewritten is true from when the store turned out to have another history
 	// until everything has been read again.
@@ -67,7 +68,7 @@ type feedState struct {
 
 // stored is one object as it is kept.
 type stored struct {
-	object
+	objects.Object
 	uid types.UID
 	// text is the trimmed object.
 	text string
@@ -77,7 +78,7 @@ type stored struct {
 func (f *feed) run(ctx context.Context) {
 	backoff := wait.Backoff{Duration: firstRetry, Factor: 2, Cap: lastRetry, Steps: 8, Jitter: 0.5}
 	source := &cache.ListWatch{ListWithContextFunc: f.list, WatchFuncWithContext: f.watch}
-	cache.NewReflectorWithOptions(source, &piece{}, f, cache.ReflectorOptions{
+	cache.NewReflectorWithOptions(source, &rawObject{}, f, cache.ReflectorOptions{
 		Name: f.String(), Backoff: &backoff,
 	}).RunWithContext(ctx)
 }
@@ -90,11 +91,11 @@ func (f *feed) request(o metav1.ListOptions) *rest.Request {
 
 // list is half of what the reflector asks for.
 func (f *feed) list(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
-	f.rest(ctx)
+	f.pause(ctx)
 	if f.isRewritten() {
 		o.ResourceVersion, o.ResourceVersionMatch = "", ""
 	}
-	var list pieces
+	var list rawList
 	err := f.request(o).Timeout(requestBound).Do(ctx).Into(&list)
 	f.note(ctx, err)
 	return &list, err
@@ -102,8 +103,8 @@ func (f *feed) list(ctx context.Context, o metav1.ListOptions) (runtime.Object, 
 
 // watch is the other half.
 func (f *feed) watch(ctx context.Context, o metav1.ListOptions) (apiwatch.Interface, error) {
-	f.rest(ctx)
-	if err := f.knock(ctx, o.ResourceVersion); err != nil {
+	f.pause(ctx)
+	if err := f.probe(ctx, o.ResourceVersion); err != nil {
 		f.note(ctx, err)
 		return nil, err
 	}
@@ -122,14 +123,14 @@ func (f *feed) watch(ctx context.Context, o metav1.ListOptions) (apiwatch.Interf
 	return w, err
 }
 
-// knock asks for one object before a watch begins, and so finds out two things.
+// probe asks for one object before a watch begins, and so finds out two things.
 // Whether the API server answers: a watch that meets an end of file or a timeout
 // is not an error to client-go, but one that ends at once. And whether a watch can
 // be taken up at the version where it ended: after etcd was emptied or restored
 // from a backup versions begin lower, and a watch from a higher one would be
 // silent until they come by again. The error then makes the reflector list anew.
-func (f *feed) knock(ctx context.Context, version string) error {
-	var newest pieces
+func (f *feed) probe(ctx context.Context, version string) error {
+	var newest rawList
 	if err := f.request(metav1.ListOptions{Limit: 1}).Timeout(requestBound).Do(ctx).Into(&newest); err != nil {
 		return err
 	}
@@ -151,8 +152,8 @@ func (f *feed) isRewritten() bool {
 	return f.rewritten
 }
 
-// rest waits where the API server has said nothing but no.
-func (f *feed) rest(ctx context.Context) {
+// pause waits where the API server has said nothing but no.
+func (f *feed) pause(ctx context.Context) {
 	s := f.condition()
 	if s.synced || s.why == "" {
 		return
@@ -222,7 +223,7 @@ func (f *feed) condition() feedState {
 }
 
 // objects gives what is kept; nobody changes it afterwards.
-func (f *feed) objects() map[key]stored {
+func (f *feed) objects() map[objects.Key]stored {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return maps.Clone(f.kept)
@@ -231,28 +232,22 @@ func (f *feed) objects() map[key]stored {
 // Transformer trims objects as soon as they come.
 func (f *feed) Transformer() cache.TransformFunc {
 	return func(o any) (any, error) {
-		if p, ok := o.(*piece); ok && p.Annotations[metav1.InitialEventsAnnotationKey] == "" {
+		if p, ok := o.(*rawObject); ok && p.Annotations[metav1.InitialEventsAnnotationKey] == "" {
 			q := *p
-			q.text, q.Annotations = trim(f.resource, p.text), nil
+			q.text, q.trimmed, q.Annotations = objects.Trim(f.version.String(), f.kind, p.text), true, nil
 			return &q, nil
 		}
 		return o, nil
 	}
 }
 
-// keep converts a piece.
-func (f *feed) keep(p *piece) stored {
-	text := trim(f.resource, p.text)
-	return stored{object: readPiece(text), uid: p.UID, text: string(text)}
-}
-
-// readPiece converts an object of the API server; it has no place in a file.
-func readPiece(text []byte) object {
-	var h header
-	if err := strictjson.UnmarshalCaseSensitivePreserveInts(text, &h); err != nil {
-		return tornObject("", notAnObject(err))
+// convert gives an object as it is kept.
+func (f *feed) convert(p *rawObject) stored {
+	text := p.text
+	if !p.trimmed {
+		text = objects.Trim(f.version.String(), f.kind, text)
 	}
-	return decodeObject("", h, text, nil)
+	return stored{Object: objects.Read(text), uid: p.UID, text: string(text)}
 }
 
 // Add keeps a new object, for the reflector.
@@ -260,15 +255,15 @@ func (f *feed) Add(o any) error { return f.Update(o) }
 
 // Update keeps a changed object, for the reflector.
 func (f *feed) Update(o any) error {
-	p, ok := o.(*piece)
+	p, ok := o.(*rawObject)
 	if !ok {
 		return fmt.Errorf("follow %s: unexpected %T", f.resource, o)
 	}
-	s := f.keep(p)
+	s := f.convert(p)
 	f.mu.Lock()
 	old, had := f.kept[f.keyOf(p)]
 	if f.kept == nil {
-		f.kept = map[key]stored{}
+		f.kept = map[objects.Key]stored{}
 	}
 	f.kept[f.keyOf(p)] = s
 	f.mu.Unlock()
@@ -280,7 +275,7 @@ func (f *feed) Update(o any) error {
 
 // Delete forgets an object, for the reflector.
 func (f *feed) Delete(o any) error {
-	p, ok := o.(*piece)
+	p, ok := o.(*rawObject)
 	if !ok {
 		return fmt.Errorf("follow %s: unexpected %T", f.resource, o)
 	}
@@ -293,13 +288,13 @@ func (f *feed) Delete(o any) error {
 
 // Replace takes a whole list, for the reflector.
 func (f *feed) Replace(list []any, _ string) error {
-	kept := make(map[key]stored, len(list))
+	kept := make(map[objects.Key]stored, len(list))
 	for _, o := range list {
-		p, ok := o.(*piece)
+		p, ok := o.(*rawObject)
 		if !ok {
 			return fmt.Errorf("follow %s: unexpected %T", f.resource, o)
 		}
-		kept[f.keyOf(p)] = f.keep(p)
+		kept[f.keyOf(p)] = f.convert(p)
 	}
 	f.mu.Lock()
 	f.kept = kept
@@ -313,4 +308,6 @@ func (f *feed) Replace(list []any, _ string) error {
 // Resync is nothing: whoever reads, reads everything.
 func (f *feed) Resync() error { return nil }
 
-func (f *feed) keyOf(p *piece) key { return key{f.kind, p.Namespace, p.Name} }
+func (f *feed) keyOf(p *rawObject) objects.Key {
+	return objects.Key{Kind: f.kind, Namespace: p.Namespace, Name: p.Name}
+}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/fairway-bgp/fairway/objects"
 	"github.com/fairway-bgp/fairway/routes"
 )
 
@@ -46,11 +47,11 @@ type guard struct {
 	delay    time.Duration
 	settings routes.Settings
 	// force is what counts. gone is what is missing of it.
-	force map[key]stored
-	gone  map[key]absence
+	force map[objects.Key]stored
+	gone  map[objects.Key]absence
 	// anew are the Nodes that came, or came back, since the first of those that are
 	// missing went. noneLeft is true while no Node is there that was there before.
-	anew     map[key]bool
+	anew     map[objects.Key]bool
 	noneLeft bool
 }
 
@@ -61,30 +62,30 @@ type absence struct {
 	mass  bool
 }
 
-// sight is what can be seen of the cluster at one moment.
-type sight struct {
+// observation is what can be seen of the cluster at one moment.
+type observation struct {
 	now  time.Time
-	have map[key]stored
+	have map[objects.Key]stored
 	// known reports whether have is the whole truth about the object's kind.
-	known func(key) bool
+	known func(objects.Key) bool
 	// lapsed are the kinds that cannot be followed right now.
 	lapsed map[string]bool
 }
 
 // step brings force up to date. It gives a line for each kind of which objects
 // are held, and when to look again; the zero time for never.
-func (g *guard) step(s sight) (held []string, again time.Time) {
+func (g *guard) step(s observation) (held []string, again time.Time) {
 	if g.force == nil {
-		g.force, g.gone = map[key]stored{}, map[key]absence{}
+		g.force, g.gone = map[objects.Key]stored{}, map[objects.Key]absence{}
 	}
-	if g.anew == nil || g.missing(kindNode) == 0 {
-		g.anew = map[key]bool{}
+	if g.anew == nil || g.missing(objects.KindNode) == 0 {
+		g.anew = map[objects.Key]bool{}
 	}
 	g.takeIn(s)
 	confirmed := g.delay == 0 || g.confirmed()
 	g.judge(s)
 	until := map[string]time.Time{}
-	var believed []key
+	var believed []objects.Key
 	for k := range g.gone {
 		due := g.due(k)
 		switch {
@@ -94,7 +95,7 @@ func (g *guard) step(s sight) (held []string, again time.Time) {
 			again = earlier(again, g.settles(k))
 		default:
 			again = earlier(again, due)
-			until[k.kind] = later(until[k.kind], due)
+			until[k.Kind] = later(until[k.Kind], due)
 		}
 	}
 	for _, k := range believed {
@@ -114,7 +115,7 @@ func later(a, b time.Time) time.Time {
 }
 
 // takeIn puts into force what is there, and notes what is missing.
-func (g *guard) takeIn(s sight) {
+func (g *guard) takeIn(s observation) {
 	for k, o := range s.have {
 		old, had := g.force[k]
 		if had && g.leaves(o) && !g.leaves(old) && g.counts(o) {
@@ -134,14 +135,14 @@ func (g *guard) takeIn(s sight) {
 	}
 }
 
-func (g *guard) miss(k key, now time.Time) {
+func (g *guard) miss(k objects.Key, now time.Time) {
 	if _, noted := g.gone[k]; !noted {
 		g.gone[k] = absence{since: now}
 	}
 }
 
 // release lets an object go, or be deleted, that was missing.
-func (g *guard) release(k key, s sight) {
+func (g *guard) release(k objects.Key, s observation) {
 	delete(g.gone, k)
 	if o, there := s.have[k]; there {
 		g.force[k] = o
@@ -153,32 +154,32 @@ func (g *guard) release(k key, s sight) {
 // leaves reports whether an object has been deleted and only waits for its
 // finalizers.
 func (g *guard) leaves(o stored) bool {
-	d, ok := o.value.(subnetDraft)
+	d, ok := o.Value.(objects.Subnet)
 	return ok && d.Deleting
 }
 
 // counts reports whether an object is a Subnet that is announced if it can be.
 func (g *guard) counts(o stored) bool {
-	d, ok := o.value.(subnetDraft)
+	d, ok := o.Value.(objects.Subnet)
 	return ok && routes.Selected(d.Annotations, g.settings)
 }
 
 func (g *guard) confirmed() bool {
-	d, ok := g.force[key{kind: kindNode, name: g.node}].value.(nodeDraft)
+	d, ok := g.force[objects.Key{Kind: objects.KindNode, Name: g.node}].Value.(objects.Node)
 	return ok && d.Annotations[ConfirmMassWithdraw] == "true"
 }
 
 // judge finds the objects that are missing as some of many. That nothing is left
 // is seen at once: in a moment somebody may have brought the first of them back.
 // That a kind lapsed counts only after a while: it may be a broken connection.
-func (g *guard) judge(s sight) {
+func (g *guard) judge(s observation) {
 	together := map[string]bool{
-		kindSubnet: g.massOfSubnets(s), kindBGPPeer: g.massOfPeers(s), kindNode: g.massOfNodes(s),
+		objects.KindSubnet: g.massOfSubnets(s), objects.KindBGPPeer: g.massOfPeers(s), objects.KindNode: g.massOfNodes(s),
 	}
 	for k, a := range g.gone {
 		// A Node is told from those of a lost connection by what else is there.
-		lapsed := k.kind != kindNode && s.lapsed[k.kind] && g.settled(k, s.now)
-		if g.doubted(k) && (together[k.kind] || lapsed) {
+		lapsed := k.Kind != objects.KindNode && s.lapsed[k.Kind] && g.settled(k, s.now)
+		if g.doubted(k) && (together[k.Kind] || lapsed) {
 			a.mass = true
 			g.gone[k] = a
 		}
@@ -187,19 +188,19 @@ func (g *guard) judge(s sight) {
 
 // settled reports whether an object is missing for so long that the others would
 // be, too.
-func (g *guard) settled(k key, now time.Time) bool {
+func (g *guard) settled(k objects.Key, now time.Time) bool {
 	return !now.Before(g.settles(k))
 }
 
 // settles gives when it is.
-func (g *guard) settles(k key) time.Time {
+func (g *guard) settles(k objects.Key) time.Time {
 	since := g.gone[k].since
-	switch k.kind {
-	case kindSubnet:
+	switch k.Kind {
+	case objects.KindSubnet:
 		return since.Add(settleDeletion)
-	case kindBGPPeer:
+	case objects.KindBGPPeer:
 		return since.Add(settlePeer)
-	case kindNode:
+	case objects.KindNode:
 		return earlier(since.Add(settleLastNode), g.lastGone().Add(settleNode))
 	}
 	return since
@@ -216,18 +217,18 @@ func (g *guard) lastGone() time.Time {
 
 // doubted reports whether the deletion of an object may take routes away that
 // nobody meant to.
-func (g *guard) doubted(k key) bool {
-	switch k.kind {
-	case kindSubnet:
+func (g *guard) doubted(k objects.Key) bool {
+	switch k.Kind {
+	case objects.KindSubnet:
 		return g.counts(g.force[k])
-	case kindBGPPeer, kindNode:
+	case objects.KindBGPPeer, objects.KindNode:
 		return true
 	}
 	return false
 }
 
 // due says until when a missing object stays in force.
-func (g *guard) due(k key) time.Time {
+func (g *guard) due(k objects.Key) time.Time {
 	switch {
 	case !g.doubted(k):
 		return g.gone[k].since
@@ -235,7 +236,7 @@ func (g *guard) due(k key) time.Time {
 		return later(g.gone[k].since.Add(g.delay), g.settles(k))
 	case g.leaves(g.force[k]):
 		return g.gone[k].since // it was seen to be on its way out
-	case k.kind == kindNode && g.noneLeft:
+	case k.Kind == objects.KindNode && g.noneLeft:
 		return g.gone[k].since.Add(settleLastNode)
 	}
 	return g.settles(k)
@@ -243,13 +244,13 @@ func (g *guard) due(k key) time.Time {
 
 // replaced reports whether a BGPPeer went because another has its address now, as
 // when it got a new name. Two with one address cannot both have their session.
-func (g *guard) replaced(k key, s sight) bool {
-	old, ok := g.force[k].value.(peerDraft)
+func (g *guard) replaced(k objects.Key, s observation) bool {
+	old, ok := g.force[k].Value.(objects.Peer)
 	if !ok {
 		return false
 	}
 	for _, o := range s.have {
-		if p, ok := o.value.(peerDraft); ok && p.Address == old.Address && sameSelector(p.Nodes, old.Nodes) {
+		if p, ok := o.Value.(objects.Peer); ok && objects.SameSession(p.Peer, old.Peer) {
 			return true
 		}
 	}
@@ -257,37 +258,37 @@ func (g *guard) replaced(k key, s sight) bool {
 }
 
 // massOfSubnets judges the Subnets that are missing together.
-func (g *guard) massOfSubnets(s sight) bool {
-	missing := g.missing(kindSubnet)
+func (g *guard) massOfSubnets(s observation) bool {
+	missing := g.missing(objects.KindSubnet)
 	if missing >= manyDeletions {
 		return true
 	}
 	// A Kube-OVN cluster always has the join Subnet and the default one.
-	anyLeft := g.remain(s, kindSubnet, func(stored) bool { return true }) > 0
-	return missing > 0 && !anyLeft || missing > 1 && g.remain(s, kindSubnet, g.counts) == 0
+	anyLeft := g.remain(s, objects.KindSubnet, func(stored) bool { return true }) > 0
+	return missing > 0 && !anyLeft || missing > 1 && g.remain(s, objects.KindSubnet, g.counts) == 0
 }
 
 // massOfPeers judges the BGPPeers that are missing together. The last one alone
 // is a mass only if its CRD went too: a cluster may have but one.
-func (g *guard) massOfPeers(s sight) bool {
-	missing := g.missing(kindBGPPeer)
-	return missing >= manyDeletions || missing > 1 && g.remain(s, kindBGPPeer, func(stored) bool { return true }) == 0
+func (g *guard) massOfPeers(s observation) bool {
+	missing := g.missing(objects.KindBGPPeer)
+	return missing >= manyDeletions || missing > 1 && g.remain(s, objects.KindBGPPeer, func(stored) bool { return true }) == 0
 }
 
 // massOfNodes judges the Nodes that are missing together: all of them, while the
 // Subnets vanish too or cannot be seen. Else it is a Node that was deleted, and that
 // Kube-OVN cuts off, were it the last.
-func (g *guard) massOfNodes(s sight) bool {
-	left := g.remain(s, kindNode, func(o stored) bool { return !g.anew[o.key] })
-	g.noneLeft = g.missing(kindNode) > 0 && left == 0
-	return g.noneLeft && (g.massOfSubnets(s) || s.lapsed[kindSubnet] || s.lapsed[kindNode])
+func (g *guard) massOfNodes(s observation) bool {
+	left := g.remain(s, objects.KindNode, func(o stored) bool { return !g.anew[o.Key] })
+	g.noneLeft = g.missing(objects.KindNode) > 0 && left == 0
+	return g.noneLeft && (g.massOfSubnets(s) || s.lapsed[objects.KindSubnet] || s.lapsed[objects.KindNode])
 }
 
 // missing counts the objects of a kind that are gone and were in use.
 func (g *guard) missing(kind string) int {
 	n := 0
 	for k := range g.gone {
-		if k.kind == kind && g.doubted(k) {
+		if k.Kind == kind && g.doubted(k) {
 			n++
 		}
 	}
@@ -295,10 +296,10 @@ func (g *guard) missing(kind string) int {
 }
 
 // remain counts the objects of a kind that are there to stay.
-func (g *guard) remain(s sight, kind string, counts func(stored) bool) int {
+func (g *guard) remain(s observation, kind string, counts func(stored) bool) int {
 	n := 0
 	for k, o := range s.have {
-		if k.kind == kind && !g.leaves(o) && counts(o) {
+		if k.Kind == kind && !g.leaves(o) && counts(o) {
 			n++
 		}
 	}
@@ -309,12 +310,12 @@ func (g *guard) line(kind string, now, until time.Time) string {
 	const most = 3
 	var names []string
 	withdraw := fmt.Sprintf("to withdraw now, annotate this Node with %s=true", ConfirmMassWithdraw)
-	if _, gone := g.gone[key{kind: kindNode, name: g.node}]; gone {
+	if _, gone := g.gone[objects.Key{Kind: objects.KindNode, Name: g.node}]; gone {
 		withdraw = "this Node is gone, so that nobody can confirm it there; to withdraw now, stop fairway on this node"
 	}
-	for _, k := range slices.SortedFunc(maps.Keys(g.gone), key.compare) {
-		if k.kind == kind && g.settled(k, now) {
-			names = append(names, k.name)
+	for _, k := range slices.SortedFunc(maps.Keys(g.gone), objects.Key.Compare) {
+		if k.Kind == kind && g.settled(k, now) {
+			names = append(names, k.Name)
 		}
 	}
 	shown := strings.Join(names[:min(most, len(names))], ", ")

@@ -11,6 +11,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/fairway-bgp/fairway/objects"
 	"github.com/fairway-bgp/fairway/routes"
 )
 
@@ -19,39 +20,39 @@ type storm struct {
 	*testing.T
 	guard  guard
 	now    time.Time
-	have   map[key]stored
+	have   map[objects.Key]stored
 	lapsed map[string]bool
 }
 
 func newStorm(t *testing.T, delay time.Duration) *storm {
 	return &storm{
 		T: t, guard: guard{node: "n1", delay: delay, settings: routes.DefaultSettings},
-		now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), have: map[key]stored{}, lapsed: map[string]bool{},
+		now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), have: map[objects.Key]stored{}, lapsed: map[string]bool{},
 	}
 }
 
 func (s *storm) subnets(names ...string) {
 	for _, n := range names {
-		s.put(subnetDraft{Subnet: routes.Subnet{Name: n, Annotations: map[string]string{routes.AnnotationAdvertise: "true"}}}, kindSubnet, n)
+		s.put(objects.Subnet{Subnet: routes.Subnet{Name: n, Annotations: map[string]string{routes.AnnotationAdvertise: "true"}}}, objects.KindSubnet, n)
 	}
 }
 
 func (s *storm) put(value any, kind, name string) {
-	k := key{kind: kind, name: name}
-	s.have[k] = stored{object: object{key: k, value: value}}
+	k := objects.Key{Kind: kind, Name: name}
+	s.have[k] = stored{Object: objects.Object{Key: k, Value: value}}
 }
 
 // peer puts a BGPPeer whose address is made of a word.
 func (s *storm) peer(name, address string) {
 	sum := sha256.Sum256([]byte(address))
-	d := peerDraft{}
+	d := objects.Peer{}
 	d.Name, d.Address = name, netip.AddrFrom4([4]byte(sum[:4]))
-	s.put(d, kindBGPPeer, name)
+	s.put(d, objects.KindBGPPeer, name)
 }
 
 func (s *storm) lose(kind string, names ...string) {
 	for _, n := range names {
-		delete(s.have, key{kind: kind, name: n})
+		delete(s.have, objects.Key{Kind: kind, Name: n})
 	}
 }
 
@@ -60,7 +61,7 @@ func (s *storm) lose(kind string, names ...string) {
 func (s *storm) after(d time.Duration, kind string) (names string, held []string) {
 	for end := s.now.Add(d); ; {
 		var again time.Time
-		held, again = s.guard.step(sight{now: s.now, have: s.have, lapsed: s.lapsed, known: func(k key) bool { return true }})
+		held, again = s.guard.step(observation{now: s.now, have: s.have, lapsed: s.lapsed, known: func(k objects.Key) bool { return true }})
 		if !s.now.Before(end) {
 			break
 		}
@@ -68,8 +69,8 @@ func (s *storm) after(d time.Duration, kind string) (names string, held []string
 	}
 	var out []string
 	for k := range s.guard.force {
-		if k.kind == kind {
-			out = append(out, k.name)
+		if k.Kind == kind {
+			out = append(out, k.Name)
 		}
 	}
 	slices.Sort(out)
@@ -79,8 +80,8 @@ func (s *storm) after(d time.Duration, kind string) (names string, held []string
 // nodes puts Nodes; another uid makes them other objects of the same name.
 func (s *storm) nodes(uid types.UID, names ...string) {
 	for _, n := range names {
-		k := key{kind: kindNode, name: n}
-		s.have[k] = stored{object: object{key: k, value: nodeDraft{Node: routes.Node{Name: n}}}, uid: uid}
+		k := objects.Key{Kind: objects.KindNode, Name: n}
+		s.have[k] = stored{Object: objects.Object{Key: k, Value: objects.Node{Node: routes.Node{Name: n}}}, uid: uid}
 	}
 }
 
@@ -103,10 +104,10 @@ func many(n int) []string {
 func TestGuardBelievesSingleDeletions(t *testing.T) {
 	s := newStorm(t, time.Hour)
 	s.subnets("a", "b", "c")
-	s.want(0, kindSubnet, "a,b,c", 0)
-	s.lose(kindSubnet, "a")
-	s.want(0, kindSubnet, "a,b,c", 0)
-	s.want(settleDeletion, kindSubnet, "b,c", 0)
+	s.want(0, objects.KindSubnet, "a,b,c", 0)
+	s.lose(objects.KindSubnet, "a")
+	s.want(0, objects.KindSubnet, "a,b,c", 0)
+	s.want(settleDeletion, objects.KindSubnet, "b,c", 0)
 }
 
 func TestGuardHoldsAMass(t *testing.T) {
@@ -123,12 +124,12 @@ func TestGuardHoldsAMass(t *testing.T) {
 			s := newStorm(t, time.Hour)
 			s.subnets(c.all...)
 			all := strings.Join(c.all, ",")
-			s.want(0, kindSubnet, all, 0)
-			s.lose(kindSubnet, c.lost...)
-			s.want(settleDeletion, kindSubnet, all, 1)
-			s.want(time.Hour-2*settleDeletion, kindSubnet, all, 1)
+			s.want(0, objects.KindSubnet, all, 0)
+			s.lose(objects.KindSubnet, c.lost...)
+			s.want(settleDeletion, objects.KindSubnet, all, 1)
+			s.want(time.Hour-2*settleDeletion, objects.KindSubnet, all, 1)
 			rest := slices.DeleteFunc(slices.Clone(c.all), func(n string) bool { return slices.Contains(c.lost, n) })
-			s.want(2*settleDeletion, kindSubnet, strings.Join(rest, ","), 0)
+			s.want(2*settleDeletion, objects.KindSubnet, strings.Join(rest, ","), 0)
 		})
 	}
 }
@@ -137,58 +138,58 @@ func TestGuardHoldsWhatGoesOneByOne(t *testing.T) {
 	s := newStorm(t, time.Hour)
 	names := many(40)
 	s.subnets(names...)
-	s.put(subnetDraft{Subnet: routes.Subnet{Name: "join"}}, kindSubnet, "join")
+	s.put(objects.Subnet{Subnet: routes.Subnet{Name: "join"}}, objects.KindSubnet, "join")
 	all := "join," + strings.Join(names, ",")
-	s.want(0, kindSubnet, all, 0)
+	s.want(0, objects.KindSubnet, all, 0)
 	for _, n := range names {
-		s.lose(kindSubnet, n)
-		s.after(50*time.Millisecond, kindSubnet)
+		s.lose(objects.KindSubnet, n)
+		s.after(50*time.Millisecond, objects.KindSubnet)
 	}
-	s.want(10*time.Second, kindSubnet, all, 1)
+	s.want(10*time.Second, objects.KindSubnet, all, 1)
 }
 
 func TestGuardLetsThroughWhatPeopleDo(t *testing.T) {
 	s := newStorm(t, time.Hour)
 	s.subnets("a", "b")
-	s.want(0, kindSubnet, "a,b", 0)
+	s.want(0, objects.KindSubnet, "a,b", 0)
 	// Un-annotated: no deletion at all.
 	for _, n := range []string{"a", "b"} {
-		s.put(subnetDraft{Subnet: routes.Subnet{Name: n}}, kindSubnet, n)
+		s.put(objects.Subnet{Subnet: routes.Subnet{Name: n}}, objects.KindSubnet, n)
 	}
-	s.after(0, kindSubnet)
+	s.after(0, objects.KindSubnet)
 	for k, o := range s.guard.force {
 		if s.guard.counts(o) {
 			t.Errorf("%s is still selected", k)
 		}
 	}
 	// Nobody announces what is not selected.
-	s.lose(kindSubnet, "a", "b")
-	s.want(0, kindSubnet, "", 0)
+	s.lose(objects.KindSubnet, "a", "b")
+	s.want(0, objects.KindSubnet, "", 0)
 }
 
 func TestGuardHoldsDeletionsThatWaitForFinalizers(t *testing.T) {
 	s := newStorm(t, time.Hour)
 	s.subnets("a", "b")
-	s.want(0, kindSubnet, "a,b", 0)
+	s.want(0, objects.KindSubnet, "a,b", 0)
 	deleting := func(n, advertise string) {
-		s.put(subnetDraft{Subnet: routes.Subnet{Name: n, Deleting: true, Annotations: map[string]string{routes.AnnotationAdvertise: advertise}}}, kindSubnet, n)
+		s.put(objects.Subnet{Subnet: routes.Subnet{Name: n, Deleting: true, Annotations: map[string]string{routes.AnnotationAdvertise: advertise}}}, objects.KindSubnet, n)
 	}
 	deleting("a", "true")
 	deleting("b", "true")
-	s.want(time.Minute, kindSubnet, "a,b", 1)
+	s.want(time.Minute, objects.KindSubnet, "a,b", 1)
 	inForce := func(n string) routes.Subnet {
-		return s.guard.force[key{kind: kindSubnet, name: n}].value.(subnetDraft).Subnet
+		return s.guard.force[objects.Key{Kind: objects.KindSubnet, Name: n}].Value.(objects.Subnet).Subnet
 	}
 	if inForce("a").Deleting || inForce("b").Deleting {
 		t.Error("the deletion counts already")
 	}
 	// A person takes one of them out of service all the same.
 	deleting("a", "false")
-	s.after(0, kindSubnet)
+	s.after(0, objects.KindSubnet)
 	if !inForce("a").Deleting || inForce("b").Deleting {
 		t.Error("a was to be let go, and b to be held")
 	}
-	s.want(2*time.Hour, kindSubnet, "a,b", 0)
+	s.want(2*time.Hour, objects.KindSubnet, "a,b", 0)
 	if !inForce("b").Deleting {
 		t.Error("the deletion never counts")
 	}
@@ -197,45 +198,45 @@ func TestGuardHoldsDeletionsThatWaitForFinalizers(t *testing.T) {
 func TestGuardBelievesTheEndOfADeletionAtOnce(t *testing.T) {
 	s := newStorm(t, time.Hour)
 	s.subnets("a", "b")
-	s.want(0, kindSubnet, "a,b", 0)
-	s.put(subnetDraft{Subnet: routes.Subnet{Name: "a", Deleting: true, Annotations: map[string]string{routes.AnnotationAdvertise: "true"}}}, kindSubnet, "a")
-	s.want(10*time.Second, kindSubnet, "a,b", 0)
-	s.lose(kindSubnet, "a")
-	s.want(0, kindSubnet, "b", 0)
+	s.want(0, objects.KindSubnet, "a,b", 0)
+	s.put(objects.Subnet{Subnet: routes.Subnet{Name: "a", Deleting: true, Annotations: map[string]string{routes.AnnotationAdvertise: "true"}}}, objects.KindSubnet, "a")
+	s.want(10*time.Second, objects.KindSubnet, "a,b", 0)
+	s.lose(objects.KindSubnet, "a")
+	s.want(0, objects.KindSubnet, "b", 0)
 }
 
 func TestGuardForgetsWhatComesBack(t *testing.T) {
 	s := newStorm(t, time.Hour)
 	s.subnets("a", "b")
-	s.want(0, kindSubnet, "a,b", 0)
-	s.lose(kindSubnet, "a", "b")
-	s.want(time.Minute, kindSubnet, "a,b", 1)
+	s.want(0, objects.KindSubnet, "a,b", 0)
+	s.lose(objects.KindSubnet, "a", "b")
+	s.want(time.Minute, objects.KindSubnet, "a,b", 1)
 	s.subnets("a", "b")
-	s.want(0, kindSubnet, "a,b", 0)
-	s.want(2*time.Hour, kindSubnet, "a,b", 0)
+	s.want(0, objects.KindSubnet, "a,b", 0)
+	s.want(2*time.Hour, objects.KindSubnet, "a,b", 0)
 }
 
 func TestGuardIsConfirmed(t *testing.T) {
-	node := nodeDraft{Node: routes.Node{Name: "n1", Annotations: map[string]string{ConfirmMassWithdraw: "true"}}}
+	node := objects.Node{Node: routes.Node{Name: "n1", Annotations: map[string]string{ConfirmMassWithdraw: "true"}}}
 	s := newStorm(t, time.Hour)
-	s.put(nodeDraft{Node: routes.Node{Name: "n1"}}, kindNode, "n1")
+	s.put(objects.Node{Node: routes.Node{Name: "n1"}}, objects.KindNode, "n1")
 	s.subnets("a", "b")
-	s.want(0, kindSubnet, "a,b", 0)
-	s.lose(kindSubnet, "a", "b")
-	s.want(time.Minute, kindSubnet, "a,b", 1)
-	s.put(node, kindNode, "n1")
-	s.want(0, kindSubnet, "", 0)
+	s.want(0, objects.KindSubnet, "a,b", 0)
+	s.lose(objects.KindSubnet, "a", "b")
+	s.want(time.Minute, objects.KindSubnet, "a,b", 1)
+	s.put(node, objects.KindNode, "n1")
+	s.want(0, objects.KindSubnet, "", 0)
 }
 
 func TestGuardOffBelievesEverything(t *testing.T) {
 	s := newStorm(t, 0)
-	s.put(nodeDraft{}, kindNode, "n1")
+	s.put(objects.Node{}, objects.KindNode, "n1")
 	s.subnets("a", "b")
-	s.want(0, kindSubnet, "a,b", 0)
-	s.lose(kindSubnet, "a", "b")
-	s.lose(kindNode, "n1")
-	s.want(0, kindSubnet, "", 0)
-	s.want(0, kindNode, "", 0)
+	s.want(0, objects.KindSubnet, "a,b", 0)
+	s.lose(objects.KindSubnet, "a", "b")
+	s.lose(objects.KindNode, "n1")
+	s.want(0, objects.KindSubnet, "", 0)
+	s.want(0, objects.KindNode, "", 0)
 }
 
 func TestGuardOfPeers(t *testing.T) {
@@ -301,14 +302,14 @@ func TestGuardOfPeers(t *testing.T) {
 			for _, n := range c.peers {
 				s.peer(n, n)
 			}
-			s.want(0, kindBGPPeer, strings.Join(c.peers, ","), 0)
+			s.want(0, objects.KindBGPPeer, strings.Join(c.peers, ","), 0)
 			for _, step := range c.steps {
-				s.lose(kindBGPPeer, step.lose...)
-				s.lapsed[kindBGPPeer] = step.lapse
+				s.lose(objects.KindBGPPeer, step.lose...)
+				s.lapsed[objects.KindBGPPeer] = step.lapse
 				for _, n := range step.put {
 					s.peer(n, n)
 				}
-				s.want(step.after, kindBGPPeer, step.inForce, step.held)
+				s.want(step.after, objects.KindBGPPeer, step.inForce, step.held)
 			}
 		})
 	}
@@ -318,39 +319,39 @@ func TestGuardLetsGoOfAPeerThatGotANewName(t *testing.T) {
 	s := newStorm(t, time.Hour)
 	s.peer("a", "one")
 	s.peer("b", "two")
-	s.want(0, kindBGPPeer, "a,b", 0)
-	s.lose(kindBGPPeer, "a")
+	s.want(0, objects.KindBGPPeer, "a,b", 0)
+	s.lose(objects.KindBGPPeer, "a")
 	s.peer("c", "one")
-	s.want(0, kindBGPPeer, "b,c", 0)
+	s.want(0, objects.KindBGPPeer, "b,c", 0)
 	// And where all of them vanished before.
-	s.lose(kindBGPPeer, "b", "c")
-	s.want(time.Minute, kindBGPPeer, "b,c", 1)
+	s.lose(objects.KindBGPPeer, "b", "c")
+	s.want(time.Minute, objects.KindBGPPeer, "b,c", 1)
 	s.peer("d", "two")
-	s.want(0, kindBGPPeer, "c,d", 1)
+	s.want(0, objects.KindBGPPeer, "c,d", 1)
 }
 
 func TestGuardHoldsSubnetsOfWhichTheFirstIsBackAtOnce(t *testing.T) {
 	s := newStorm(t, time.Hour)
 	s.subnets("a", "b", "c")
-	s.want(0, kindSubnet, "a,b,c", 0)
-	s.lose(kindSubnet, "a", "b", "c")
-	s.want(settleDeletion/2, kindSubnet, "a,b,c", 0)
+	s.want(0, objects.KindSubnet, "a,b,c", 0)
+	s.lose(objects.KindSubnet, "a", "b", "c")
+	s.want(settleDeletion/2, objects.KindSubnet, "a,b,c", 0)
 	s.subnets("a")
-	s.want(time.Minute, kindSubnet, "a,b,c", 1)
+	s.want(time.Minute, objects.KindSubnet, "a,b,c", 1)
 }
 
 func TestGuardHoldsSubnetsThatComeBackOneByOne(t *testing.T) {
 	s := newStorm(t, time.Hour)
 	s.subnets("a", "b", "c")
-	s.want(0, kindSubnet, "a,b,c", 0)
-	s.lose(kindSubnet, "a", "b", "c")
-	s.lapsed[kindSubnet] = true
-	s.want(time.Minute, kindSubnet, "a,b,c", 1)
-	s.lapsed[kindSubnet] = false
+	s.want(0, objects.KindSubnet, "a,b,c", 0)
+	s.lose(objects.KindSubnet, "a", "b", "c")
+	s.lapsed[objects.KindSubnet] = true
+	s.want(time.Minute, objects.KindSubnet, "a,b,c", 1)
+	s.lapsed[objects.KindSubnet] = false
 	s.subnets("a")
-	s.want(time.Minute, kindSubnet, "a,b,c", 1)
+	s.want(time.Minute, objects.KindSubnet, "a,b,c", 1)
 	s.subnets("b", "c")
-	s.want(2*time.Hour, kindSubnet, "a,b,c", 0)
+	s.want(2*time.Hour, objects.KindSubnet, "a,b,c", 0)
 }
 
 func TestGuardBelievesTheDeletionOfOneNodeAtOnce(t *testing.T) {
@@ -359,10 +360,10 @@ func TestGuardBelievesTheDeletionOfOneNodeAtOnce(t *testing.T) {
 			s := newStorm(t, time.Hour)
 			s.nodes("u", "n1", "n2", "n3")
 			s.subnets("a", "b")
-			s.want(0, kindNode, "n1,n2,n3", 0)
-			s.lose(kindNode, gone)
-			s.want(settleNode, kindNode, strings.Join(slices.DeleteFunc([]string{"n1", "n2", "n3"}, func(n string) bool { return n == gone }), ","), 0)
-			s.want(time.Hour, kindSubnet, "a,b", 0)
+			s.want(0, objects.KindNode, "n1,n2,n3", 0)
+			s.lose(objects.KindNode, gone)
+			s.want(settleNode, objects.KindNode, strings.Join(slices.DeleteFunc([]string{"n1", "n2", "n3"}, func(n string) bool { return n == gone }), ","), 0)
+			s.want(time.Hour, objects.KindSubnet, "a,b", 0)
 		})
 	}
 }
@@ -371,11 +372,11 @@ func TestGuardBelievesTheDeletionOfTheOnlyNodeWhileTheSubnetsStay(t *testing.T) 
 	s := newStorm(t, time.Hour)
 	s.nodes("u", "n1")
 	s.subnets("a", "b")
-	s.want(0, kindNode, "n1", 0)
-	s.lose(kindNode, "n1")
-	s.want(settleLastNode-time.Second, kindNode, "n1", 1)
-	s.want(time.Second, kindNode, "", 0)
-	s.want(time.Hour, kindSubnet, "a,b", 0)
+	s.want(0, objects.KindNode, "n1", 0)
+	s.lose(objects.KindNode, "n1")
+	s.want(settleLastNode-time.Second, objects.KindNode, "n1", 1)
+	s.want(time.Second, objects.KindNode, "", 0)
+	s.want(time.Hour, objects.KindSubnet, "a,b", 0)
 }
 
 func TestGuardHoldsTheNodesOfAnEmptiedEtcd(t *testing.T) {
@@ -385,49 +386,49 @@ func TestGuardHoldsTheNodesOfAnEmptiedEtcd(t *testing.T) {
 		steps func(s *storm)
 	}{
 		{"all at once", func(s *storm) {
-			s.lose(kindNode, "n1", "n2", "n3")
-			s.lose(kindSubnet, "a", "b")
+			s.lose(objects.KindNode, "n1", "n2", "n3")
+			s.lose(objects.KindSubnet, "a", "b")
 		}},
 		{"Nodes first, one by one", func(s *storm) {
 			for _, n := range []string{"n1", "n2", "n3"} {
-				s.lose(kindNode, n)
-				s.after(settleNode/2, kindNode)
+				s.lose(objects.KindNode, n)
+				s.after(settleNode/2, objects.KindNode)
 			}
-			s.after(3*time.Second, kindNode)
-			s.lose(kindSubnet, "a", "b")
+			s.after(3*time.Second, objects.KindNode)
+			s.lose(objects.KindSubnet, "a", "b")
 		}},
 		{"Subnets first", func(s *storm) {
-			s.lose(kindSubnet, "a", "b")
-			s.after(5*time.Second, kindNode)
-			s.lose(kindNode, "n1", "n2", "n3")
+			s.lose(objects.KindSubnet, "a", "b")
+			s.after(5*time.Second, objects.KindNode)
+			s.lose(objects.KindNode, "n1", "n2", "n3")
 		}},
 		{"Subnets cannot be read any more", func(s *storm) {
-			s.lose(kindNode, "n1", "n2", "n3")
-			s.lapsed[kindSubnet] = true
+			s.lose(objects.KindNode, "n1", "n2", "n3")
+			s.lapsed[objects.KindSubnet] = true
 		}},
 		{"a kubelet has registered again", func(s *storm) {
-			s.lose(kindNode, "n1", "n3")
+			s.lose(objects.KindNode, "n1", "n3")
 			s.nodes("another", "n2")
-			s.after(2*time.Second, kindNode)
-			s.lose(kindSubnet, "a", "b")
+			s.after(2*time.Second, objects.KindNode)
+			s.lose(objects.KindSubnet, "a", "b")
 		}},
 		{"a kubelet registers again a moment later", func(s *storm) {
-			s.lose(kindNode, "n1", "n2", "n3")
-			s.after(settleNode/2, kindNode)
+			s.lose(objects.KindNode, "n1", "n2", "n3")
+			s.after(settleNode/2, objects.KindNode)
 			s.nodes("another", "n2", "n4")
-			s.after(2*time.Second, kindNode)
-			s.lose(kindNode, "n4")
-			s.lose(kindSubnet, "a", "b")
+			s.after(2*time.Second, objects.KindNode)
+			s.lose(objects.KindNode, "n4")
+			s.lose(objects.KindSubnet, "a", "b")
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := newStorm(t, time.Hour)
 			s.nodes("u", "n1", "n2", "n3")
 			s.subnets("a", "b")
-			s.want(0, kindNode, "n1,n2,n3", 0)
+			s.want(0, objects.KindNode, "n1,n2,n3", 0)
 			c.steps(s)
 			for range 2 {
-				if names, held := s.after(20*time.Minute, kindNode); !strings.HasPrefix(names, "n1,n2,n3") || len(held) == 0 {
+				if names, held := s.after(20*time.Minute, objects.KindNode); !strings.HasPrefix(names, "n1,n2,n3") || len(held) == 0 {
 					t.Errorf("Nodes in force: %s, held %q", names, held)
 				}
 			}
@@ -441,51 +442,51 @@ func TestGuardBelievesOneNodeWhileSubnetsAreHeld(t *testing.T) {
 	s := newStorm(t, time.Hour)
 	s.nodes("u", "n1", "n2")
 	s.subnets("a", "b")
-	s.want(0, kindNode, "n1,n2", 0)
-	s.lose(kindSubnet, "a", "b")
-	s.want(time.Minute, kindSubnet, "a,b", 1)
-	s.lose(kindNode, "n1")
-	s.want(settleLastNode, kindNode, "n2", 1)
+	s.want(0, objects.KindNode, "n1,n2", 0)
+	s.lose(objects.KindSubnet, "a", "b")
+	s.want(time.Minute, objects.KindSubnet, "a,b", 1)
+	s.lose(objects.KindNode, "n1")
+	s.want(settleLastNode, objects.KindNode, "n2", 1)
 }
 
 func TestGuardOfANodeThatIsRegisteredAgain(t *testing.T) {
 	s := newStorm(t, time.Hour)
 	s.nodes("u", "n1", "n2")
 	s.subnets("a", "b")
-	s.want(0, kindNode, "n1,n2", 0)
-	s.lose(kindNode, "n2")
-	s.want(settleNode, kindNode, "n1", 0)
+	s.want(0, objects.KindNode, "n1,n2", 0)
+	s.lose(objects.KindNode, "n2")
+	s.want(settleNode, objects.KindNode, "n1", 0)
 	s.nodes("another", "n2")
-	s.want(time.Minute, kindNode, "n1,n2", 0)
+	s.want(time.Minute, objects.KindNode, "n1,n2", 0)
 	// It counts as one that is left.
-	s.lose(kindNode, "n1")
-	s.want(settleNode, kindNode, "n2", 0)
+	s.lose(objects.KindNode, "n1")
+	s.want(settleNode, objects.KindNode, "n2", 0)
 }
 
 func TestGuardIsConfirmedOnTheOwnNodeAlone(t *testing.T) {
 	s := newStorm(t, time.Hour)
 	s.nodes("u", "n1", "n2")
 	s.subnets("a", "b")
-	s.want(0, kindSubnet, "a,b", 0)
-	s.lose(kindSubnet, "a", "b")
-	s.put(nodeDraft{Node: routes.Node{Name: "n2", Annotations: map[string]string{ConfirmMassWithdraw: "true"}}}, kindNode, "n2")
-	s.want(time.Minute, kindSubnet, "a,b", 1)
+	s.want(0, objects.KindSubnet, "a,b", 0)
+	s.lose(objects.KindSubnet, "a", "b")
+	s.put(objects.Node{Node: routes.Node{Name: "n2", Annotations: map[string]string{ConfirmMassWithdraw: "true"}}}, objects.KindNode, "n2")
+	s.want(time.Minute, objects.KindSubnet, "a,b", 1)
 }
 
 func TestGuardOfTheNode(t *testing.T) {
 	s := newStorm(t, time.Hour)
-	s.put(nodeDraft{}, kindNode, "n1")
+	s.put(objects.Node{}, objects.KindNode, "n1")
 	s.subnets("a", "b")
-	s.want(0, kindNode, "n1", 0)
-	s.lose(kindNode, "n1")
-	s.lose(kindSubnet, "a", "b")
-	s.want(30*time.Minute, kindNode, "n1", 2)
+	s.want(0, objects.KindNode, "n1", 0)
+	s.lose(objects.KindNode, "n1")
+	s.lose(objects.KindSubnet, "a", "b")
+	s.want(30*time.Minute, objects.KindNode, "n1", 2)
 	// Nobody can annotate what is not there.
-	_, held := s.after(0, kindNode)
+	_, held := s.after(0, objects.KindNode)
 	for _, line := range held {
 		if !strings.Contains(line, "stop fairway") || strings.Contains(line, ConfirmMassWithdraw) {
 			t.Errorf("what to do now is not said: %s", line)
 		}
 	}
-	s.want(time.Hour, kindNode, "", 0)
+	s.want(time.Hour, objects.KindNode, "", 0)
 }

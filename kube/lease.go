@@ -67,12 +67,12 @@ func (e *Election) Run(ctx context.Context, lead func(context.Context)) error {
 	defer func() { stop(); led.Wait(); e.release(ctx, heldUntil) }()
 	for {
 		leading := !heldUntil.IsZero()
-		asked := time.Now()
+		sent := time.Now()
 		held, err := e.hold(ctx)
 		switch {
 		case err == nil && held:
 			// A margin for the clocks' different speed.
-			heldUntil = asked.Add(e.term * 3 / 4)
+			heldUntil = sent.Add(e.term * 3 / 4)
 			if !leading {
 				e.log.Info("this node reports for the cluster now")
 				leadCtx, cancel := context.WithCancel(ctx)

@@ -23,6 +23,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/fairway-bgp/fairway/api/v1alpha1"
+	"github.com/fairway-bgp/fairway/objects"
 	"github.com/fairway-bgp/fairway/policy"
 	"github.com/fairway-bgp/fairway/routes"
 )
@@ -231,7 +232,7 @@ func TestLiveFollowsVlansWhileASubnetNeedsThem(t *testing.T) {
 	w.eventually("the CRD is gone", func() bool { return apierrors.IsNotFound(w.call(w.server.Config(), "GET", vlansPath, "")) })
 	w.patch(subnetsPath+"/blue", `{"spec":{"logicalGateway":true}}`)
 	f.until(func(v LiveView, ok bool) string {
-		if !ok || v.Snapshot.Vlans != nil || len(v.Lapses) != 1 || v.Lapses[0].Kind != kindVlan {
+		if !ok || v.Snapshot.Vlans != nil || len(v.Lapses) != 1 || v.Lapses[0].Kind != objects.KindVlan {
 			return fmt.Sprintf("ready %t, Vlans %v, lapses %v", ok, v.Snapshot.Vlans, v.Lapses)
 		}
 		return wantSubnets(v, ok, "blue")

@@ -8,6 +8,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/fields"
 
+	"github.com/fairway-bgp/fairway/objects"
 	"github.com/fairway-bgp/fairway/policy"
 )
 
@@ -20,7 +21,7 @@ type Playback struct {
 	live    *Live
 	state   *following
 	// there are the recorded objects that exist now, as an API server has them.
-	there map[key]*piece
+	there map[objects.Key]*rawObject
 }
 
 // NewPlayback gives one that has not begun: what is played before the first Look is
@@ -28,19 +29,19 @@ type Playback struct {
 // are not used.
 func NewPlayback(o LiveOptions) *Playback {
 	o.Cluster, o.StateDir, o.Bell, o.Log = &Cluster{}, "", func() {}, nil
-	return &Playback{options: o, there: map[key]*piece{}}
+	return &Playback{options: o, there: map[objects.Key]*rawObject{}}
 }
 
 // Play takes one watch event: ADDED, MODIFIED or DELETED, and the object, of a kind
 // that a daemon reads.
 func (p *Playback) Play(event string, text []byte) error {
-	var o piece
+	var o rawObject
 	if err := json.Unmarshal(text, &o); err != nil {
 		return fmt.Errorf("play %s: %w", event, err)
 	}
-	k := key{o.Kind, o.Namespace, o.Name}
+	k := objects.Key{Kind: o.Kind, Namespace: o.Namespace, Name: o.Name}
 	switch {
-	case !isRead(o.Kind) || o.Name == "":
+	case !objects.IsRead(o.Kind) || o.Name == "":
 		return fmt.Errorf("play %s of %s: no object that a daemon reads", event, k)
 	case event == "ADDED", event == "MODIFIED":
 		p.there[k] = &o
@@ -53,7 +54,7 @@ func (p *Playback) Play(event string, text []byte) error {
 		return nil
 	}
 	for _, f := range p.state.feeds() {
-		if err := f.hear(k, p.there[k]); err != nil {
+		if err := f.receive(k, p.there[k]); err != nil {
 			return err
 		}
 	}
@@ -102,12 +103,12 @@ func (p *Playback) Restart(state []byte, now time.Time) error {
 }
 
 // begin is the start of a daemon; last may be nil.
-func (p *Playback) begin(now time.Time, last *recalled) {
+func (p *Playback) begin(now time.Time, last *restored) {
 	p.live = NewLive(p.options)
 	p.state = newFollowing(p.live, now)
 	p.state.follow = func(_ context.Context, f *feed) { p.list(f) }
 	if last != nil {
-		p.state.recall(*last)
+		p.state.restore(*last)
 	}
 	p.state.begin(context.Background())
 }
@@ -120,24 +121,24 @@ func (p *Playback) list(f *feed) {
 			all = append(all, o)
 		}
 	}
-	// It only fails for other types than *piece.
+	// It only fails for other types than *rawObject.
 	_ = f.Replace(all, "")
 }
 
-// hear takes an object as it is now, nil where it is gone.
-func (f *feed) hear(k key, o *piece) error {
+// receive takes an object as it is now, nil where it is gone.
+func (f *feed) receive(k objects.Key, o *rawObject) error {
 	if o != nil && f.asksFor(k, o) {
 		return f.Update(o)
 	}
 	if _, kept := f.objects()[k]; !kept {
 		return nil
 	}
-	return f.Delete(&piece{pieceMeta: pieceMeta{Name: k.name, Namespace: k.namespace}})
+	return f.Delete(&rawObject{rawMeta: rawMeta{Name: k.Name, Namespace: k.Namespace}})
 }
 
 // asksFor reports whether an object is one of those that the feed asks for.
-func (f *feed) asksFor(k key, o *piece) bool {
-	if k.kind != f.kind || f.namespace != "" && f.namespace != k.namespace {
+func (f *feed) asksFor(k objects.Key, o *rawObject) bool {
+	if k.Kind != f.kind || f.namespace != "" && f.namespace != k.Namespace {
 		return false
 	}
 	var of struct{ Spec struct{ NodeName string } }

@@ -10,13 +10,13 @@ import (
 	"time"
 
 	"github.com/sirupsen/logrus"
-	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/fairway-bgp/fairway/api/v1alpha1"
+	"github.com/fairway-bgp/fairway/objects"
 )
 
 // The Speaker is written at most every recordEvery, and again recordRetry after
@@ -194,7 +194,7 @@ func (r *Recorder) read(ctx context.Context) (*recorded, error) {
 
 func (r *Recorder) applyObject(ctx context.Context, owner types.UID) error {
 	return r.apply(ctx, "", map[string]any{"ownerReferences": []metav1.OwnerReference{{
-		APIVersion: "v1", Kind: kindNode, Name: r.node, UID: owner,
+		APIVersion: "v1", Kind: objects.KindNode, Name: r.node, UID: owner,
 	}}})
 }
 
@@ -258,14 +258,15 @@ func (c *Cluster) Speakers(ctx context.Context) ([]v1alpha1.Speaker, error) {
 
 // NodesReady reads all Nodes, and tells of each by its name whether it is Ready.
 func (c *Cluster) NodesReady(ctx context.Context) (map[string]bool, error) {
-	var list corev1.NodeList
+	var list json.RawMessage
 	if err := c.read(ctx, nodeResource(), "", &list); err != nil {
 		return nil, fmt.Errorf("read Nodes: %w", err)
 	}
-	ready := make(map[string]bool, len(list.Items))
-	for i := range list.Items {
-		n := nodeOf(&list.Items[i], &report{})
-		ready[n.Name] = n.Ready
+	ready := map[string]bool{}
+	for _, o := range objects.Parse("", list) {
+		if n, ok := o.Value.(objects.Node); ok {
+			ready[n.Name] = n.Ready
+		}
 	}
 	return ready, nil
 }

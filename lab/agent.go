@@ -52,7 +52,7 @@ func runAgent(ctx context.Context, opts Options, log *logrus.Entry) error {
 		return fmt.Errorf("watch: %w", err)
 	}
 	defer func() { _ = watcher.Close() }() // read only
-	for _, dir := range []string{filepath.Dir(opts.State), opts.clusterDir()} {
+	for _, dir := range []string{filepath.Dir(opts.State), opts.ClusterDir()} {
 		if err := watcher.Add(dir); err != nil {
 			return fmt.Errorf("watch %s: %w", dir, err)
 		}
@@ -76,7 +76,7 @@ func (a *agent) follow(ctx context.Context, watcher *fsnotify.Watcher) error {
 			if event.Name == a.options.State && event.Has(fsnotify.Remove) {
 				return nil
 			}
-			if filepath.Dir(event.Name) == a.options.clusterDir() {
+			if filepath.Dir(event.Name) == a.options.ClusterDir() {
 				pass = time.After(settle)
 			}
 		case <-pass:
@@ -89,7 +89,7 @@ func (a *agent) follow(ctx context.Context, watcher *fsnotify.Watcher) error {
 // pass reads, decides and applies once. A file that makes no sense takes nothing
 // away: what it said before still holds.
 func (a *agent) pass() {
-	c, problems, err := readCluster(a.options.clusterDir())
+	c, problems, err := readCluster(a.options.ClusterDir())
 	if err != nil {
 		a.log.WithError(err).Warn("nothing is changed")
 		return

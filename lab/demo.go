@@ -148,11 +148,11 @@ func (d *demo) withheld(ctx context.Context) error {
 	}
 	d.print("inside$ curl http://" + addrOf(ext4).String() + "/\n" + out.answer())
 	const want = "exit status 1 and the reason NATOutgoing"
-	why, err := output(d.command(ctx, "", d.Binary, "why", "nat", "-f", d.clusterDir()))
+	why, err := output(d.command(ctx, "", d.Binary, "why", "nat", "-f", d.ClusterDir()))
 	if exitCode(err) != 1 || !strings.Contains(why, "NATOutgoing") {
 		return &disproof{want + " from fairway why nat", fmt.Sprintf("exit status %d and %q", exitCode(err), why)}
 	}
-	d.print("$ fairway why nat -f " + d.clusterDir() + "\n" + withoutPassed(why))
+	d.print("$ fairway why nat -f " + d.ClusterDir() + "\n" + withoutPassed(why))
 	if err := d.WaitForRoute(ctx, routerSpace, netip.MustParsePrefix(nat4)); err != nil {
 		return err
 	}
@@ -176,11 +176,11 @@ func (d *demo) static(ctx context.Context) error {
 	if v, err := d.Visit(ctx, hostSpace, web); err == nil {
 		return &disproof{"no way from host to " + webPod4 + " yet", "an answer from " + v.Pod}
 	}
-	commands, err := output(d.command(ctx, "", d.Binary, "plan", "-f", d.clusterDir(), "-o", "iproute"))
+	commands, err := output(d.command(ctx, "", d.Binary, "plan", "-f", d.ClusterDir(), "-o", "iproute"))
 	if err != nil && exitCode(err) != 1 {
 		return err
 	}
-	d.print("$ fairway plan -f " + d.clusterDir() + " -o iproute\n" + withoutComments(commands))
+	d.print("$ fairway plan -f " + d.ClusterDir() + " -o iproute\n" + withoutComments(commands))
 	apply := d.command(ctx, hostSpace, "sh", "-e")
 	apply.Stdin = strings.NewReader(commands)
 	if _, err := output(apply); err != nil {

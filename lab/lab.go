@@ -15,6 +15,8 @@ import (
 
 	"github.com/sirupsen/logrus"
 	"golang.org/x/sys/unix"
+
+	"github.com/fairway-bgp/fairway/replace"
 )
 
 //go:embed cluster/*.yaml
@@ -131,7 +133,7 @@ func (l *Lab) build(ctx context.Context) error {
 
 // makeState fills the state folder: the first YAML, a folder for logs.
 func (l *Lab) makeState() error {
-	for _, dir := range []string{filepath.Join(l.State, "log"), l.clusterDir()} {
+	for _, dir := range []string{filepath.Join(l.State, "log"), l.ClusterDir()} {
 		if err := os.Mkdir(dir, 0o755); err != nil {
 			return fmt.Errorf("state folder: %w", err)
 		}
@@ -154,11 +156,7 @@ func (l *Lab) makeState() error {
 
 // WriteYAML puts a file into the cluster's folder, all at once.
 func (l *Lab) WriteYAML(name, text string) error {
-	hidden := filepath.Join(l.clusterDir(), "."+name+".new")
-	if err := os.WriteFile(hidden, []byte(text), 0o644); err != nil {
-		return fmt.Errorf("cluster file %s: %w", name, err)
-	}
-	if err := os.Rename(hidden, filepath.Join(l.clusterDir(), name)); err != nil {
+	if err := replace.File(filepath.Join(l.ClusterDir(), name), []byte(text), 0o644); err != nil {
 		return fmt.Errorf("cluster file %s: %w", name, err)
 	}
 	return nil
@@ -166,7 +164,7 @@ func (l *Lab) WriteYAML(name, text string) error {
 
 // ReadYAML gives a file of the cluster's folder.
 func (l *Lab) ReadYAML(name string) (string, error) {
-	text, err := os.ReadFile(filepath.Join(l.clusterDir(), name))
+	text, err := os.ReadFile(filepath.Join(l.ClusterDir(), name))
 	if err != nil {
 		return "", fmt.Errorf("cluster file %s: %w", name, err)
 	}
@@ -223,7 +221,7 @@ func (l *Lab) startDaemons() error {
 
 // StartDaemon starts the Fairway daemon of a node.
 func (l *Lab) StartDaemon(node string, more ...string) error {
-	argv := []string{l.Binary, "run", "-f", l.clusterDir(), "--node", node, "--grpc-socket", l.grpcSocket(node), "--listen", StatusAddress}
+	argv := []string{l.Binary, "run", "-f", l.ClusterDir(), "--node", node, "--grpc-socket", l.grpcSocket(node), "--listen", StatusAddress}
 	return l.run(node, node, slices.Concat(argv, l.DaemonFlags, more)...)
 }
 
@@ -236,12 +234,6 @@ const StatusAddress = "127.0.0.1:7473"
 func (l *Lab) Command(ctx context.Context, station string, argv ...string) *exec.Cmd {
 	return l.command(ctx, station, argv...)
 }
-
-// ClusterDir is the folder of YAML that plays the API server.
-func (l *Lab) ClusterDir() string { return l.clusterDir() }
-
-// GRPCSocket is where a node's daemon serves the gobgp CLI.
-func (l *Lab) GRPCSocket(node string) string { return l.grpcSocket(node) }
 
 // Signal sends a signal to a process of the lab: a node's daemon ("n1"), the
 // "router" or the "agent".

@@ -270,7 +270,7 @@ func TestAgentFollowsTheFolder(t *testing.T) {
 	if err != nil || v.Pod != "a-pod-with-a-long-name" {
 		t.Errorf("%+v %v", v, err)
 	}
-	if err := os.WriteFile(filepath.Join(l.clusterDir(), "more.yaml"), []byte("kind: Sub\n  x: ["), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(l.ClusterDir(), "more.yaml"), []byte("kind: Sub\n  x: ["), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	if err := l.WriteYAML("third.yaml", strings.NewReplacer("168", "169", "more", "third", "long", "longer").Replace(moreObjects)); err != nil {
@@ -282,7 +282,7 @@ func TestAgentFollowsTheFolder(t *testing.T) {
 	if hops, err := l.NextHops("n1", cidr); err != nil || len(hops) != 1 {
 		t.Errorf("a broken file took its Subnet away: %v %v", hops, err)
 	}
-	if err := os.Remove(filepath.Join(l.clusterDir(), "more.yaml")); err != nil {
+	if err := os.Remove(filepath.Join(l.ClusterDir(), "more.yaml")); err != nil {
 		t.Fatal(err)
 	}
 	for _, n := range nodes() {

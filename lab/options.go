@@ -110,8 +110,8 @@ func (o Options) usualState() string {
 	return filepath.Join("/run/fairway-lab", strings.TrimSuffix(o.Prefix, "-"))
 }
 
-// clusterDir is the folder of YAML that plays the API server.
-func (o Options) clusterDir() string { return filepath.Join(o.State, "cluster") }
+// ClusterDir is the folder of YAML that plays the API server.
+func (o Options) ClusterDir() string { return filepath.Join(o.State, "cluster") }
 
 // logFile is where the output of one of the lab's processes goes.
 func (o Options) logFile(name string) string { return filepath.Join(o.State, "log", name+".log") }

@@ -10,7 +10,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/osrg/gobgp/v4/api"
@@ -19,6 +18,9 @@ import (
 	"github.com/osrg/gobgp/v4/pkg/server"
 	"github.com/sirupsen/logrus"
 	"github.com/vishvananda/netlink"
+
+	"github.com/fairway-bgp/fairway/bell"
+	"github.com/fairway-bgp/fairway/inet"
 )
 
 // check looks for the router's programs.
@@ -59,21 +61,15 @@ func runRouter(ctx context.Context, log *logrus.Entry) error {
 	if err := configure(ctx, gobgp); err != nil {
 		return err
 	}
-	bell := make(chan struct{}, 1)
-	ring := func() {
-		select {
-		case bell <- struct{}{}:
-		default: // it rings already
-		}
-	}
-	if err := listen(ctx, gobgp, ring); err != nil {
+	changed := bell.New()
+	if err := listen(ctx, gobgp, changed.Ring); err != nil {
 		return err
 	}
-	for ring(); ; {
+	for changed.Ring(); ; {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-bell:
+		case <-changed.Rung():
 		}
 		if err := carryOver(gobgp, kernel); err != nil {
 			log.WithError(err).Error("carry the routes over")
@@ -86,7 +82,7 @@ func runRouter(ctx context.Context, log *logrus.Entry) error {
 // that restarts gracefully (RFC 4724).
 func configure(ctx context.Context, gobgp *server.BgpServer) error {
 	err := gobgp.StartBgp(ctx, &api.StartBgpRequest{Global: &api.Global{
-		Asn: RouterASN, RouterId: addrOf(torLAN4).String(), ListenPort: 179, UseMultiplePaths: true,
+		Asn: RouterASN, RouterId: addrOf(torLAN4).String(), ListenPort: inet.BGPPort, UseMultiplePaths: true,
 	}})
 	if err != nil {
 		return fmt.Errorf("router: start: %w", err)
@@ -267,13 +263,4 @@ func uninstall(kernel *netlink.Handle, prefix netip.Prefix) error {
 		return fmt.Errorf("router: remove route %s: %w", prefix, err)
 	}
 	return nil
-}
-
-// String lists the routes one a line, sorted.
-func (f fib) String() string {
-	var b strings.Builder
-	for _, p := range slices.SortedFunc(maps.Keys(f), netip.Prefix.Compare) {
-		fmt.Fprintf(&b, "%s via %v\n", p, f[p])
-	}
-	return b.String()
 }

@@ -52,7 +52,7 @@ Logs are in {state}/log. To remove it all: {fairway} lab down{label}
 `
 	return strings.NewReplacer(
 		"{fairway}", l.typed(), "{label}", l.label(), "{web}", "http://"+webPod4, "{socket}", l.grpcSocket("n1"), "{page}", l.page("n1"),
-		"{dir}", l.clusterDir(), "{router}", l.routerLook(), "{state}", l.State,
+		"{dir}", l.ClusterDir(), "{router}", l.routerLook(), "{state}", l.State,
 	).Replace(text)
 }
 

@@ -15,7 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/txtar"
 
-	"github.com/fairway-bgp/fairway/kube"
+	"github.com/fairway-bgp/fairway/files"
 	"github.com/fairway-bgp/fairway/policy"
 	"github.com/fairway-bgp/fairway/routes"
 )
@@ -118,7 +118,7 @@ func (c goldenCase) snapshot(t *testing.T) policy.Snapshot {
 			}
 		}
 	}
-	contents, err := kube.ReadFiles(paths, c.settings)
+	contents, err := files.Read(paths, c.settings)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -286,6 +286,19 @@ func TestNobodyLeavesASubnetThatIsBeingDeleted(t *testing.T) {
 	w.at(100, routed, "n1/active")
 }
 
+// TestAStandbyIsNothingToWarnOf, also where the active gateway cannot carry.
+func TestAStandbyIsNothingToWarnOf(t *testing.T) {
+	w := tell(t)
+	w.centralized("n1,n2", "n1")
+	w.subnet("routed").Annotations[routes.AnnotationStandby] = "true"
+	w.node("n1").Ready = false
+	w.at(0, routed, "n2/standby")
+	w.at(1, routed, "n2/standby")
+	if len(w.warnings) > 0 {
+		t.Errorf("%+v", w.warnings)
+	}
+}
+
 func TestDeletedNodeWithdrawsAtOnce(t *testing.T) {
 	w := tell(t)
 	w.centralized("n1,n2", "n2")

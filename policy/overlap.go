@@ -71,7 +71,7 @@ type keptPrefixes []claim
 
 // add keeps a claim, or gives the other Subnet's that overlaps it.
 func (k *keptPrefixes) add(c claim) (claim, bool) {
-	i, _ := slices.BinarySearchFunc(*k, c.prefix, func(e claim, p netip.Prefix) int { return compareRange(e.prefix, p) })
+	i, _ := slices.BinarySearchFunc(*k, c.prefix, func(e claim, p netip.Prefix) int { return e.prefix.Compare(p) })
 	for _, j := range []int{i - 1, i} {
 		if j >= 0 && j < len(*k) && (*k)[j].subnet.Name != c.subnet.Name && (*k)[j].prefix.Overlaps(c.prefix) {
 			return (*k)[j], false
@@ -79,11 +79,6 @@ func (k *keptPrefixes) add(c claim) (claim, bool) {
 	}
 	*k = slices.Insert(*k, i, c)
 	return claim{}, true
-}
-
-// compareRange orders by family, then first address, then size.
-func compareRange(a, b netip.Prefix) int {
-	return cmp.Or(cmp.Compare(a.Addr().BitLen(), b.Addr().BitLen()), a.Addr().Compare(b.Addr()), cmp.Compare(a.Bits(), b.Bits()))
 }
 
 func overlapCheck(lost map[caseKey]string) routes.Check {

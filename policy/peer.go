@@ -73,12 +73,20 @@ type Peer struct {
 	SessionSettings
 }
 
+// Timers of a session that names none. RFC 4271 section 10 suggests the hold time;
+// GoBGP's own 120 s between two attempts to connect would keep a repaired link idle
+// for two minutes.
+const (
+	DefaultHoldTime     = 90 * time.Second
+	DefaultConnectRetry = 5 * time.Second
+)
+
 // SessionSettings are the fields of a BGP session that a BGPPeer gives as they
 // are.
 type SessionSettings struct {
 	// Address of the neighbour, with a zone for an IPv6 link-local one.
 	Address netip.Addr `json:"address"`
-	// Port is the neighbour's TCP port, 179 unless given.
+	// Port is the neighbour's TCP port, inet.BGPPort unless given.
 	Port    uint16 `json:"port"`
 	PeerASN uint32 `json:"peerASN"`
 	// SourceAddress is the zero Addr where the kernel chooses.

@@ -9,14 +9,15 @@ import (
 	"strings"
 
 	"github.com/fairway-bgp/fairway/columns"
+	"github.com/fairway-bgp/fairway/inet"
 	"github.com/fairway-bgp/fairway/routes"
 )
 
 // WriteText prints the plan like a router's table, for people.
 func (p Plan) WriteText(w io.Writer) error {
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "Node %s: %s, %s, %s, %s\n", columns.Plain(p.Node), columns.Count(len(p.Adverts), "prefix", "prefixes")+" announced",
-		fmt.Sprint(len(p.Withheld))+" withheld", columns.Count(len(p.Warnings), "warning", "warnings"), columns.Count(len(p.Sessions), "session", "sessions"))
+	columns.Wrap(&b, "", "    ", fmt.Sprintf("Node %s: %s announced, %d withheld, %s, %s", p.Node, columns.Count(len(p.Adverts), "prefix", "prefixes"),
+		len(p.Withheld), columns.Count(len(p.Warnings), "warning", "warnings"), columns.Count(len(p.Sessions), "session", "sessions")))
 	p.writeSessions(&b)
 	p.writeAdverts(&b)
 	p.writeWithheld(&b)
@@ -26,15 +27,15 @@ func (p Plan) WriteText(w io.Writer) error {
 }
 
 func (p Plan) writeSessions(b *bytes.Buffer) {
-	rows := [][]string{{"  Peer", "Neighbour", "AS", "Local AS", "Notes"}}
+	t := columns.Headed("  Peer", "Neighbour", "AS", "Local AS", "Notes")
 	for _, s := range p.Sessions {
-		rows = append(rows, []string{"  " + s.Peer, neighbour(s), fmt.Sprint(s.PeerASN), fmt.Sprint(s.LocalASN), sessionNotes(s)})
+		t.Row("  "+s.Peer, neighbour(s), fmt.Sprint(s.PeerASN), fmt.Sprint(s.LocalASN), sessionNotes(s))
 	}
-	writeTable(b, rows)
+	writeTable(b, t)
 }
 
 func neighbour(s Session) string {
-	if s.Port == 179 {
+	if s.Port == inet.BGPPort {
 		return s.Address.String()
 	}
 	return fmt.Sprintf("%s port %d", s.Address, s.Port)
@@ -57,18 +58,18 @@ func sessionNotes(s Session) string {
 }
 
 func (p Plan) writeAdverts(b *bytes.Buffer) {
-	rows := [][]string{{"  Network", "Next hop", "Role", "Subnet", "To"}}
+	t := columns.Headed("  Network", "Next hop", "Role", "Subnet", "To")
 	for _, a := range p.Adverts {
 		hop := "self"
 		if a.NextHop.IsValid() {
 			hop = a.NextHop.String()
 		}
-		rows = append(rows, []string{"> " + a.Prefix.String(), hop, string(a.Role), a.Subnet, strings.Join(a.Peers, ",")})
+		t.Row("> "+a.Prefix.String(), hop, string(a.Role), a.Subnet, strings.Join(a.Peers, ","))
 		if attrs := a.attributeText(); attrs != "" {
-			rows = append(rows, []string{attrs})
+			remark(t, attrs)
 		}
 	}
-	writeTable(b, rows)
+	writeTable(b, t)
 }
 
 // attributeText gives the attributes that the Subnet's annotations ask for, or
@@ -100,15 +101,15 @@ func (a Advert) attributeText() string {
 }
 
 func (p Plan) writeWithheld(b *bytes.Buffer) {
-	rows := [][]string{{"  Withheld", "Subnet", "Reason"}}
+	t := columns.Headed("  Withheld", "Subnet", "Reason")
 	for _, h := range p.Withheld {
-		rows = append(rows, []string{"- " + cmp.Or(h.Prefix, "(none)"), h.Subnet, string(h.Reason)})
-		rows = append(rows, []string{h.Detail})
+		t.Row("- "+cmp.Or(h.Prefix, "(none)"), h.Subnet, string(h.Reason))
+		remark(t, h.Detail)
 		if h.Undecided {
-			rows = append(rows, []string{undecidedText})
+			remark(t, undecidedText)
 		}
 	}
-	writeTable(b, rows)
+	writeTable(b, t)
 }
 
 func (p Plan) writeWarnings(b *bytes.Buffer) {
@@ -128,48 +129,18 @@ func (p Plan) writeWarnings(b *bytes.Buffer) {
 // undecidedText is for what depends on the past, where that is not known.
 const undecidedText = "a node that announces it already goes on; what this one announces is not known here"
 
-// writeTable prints rows in columns, after an empty line; a row of one cell is
-// prose. It prints nothing where there is only the heading.
-func writeTable(b *bytes.Buffer, rows [][]string) {
-	if len(rows) < 2 {
+// writeTable prints a table after an empty line, and nothing where there is only
+// the heading.
+func writeTable(b *bytes.Buffer, t *columns.Table) {
+	if t.Empty() {
 		return
 	}
 	b.WriteByte('\n')
-	for _, r := range rows {
-		for i := range r {
-			r[i] = columns.Plain(r[i])
-		}
-	}
-	widths := make([]int, len(rows[0]))
-	for _, r := range rows {
-		for i, cell := range r {
-			if len(r) > 1 {
-				widths[i] = max(widths[i], len(cell))
-			}
-		}
-	}
-	for _, r := range rows {
-		if len(r) == 1 {
-			columns.Wrap(b, "    ", "    ", r[0])
-			continue
-		}
-		writeRow(b, r, widths)
-	}
+	t.Write(b)
 }
 
-// writeRow prints one row; a cell that would end past the last column goes to
-// a line of its own.
-func writeRow(b *bytes.Buffer, cells []string, widths []int) {
-	line := ""
-	for i, cell := range cells {
-		if line != "" && len(line)+len(cell) > columns.Width {
-			fmt.Fprintln(b, strings.TrimRight(line, " "))
-			line = "      "
-		}
-		line += fmt.Sprintf("%-*s  ", widths[i], cell)
-	}
-	fmt.Fprintln(b, strings.TrimRight(line, " "))
-}
+// remark is prose about the row above.
+func remark(t *columns.Table, text string) { t.Prose("    ", "    ", text) }
 
 // WriteWhy prints explanations of one Subnet, node by node; nodes whose chain
 // is the same in every word are told together.

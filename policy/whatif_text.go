@@ -91,23 +91,23 @@ type alikes struct {
 }
 
 func (i Impact) writeChanges(b *bytes.Buffer) {
-	rows := [][]string{{"  Network", "Subnet", "Role", "Now", "Then"}}
+	t := columns.Headed("  Network", "Subnet", "Role", "Now", "Then")
 	for _, g := range i.groups() {
 		shown := g.places
 		if len(shown) > mostRows {
 			shown = shown[:1]
 		}
 		for _, at := range shown {
-			rows = append(rows, []string{g.mark + " " + at.Prefix.String(), at.Subnet, g.role, g.now, g.then})
+			t.Row(g.mark+" "+at.Prefix.String(), at.Subnet, g.role, g.now, g.then)
 		}
 		if more := g.places[len(shown):]; len(more) > 0 {
-			rows = append(rows, []string{fmt.Sprintf("and %d more: %s", len(more), columns.First(mostNames, morePlaces(more)))})
+			remark(t, fmt.Sprintf("and %d more: %s", len(more), columns.First(mostNames, morePlaces(more))))
 		}
 		for _, n := range g.notes {
-			rows = append(rows, []string{n})
+			remark(t, n)
 		}
 	}
-	writeTable(b, rows)
+	writeTable(b, t)
 }
 
 // morePlaces names Subnets, or prefixes where there is only one Subnet.

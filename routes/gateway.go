@@ -116,7 +116,7 @@ func (c *Case) carriageSingle() carriage {
 			return carriage{role: RoleStandby}
 		}
 		return c.unless(true, c.notActive(listed), c.notActiveText(listed, gateways))
-	case c.Past.Role == "" && listed && c.Tuning.Standby && active != "":
+	case (c.Past.Role == "" || c.Past.Role == RoleStandby) && listed && c.Tuning.Standby && active != "":
 		return carriage{role: RoleStandby}
 	}
 	return c.unless(false, c.notActive(listed), c.notActiveText(listed, gateways))

@@ -29,8 +29,7 @@ type entry struct {
 	state bgp.FSMState
 	since time.Time
 	// lastError says why the session last went down or did not come up.
-	lastError   string
-	lastErrorAt time.Time
+	lastError string
 	// text is what the peer said in the notification that is being handled.
 	text  string
 	flaps int
@@ -81,7 +80,7 @@ func (j *journal) changed(p apiutil.Peer, at time.Time) {
 	e.state, e.since = is, at
 	log := j.log.WithFields(logrus.Fields{"peer": e.peer, "address": a.String()})
 	if is == bgp.BGP_FSM_ESTABLISHED {
-		e.lastError, e.lastErrorAt, e.text = "", time.Time{}, ""
+		e.lastError, e.text = "", ""
 		log.Info("session is established")
 		return
 	}
@@ -89,7 +88,7 @@ func (j *journal) changed(p apiutil.Peer, at time.Time) {
 		if e.text != "" {
 			why += `: "` + e.text + `"`
 		}
-		e.lastError, e.lastErrorAt, e.text = why, at, ""
+		e.lastError, e.text = why, ""
 	}
 	if was == bgp.BGP_FSM_ESTABLISHED {
 		e.flaps++
@@ -123,6 +122,6 @@ func (j *journal) failed(a netip.Addr, why string) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if e, ok := j.entries[a]; ok {
-		e.lastError, e.lastErrorAt = why, time.Now()
+		e.lastError = why
 	}
 }

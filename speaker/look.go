@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -18,6 +17,8 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+
+	"github.com/fairway-bgp/fairway/inet"
 )
 
 // looker serves the gRPC API for looking.
@@ -37,7 +38,7 @@ func loopbackOnly(address string) error {
 	if err != nil {
 		return fmt.Errorf("gRPC address %q: %w", address, err)
 	}
-	if a, err := netip.ParseAddr(host); host == "localhost" || err == nil && a.IsLoopback() {
+	if inet.IsLoopback(host) {
 		return nil
 	}
 	return fmt.Errorf("gRPC address %q: only a loopback address (127.0.0.1, ::1) is allowed, because GoBGP's API has no authentication: use the unix socket or an SSH tunnel to look from elsewhere", address)

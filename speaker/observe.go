@@ -48,26 +48,18 @@ type Session struct {
 	// LastError says why the session last went down or does not come up, with
 	// the text of the peer's notification if it has one. It is empty while the
 	// session is established.
-	LastError   string
-	LastErrorAt time.Time
+	LastError string
 	// What follows is zero unless the session is established.
 
 	// LocalAddress is this end's address: the next hop of paths without one.
 	LocalAddress netip.Addr
-	// RemoteID is the peer's BGP identifier.
-	RemoteID netip.Addr
-	// HoldTime is the negotiated one.
-	HoldTime time.Duration
 	// Families are those that both sides offered, sorted.
 	Families []policy.Family
-	// Advertised counts the prefixes that pass the export rules, Received those
-	// that the peer sent; none of the latter is ever used.
-	Advertised, Received int
+	// Advertised counts the prefixes that pass the export rules.
+	Advertised int
 
 	// Flaps counts how often an established session went down.
 	Flaps int
-	// UpdatesSent counts UPDATE messages since the session was added.
-	UpdatesSent int
 }
 
 // Observe reads sessions and RIB. Before Run, and after Stop, both are empty. It
@@ -112,14 +104,12 @@ func (s *Speaker) session(p *api.Peer, v *view) Session {
 	a, _ := netip.ParseAddr(p.Conf.NeighborAddress)
 	e := s.journal.of(a)
 	out := Session{
-		Peer:        v.peers[a],
-		Address:     a,
-		State:       stateOf(p.State.SessionState),
-		Since:       e.since,
-		LastError:   e.lastError,
-		LastErrorAt: e.lastErrorAt,
-		Flaps:       e.flaps,
-		UpdatesSent: int(p.State.Messages.Sent.Update),
+		Peer:      v.peers[a],
+		Address:   a,
+		State:     stateOf(p.State.SessionState),
+		Since:     e.since,
+		LastError: e.lastError,
+		Flaps:     e.flaps,
 	}
 	if out.State != Established {
 		if p.Conf.AuthPassword != "" && strings.HasSuffix(out.LastError, "i/o timeout") {
@@ -128,15 +118,12 @@ func (s *Speaker) session(p *api.Peer, v *view) Session {
 		}
 		return out
 	}
-	out.LastError, out.LastErrorAt = "", time.Time{}
+	out.LastError = ""
 	out.LocalAddress, _ = netip.ParseAddr(p.Transport.LocalAddress)
-	out.RemoteID, _ = netip.ParseAddr(p.State.RouterId)
-	out.HoldTime = time.Duration(p.Timers.State.NegotiatedHoldTime) * time.Second
 	out.Families = negotiated(p)
 	for _, f := range p.AfiSafis {
 		if f.State != nil {
 			out.Advertised += int(f.State.Advertised)
-			out.Received += int(f.State.Received)
 		}
 	}
 	return out

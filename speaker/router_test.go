@@ -365,12 +365,35 @@ func sessionOf(t testing.TB, s *Speaker, peer string) Session {
 	return Session{}
 }
 
+// gobgpPeer gives GoBGP's own picture of a session, with what a Session does not
+// tell; nil where there is none.
+func gobgpPeer(t testing.TB, s *Speaker, r *router) *api.Peer {
+	t.Helper()
+	var out *api.Peer
+	for _, srv := range s.view.Load().servers {
+		err := srv.ListPeer(context.Background(), &api.ListPeerRequest{}, func(p *api.Peer) {
+			if p.Conf.NeighborAddress == r.addr.String() {
+				out = p
+			}
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return out
+}
+
+// holdTime gives the one that was negotiated with a router.
+func holdTime(t testing.TB, s *Speaker, r *router) time.Duration {
+	return time.Duration(gobgpPeer(t, s, r).GetTimers().GetState().GetNegotiatedHoldTime()) * time.Second
+}
+
 // settled gives the session with a router once every part of it is known: GoBGP
 // counts what it has sent, and tells of a change, a moment after the peer has it.
 func settled(t testing.TB, s *Speaker, r *router) Session {
 	t.Helper()
 	if !within(patience, func() bool {
-		return s.journal.of(r.addr).state == bgp.BGP_FSM_ESTABLISHED && uint64(sessionOf(t, s, r.name).UpdatesSent) == r.received()
+		return s.journal.of(r.addr).state == bgp.BGP_FSM_ESTABLISHED && gobgpPeer(t, s, r).GetState().GetMessages().GetSent().GetUpdate() == r.received()
 	}) {
 		t.Fatalf("session %s: %+v, and the router received %d", r.name, sessionOf(t, s, r.name), r.received())
 	}

@@ -17,13 +17,6 @@ import (
 	"github.com/fairway-bgp/fairway/policy"
 )
 
-// Where a Session leaves a timer at 0. GoBGP's own 120 s between two attempts
-// would keep a repaired link idle for two minutes.
-const (
-	defaultHoldTime     = 90 * time.Second
-	defaultConnectRetry = 5 * time.Second
-)
-
 // deferral is how long a restarting speaker waits with its own routes for those
 // of its peers (RFC 4724 section 4.1), in seconds. We take no routes, so there
 // is nothing to wait for; 0 would mean GoBGP's default of 360, during which one
@@ -32,7 +25,7 @@ const deferral = 1
 
 // peerOf gives the GoBGP peer for a session.
 func peerOf(s policy.Session) *api.Peer {
-	hold := cmp.Or(s.HoldTime, defaultHoldTime)
+	hold := cmp.Or(s.HoldTime, policy.DefaultHoldTime)
 	graceful := s.GracefulRestartTime > 0
 	p := &api.Peer{
 		Conf: &api.PeerConf{
@@ -44,7 +37,7 @@ func peerOf(s policy.Session) *api.Peer {
 		Timers: &api.Timers{Config: &api.TimersConfig{
 			HoldTime:          seconds(hold),
 			KeepaliveInterval: seconds(cmp.Or(s.KeepaliveTime, hold/3)),
-			ConnectRetry:      seconds(cmp.Or(s.ConnectRetryTime, defaultConnectRetry)),
+			ConnectRetry:      seconds(cmp.Or(s.ConnectRetryTime, policy.DefaultConnectRetry)),
 			// After an administrative reset GoBGP rests for 30 s by default.
 			IdleHoldTimeAfterReset: 1,
 		}},

@@ -15,6 +15,7 @@ import (
 	"github.com/sirupsen/logrus"
 	"golang.org/x/sync/semaphore"
 
+	"github.com/fairway-bgp/fairway/inet"
 	"github.com/fairway-bgp/fairway/policy"
 )
 
@@ -84,7 +85,7 @@ func New(o Options) (*Speaker, error) {
 	if o.ListenPort < 0 || o.ListenPort > 65535 {
 		return nil, fmt.Errorf("BGP listen port %d is not a TCP port", o.ListenPort)
 	}
-	o.ListenPort = cmp.Or(o.ListenPort, 179)
+	o.ListenPort = cmp.Or(o.ListenPort, inet.BGPPort)
 	if o.Bell == nil {
 		o.Bell = func() {}
 	}

@@ -19,11 +19,12 @@ func (s *Status) WriteText(w io.Writer, now time.Time) error {
 	if !s.Ready {
 		ready = "NOT READY"
 	}
-	fmt.Fprintf(&b, "Fairway %s on node %s, up %s, %s\n", s.Version, columns.Plain(s.Node), Ago(s.Started, now), ready)
+	columns.Wrap(&b, "", "    ", fmt.Sprintf("Fairway %s on node %s, up %s, %s", s.Version, s.Node, Ago(s.Started, now), ready))
 	for _, w := range s.Waiting {
 		columns.Wrap(&b, "  ! ", "    ", w)
 	}
-	fmt.Fprintf(&b, "Source %s %s: %s, %s, %s\n", s.Source.Kind, columns.Plain(strings.Join(s.Source.From, " ")), columns.Count(s.Source.Subnets, "Subnet", "Subnets"), columns.Count(s.Source.Nodes, "Node", "Nodes"), columns.Count(s.Source.Peers, "BGPPeer", "BGPPeers"))
+	columns.Wrap(&b, "", "    ", fmt.Sprintf("Source %s %s: %s, %s, %s", s.Source.Kind, strings.Join(s.Source.From, " "),
+		columns.Count(s.Source.Subnets, "Subnet", "Subnets"), columns.Count(s.Source.Nodes, "Node", "Nodes"), columns.Count(s.Source.Peers, "BGPPeer", "BGPPeers")))
 	if !s.Source.StaleSince.IsZero() {
 		fmt.Fprintf(&b, "  ! not in step for %s%s\n", Ago(s.Source.StaleSince, now), s.Source.inForce())
 	}
@@ -86,17 +87,20 @@ func (s *Status) writeSessions(b *bytes.Buffer, now time.Time) {
 		fmt.Fprintf(b, "No sessions: %s\n", s.Source.NoSessions())
 		return
 	}
-	fmt.Fprintf(b, "\n  %-16s %-22s %-12s %-9s %5s\n", "Peer", "Neighbour", "State", "For", "Sent")
+	b.WriteByte('\n')
+	t := columns.NewTable(columns.Column{Heading: "  Peer", Least: 17}, columns.Column{Heading: "Neighbour", Least: 21},
+		columns.Column{Heading: "State", Least: 11}, columns.Column{Heading: "For", Least: 8}, columns.Column{Heading: "Sent", Least: 5, Right: true})
 	for _, e := range s.Sessions {
 		since := "never up"
 		if !e.Since.IsZero() {
 			since = Ago(e.Since, now)
 		}
-		fmt.Fprintf(b, "  %-16s %-22s %-12s %-9s %5d\n", columns.Plain(e.Peer), columns.Plain(e.Address), e.State, since, e.Advertised)
+		t.Row("  "+e.Peer, e.Address, e.State, since, fmt.Sprint(e.Advertised))
 		if e.LastError != "" && !e.Established() {
-			columns.Wrap(b, "    ", "    ", e.LastError)
+			t.Prose("    ", "    ", e.LastError)
 		}
 	}
+	t.Write(b)
 }
 
 // writeFindings prints what is not ok about the host; ok needs no line.

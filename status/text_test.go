@@ -19,6 +19,9 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
+// longName is how nodes are called at a cloud.
+const longName = "ip-10-0-123-45.eu-central-1.compute.internal"
+
 func TestTextGolden(t *testing.T) {
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	settings := policy.SessionSettings{Address: netip.MustParseAddr("172.30.0.1"), Port: 179, PeerASN: 65000}
@@ -52,6 +55,14 @@ func TestTextGolden(t *testing.T) {
 			Source:   status.Source{Kind: "files", From: []string{"/etc/fairway"}, Subnets: 2, Nodes: 1, Peers: 1},
 			Speaker:  status.Speaker{ASN: 65001, RouterID: netip.MustParseAddr("172.30.0.11"), Originated: 1, InSync: true},
 			Sessions: []status.Session{{Peer: "tor-a", Address: "172.30.0.1", State: "Established", Since: now.Add(-90 * time.Minute), Advertised: 1}}},
+		"long-names": {Version: "v1", Node: longName, Started: now.Add(-26 * time.Hour), Ready: true, Plan: policy.Plan{Node: longName},
+			Source:  status.Source{Kind: "files", From: []string{"/etc/fairway"}, Nodes: 1, Peers: 3},
+			Speaker: status.Speaker{ASN: 65001, RouterID: netip.MustParseAddr("172.30.0.11"), InSync: true},
+			Sessions: []status.Session{
+				{Peer: "tor-a", Address: "172.30.0.1", State: "Established", Since: now.Add(-90 * time.Minute)},
+				{Peer: "router-" + longName, Address: "172.30.0.2", State: "Established", Since: now.Add(-90 * time.Minute), Advertised: 1200},
+				{Peer: "tor-b", Address: "2001:db8:1234:5678:9abc:def0:1234:5678", State: "Active", LastError: "connection refused"},
+			}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var b bytes.Buffer

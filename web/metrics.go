@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/fairway-bgp/fairway/host"
@@ -28,7 +29,7 @@ type sample struct {
 	labels []string
 }
 
-// Metrics gives all metrics, in the order of the documentation.
+// Metrics gives all metrics of Fairway's own, in the order of the documentation.
 func Metrics() []Metric {
 	gauge, counter := prometheus.GaugeValue, prometheus.CounterValue
 	return []Metric{
@@ -47,6 +48,8 @@ func Metrics() []Metric {
 			func(s *status.Status) []sample { return one(float64(len(s.Source.Problems))) }},
 		{"fairway_speaker_errors", gauge, "What the last pass could not bring to the speaker.", nil,
 			func(s *status.Status) []sample { return one(float64(len(s.Speaker.Errors))) }},
+		{"fairway_build_info", gauge, "1, with the version.", []string{"version"},
+			func(s *status.Status) []sample { return []sample{{1, []string{s.Version}}} }},
 	}
 }
 
@@ -133,11 +136,10 @@ func (c collector) Collect(to chan<- prometheus.Metric) {
 			to <- prometheus.MustNewConstMetric(desc, m.Kind, x.value, x.labels...)
 		}
 	}
-	to <- prometheus.MustNewConstMetric(prometheus.NewDesc("fairway_build_info", "1, with the version.", []string{"version"}, nil), prometheus.GaugeValue, 1, s.Version)
 }
 
 func metricsHandler(board *status.Board) http.Handler {
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(collector{board})
+	registry.MustRegister(collector{board}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return promhttp.HandlerFor(registry, promhttp.HandlerOpts{})
 }

@@ -10,10 +10,10 @@ import (
 	"html/template"
 	"net"
 	"net/http"
-	"net/netip"
 	"strings"
 	"time"
 
+	"github.com/fairway-bgp/fairway/inet"
 	"github.com/fairway-bgp/fairway/status"
 )
 
@@ -31,7 +31,7 @@ func Listen(address string) (net.Listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen address %q is not HOST:PORT", address)
 	}
-	if ip, err := netip.ParseAddr(host); host != "localhost" && (err != nil || !ip.IsLoopback()) {
+	if !inet.IsLoopback(host) {
 		return nil, fmt.Errorf("listen address %q is not a loopback address: the status page has no authentication; give 127.0.0.1:PORT", address)
 	}
 	l, err := net.Listen("tcp", address)
@@ -55,7 +55,7 @@ func Serve(ctx context.Context, l net.Listener, board *status.Board) error {
 	stop := context.AfterFunc(ctx, func() { s.Close() })
 	defer stop()
 	if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-		return fmt.Errorf("status page: %w", err)
+		return fmt.Errorf("serve %s: %w", l.Addr(), err)
 	}
 	return nil
 }
@@ -83,7 +83,7 @@ func guardHost(next http.Handler) http.Handler {
 		if h, _, err := net.SplitHostPort(host); err == nil {
 			host = h
 		}
-		if ip, err := netip.ParseAddr(strings.Trim(host, "[]")); host != "localhost" && (err != nil || !ip.IsLoopback()) {
+		if !inet.IsLoopback(strings.Trim(host, "[]")) {
 			http.Error(w, "only localhost is served", http.StatusForbidden)
 			return
 		}

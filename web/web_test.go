@@ -139,6 +139,7 @@ func TestMetricsGolden(t *testing.T) {
 	if code != 200 {
 		t.Fatalf("%d: %s", code, got)
 	}
+	got = fairways(got)
 	const path = "testdata/metrics.golden"
 	if *update {
 		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
@@ -151,5 +152,41 @@ func TestMetricsGolden(t *testing.T) {
 	}
 	if diff := cmp.Diff(string(want), got); diff != "" {
 		t.Errorf("-want +got (go test ./web -update rewrites it):\n%s", diff)
+	}
+}
+
+// fairways gives the lines about Fairway's own metrics: what is told of Go and of
+// the process has other values at every scrape.
+func fairways(text string) string {
+	var own strings.Builder
+	for line := range strings.Lines(text) {
+		if name := strings.TrimPrefix(strings.TrimPrefix(line, "# HELP "), "# TYPE "); strings.HasPrefix(name, "fairway_") {
+			own.WriteString(line)
+		}
+	}
+	return own.String()
+}
+
+func TestMetricsTellOfGoAndTheProcess(t *testing.T) {
+	for name, s := range map[string]*status.Status{"before the first pass": nil, "later": picture()} {
+		code, got := ask(t, s, "localhost", "/metrics")
+		for _, metric := range []string{"go_goroutines", "go_memstats_heap_alloc_bytes", "go_info", "process_resident_memory_bytes", "process_open_fds", "process_start_time_seconds"} {
+			if code != 200 || !strings.Contains(got, "\n# TYPE "+metric+" gauge\n") {
+				t.Errorf("%s: %d, and %s is not there", name, code, metric)
+			}
+		}
+	}
+}
+
+func TestMetricsAreDocumented(t *testing.T) {
+	documented := map[string]bool{}
+	for _, m := range Metrics() {
+		documented[m.Name] = true
+	}
+	_, got := ask(t, picture(), "localhost", "/metrics")
+	for line := range strings.Lines(fairways(got)) {
+		if name := strings.FieldsFunc(line, func(r rune) bool { return r == '{' || r == ' ' })[0]; name != "#" && !documented[name] {
+			t.Errorf("%s is not among Metrics", name)
+		}
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/fairway-bgp/fairway/daemon"
 	"github.com/fairway-bgp/fairway/host"
 	"github.com/fairway-bgp/fairway/host/netfilter"
+	"github.com/fairway-bgp/fairway/inet"
 	"github.com/fairway-bgp/fairway/policy"
 	"github.com/fairway-bgp/fairway/status"
 )
@@ -25,7 +26,8 @@ const defaultHostState = "/run/fairway"
 type checkFlags struct {
 	input
 	enforcing
-	node, address, output, overlayLink string
+	output                     outputFormat
+	node, address, overlayLink string
 	// overlayGiven is whether the flag was: else the daemon knows.
 	overlayGiven     bool
 	fix, undo, trace bool
@@ -66,7 +68,7 @@ told.`,
 	flags := c.Flags()
 	flags.StringVar(&f.node, "node", "", "with -f: the node whose plan counts")
 	flags.StringVar(&f.address, "address", defaultListen, "the daemon's --listen address")
-	flags.StringVarP(&f.output, "output", "o", "text", "text or json")
+	f.output.addFlag(c)
 	flags.StringVar(&f.overlayLink, "overlay-link", "ovn0", "the link by which this node reaches the overlay; where the daemon is asked, its own unless given")
 	flags.BoolVar(&f.trace, "trace", false, "print the walk of a packet from SRC to DST, two arguments")
 	flags.BoolVar(&f.fix, "fix", false, "put right what Fairway owns, then check")
@@ -74,15 +76,11 @@ told.`,
 	f.addEnforcingFlags(c)
 	flags.StringVar(&f.probe, "probe", "", "ask by real packets whether the network carries Pod addresses to another node, by its name or IPv4 address; fairway must run there")
 	c.MarkFlagsMutuallyExclusive("fix", "undo", "trace", "probe")
-	c.RegisterFlagCompletionFunc("output", completeFormats([]string{"text", "json"}))
 	return c
 }
 
 func (f *checkFlags) run(c *cobra.Command, args []string) error {
 	ctx := c.Context()
-	if f.output != "text" && f.output != "json" {
-		return fmt.Errorf("-o %s: not a format; use text or json", f.output)
-	}
 	enforcer := f.enforcer()
 	switch {
 	case f.undo:
@@ -121,18 +119,25 @@ func undo(ctx context.Context, w io.Writer, enforcer *host.Enforcer) error {
 
 // report prints findings and gives the exit status.
 func (f *checkFlags) report(w io.Writer, findings []host.Finding) error {
-	write := host.WriteText
-	if f.output == "json" {
-		write = host.WriteJSON
+	var err error
+	if f.output.json() {
+		err = writeJSON(w, host.NewReport(findings))
+	} else {
+		err = host.WriteText(w, findings)
 	}
-	if err := write(w, findings); err != nil {
+	if err != nil {
 		return err
 	}
-	switch host.Worst(findings) {
+	return verdict(host.Worst(findings))
+}
+
+// verdict is the exit status that a state of the host ends with.
+func verdict(s host.State) error {
+	switch s {
 	case host.Wrong:
 		return wrong(nil)
 	case host.Unknown:
-		return codedError{code: exitUsage}
+		return codedError{code: exitUnknown}
 	}
 	return nil
 }
@@ -172,7 +177,7 @@ func (f *checkFlags) settings(daemons status.Settings) status.Settings {
 		daemons.OverlayLink = f.overlayLink
 	}
 	if daemons.BGPPort == 0 {
-		daemons.BGPPort = 179
+		daemons.BGPPort = inet.BGPPort
 	}
 	return daemons
 }
@@ -199,13 +204,7 @@ func (f *checkFlags) writeTrace(ctx context.Context, w io.Writer, args []string)
 			worst = result
 		}
 	}
-	switch worst {
-	case host.Wrong:
-		return wrong(nil)
-	case host.Unknown:
-		return codedError{code: exitUsage}
-	}
-	return nil
+	return verdict(worst)
 }
 
 func (f *checkFlags) runProbe(ctx context.Context, c *cobra.Command, want host.Want) error {
@@ -275,7 +274,7 @@ func (h *hostFlags) addRunFlags(c *cobra.Command) {
 	flags.StringVar(&h.mode, "host", "audit", "off (and take back what an earlier enforce has put on this host), audit (look at this node and say what is wrong) or enforce (and keep rules and sysctls of ours as they must be)")
 	flags.BoolVar(&h.gate, "host-gate", false, "withhold a prefix while a finding says that this node would drop its traffic")
 	h.addEnforcingFlags(c)
-	c.RegisterFlagCompletionFunc("host", completeFormats([]string{"off", "audit", "enforce"}))
+	c.RegisterFlagCompletionFunc("host", cobra.FixedCompletions([]string{"off", "audit", "enforce"}, cobra.ShellCompDirectiveNoFileComp))
 }
 
 // keeper gives the host module's loop; nil where it is off.

@@ -92,6 +92,8 @@ func writeMetrics(w io.Writer) {
 	for _, m := range web.Metrics() {
 		fmt.Fprintf(w, "| `%s` | %s | %s |\n", m.Name, strings.Join(m.Labels, ", "), m.Help)
 	}
+	fmt.Fprint(w, "\nBesides these there are the `go_` and `process_` metrics of Prometheus' own Go client: memory, CPU, goroutines,\n"+
+		"open files of the daemon.\n")
 }
 
 func writeCommands(w io.Writer) {

@@ -11,7 +11,9 @@ import (
 
 	"github.com/fairway-bgp/fairway/columns"
 	"github.com/fairway-bgp/fairway/daemon"
+	"github.com/fairway-bgp/fairway/files"
 	"github.com/fairway-bgp/fairway/kube"
+	"github.com/fairway-bgp/fairway/objects"
 	"github.com/fairway-bgp/fairway/policy"
 	"github.com/fairway-bgp/fairway/routes"
 )
@@ -56,12 +58,12 @@ func (in *input) check() error {
 
 // read reads the objects once. Problems with single objects go to stderr and do
 // not stop the others; bad says whether there were any.
-func (in *input) read(ctx context.Context, stderr io.Writer) (c kube.Contents, bad bool, err error) {
+func (in *input) read(ctx context.Context, stderr io.Writer) (c objects.Contents, bad bool, err error) {
 	if err := in.check(); err != nil {
 		return c, false, err
 	}
 	if len(in.files) > 0 {
-		c, err = kube.ReadFiles(in.files, in.settings)
+		c, err = files.Read(in.files, in.settings)
 	} else {
 		c, err = in.readCluster(ctx)
 	}
@@ -70,7 +72,7 @@ func (in *input) read(ctx context.Context, stderr io.Writer) (c kube.Contents, b
 	}
 	for _, p := range c.Problems {
 		fmt.Fprintf(stderr, "fairway: %s\n", columns.Plain(p.Error()))
-		bad = bad || p.Severity == kube.Wrong
+		bad = bad || p.Severity == objects.Wrong
 	}
 	if len(c.Ignored) > 0 {
 		fmt.Fprintf(stderr, "fairway: ignored %s\n", columns.Plain(strings.Join(c.Ignored, ", ")))
@@ -80,10 +82,10 @@ func (in *input) read(ctx context.Context, stderr io.Writer) (c kube.Contents, b
 
 // readCluster reads a cluster with the rights of the kubeconfig's user. Secrets
 // are not read.
-func (in *input) readCluster(ctx context.Context) (kube.Contents, error) {
+func (in *input) readCluster(ctx context.Context) (objects.Contents, error) {
 	cluster, err := kube.Connect(in.access)
 	if err != nil {
-		return kube.Contents{}, fmt.Errorf("no input: give -f FILE or -f FOLDER, or a cluster: %w", err)
+		return objects.Contents{}, fmt.Errorf("no input: give -f FILE or -f FOLDER, or a cluster: %w", err)
 	}
 	return kube.ReadCluster(ctx, cluster, in.settings)
 }
@@ -132,11 +134,4 @@ func nodes(s policy.Snapshot, asked string) ([]string, error) {
 		return nil, fmt.Errorf("--node %s: the input has no such Node; it has %s", asked, strings.Join(names, ", "))
 	}
 	return []string{asked}, nil
-}
-
-// completeFormats offers the values of -o.
-func completeFormats(formats []string) func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-	return func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-		return formats, cobra.ShellCompDirectiveNoFileComp
-	}
 }

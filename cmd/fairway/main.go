@@ -13,11 +13,12 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// Exit codes.
+// Exit codes. What could not be told ends as bad usage does: nothing is known.
 const (
-	exitGood  = 0
-	exitWrong = 1 // something is wrong: a finding, a bad object, a withheld Subnet
-	exitUsage = 2 // could not tell, or bad usage
+	exitGood    = 0
+	exitWrong   = 1 // something is wrong: a finding, a bad object, a withheld Subnet
+	exitUnknown = 2 // could not tell: something cannot be read, or asked
+	exitUsage   = 2 // bad usage
 )
 
 func main() { os.Exit(run(os.Args, os.Stdin, os.Stdout, os.Stderr)) }
@@ -42,7 +43,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		return code.code
 	}
 	fmt.Fprintf(stderr, "fairway: %v\n", err)
-	return exitUsage
+	return exitUnknown
 }
 
 // codedError carries an exit code; err is nil where everything has been said.
@@ -79,6 +80,17 @@ prefix that is not announced has a reason that 'fairway why' explains.`,
 		root.Annotations = map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl fairway"}
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
+	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(newPlanCommand(), newWhyCommand(), newRunCommand(), newCheckCommand(), newStatusCommand(), newDrainCommand(), newUndrainCommand(), newLabCommand(), newVersionCommand(), newDocsCommand())
 	return root
+}
+
+// flagError says what is wrong with a flag. A value that -o does not take says so
+// itself, and pflag's words around it are too many.
+func flagError(_ *cobra.Command, err error) error {
+	var format unknownFormat
+	if errors.As(err, &format) {
+		err = format
+	}
+	return codedError{exitUsage, err}
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"slices"
@@ -17,14 +16,14 @@ import (
 
 type planFlags struct {
 	input
-	node, output, peer string
-	static, all        bool
-	without            policy.Absence
+	output      outputFormat
+	node, peer  string
+	static, all bool
+	without     policy.Absence
 }
 
 func newPlanCommand() *cobra.Command {
 	var f planFlags
-	formats := planFormats()
 	c := &cobra.Command{
 		Use:   "plan [-f FILE|FOLDER]",
 		Short: "Show what each node would announce, and what not and why",
@@ -53,13 +52,12 @@ something that is announced would have no announcer, 2 if that could not be told
 	}
 	f.addFlags(c)
 	c.Flags().StringVar(&f.node, "node", "", "plan for this node alone (default: every Node of the input)")
-	c.Flags().StringVarP(&f.output, "output", "o", "text", "one of "+strings.Join(formats, ", "))
+	f.output.addFlag(c, dialects()...)
 	c.Flags().StringVar(&f.peer, "peer", "", "for the router dialects: the BGPPeer whose side to print")
 	c.Flags().BoolVar(&f.static, "static", false, "for the router dialects: static routes instead of BGP")
 	c.Flags().BoolVar(&f.all, "all", false, "with -o text: also list Subnets that are not selected")
 	c.Flags().StringSliceVar(&f.without.Nodes, "without", nil, "show what would change if the machines of these Nodes were dead")
 	c.Flags().StringSliceVar(&f.without.Peers, "without-peer", nil, "show what would change if these BGPPeers were deleted")
-	c.RegisterFlagCompletionFunc("output", completeFormats(formats))
 	return c
 }
 
@@ -83,14 +81,11 @@ func (f *planFlags) run(c *cobra.Command) error {
 
 // check refuses flags that do not go together.
 func (f *planFlags) check(c *cobra.Command) error {
-	if !slices.Contains(planFormats(), f.output) {
-		return fmt.Errorf("-o %s: not a format; use one of %s", f.output, strings.Join(planFormats(), ", "))
-	}
-	forPeople := f.output == "text" || f.output == "json"
+	forPeople := f.output.value == formatText || f.output.json()
 	if forPeople {
 		for _, name := range []string{"peer", "static"} {
 			if c.Flags().Changed(name) {
-				return fmt.Errorf("--%s is for the router dialects: give -o with one of %s", name, strings.Join(planFormats()[2:], ", "))
+				return fmt.Errorf("--%s is for the router dialects: give -o with one of %s", name, strings.Join(dialects(), ", "))
 			}
 		}
 	}
@@ -101,7 +96,7 @@ func (f *planFlags) check(c *cobra.Command) error {
 		return fmt.Errorf("--without and --without-peer: name at least one Node or BGPPeer")
 	}
 	if !forPeople {
-		return fmt.Errorf("-o %s: --without and --without-peer are told as text or json", f.output)
+		return fmt.Errorf("-o %s: --without and --without-peer are told as text or json", &f.output)
 	}
 	for _, name := range []string{"node", "all"} {
 		if c.Flags().Changed(name) {
@@ -116,7 +111,7 @@ func (f *planFlags) show(c *cobra.Command, s policy.Snapshot) (ok bool, err erro
 	if f.node != "" {
 		s = s.AssumeNode(f.node)
 	}
-	if f.static || export.Format(f.output) == export.IPRoute {
+	if f.static || export.Format(f.output.value) == export.IPRoute {
 		s = s.AssumePeer()
 	}
 	names, err := nodes(s, f.node)
@@ -141,15 +136,13 @@ func (f *planFlags) show(c *cobra.Command, s policy.Snapshot) (ok bool, err erro
 }
 
 func (f *planFlags) print(w io.Writer, s policy.Snapshot, plans []policy.Plan) error {
-	switch f.output {
-	case "json":
-		e := json.NewEncoder(w)
-		e.SetIndent("", "  ")
+	switch f.output.value {
+	case formatJSON:
 		if f.node != "" {
-			return e.Encode(plans[0])
+			return writeJSON(w, plans[0])
 		}
-		return e.Encode(plans)
-	case "text":
+		return writeJSON(w, plans)
+	case formatText:
 		for i, p := range plans {
 			if i > 0 {
 				fmt.Fprintln(w)
@@ -166,12 +159,12 @@ func (f *planFlags) print(w io.Writer, s policy.Snapshot, plans []policy.Plan) e
 		}
 		return nil
 	}
-	return export.Write(w, export.Format(f.output), export.Input{Plans: plans, Nodes: s.Nodes, Subnets: s.Subnets, Peer: f.peer, Static: f.static})
+	return export.Write(w, export.Format(f.output.value), export.Input{Plans: plans, Nodes: s.Nodes, Subnets: s.Subnets, Peer: f.peer, Static: f.static})
 }
 
-// planFormats are the values of -o.
-func planFormats() []string {
-	out := []string{"text", "json"}
+// dialects are the values of -o that are not for people.
+func dialects() []string {
+	var out []string
 	for _, f := range export.Formats() {
 		out = append(out, string(f))
 	}

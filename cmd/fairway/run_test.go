@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"io"
 	"io/fs"
 	"net"
@@ -78,6 +79,20 @@ func TestItEndsWhoeverLooks(t *testing.T) {
 	}
 	if err := stop(); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestAFailureSaysWhichPartFailed, and ends the others.
+func TestAFailureSaysWhichPartFailed(t *testing.T) {
+	broken := errors.New("no buffer space")
+	untilTheEnd := func(ctx context.Context) error { <-ctx.Done(); return nil }
+	err := doAll(context.Background(), []task{
+		{"status page", untilTheEnd},
+		{"packet filter", func(context.Context) error { return broken }},
+		{"loop", untilTheEnd},
+	}, startBound, logrus.NewEntry(logrus.New()))
+	if !errors.Is(err, broken) || err.Error() != "packet filter: no buffer space" {
+		t.Errorf("the error is %v", err)
 	}
 }
 

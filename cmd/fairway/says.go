@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/netip"
@@ -178,10 +177,4 @@ func writeHeard(w io.Writer, list []heard) error {
 	}
 	_, err := io.WriteString(w, "\n"+b.String())
 	return err
-}
-
-func writeHeardJSON(w io.Writer, list []heard) error {
-	e := json.NewEncoder(w)
-	e.SetIndent("", "  ")
-	return e.Encode(list)
 }

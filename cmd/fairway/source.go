@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"time"
 
@@ -9,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fairway-bgp/fairway/daemon"
+	"github.com/fairway-bgp/fairway/files"
 	"github.com/fairway-bgp/fairway/kube"
 	"github.com/fairway-bgp/fairway/status"
 )
@@ -43,17 +43,16 @@ func (l *live) check() error {
 type origin struct {
 	source daemon.Source
 	posted func(*status.Status)
-	// run works until its context ends.
-	run []func(context.Context) error
+	tasks  []task
 }
 
 // source gives the files, or else the cluster.
 func (f *runFlags) source(bell func(), log *logrus.Entry) (origin, error) {
 	if len(f.files) > 0 {
-		files := kube.NewFiles(f.files, f.settings, bell, log.WithField("part", "source"))
+		source := files.New(f.files, f.settings, bell, log.WithField("part", "source"))
 		return origin{
-			source: daemon.FileSource{Files: files, Paths: f.files, Node: f.node},
-			run:    []func(context.Context) error{files.Run},
+			source: daemon.FileSource{Source: source, Paths: f.files, Node: f.node},
+			tasks:  []task{{"files", source.Run}},
 		}, nil
 	}
 	access := f.access
@@ -84,6 +83,6 @@ func (f *runFlags) cluster(cluster *kube.Cluster, bell func(), log *logrus.Entry
 				herald.Tell(e)
 			}
 		},
-		run: []func(context.Context) error{objects.Run, recorder.Run, herald.Run, reporter.Run},
+		tasks: []task{{"objects", objects.Run}, {"Speaker object", recorder.Run}, {"Events", herald.Run}, {"reporter", reporter.Run}},
 	}
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
@@ -21,7 +20,7 @@ import (
 
 // showSpeakers prints what every node says about itself. A Speaker is written
 // by its own node alone, so that of a node that is gone is no news.
-func showSpeakers(ctx context.Context, w, stderr io.Writer, access kube.Access, output string) error {
+func showSpeakers(ctx context.Context, w, stderr io.Writer, access kube.Access, asJSON bool) error {
 	cluster, err := kube.Connect(access)
 	if err != nil {
 		return err
@@ -38,10 +37,8 @@ func showSpeakers(ctx context.Context, w, stderr io.Writer, access kube.Access, 
 	for i, s := range speakers {
 		complaints[i] = complaintsAbout(s, nodesReady)
 	}
-	if output == "json" {
-		e := json.NewEncoder(w)
-		e.SetIndent("", "  ")
-		err = e.Encode(speakers)
+	if asJSON {
+		err = writeJSON(w, speakers)
 	} else {
 		err = writeSpeakers(w, speakers, complaints)
 	}
@@ -55,36 +52,43 @@ func showSpeakers(ctx context.Context, w, stderr io.Writer, access kube.Access, 
 }
 
 func writeSpeakers(w io.Writer, speakers []v1alpha1.Speaker, complaints [][]string) error {
-	var b strings.Builder
 	if len(speakers) == 0 {
-		b.WriteString("No Speakers: fairway runs on no node of this cluster (a Speaker that was deleted is back within minutes).\n")
-	} else {
-		fmt.Fprintf(&b, "%-20s %-9s %9s %9s  %s\n", "Node", "Sessions", "Announced", "Withheld", "State")
+		_, err := io.WriteString(w, "No Speakers: fairway runs on no node of this cluster (a Speaker that was deleted is back within minutes).\n")
+		return err
 	}
+	t := columns.NewTable(columns.Column{Heading: "Node", Least: 19}, columns.Column{Heading: "Sessions"},
+		columns.Column{Heading: "Announced", Right: true}, columns.Column{Heading: "Withheld", Right: true}, columns.Column{Heading: "State"})
 	for i, s := range speakers {
-		state := "ready"
-		if len(complaints[i]) > 0 {
-			state = "not ready"
-		}
-		sessions := fmt.Sprintf("%d/%d up", s.Status.Established, s.Status.Configured)
-		fmt.Fprintf(&b, "%-20s %-9s %9d %9d  %s\n", s.Name, sessions, s.Status.Announced.Count, s.Status.Withheld.Count, state)
-		for _, c := range complaints[i] {
-			columns.Wrap(&b, "  ", "    ", c)
-		}
-		if c := meta.FindStatusCondition(s.Status.Conditions, daemon.ConditionDrained); c != nil && c.Message != "" && !daemon.HasStopped(&s) {
-			columns.Wrap(&b, "  draining: ", "    ", c.Message)
-		}
-		for _, e := range s.Status.Sessions {
-			if e.State != "established" {
-				columns.Wrap(&b, "  ", "    ", strings.TrimSuffix(fmt.Sprintf("%s (%s) is %s: %s", e.Peer, e.Address, e.State, e.LastError), ": "))
-			}
-		}
-		for _, reason := range slices.Sorted(maps.Keys(s.Status.Withheld.Reasons)) {
-			fmt.Fprintf(&b, "  %d withheld: %s\n", s.Status.Withheld.Reasons[reason], reason)
-		}
+		addSpeaker(t, s, complaints[i])
 	}
+	var b strings.Builder
+	t.Write(&b)
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// addSpeaker adds what one Speaker says, and below it what is not as it should be.
+func addSpeaker(t *columns.Table, s v1alpha1.Speaker, complaints []string) {
+	state := "ready"
+	if len(complaints) > 0 {
+		state = "not ready"
+	}
+	t.Row(s.Name, fmt.Sprintf("%d/%d up", s.Status.Established, s.Status.Configured),
+		fmt.Sprint(s.Status.Announced.Count), fmt.Sprint(s.Status.Withheld.Count), state)
+	for _, c := range complaints {
+		t.Prose("  ", "    ", c)
+	}
+	if c := meta.FindStatusCondition(s.Status.Conditions, daemon.ConditionDrained); c != nil && c.Message != "" && !daemon.HasStopped(&s) {
+		t.Prose("  draining: ", "    ", c.Message)
+	}
+	for _, e := range s.Status.Sessions {
+		if e.State != "established" {
+			t.Prose("  ", "    ", strings.TrimSuffix(fmt.Sprintf("%s (%s) is %s: %s", e.Peer, e.Address, e.State, e.LastError), ": "))
+		}
+	}
+	for _, reason := range slices.Sorted(maps.Keys(s.Status.Withheld.Reasons)) {
+		t.Prose("  ", "    ", fmt.Sprintf("%d withheld: %s", s.Status.Withheld.Reasons[reason], reason))
+	}
 }
 
 // complaintsAbout says what is not as it should be: the Node, or conditions.

@@ -19,7 +19,8 @@ import (
 const defaultListen = "127.0.0.1:7473"
 
 func newStatusCommand() *cobra.Command {
-	var address, output string
+	var output outputFormat
+	var address string
 	var access kube.Access
 	var wholeCluster bool
 	c := &cobra.Command{
@@ -35,13 +36,10 @@ cannot be asked.`,
   kubectl fairway status --cluster`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			if output != "text" && output != "json" {
-				return fmt.Errorf("-o %s: not a format; use text or json", output)
-			}
 			if wholeCluster {
-				return showSpeakers(c.Context(), c.OutOrStdout(), c.ErrOrStderr(), access, output)
+				return showSpeakers(c.Context(), c.OutOrStdout(), c.ErrOrStderr(), access, output.json())
 			}
-			err := showStatus(c.OutOrStdout(), address, output)
+			err := showStatus(c.OutOrStdout(), address, output.json())
 			var away noDaemon
 			if !errors.As(err, &away) || c.Flags().Changed("address") {
 				return err
@@ -51,23 +49,22 @@ cannot be asked.`,
 				return err
 			}
 			fmt.Fprintln(c.ErrOrStderr(), "fairway: no daemon answers on this machine; this is what the cluster's Speakers say")
-			return showSpeakers(c.Context(), c.OutOrStdout(), c.ErrOrStderr(), access, output)
+			return showSpeakers(c.Context(), c.OutOrStdout(), c.ErrOrStderr(), access, output.json())
 		},
 	}
 	addAccessFlags(c, &access)
 	c.Flags().BoolVar(&wholeCluster, "cluster", false, "show the Speakers of all nodes, from the API server")
 	c.Flags().StringVar(&address, "address", defaultListen, "the daemon's --listen address")
-	c.Flags().StringVarP(&output, "output", "o", "text", "text or json")
-	c.RegisterFlagCompletionFunc("output", completeFormats([]string{"text", "json"}))
+	output.addFlag(c)
 	return c
 }
 
-func showStatus(w io.Writer, address, output string) error {
+func showStatus(w io.Writer, address string, asJSON bool) error {
 	s, body, err := askDaemon(address)
 	if err != nil {
 		return err
 	}
-	if output == "json" {
+	if asJSON {
 		_, err = w.Write(body)
 	} else {
 		err = s.WriteText(w, time.Now())

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"slices"
@@ -24,10 +23,8 @@ func (f *planFlags) asksWhatIf(c *cobra.Command) bool {
 // printWhatIf prints what would change; ok is false where something that is
 // announced would have no announcer.
 func (f *planFlags) printWhatIf(w io.Writer, impact policy.Impact) (ok bool, err error) {
-	if f.output == "json" {
-		e := json.NewEncoder(w)
-		e.SetIndent("", "  ")
-		err = e.Encode(impact)
+	if f.output.json() {
+		err = writeJSON(w, impact)
 	} else {
 		err = impact.WriteText(w)
 	}

@@ -13,7 +13,8 @@ import (
 
 type whyFlags struct {
 	input
-	node, output string
+	output outputFormat
+	node   string
 }
 
 func newWhyCommand() *cobra.Command {
@@ -34,15 +35,11 @@ one is withheld everywhere, 2 if that could not be told.`,
 	}
 	f.addFlags(c)
 	c.Flags().StringVar(&f.node, "node", "", "explain for this node alone")
-	c.Flags().StringVarP(&f.output, "output", "o", "text", "text or json")
-	c.RegisterFlagCompletionFunc("output", completeFormats([]string{"text", "json"}))
+	f.output.addFlag(c)
 	return c
 }
 
 func (f *whyFlags) run(c *cobra.Command, subnet string) error {
-	if f.output != "text" && f.output != "json" {
-		return fmt.Errorf("-o %s: not a format; use text or json", f.output)
-	}
 	contents, _, err := f.read(c.Context(), c.ErrOrStderr())
 	if err != nil {
 		return err
@@ -80,10 +77,10 @@ func (f *whyFlags) run(c *cobra.Command, subnet string) error {
 }
 
 func (f *whyFlags) print(c *cobra.Command, told []heard) error {
-	if f.output == "text" {
-		return writeHeard(c.OutOrStdout(), told)
+	if f.output.json() {
+		return writeJSON(c.OutOrStdout(), told)
 	}
-	return writeHeardJSON(c.OutOrStdout(), told)
+	return writeHeard(c.OutOrStdout(), told)
 }
 
 // unexplained says why there is nothing to explain: the Subnet does not exist,

@@ -32,7 +32,7 @@ const progressEvery = 15 * time.Second
 // sources are the files that, with the version of Go, decide what is built.
 func sources() []string { return []string{"go.mod", "go.sum", "main.go"} }
 
-// Build gives the path of a kube-apiserver, built from the nested module e2e/kube
+// Build gives the path of a kube-apiserver, built from the nested module apiserver
 // of the module that the working directory is in. What has been built before is
 // taken from the cache; two processes do not build at once. Progress goes to w,
 // because the first time takes minutes.
@@ -41,7 +41,7 @@ func Build(ctx context.Context, w io.Writer) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	module := filepath.Join(root, "e2e", "kube")
+	module := filepath.Join(root, "e2e", "kubetest", "apiserver")
 	folder, err := cacheFolder(module)
 	if err != nil {
 		return "", err

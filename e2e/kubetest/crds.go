@@ -9,10 +9,10 @@ import (
 	"slices"
 )
 
-// subnetCRD is a CRD for Kube-OVN's Subnet with what Fairway reads of it.
+// ownSubnetCRD is a CRD for Kube-OVN's Subnet with what Fairway reads of it.
 //
 //go:embed crds/subnets.kubeovn.io.yaml
-var subnetCRD string
+var ownSubnetCRD string
 
 // vlanCRD is the same for Kube-OVN's Vlan.
 //
@@ -55,23 +55,33 @@ func (s *Server) InstallOwnCRDs(ctx context.Context) error {
 	return nil
 }
 
-// InstallSubnetCRD installs Kube-OVN's Subnet: as Kube-OVN ships it where a copy
-// lies beside the repository (../shared/facts/subnets.yaml), else the project's
-// own, which has the fields that Fairway reads.
+// SubnetCRDVariable is the environment variable that names a file with another CRD
+// for Subnet, such as the one of the Kube-OVN release that a cluster runs. A path
+// that is not absolute counts from the repository's root.
+const SubnetCRDVariable = "FAIRWAY_TEST_SUBNET_CRD"
+
+// InstallSubnetCRD installs the project's own CRD for Kube-OVN's Subnet, or the one
+// that SubnetCRDVariable names.
 func (s *Server) InstallSubnetCRD(ctx context.Context) error {
-	b, err := os.ReadFile(filepath.Join(s.root, "..", "shared", "facts", "subnets.yaml"))
+	text, err := s.subnetCRD()
 	if err != nil {
-		b = []byte(subnetCRD)
+		return fmt.Errorf("%s: %w", SubnetCRDVariable, err)
 	}
-	if err := s.Apply(ctx, b); err != nil {
+	if err := s.Apply(ctx, text); err != nil {
 		return fmt.Errorf("CRD of Subnet: %w", err)
 	}
 	return nil
 }
 
-// InstallMinimalSubnetCRD installs the project's own CRD for Subnet in any case.
-func (s *Server) InstallMinimalSubnetCRD(ctx context.Context) error {
-	return s.Apply(ctx, []byte(subnetCRD))
+func (s *Server) subnetCRD() ([]byte, error) {
+	path := os.Getenv(SubnetCRDVariable)
+	if path == "" {
+		return []byte(ownSubnetCRD), nil
+	}
+	if !filepath.IsAbs(path) {
+		path = filepath.Join(s.root, path)
+	}
+	return os.ReadFile(path)
 }
 
 // InstallVlanCRD installs the project's own CRD for Kube-OVN's Vlan.

@@ -1,5 +1,5 @@
 // Package kubetest runs a real Kubernetes API server for tests: kube-apiserver,
-// built from its Go module in e2e/kube, beside Debian's etcd.
+// built from its Go module in e2e/kubetest/apiserver, beside Debian's etcd.
 //
 // Flow: Build compiles kube-apiserver once into a cache folder (build.go) ->
 // Start runs etcd and the server on loopback (server.go, process.go) -> a test

@@ -7,6 +7,8 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -14,6 +16,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 )
@@ -27,7 +30,8 @@ func TestServer(t *testing.T) {
 		test func(*testing.T, *Server)
 	}{
 		{"says its version", testVersion},
-		{"takes Subnets by both CRDs", testSubnets},
+		{"takes Subnets as Kube-OVN writes them", testSubnets},
+		{"takes another CRD of Subnet", testOtherSubnetCRD},
 		{"gives tokens that carry the node", testPodToken},
 		{"writes a kubeconfig for its owner alone", testKubeconfig},
 		{"keeps objects and address over a crash", testCrash},
@@ -52,33 +56,107 @@ func testVersion(t *testing.T, s *Server) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	gomod, err := os.ReadFile(filepath.Join(s.root, "e2e", "kube", "go.mod"))
+	gomod, err := os.ReadFile(filepath.Join(s.root, "e2e", "kubetest", "apiserver", "go.mod"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if want := "k8s.io/kubernetes " + v.GitVersion; !strings.Contains(string(gomod), want) {
-		t.Errorf("the server says it is %s; e2e/kube/go.mod does not require that", v.GitVersion)
+		t.Errorf("the server says it is %s; e2e/kubetest/apiserver/go.mod does not require that", v.GitVersion)
 	}
 }
 
+// subnetText has every field that Fairway reads, one that the CRD does not know,
+// and a status, which is not written on this path.
 const subnetText = `
 apiVersion: kubeovn.io/v1
 kind: Subnet
 metadata: {name: routed}
-spec: {cidrBlock: 10.166.0.0/16, vpc: ovn-cluster, natOutgoing: false, gatewayType: distributed}
+spec:
+  cidrBlock: 10.166.0.0/16
+  vpc: ovn-cluster
+  provider: ovn
+  vlan: vlan7
+  logicalGateway: true
+  natOutgoing: false
+  natOutgoingPolicyRules: [{action: nat, match: {srcIPs: 10.166.1.0/24}}]
+  gatewayType: centralized
+  gatewayNode: "n1,n2"
+  gatewayNodeSelectors: [{matchLabels: {edge: "true"}, matchExpressions: [{key: zone, operator: In, values: [a]}]}]
+  enableEcmp: true
+  externalEgressGateway: 192.0.2.9
+  private: true
+  allowSubnets: [10.167.0.0/16]
+  ofTomorrow: {kept: true}
 `
 
+const subnetStatus = `{"status":{"activateGateway":"n1","v4usingIPs":2,"conditions":[` +
+	`{"type":"Ready","status":"True","reason":"Good","lastUpdateTime":"2026-01-02T03:04:05Z","lastTransitionTime":"2026-01-02T03:04:05Z"}]}}`
+
 func testSubnets(t *testing.T, s *Server) {
-	if err := s.InstallOwnCRDs(t.Context()); err != nil {
+	ctx := t.Context()
+	if err := errors.Join(s.InstallOwnCRDs(ctx), s.InstallSubnetCRD(ctx), s.Apply(ctx, []byte(subnetText))); err != nil {
 		t.Fatal(err)
 	}
-	for _, install := range []func(context.Context) error{s.InstallMinimalSubnetCRD, s.InstallSubnetCRD} {
-		if err := install(t.Context()); err != nil {
-			t.Fatal(err)
+	written, err := Objects([]byte(subnetText))
+	if err != nil {
+		t.Fatal(err)
+	}
+	resource, err := Resource(s.Config(), written[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	// As kube-ovn-controller writes it: a change of status beside what is in spec.
+	withSpec := strings.Replace(subnetStatus, "{", `{"spec":{"vpc":"other"},`, 1)
+	kept, err := resource.Patch(ctx, "routed", types.MergePatchType, []byte(withSpec), metav1.PatchOptions{}, "status")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(kept.Object["spec"], written[0].Object["spec"]) {
+		t.Errorf("written:\n%v\nkept:\n%v", written[0].Object["spec"], kept.Object["spec"])
+	}
+	if gateway, _, _ := unstructured.NestedString(kept.Object, "status", "activateGateway"); gateway != "n1" {
+		t.Errorf("status.activateGateway is %q", gateway)
+	}
+	for path, body := range map[string]string{
+		"spec.cidrBlock":   `{"spec":{"cidrBlock":["10.166.0.0/16"]}}`,
+		"spec.natOutgoing": `{"spec":{"natOutgoing":"false"}}`,
+		"spec.mtu":         `{"spec":{"mtu":"1400"}}`,
+	} {
+		_, err := resource.Patch(ctx, "routed", types.MergePatchType, []byte(body), metav1.PatchOptions{})
+		if !apierrors.IsInvalid(err) || !strings.Contains(err.Error(), path) {
+			t.Errorf("%s: %v, want it refused for %s", body, err, path)
 		}
-		if err := s.Apply(t.Context(), []byte(subnetText)); err != nil {
-			t.Fatal(err)
-		}
+	}
+}
+
+func testOtherSubnetCRD(t *testing.T, s *Server) {
+	file := filepath.Join(t.TempDir(), "crd.yaml")
+	other := strings.Replace(ownSubnetCRD, "shortNames: [subnet]", "shortNames: [subnet, othersubnet]", 1)
+	if err := os.WriteFile(file, []byte(other), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv(SubnetCRDVariable, file)
+	if err := s.InstallSubnetCRD(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	crd := &unstructured.Unstructured{}
+	crd.SetAPIVersion("apiextensions.k8s.io/v1")
+	crd.SetKind("CustomResourceDefinition")
+	resource, err := Resource(s.Config(), crd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	installed, err := resource.Get(t.Context(), "subnets.kubeovn.io", metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	names, _, _ := unstructured.NestedStringSlice(installed.Object, "spec", "names", "shortNames")
+	if !slices.Contains(names, "othersubnet") {
+		t.Errorf("the CRD in force has short names %v", names)
+	}
+	t.Setenv(SubnetCRDVariable, file+".missing")
+	if err := s.InstallSubnetCRD(t.Context()); !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), SubnetCRDVariable) {
+		t.Errorf("a file that is not there: %v", err)
 	}
 }
 

@@ -10,13 +10,19 @@ import (
 	"github.com/fairway-bgp/fairway/status"
 )
 
-// away is how long the API server stays away: long enough for back-offs to grow,
-// or as long as FAIRWAY_AWAY says ("1m").
-func away() time.Duration {
-	if d, err := time.ParseDuration(os.Getenv("FAIRWAY_AWAY")); err == nil {
-		return d
-	}
-	return 12 * time.Second
+// away waits until the daemon has called the API server so many more times, in vain,
+// and for as long as FAIRWAY_AWAY says ("1m"). It gives the time that this took.
+func (w *world) away(calls int64) time.Duration {
+	w.Helper()
+	before := w.calls.Load()
+	least, _ := time.ParseDuration(os.Getenv("FAIRWAY_AWAY")) // unset: 0
+	began := time.Now()
+	return w.within(patience+least, fmt.Sprintf("the daemon has called the API server %d times", calls), func() string {
+		if n := w.calls.Load() - before; n < calls {
+			return fmt.Sprintf("%d times so far", n)
+		}
+		return lack(time.Since(began) >= least)
+	})
 }
 
 // startAPI brings the API server back and waits until it answers.
@@ -46,6 +52,13 @@ func (w *world) drain(node string) {
 	}
 	if code != 0 || !now.Draining || len(now.Plan.Adverts)+now.Speaker.Originated > 0 {
 		w.Errorf("drain: exit %d, %s; the daemon: draining %t, %d announced, %d in its table", code, out, now.Draining, len(now.Plan.Adverts), now.Speaker.Originated)
+	}
+}
+
+func (w *world) undrain(node string) {
+	w.Helper()
+	if out, code := w.fairway("undrain", node); code != 0 {
+		w.Errorf("undrain: exit %d, %s", code, out)
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -56,6 +57,9 @@ type world struct {
 	log               *lines
 	// line is held while the way to the API server is cut.
 	line sync.RWMutex
+	// calls counts the connections that the daemon has opened to the API server, in
+	// vain or not.
+	calls atomic.Int64
 }
 
 // newWorld brings everything up but the daemon.
@@ -159,6 +163,7 @@ func (w *world) relay() {
 			if err != nil {
 				return
 			}
+			w.calls.Add(1)
 			go w.carry(c, address)
 		}
 	}()

@@ -8,6 +8,8 @@ import (
 	"net/netip"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/fairway-bgp/fairway/inet"
 )
 
 // Port is a link's end at which whole frames are sent and received.
@@ -95,7 +97,7 @@ func IP(src, dst netip.Addr, t Transport) []byte {
 		if t.Protocol == unix.IPPROTO_ICMP {
 			pseudo = nil // RFC 792 sums the message alone
 		}
-		binary.BigEndian.PutUint16(body[at:], checksum(append(pseudo, body...)))
+		binary.BigEndian.PutUint16(body[at:], inet.Checksum(append(pseudo, body...)))
 	}
 	if src.Is6() {
 		h := []byte{0x60, 0, 0, 0}
@@ -107,7 +109,7 @@ func IP(src, dst netip.Addr, t Transport) []byte {
 	h = binary.BigEndian.AppendUint16(h, uint16(20+len(body)))
 	h = append(h, 0, 0, 0, 0, 64, t.Protocol, 0, 0)
 	h = append(append(h, src.AsSlice()...), dst.AsSlice()...)
-	binary.BigEndian.PutUint16(h[10:], checksum(h))
+	binary.BigEndian.PutUint16(h[10:], inet.Checksum(h))
 	return append(h, body...)
 }
 
@@ -129,19 +131,4 @@ func (t Transport) bytes() []byte {
 		b = append(b, 0, 1)
 	}
 	return append(b, t.Payload...)
-}
-
-// checksum is the Internet checksum (RFC 1071).
-func checksum(b []byte) uint16 {
-	var sum uint32
-	for i := 0; i+1 < len(b); i += 2 {
-		sum += uint32(binary.BigEndian.Uint16(b[i:]))
-	}
-	if len(b)%2 == 1 {
-		sum += uint32(b[len(b)-1]) << 8
-	}
-	for sum>>16 != 0 {
-		sum = sum&0xffff + sum>>16
-	}
-	return ^uint16(sum)
 }

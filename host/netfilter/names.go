@@ -129,10 +129,10 @@ func (n *Names) within(p netip.Prefix) []netip.Prefix {
 		for name := range n.places {
 			n.sorted = append(n.sorted, name)
 		}
-		slices.SortFunc(n.sorted, byAddress)
+		slices.SortFunc(n.sorted, netip.Prefix.Compare)
 	}
 	// Of equal addresses the wider come first, so what is inside begins behind p.
-	i, is := slices.BinarySearchFunc(n.sorted, p.Masked(), byAddress)
+	i, is := slices.BinarySearchFunc(n.sorted, p.Masked(), netip.Prefix.Compare)
 	if is {
 		i++
 	}
@@ -141,13 +141,6 @@ func (n *Names) within(p netip.Prefix) []netip.Prefix {
 		j++
 	}
 	return n.sorted[i:j]
-}
-
-func byAddress(a, b netip.Prefix) int {
-	if order := a.Addr().Compare(b.Addr()); order != 0 {
-		return order
-	}
-	return a.Bits() - b.Bits()
 }
 
 func (n *Names) add(r addrRange, at place) {

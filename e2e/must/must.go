@@ -1,0 +1,92 @@
+// Package must does for a test what the story needs and is not about: it runs
+// programs, builds Fairway, reads and writes files, and waits. What goes wrong ends
+// the test.
+package must
+
+import (
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// Patience is how long a condition is waited for: Events tell of what has lasted for
+// half a minute, and the machine may be busy.
+const Patience = 90 * time.Second
+
+// Run runs a program to its end and gives what it prints.
+func Run(t testing.TB, argv ...string) string {
+	t.Helper()
+	out, err := exec.Command(argv[0], argv[1:]...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s: %v\n%s", strings.Join(argv, " "), err, out)
+	}
+	return string(out)
+}
+
+// Await waits for a condition.
+func Await(t testing.TB, what string, yes func() bool) {
+	t.Helper()
+	if !Eventually(yes) {
+		t.Fatalf("not so in %s: %s", Patience, what)
+	}
+}
+
+// Eventually waits for a condition and says whether it came to be.
+func Eventually(yes func() bool) bool {
+	for end := time.Now().Add(Patience); ; time.Sleep(100 * time.Millisecond) {
+		if yes() {
+			return true
+		}
+		if time.Now().After(end) {
+			return false
+		}
+	}
+}
+
+// ReadFile gives what is in a file.
+func ReadFile(t testing.TB, path string) []byte {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// WriteFile makes a file or replaces what is in it.
+func WriteFile(t testing.TB, path string, b []byte) {
+	t.Helper()
+	if err := os.WriteFile(path, b, 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// BuildFairway builds the program.
+func BuildFairway(t testing.TB, binary string) {
+	t.Helper()
+	root := filepath.Dir(strings.TrimSpace(Run(t, "go", "env", "GOMOD")))
+	Reads(t, root)
+	Run(t, "go", "build", "-o", binary, filepath.Join(root, "cmd", "fairway"))
+}
+
+// Reads tells go test which folders the programs read that the test starts.
+// Their result would be taken from go test's cache after a change of files that
+// only they have opened; opening a folder counts for all in it.
+func Reads(t testing.TB, folders ...string) {
+	t.Helper()
+	for _, folder := range folders {
+		err := filepath.WalkDir(folder, func(path string, d fs.DirEntry, err error) error {
+			if err == nil && d.IsDir() && path != folder && (strings.HasPrefix(d.Name(), ".") || d.Name() == "bin") {
+				return filepath.SkipDir
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}

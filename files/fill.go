@@ -1,0 +1,68 @@
+package files
+
+import (
+	"slices"
+
+	"github.com/fairway-bgp/fairway/objects"
+	"github.com/fairway-bgp/fairway/policy"
+	"github.com/fairway-bgp/fairway/routes"
+)
+
+// snapshotOfFiles makes the Snapshot of objects that no controller has seen.
+func snapshotOfFiles(values objects.Good, settings routes.Settings) policy.Snapshot {
+	d := values.Lists()
+	s := d.Snapshot(settings)
+	s.Subnets, s.Nodes = fillIn(d.Subnets, d.Nodes, settings)
+	return s
+}
+
+// fillIn gives Subnets and Nodes of files as Kube-OVN's controller and the
+// kubelet would have left them. What has a status is taken as it is: a
+// controller has been there. The join Subnet is Kube-OVN's own and stays too.
+// Both lists must be sorted by name.
+func fillIn(subnets []objects.Subnet, nodes []objects.Node, settings routes.Settings) ([]routes.Subnet, []routes.Node) {
+	var filledNodes []routes.Node
+	for _, n := range nodes {
+		// Nobody watches a Node that is written by hand.
+		n.Ready = n.Ready || !n.Reported
+		n.Allocated = n.Allocated || !n.Judged
+		filledNodes = append(filledNodes, n.Node)
+	}
+	var filled []routes.Subnet
+	for _, s := range subnets {
+		if !s.Formatted && s.Name != settings.NodeSwitch {
+			format(&s.Subnet, filledNodes, settings)
+		}
+		filled = append(filled, s.Subnet)
+	}
+	return filled, filledNodes
+}
+
+// format does what the controller does with a new Subnet
+// (pkg/controller/subnet.go, formatSubnet and reconcileOvnDefaultVpcRoute).
+func format(s *routes.Subnet, nodes []routes.Node, settings routes.Settings) {
+	if s.VPC == "" {
+		s.VPC = settings.ClusterRouter
+	}
+	if s.Provider == "" {
+		s.Provider = "ovn"
+	}
+	if s.GatewayType == "" {
+		s.GatewayType = routes.Distributed
+	}
+	s.Validated, s.Ready, s.Unjudged = true, true, false
+	if s.GatewayType == routes.Centralized && !s.EnableECMP && s.ActiveGateway == "" {
+		s.ActiveGateway = firstUsable(routes.Gateways(s, nodes), nodes)
+	}
+}
+
+// firstUsable gives the first gateway that could be active, or "". Without any
+// Node in the input, the names are all that is known, and count.
+func firstUsable(gateways []string, nodes []routes.Node) string {
+	for _, g := range gateways {
+		if len(nodes) == 0 || slices.ContainsFunc(nodes, func(n routes.Node) bool { return n.Name == g && n.Usable() }) {
+			return g
+		}
+	}
+	return ""
+}

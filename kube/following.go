@@ -1,0 +1,272 @@
+package kube
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/fields"
+
+	"github.com/fairway-bgp/fairway/objects"
+	"github.com/fairway-bgp/fairway/policy"
+	"github.com/fairway-bgp/fairway/routes"
+)
+
+// following is the state of Run, in its goroutine.
+type following struct {
+	*Live
+	started time.Time
+	running sync.WaitGroup
+	// follow begins to keep a feed in step, until ctx ends.
+	follow func(ctx context.Context, feed *feed)
+	// base are the feeds that there always are. pods and vlans are nil while no
+	// Subnet needs them; secrets are by name.
+	base        []*feed
+	pods, vlans *feed
+	secrets     map[string]*feed
+	// stop ends the feeds that come and go, by kind and name; begun is when the
+	// newest of them began.
+	stop  map[objects.Key]context.CancelFunc
+	begun time.Time
+	guard guard
+	// saved is the time of the last-known state while it stands in for something.
+	saved time.Time
+	// noState says why there was none.
+	noState  string
+	saver    *saver
+	lastSave time.Time
+	// savedAnnotations are those that were saved last.
+	savedAnnotations *policy.Memory
+	// good are the last good values, goodTexts the objects that they were made of.
+	good      objects.Good
+	goodTexts map[objects.Key]goodText
+	problems  []objects.Problem
+}
+
+func newFollowing(l *Live, now time.Time) *following {
+	f := &following{
+		Live: l, started: now,
+		secrets: map[string]*feed{}, stop: map[objects.Key]context.CancelFunc{},
+		guard: guard{node: l.options.Node, delay: l.options.MassWithdrawDelay, settings: l.options.Settings},
+	}
+	f.base = []*feed{
+		f.feed(nodeResource(), "", ""),
+		f.feed(subnetResource(), "", ""),
+		f.feed(peerResource(), "", ""),
+	}
+	if l.options.StateDir != "" {
+		f.saver = newSaver(l.options.StateDir, l.options.Node, l.ring, l.options.Log)
+	}
+	return f
+}
+
+// byField gives a field selector, or "" where there is no value.
+func byField(name, value string) string {
+	if value == "" {
+		return ""
+	}
+	return fields.OneTermEqualSelector(name, value).String()
+}
+
+func (f *following) feed(r resource, namespace, field string) *feed {
+	return &feed{resource: r, namespace: namespace, field: field, client: f.options.Cluster.clients[r.version], changed: f.ring}
+}
+
+// begin starts what always runs.
+func (f *following) begin(ctx context.Context) {
+	if f.saver != nil {
+		f.load()
+		f.running.Go(func() { f.saver.run(ctx) })
+	}
+	for _, feed := range f.base {
+		f.follow(ctx, feed)
+	}
+}
+
+// unanswered reports whether a feed that came later has had no answer yet.
+func (f *following) unanswered() bool {
+	return slices.ContainsFunc(f.feeds(), func(g *feed) bool { return !slices.Contains(f.base, g) && !g.condition().answered })
+}
+
+// wasReady reports whether there is a view to plan with.
+func (f *following) wasReady() bool {
+	_, ok := f.Live.Latest()
+	return ok
+}
+
+// feeds gives all that run now.
+func (f *following) feeds() []*feed {
+	all := slices.Clone(f.base)
+	for _, feed := range []*feed{f.pods, f.vlans} {
+		if feed != nil {
+			all = append(all, feed)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(f.secrets)) {
+		all = append(all, f.secrets[name])
+	}
+	return all
+}
+
+// see gathers what the feeds have.
+func (f *following) see(now time.Time) observation {
+	s := observation{now: now, have: map[objects.Key]stored{}, lapsed: map[string]bool{}}
+	unknown := map[string]bool{}
+	unknownSecret := map[string]bool{}
+	for _, feed := range f.feeds() {
+		c := feed.condition()
+		maps.Copy(s.have, feed.objects())
+		if c.why != "" {
+			s.lapsed[feed.kind] = true
+		}
+		if !c.synced && feed.kind != objects.KindSecret {
+			unknown[feed.kind] = true
+		}
+	}
+	for name, feed := range f.secrets {
+		unknownSecret[name] = !feed.condition().synced
+	}
+	s.known = func(k objects.Key) bool {
+		if k.Kind == objects.KindSecret {
+			_, followed := f.secrets[k.Name]
+			return followed && !unknownSecret[k.Name] || !followed && !unknown[objects.KindBGPPeer]
+		}
+		if k.Kind == objects.KindPod && f.pods == nil || k.Kind == objects.KindVlan && f.vlans == nil {
+			return !unknown[objects.KindSubnet]
+		}
+		return !unknown[k.Kind]
+	}
+	return s
+}
+
+// followMore starts and stops the feeds that what is in force asks for: the
+// Secrets that the node's own BGPPeers name, Pods where a Subnet announces them, and
+// Vlans where one needs a provider network.
+func (f *following) followMore(ctx context.Context, now time.Time) {
+	if f.options.Node != "" {
+		f.followSecrets(ctx, now)
+	}
+	f.followWhile(ctx, now, f.needsPods(), &f.pods, f.feed(podResource(), "", byField("spec.nodeName", f.options.Node)))
+	f.followWhile(ctx, now, f.needsVlans(), &f.vlans, f.feed(vlanResource(), "", ""))
+}
+
+// followWhile starts next at a place that is nil while nothing is followed there, or
+// ends what is.
+func (f *following) followWhile(ctx context.Context, now time.Time, needed bool, at **feed, next *feed) {
+	switch {
+	case needed && *at == nil:
+		*at = next
+		f.start(ctx, now, objects.Key{Kind: next.kind}, next)
+	case !needed && *at != nil:
+		f.end(objects.Key{Kind: next.kind})
+		*at = nil
+	}
+}
+
+func (f *following) start(ctx context.Context, now time.Time, k objects.Key, feed *feed) {
+	f.begun = now
+	ctx, f.stop[k] = context.WithCancel(ctx)
+	f.follow(ctx, feed)
+}
+
+func (f *following) end(k objects.Key) {
+	f.stop[k]()
+	delete(f.stop, k)
+}
+
+func (f *following) followSecrets(ctx context.Context, now time.Time) {
+	needed := f.neededSecrets()
+	for name := range f.secrets {
+		if !needed[name] {
+			f.end(objects.Key{Kind: objects.KindSecret, Name: name})
+			delete(f.secrets, name)
+		}
+	}
+	for name := range needed {
+		if f.secrets[name] == nil {
+			f.secrets[name] = f.feed(secretResource(), f.options.Cluster.namespace, byField("metadata.name", name))
+			f.start(ctx, now, objects.Key{Kind: objects.KindSecret, Name: name}, f.secrets[name])
+		}
+	}
+}
+
+// neededSecrets are those of the BGPPeers that select the own Node.
+func (f *following) neededSecrets() map[string]bool {
+	out := map[string]bool{}
+	var labels map[string]string
+	if n, ok := f.guard.force[objects.Key{Kind: objects.KindNode, Name: f.options.Node}].Value.(objects.Node); ok {
+		labels = n.Labels
+	}
+	for _, o := range f.guard.force {
+		if p, ok := o.Value.(objects.Peer); ok && p.Secret != nil && p.Nodes.Matches(labels) {
+			out[p.Secret.Name] = true
+		}
+	}
+	return out
+}
+
+// needsPods reports whether a selected Subnet is in mode pods. Where annotations
+// do not parse, the last good ones count.
+func (f *following) needsPods() bool {
+	memory := f.Remembered()
+	for _, o := range f.guard.force {
+		d, ok := o.Value.(objects.Subnet)
+		if !ok {
+			continue
+		}
+		annotations, t, err := d.Annotations, d.Tuning, d.TuningErr
+		if good, known := memory.Subnet(d.Name); err != nil && known {
+			annotations = good
+			t, err = routes.ParseTuning(good)
+		}
+		if err == nil && t.Mode == routes.ModePods && routes.Selected(annotations, f.options.Settings) {
+			return true
+		}
+	}
+	return false
+}
+
+// needsVlans reports whether a selected Subnet has its gateway in OVN and its
+// network in a Vlan: only nodes with that Vlan's provider network carry it.
+func (f *following) needsVlans() bool {
+	for _, o := range f.guard.force {
+		d, ok := o.Value.(objects.Subnet)
+		if ok && d.VLAN != "" && d.LogicalGateway && routes.Selected(d.Annotations, f.options.Settings) {
+			return true
+		}
+	}
+	return false
+}
+
+// health says what is missing to plan with, and what cannot be followed.
+func (f *following) health(now time.Time) (waiting []string, lapses []Lapse) {
+	tired := !now.Before(f.started.Add(patience))
+	for _, feed := range f.feeds() {
+		c := feed.condition()
+		dynamic := !slices.Contains(f.base, feed)
+		standsIn := !f.saved.IsZero() && (tired || c.why != "")
+		if !c.synced && !standsIn && !(dynamic && (c.answered || f.wasReady())) {
+			waiting = append(waiting, f.waitingFor(feed, c.why))
+		}
+		if c.why != "" {
+			lapses = append(lapses, Lapse{feed.kind, c.why, c.since})
+		}
+	}
+	if len(waiting) > 0 && f.noState != "" {
+		waiting = append(waiting, f.noState)
+	}
+	slices.SortFunc(lapses, func(a, b Lapse) int {
+		return objects.Key{Kind: a.Kind, Name: a.Why}.Compare(objects.Key{Kind: b.Kind, Name: b.Why})
+	})
+	return waiting, slices.Compact(lapses)
+}
+
+func (f *following) waitingFor(feed *feed, why string) string {
+	if why == "" {
+		return fmt.Sprintf("%s have not been read yet", feed.plural)
+	}
+	return fmt.Sprintf("%s cannot be read: %s", feed.plural, why)
+}
