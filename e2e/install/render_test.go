@@ -131,7 +131,7 @@ func asYAML(t *testing.T, o any) string {
 func TestCRDsAreGenerated(t *testing.T) {
 	folder := t.TempDir()
 	// controller-gen reports a package that does not compile on stderr, and exits 1.
-	tool(t, "controller-gen", "crd", "paths=../api/v1alpha1", "output:crd:dir="+folder)
+	tool(t, "controller-gen", "crd", "paths=../../api/v1alpha1", "output:crd:dir="+folder)
 	fresh, err := filepath.Glob(filepath.Join(folder, "*.yaml"))
 	if err != nil || len(fresh) != 2 {
 		t.Fatalf("controller-gen wrote %v: %v; want two CRDs", fresh, err)
@@ -153,7 +153,7 @@ func TestCRDsAreGenerated(t *testing.T) {
 func TestDeepCopiesAreGenerated(t *testing.T) {
 	const kept = "../../api/v1alpha1/zz_generated.deepcopy.go"
 	folder := t.TempDir()
-	tool(t, "controller-gen", "object", "paths=../api/v1alpha1", "output:object:dir="+folder)
+	tool(t, "controller-gen", "object", "paths=../../api/v1alpha1", "output:object:dir="+folder)
 	want := must.ReadFile(t, filepath.Join(folder, filepath.Base(kept)))
 	if *updateManifests {
 		must.WriteFile(t, kept, want)

@@ -3,6 +3,7 @@ package routers
 import (
 	"encoding/json"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -78,8 +79,17 @@ func (f *frr) daemon(program string, args ...string) (stop func()) {
 		"-z", filepath.Join(f.dir, "zserv"), "--vty_socket", f.dir, "-f", filepath.Join(f.dir, name+".conf")}, args...)...)
 }
 
+// startBgpd starts it once zebra answers: without zebra, bgpd does not hear whether a
+// next hop can be reached.
 func (f *frr) startBgpd(t *testing.T) {
 	t.Helper()
+	must.Await(t, "zebra answers", func() bool {
+		c, err := net.Dial("unix", filepath.Join(f.dir, "zserv"))
+		if err == nil {
+			c.Close()
+		}
+		return err == nil
+	})
 	f.stopBgpd = f.daemon(frrBgpd)
 	if !must.Eventually(func() bool { return f.try("show bgp summary json") != "" }) {
 		t.Fatal("bgpd does not answer")
