@@ -38,7 +38,7 @@ for which --adopt-kube-ovn-annotations, --cluster-router, --drain-taint and
 Exit status: 0 if it is done; 1 if the node is the last to announce something,
 or if its Speaker does not say in time that it is done; 2 if that could not be
 told.`,
-		Example: `  kubectl fairway drain n1 && kubectl drain n1`,
+		Example: `  kubectl fairway drain n1 && kubectl drain n1 --ignore-daemonsets`,
 		Args:    cobra.ExactArgs(1),
 	}
 	c.RunE = func(_ *cobra.Command, args []string) error { return f.run(c, args[0]) }

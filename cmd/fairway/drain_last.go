@@ -37,6 +37,7 @@ func (f *drainFlags) lookFirst(ctx context.Context, stderr io.Writer, node strin
 	last, pods := divide(daemon.Accounts{Snapshot: s, Speakers: speakers, Unheard: !ok}.AnnouncedAloneBy(node))
 	writeLast(stderr, s, node, last, pods)
 	if len(last) == 0 || f.force {
+		writeReplies(stderr, s, node)
 		return nil
 	}
 	return wrong(fmt.Errorf("node %s is not drained: nobody else announces %s; --force takes %s off the network",
@@ -95,6 +96,25 @@ func writeLast(w io.Writer, s policy.Snapshot, node string, last, pods []daemon.
 			columns.First(mostNames, names), node, node, node))
 	}
 	_, _ = w.Write(b.Bytes()) // nothing can be said where stderr is gone
+}
+
+// writeReplies names the Subnets whose replies go on leaving by a drained node,
+// which it can carry until its machine goes down.
+func writeReplies(w io.Writer, s policy.Snapshot, node string) {
+	var names []string
+	for i := range s.Subnets {
+		sub := &s.Subnets[i]
+		gateway := sub.ActiveGateway == node || sub.EnableECMP && slices.Contains(routes.Gateways(sub, s.Nodes), node)
+		if sub.GatewayType == routes.Centralized && gateway && routes.Selected(sub.Annotations, s.Settings) {
+			names = append(names, sub.Name)
+		}
+	}
+	if len(names) == 0 {
+		return
+	}
+	slices.Sort(names)
+	columns.Wrap(w, "! ", "    ", fmt.Sprintf("replies of %s leave by the gateway %s until Kube-OVN moves them: take %s out of spec.gatewayNode before its machine goes down",
+		columns.First(mostNames, names), node, node))
 }
 
 func prefixList(a daemon.Alone) string {

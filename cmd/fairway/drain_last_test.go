@@ -47,6 +47,29 @@ func TestTheLastAnnouncerIsToldWhatToDoFirst(t *testing.T) {
 	}
 }
 
+func TestDrainNamesTheSubnetsWhoseRepliesStay(t *testing.T) {
+	selected := map[string]string{routes.AnnotationAdvertise: "true"}
+	var s policy.Snapshot
+	s.Subnets = []routes.Subnet{
+		{Name: "red", Annotations: selected, GatewayType: routes.Centralized, GatewayNode: "n1,n2", EnableECMP: true, ActiveGateway: "n2"},
+		{Name: "blue", Annotations: selected, GatewayType: routes.Centralized, GatewayNode: "n1,n2", ActiveGateway: "n1"},
+		{Name: "elsewhere", Annotations: selected, GatewayType: routes.Centralized, GatewayNode: "n1,n2", ActiveGateway: "n2"},
+		{Name: "distributed", Annotations: selected, GatewayType: routes.Distributed, ActiveGateway: "n1"},
+		{Name: "unasked", GatewayType: routes.Centralized, ActiveGateway: "n1"},
+	}
+	var b bytes.Buffer
+	writeReplies(&b, s, "n1")
+	want := "! replies of blue, red leave by the gateway n1 until Kube-OVN moves them: take n1 out of spec.gatewayNode before its machine goes down"
+	if got := strings.Join(strings.Fields(b.String()), " "); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	b.Reset()
+	writeReplies(&b, s, "n3")
+	if b.Len() > 0 {
+		t.Errorf("of a node that is no gateway: %s", b.String())
+	}
+}
+
 func TestTheLastAnnouncerOfManySubnetsGetsAShortList(t *testing.T) {
 	var last, pods []daemon.Alone
 	for i := range 200 {
