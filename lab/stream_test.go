@@ -20,6 +20,10 @@ func TestStreamCountsWhatIsLost(t *testing.T) {
 				t.Fatal(err)
 			}
 			expectAnswer(t, s)
+			// The Pod runs on n2, and its Subnet is distributed.
+			if in, out, err := l.StreamPath(t.Context(), s); err != nil || in == "" || out != "n2" {
+				t.Errorf("in by %q, out by %q, %v", in, out, err)
+			}
 			if loss := s.Stop(); loss.Lost > 0 || loss.Longest > 0 || loss.Sent == 0 {
 				t.Errorf("%v where nothing was changed", loss)
 			}
