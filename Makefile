@@ -31,6 +31,10 @@ replay: build ## Play recorded changes of Kube-OVN in their own time to two daem
 	@./scripts/need $(TEST_NEEDS)
 	$(GO) run ./e2e/replay/play -fairway $(BIN)/fairway e2e/replay/testdata/*.jsonl
 
+long: ## Run the long stories: a VIP by Keepalived (root)
+	@./scripts/need $(TEST_NEEDS)
+	$(GO) test -timeout 40m -tags long ./e2e -run VIP
+
 lint: ## gofmt, go vet, staticcheck
 	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "gofmt -w $$unformatted"; exit 1; }
 	$(GO) vet ./...
