@@ -9,7 +9,7 @@ DEMO_NEEDS := iproute2 nftables iptables ipset
 TEST_NEEDS := $(DEMO_NEEDS) frr bird2 gobgpd conntrack ethtool iputils-ping keepalived jq etcd-server curl procps chromium
 
 .DEFAULT_GOAL := help
-.PHONY: help build test replay demo lint golden bench
+.PHONY: help build test long replay demo lint golden bench
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
