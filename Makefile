@@ -9,7 +9,7 @@ DEMO_NEEDS := iproute2 nftables iptables ipset
 TEST_NEEDS := $(DEMO_NEEDS) frr bird2 gobgpd conntrack ethtool iputils-ping keepalived jq etcd-server curl procps chromium
 
 .DEFAULT_GOAL := help
-.PHONY: help build test long replay demo lint golden bench
+.PHONY: help build test replay demo lint golden bench
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,10 +30,6 @@ test: ## Run every test, with real routers and the real kernel (root)
 replay: build ## Play recorded changes of Kube-OVN in their own time to two daemons and a router (root, 9 minutes)
 	@./scripts/need $(TEST_NEEDS)
 	$(GO) run ./e2e/replay/play -fairway $(BIN)/fairway e2e/replay/testdata/*.jsonl
-
-long: ## Run the long stories: a VIP by Keepalived (root)
-	@./scripts/need $(TEST_NEEDS)
-	$(GO) test -timeout 40m -tags long ./e2e -run VIP
 
 lint: ## gofmt, go vet, staticcheck
 	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "gofmt -w $$unformatted"; exit 1; }
