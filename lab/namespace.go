@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net"
@@ -142,10 +143,14 @@ func connect(a *space, aName string, b *space, bName string) error {
 }
 
 // bridge makes a bridge, up. Snooping is off: nobody queries here, and IPv6
-// neighbour discovery is multicast.
+// neighbour discovery is multicast. Its link address is its own, as that of a router
+// port is: without one it takes a port's, and a port that is taken out of the bridge
+// would go on answering for it.
 func (s *space) bridge(name string) error {
 	attrs := netlink.NewLinkAttrs()
 	attrs.Name = name
+	attrs.HardwareAddr = net.HardwareAddr{2, 0, 0, 0, 0, 0} // locally administered
+	rand.Read(attrs.HardwareAddr[1:])
 	snooping := false
 	if err := s.LinkAdd(&netlink.Bridge{LinkAttrs: attrs, MulticastSnooping: &snooping}); err != nil {
 		return fmt.Errorf("namespace %s: bridge %s: %w", s.name, name, err)

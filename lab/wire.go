@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"maps"
 	"net/netip"
 	"strings"
 
@@ -45,7 +46,8 @@ func (w *wiring) wire() error {
 
 // settings makes nodes, router and overlay forward. rp_filter is off as
 // Kube-OVN's init container leaves it: replies come in where no request went
-// out. ECMP hashes ports too, so that one client reaches every next hop.
+// out. ECMP hashes ports too, so that one client reaches every next hop. The
+// overlay's router answers by the link that has the address alone (arp_ignore).
 func (w *wiring) settings() error {
 	forward := map[string]string{
 		"ipv4/ip_forward": "1", "ipv4/conf/all/rp_filter": "0", "ipv4/conf/default/rp_filter": "0",
@@ -61,6 +63,10 @@ func (w *wiring) settings() error {
 		set := forward
 		if name == hostSpace || name == outsideSpace || name == lanSpace {
 			set = end
+		}
+		if name == overlaySpace {
+			set = maps.Clone(set)
+			set["ipv4/conf/all/arp_ignore"] = "1"
 		}
 		if err := s.sysctl(set); err != nil {
 			return err
