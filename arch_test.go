@@ -24,7 +24,7 @@ const module = "github.com/fairway-bgp/fairway/"
 func level() map[string]int {
 	return map[string]int{
 		"columns": -1, "bell": -1, "inet": -1, "replace": -1,
-		"routes": 0, "host": 0, "host/netfilter": 0, "host/hosttest": 0, "api/v1alpha1": 0, "lab": 0,
+		"door": 0, "routes": 0, "host": 0, "host/netfilter": 0, "host/hosttest": 0, "api/v1alpha1": 0, "lab": 0,
 		"policy":  1,
 		"objects": 2, "objects/objectstest": 2, "speaker": 2,
 		"files": 3, "kube": 3,
@@ -89,7 +89,7 @@ func atRoot() []string {
 	return []string{
 		"CHANGELOG.md", "CONTRIBUTING.md", "Dockerfile", "LICENSE", "Makefile", "README.md",
 		"arch_test.go", "go.mod", "go.sum",
-		"api", "bell", "cmd", "columns", "daemon", "docs", "e2e", "export", "files", "host", "inet", "kube", "lab", "manifests",
+		"api", "bell", "cmd", "columns", "daemon", "docs", "door", "e2e", "export", "files", "host", "inet", "kube", "lab", "manifests",
 		"objects", "policy", "replace", "routes", "scripts", "speaker", "status", "tools", "web",
 	}
 }

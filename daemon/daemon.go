@@ -47,6 +47,8 @@ type Options struct {
 	HostGate bool
 	Board    *status.Board
 	Bell     *bell.Bell
+	// NotServed gives what status.Status has by that name; nil for nothing.
+	NotServed func() []string
 	// Posted is called with each picture after it was posted, and must not block;
 	// nil for nobody.
 	Posted func(*status.Status)
@@ -218,6 +220,9 @@ func (d *Daemon) picture(about status.Source, o speaker.Observed, errs ...error)
 		Version: d.Version, Node: d.Node, Started: d.started, Settings: d.Settings, At: time.Now().UTC(),
 		Waiting: []string{}, Source: about, Sessions: []status.Session{}, Findings: []host.Finding{},
 		Plan: policy.Plan{Node: d.Node, Adverts: []policy.Advert{}, Withheld: []policy.Withheld{}, Warnings: []policy.Warning{}, Sessions: []policy.Session{}},
+	}
+	if d.NotServed != nil {
+		st.NotServed = d.NotServed()
 	}
 	st.Draining, st.DrainCause, st.DrainRequest, st.DrainUntil = d.drain.cause != "", d.drain.cause, d.drain.request, d.drain.until
 	if d.plan != nil {

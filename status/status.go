@@ -31,6 +31,10 @@ type Status struct {
 	// zero where nothing waits for that.
 	DrainUntil time.Time `json:"drainUntil,omitzero"`
 
+	// NotServed are ways to look at the daemon that cannot be served, with the reason;
+	// what is announced does not need them.
+	NotServed []string `json:"notServed,omitempty"`
+
 	Source   Source    `json:"source"`
 	Plan     Plan      `json:"plan"`
 	Speaker  Speaker   `json:"speaker"`
