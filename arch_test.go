@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -325,5 +326,35 @@ func TestEveryReasonIsDocumented(t *testing.T) {
 		if !strings.Contains(string(doc), "### "+string(w.Reason)+"\n") {
 			t.Errorf("docs/reasons.md has no entry for warning %s", w.Reason)
 		}
+	}
+}
+
+// TestEveryConditionIsDocumented looks for the condition types and reasons that the
+// API declares.
+func TestEveryConditionIsDocumented(t *testing.T) {
+	doc, err := os.ReadFile("docs/cluster.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	for _, s := range sources(t) {
+		if s.path != filepath.Join("api", "v1alpha1", "conditions.go") {
+			continue
+		}
+		ast.Inspect(s.file, func(n ast.Node) bool {
+			v, ok := n.(*ast.ValueSpec)
+			if !ok {
+				return true
+			}
+			found++
+			name, err := strconv.Unquote(v.Values[0].(*ast.BasicLit).Value)
+			if err != nil || !strings.Contains(string(doc), "`"+name+"`") {
+				t.Errorf("docs/cluster.md has no entry for %s (%v)", v.Names[0].Name, err)
+			}
+			return true
+		})
+	}
+	if found == 0 {
+		t.Error("no condition is declared")
 	}
 }

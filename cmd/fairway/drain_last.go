@@ -30,7 +30,7 @@ func (f *drainFlags) lookFirst(ctx context.Context, stderr io.Writer, node strin
 	}
 	s := contents.Snapshot
 	s.At = time.Now().UTC()
-	if asked(s, node) {
+	if drainedByHand(s, node) {
 		return nil // it goes on what has been decided
 	}
 	speakers, ok := f.readSpeakers(ctx, stderr)
@@ -44,8 +44,8 @@ func (f *drainFlags) lookFirst(ctx context.Context, stderr io.Writer, node strin
 		node, columns.Count(len(last), "Subnet", "Subnets"), them(len(last))))
 }
 
-// asked reports whether a person has the node drained already.
-func asked(s policy.Snapshot, node string) bool {
+// drainedByHand reports whether a person has the node drained already.
+func drainedByHand(s policy.Snapshot, node string) bool {
 	i := slices.IndexFunc(s.Nodes, func(n routes.Node) bool { return n.Name == node })
 	drain, _ := routes.DrainOf(&s.Nodes[i], s.Settings, nil)
 	return drain.Asked
