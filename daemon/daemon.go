@@ -78,12 +78,12 @@ type Daemon struct {
 	plan *policy.Plan
 	// drain is what became of the Node's wish to be emptied.
 	drain drain
-	// said holds what was logged last, so that only changes are logged.
-	said said
+	// changes holds what was logged last, so that only changes are logged.
+	changes changeLog
 }
 
 // New gives a Daemon that has not begun.
-func New(o Options) *Daemon { return &Daemon{Options: o, said: said{log: o.Log}} }
+func New(o Options) *Daemon { return &Daemon{Options: o, changes: changeLog{log: o.Log}} }
 
 // Run makes passes until ctx ends. It withdraws nothing at its end: how to leave
 // is the speaker's owner's decision.
@@ -134,7 +134,7 @@ func (d *Daemon) pass(ctx context.Context) bool {
 		return true
 	}
 	st := d.picture(about, observed, syncErr, observeErr)
-	d.said.changes(st)
+	d.changes.write(st)
 	d.Board.Post(st)
 	if d.Posted != nil {
 		d.Posted(st)

@@ -22,6 +22,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/fairway-bgp/fairway/account"
 	"github.com/fairway-bgp/fairway/api/v1alpha1"
 	"github.com/fairway-bgp/fairway/objects"
 	"github.com/fairway-bgp/fairway/policy"
@@ -428,7 +429,7 @@ func TestRecorderWritesOnChangeAndNotTooOften(t *testing.T) {
 	w := newTown(t)
 	w.node("n1", "192.0.2.1")
 	cluster, seen := w.counted()
-	r := NewRecorder(cluster, "n1", quietLog())
+	r := NewRecorder(cluster, "n1", account.Farewell, quietLog())
 	stop := w.background(r.Run)
 	status := func(announced int64, ready metav1.ConditionStatus) v1alpha1.SpeakerStatus {
 		return v1alpha1.SpeakerStatus{
@@ -492,7 +493,7 @@ func TestDeletedSpeakerComesBack(t *testing.T) {
 	w := newTown(t)
 	w.node("n1", "192.0.2.1")
 	cluster, seen := w.counted()
-	r := NewRecorder(cluster, "n1", quietLog())
+	r := NewRecorder(cluster, "n1", account.Farewell, quietLog())
 	r.look = 500 * time.Millisecond
 	w.background(r.Run)
 	since := metav1.NewTime(time.Now().Truncate(time.Second).Local())
