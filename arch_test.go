@@ -49,7 +49,7 @@ func why() map[int]string {
 
 // sameLevel are the arrows within a level.
 func sameLevel() map[string][]string {
-	return map[string][]string{"host": {"host/netfilter"}}
+	return map[string][]string{"host": {"host/netfilter"}, "status": {"objects"}}
 }
 
 // inTests are the arrows that a package's tests may have besides: they use the

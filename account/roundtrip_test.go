@@ -296,11 +296,10 @@ func (m made) picture(r *rand.Rand, n routes.Node) *status.Status {
 		p.Ready, p.Waiting = false, []string{"the speaker does not have everything that the plan wants"}
 	}
 	if r.IntN(8) == 0 {
-		p.Source.StaleSince, p.Source.Stale = drainBegan(), []string{"Node not followed since 03:04:05Z: away"}
-		p.Source.Problems = slices.Clone(p.Source.Stale)
+		p.Source.StaleSince, p.Source.Problems = drainBegan(), []status.Problem{status.Stalef("Node not followed since 03:04:05Z: away")}
 	}
 	if r.IntN(8) == 0 {
-		p.Source.Problems = []string{"BGPPeer tor-b: spec.peerAddress: is the address of BGPPeer tor too"}
+		p.Source.Problems = []status.Problem{status.Problemf("BGPPeer tor-b: spec.peerAddress: is the address of BGPPeer tor too")}
 	}
 	if p.Audited {
 		p.Findings = []host.Finding{{Check: "forwarding", Subject: "ipv4", State: []host.State{host.OK, host.Unknown, host.Wrong}[r.IntN(3)]}}

@@ -3,7 +3,6 @@ package account
 import (
 	"cmp"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -148,7 +147,7 @@ func conditions(s *status.Status) []metav1.Condition {
 		sessionsCondition(s),
 		condition(v1alpha1.ConditionRoutesInSync, s.Speaker.InSync, v1alpha1.ReasonAsPlanned, v1alpha1.ReasonNotAsPlanned, s.Speaker.Errors...),
 		hostCondition(s),
-		condition(v1alpha1.ConditionSourceFresh, s.Source.StaleSince.IsZero(), v1alpha1.ReasonFollowing, v1alpha1.ReasonStale, s.Source.Stale...),
+		condition(v1alpha1.ConditionSourceFresh, s.Source.StaleSince.IsZero(), v1alpha1.ReasonFollowing, v1alpha1.ReasonStale, s.Source.Texts(true)...),
 		inputCondition(s.Source),
 	}
 	if stage := s.DrainStage(); stage != status.NotDraining {
@@ -170,7 +169,7 @@ func condition(kind string, yes bool, good, bad string, messages ...string) meta
 // inputCondition tells of objects that are not as they should be, which the API
 // server could not know: two BGPPeers with one address, a Secret that is not there.
 func inputCondition(s status.Source) metav1.Condition {
-	problems := slices.DeleteFunc(slices.Clone(s.Problems), func(p string) bool { return slices.Contains(s.Stale, p) })
+	problems := s.Texts(false)
 	return condition(v1alpha1.ConditionInputValid, len(problems) == 0, v1alpha1.ReasonUnderstood, v1alpha1.ReasonProblems, problems...)
 }
 

@@ -25,7 +25,7 @@ func TestSpeakerStatusIsBounded(t *testing.T) {
 		p := netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(i >> 8), byte(i), 0}), 24)
 		s.Plan.Adverts = append(s.Plan.Adverts, policy.Advert{Prefix: p, Subnet: fmt.Sprint("s", i), Role: routes.RoleDistributed})
 		s.Plan.Withheld = append(s.Plan.Withheld, policy.Withheld{Prefix: p.String(), Reason: routes.NATOutgoing, Detail: strings.Repeat("ä", 1000)})
-		s.Source.Problems = append(s.Source.Problems, strings.Repeat("p", 100))
+		s.Source.Problems = append(s.Source.Problems, status.Problemf("%s", strings.Repeat("p", 100)))
 		s.Sessions = append(s.Sessions, status.Session{Peer: fmt.Sprint(i), State: "Idle", LastError: strings.Repeat("e", 1000)})
 	}
 	out := SpeakerStatus(s)
@@ -44,8 +44,10 @@ func TestSpeakerStatusIsBounded(t *testing.T) {
 func TestConditions(t *testing.T) {
 	s := &status.Status{Ready: true, Draining: true, DrainCause: "Node n1 has taint a", Sessions: []status.Session{{Peer: "tor", Address: "192.0.2.254", State: "Active"}}}
 	s.Source.StaleSince = time.Now()
-	s.Source.Stale = []string{"the API server does not answer"}
-	s.Source.Problems = []string{"the API server does not answer", "BGPPeer tor-b: spec.peerAddress: is the address of BGPPeer tor too"}
+	s.Source.Problems = []status.Problem{
+		status.Stalef("the API server does not answer"),
+		status.Problemf("BGPPeer tor-b: spec.peerAddress: is the address of BGPPeer tor too"),
+	}
 	got := map[string]string{}
 	for _, c := range SpeakerStatus(s).Conditions {
 		got[c.Type] = string(c.Status) + " " + c.Reason + " " + c.Message

@@ -1,8 +1,6 @@
 package daemon
 
 import (
-	"slices"
-
 	"github.com/sirupsen/logrus"
 
 	"github.com/fairway-bgp/fairway/policy"
@@ -23,13 +21,14 @@ func (l *changeLog) write(now *status.Status) {
 		before = &status.Status{}
 	}
 	l.last = now
-	for _, text := range added(before.Source.Problems, now.Source.Problems) {
-		l.log.Warn(text)
-	}
-	for _, text := range added(now.Source.Problems, before.Source.Problems) {
-		if !slices.Contains(before.Source.Stale, text) {
-			l.log.Info("no longer: " + text)
+	for _, stale := range []bool{true, false} {
+		for _, text := range added(before.Source.Texts(stale), now.Source.Texts(stale)) {
+			l.log.Warn(text)
 		}
+	}
+	// Of the source itself it is said below.
+	for _, text := range added(now.Source.Texts(false), before.Source.Texts(false)) {
+		l.log.Info("no longer: " + text)
 	}
 	for _, text := range added(before.Source.Ignored, now.Source.Ignored) {
 		l.log.Info("ignored: " + text)

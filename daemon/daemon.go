@@ -233,7 +233,10 @@ func (d *Daemon) picture(about status.Source, o speaker.Observed, errs ...error)
 			st.Audited, st.Findings = true, findings
 		}
 	}
-	st.Source.Problems = append(slices.Clip(about.Problems), d.astray(st.Plan.Sessions)...)
+	st.Source.Problems = slices.Clip(about.Problems)
+	for _, text := range d.astray(st.Plan.Sessions) {
+		st.Source.Problems = append(st.Source.Problems, status.Problemf("%s", text))
+	}
 	st.Speaker = speakerStatus(o, st.Plan, errs)
 	st.Sessions = sessionStatus(o, st.Plan.Sessions)
 	st.Waiting = append(st.Waiting, about.Waiting...)

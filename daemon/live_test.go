@@ -39,7 +39,7 @@ func TestAboutLive(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			got := aboutLive(c.view)
-			if !slices.Equal(got.Waiting, c.waiting) || !slices.Equal(got.Stale, c.stale) || !slices.Equal(got.Problems, c.stale) || !got.StaleSince.Equal(c.since) {
+			if !slices.Equal(got.Waiting, c.waiting) || !slices.Equal(got.Texts(true), c.stale) || len(got.Texts(false)) > 0 || !got.StaleSince.Equal(c.since) {
 				t.Errorf("%+v", got)
 			}
 		})

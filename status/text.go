@@ -32,7 +32,7 @@ func (s *Status) WriteText(w io.Writer, now time.Time) error {
 		fmt.Fprintf(&b, "  ! not in step for %s%s\n", Ago(s.Source.StaleSince, now), s.Source.inForce())
 	}
 	for _, p := range s.Source.Problems {
-		columns.Wrap(&b, "  ! ", "    ", p)
+		columns.Wrap(&b, "  ! ", "    ", p.Error())
 	}
 	if len(s.Source.Ignored) > 0 {
 		columns.Wrap(&b, "  ignored: ", "    ", strings.Join(s.Source.Ignored, ", "))

@@ -26,7 +26,7 @@ func picture() *status.Status {
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	return &status.Status{
 		Version: "v1", Node: "n1", Started: at.Add(-time.Hour), At: at, Waiting: []string{"the speaker does not have everything"},
-		Source:  status.Source{Kind: "files", From: []string{"/etc/fairway"}, Subnets: 3, Nodes: 1, Peers: 2, Problems: []string{`a.yaml: BGPPeer <b>x</b>: spec.peerASN: 0`}},
+		Source:  status.Source{Kind: "files", From: []string{"/etc/fairway"}, Subnets: 3, Nodes: 1, Peers: 2, Problems: []status.Problem{status.Problemf(`a.yaml: BGPPeer <b>x</b>: spec.peerASN: 0`)}},
 		Speaker: status.Speaker{RouterID: netip.MustParseAddr("172.30.0.11"), ASN: 65001, Originated: 2, Errors: []string{"session tor-b: no"}},
 		Sessions: []status.Session{
 			{Peer: "tor-a", Address: "172.30.0.1", State: "Established", Since: at, Advertised: 2, Flaps: 1},
