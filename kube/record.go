@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/fairway-bgp/fairway/api/v1alpha1"
+	"github.com/fairway-bgp/fairway/bell"
 	"github.com/fairway-bgp/fairway/objects"
 )
 
@@ -42,7 +43,7 @@ type Recorder struct {
 	farewell Farewell
 	log      *logrus.Entry
 	wish     atomic.Pointer[recorded]
-	rings    chan struct{}
+	news     *bell.Bell
 	// look is recordLook but in tests.
 	look time.Duration
 }
@@ -59,7 +60,7 @@ type Farewell func(last v1alpha1.SpeakerStatus) v1alpha1.SpeakerStatus
 
 // NewRecorder gives a Recorder that has not begun.
 func NewRecorder(c *Cluster, node string, farewell Farewell, log *logrus.Entry) *Recorder {
-	return &Recorder{cluster: c, node: node, farewell: farewell, log: log, rings: make(chan struct{}, 1), look: recordLook}
+	return &Recorder{cluster: c, node: node, farewell: farewell, log: log, news: bell.New(), look: recordLook}
 }
 
 // Offer hands over what the Speaker shall hold; owner is the Node's UID, so that
@@ -69,10 +70,7 @@ func (r *Recorder) Offer(owner types.UID, status v1alpha1.SpeakerStatus) {
 		return
 	}
 	r.wish.Store(&recorded{owner, status})
-	select {
-	case r.rings <- struct{}{}:
-	default:
-	}
+	r.news.Ring()
 }
 
 // Run writes until ctx ends, and then the farewell.
@@ -92,7 +90,7 @@ func (r *Recorder) Run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-r.rings:
+		case <-r.news.Rung():
 		case <-time.After(r.look - rand.N(r.look/5)):
 			known = nil
 		}
@@ -107,7 +105,7 @@ func (r *Recorder) Run(ctx context.Context) error {
 			continue
 		}
 		wait, known = recordRetry, nil
-		r.ringAgain()
+		r.news.Ring() // the next turn tries what this one could not do
 		if why := plainly(err); ctx.Err() == nil && why != failing {
 			failing = why
 			r.log.Warnf("the Speaker is not written: %s", why)
@@ -126,14 +124,6 @@ func (r *Recorder) sayFarewell(ctx context.Context, last *recorded) {
 	wish := &recorded{last.owner, r.farewell(last.status)}
 	if _, err := r.write(ctx, last, wish); err != nil {
 		r.log.WithError(err).Debug("the Speaker keeps what it had")
-	}
-}
-
-// ringAgain makes the next turn try what this one could not do.
-func (r *Recorder) ringAgain() {
-	select {
-	case r.rings <- struct{}{}:
-	default:
 	}
 }
 
