@@ -13,14 +13,14 @@ func datapath() Criterion {
 		Why:   "without a way by the overlay link, traffic that the routers send here has nowhere to go; with a second route, or a node address inside, kube-ovn-cni gives up or flaps (pkg/daemon/controller_linux.go).",
 		Mend:  "Look at kube-ovn-cni and ovn-controller on this node; remove routes to the CIDR, and to parts of it, that do not leave by the overlay link (`ip route del`), and addresses of the node that lie inside it. Give a Subnet that contains a router another CIDR.",
 		Drops: true,
-		judge: func(v *view) []Finding {
+		judge: func(c *checker) []Finding {
 			var out []Finding
-			astray := v.facts.Datapath.astray()
-			for _, n := range v.want.Networks {
-				out = append(out, v.facts.Datapath.judge(n, astray))
+			elsewhere := c.facts.Datapath.notByOverlay()
+			for _, n := range c.want.Networks {
+				out = append(out, c.facts.Datapath.judge(n, elsewhere))
 			}
-			out = append(out, v.facts.silentGateways(v.want.Networks)...)
-			return append(out, v.facts.Datapath.astrayPeers(v.want)...)
+			out = append(out, c.facts.silentGateways(c.want.Networks)...)
+			return append(out, c.facts.Datapath.peersInOverlay(c.want)...)
 		},
 	}
 }
@@ -49,8 +49,8 @@ func (f *Facts) silentGateways(networks []Network) []Finding {
 	return out
 }
 
-// astrayPeers are the routers that this node looks for in the overlay.
-func (d Datapath) astrayPeers(w Want) []Finding {
+// peersInOverlay are the routers that this node looks for in the overlay.
+func (d Datapath) peersInOverlay(w Want) []Finding {
 	var out []Finding
 	for _, peer := range w.Peers {
 		if network, why := d.InOverlay(peer); why != "" {
@@ -78,8 +78,8 @@ func (d Datapath) InOverlay(router netip.Addr) (network netip.Prefix, why string
 	return network, fmt.Sprintf("the route to the router %s leaves by %s: the Subnet with %s contains it", router, d.Link.Name, network)
 }
 
-// astray are the networks whose route is not by the overlay link, by address.
-func (d Datapath) astray() []netip.Prefix {
+// notByOverlay are the networks whose route is not by the overlay link, by address.
+func (d Datapath) notByOverlay() []netip.Prefix {
 	var out []netip.Prefix
 	for p, routes := range d.Routes {
 		if !routes[0].by(d.Link.Name) {
@@ -102,7 +102,7 @@ func narrower(sorted []netip.Prefix, p netip.Prefix) (netip.Prefix, bool) {
 	return netip.Prefix{}, false
 }
 
-func (d Datapath) judge(n Network, astray []netip.Prefix) Finding {
+func (d Datapath) judge(n Network, elsewhere []netip.Prefix) Finding {
 	p := n.Prefix
 	found := Finding{Subject: p.String(), State: OK, Want: "one route by " + d.Link.Name, Got: "a route by " + d.Link.Name, Fix: "kubectl -n kube-system logs ds/kube-ovn-cni: it makes " + d.Link.Name + " and the routes"}
 	if d.Err != nil {
@@ -113,7 +113,7 @@ func (d Datapath) judge(n Network, astray []netip.Prefix) Finding {
 	if len(d.Routes[p]) == 0 && (p.IsSingleIP() || d.covers(p)) {
 		down = d.podDown(p)
 	}
-	part, parted := narrower(astray, p)
+	part, parted := narrower(elsewhere, p)
 	second, isSecond := d.second(p)
 	switch inside := d.inside(p); {
 	case len(inside) > 0:

@@ -142,7 +142,7 @@ func (r *filterReader) readMixed(f netfilter.Family, saved string) {
 
 // mixedOf are the mixed tables of a family.
 func (f *Filter) mixedOf(six bool) []*netfilter.Table {
-	return slices.DeleteFunc(slices.Clone(f.Mixed), func(t *netfilter.Table) bool { return t.Family != family(six) })
+	return slices.DeleteFunc(slices.Clone(f.Mixed), func(t *netfilter.Table) bool { return t.Family != familyOf(six) })
 }
 
 // mixed is the mixed table of that name, or nil.
@@ -155,15 +155,15 @@ func (f *Filter) mixed(six bool, name string) *netfilter.Table {
 	return nil
 }
 
-// strips gives the input for nft that takes our chains out of mixed tables, and
-// whether any is left in them: what is there works on, and cannot be mended.
-func (f *Filter) strips(six bool, networks []netip.Prefix) (input string, holds bool) {
+// nftRemovals gives the input for nft that takes our chains out of mixed tables,
+// and whether any is left in them: what is there works on, and cannot be mended.
+func (f *Filter) nftRemovals(six bool, networks []netip.Prefix) (input string, holds bool) {
 	for _, t := range f.mixedOf(six) {
-		for _, p := range append(places(), untracking()) {
+		for _, p := range append(positions(), untracking()) {
 			switch {
 			case t.Name != p.table:
 			case len(networks) == 0:
-				input += p.strip(t)
+				input += p.nftRemoval(t)
 			case t.Chains[p.own] != nil:
 				holds = true
 			}
@@ -172,8 +172,9 @@ func (f *Filter) strips(six bool, networks []netip.Prefix) (input string, holds 
 	return input, holds
 }
 
-// strip takes our chain out of a table, and all jumps to it.
-func (p place) strip(t *netfilter.Table) string {
+// nftRemoval gives the input for nft that takes our chain out of a table, and all
+// jumps to it, by handle: iptables' own text of a rule means nothing to nft.
+func (p position) nftRemoval(t *netfilter.Table) string {
 	if t.Chains[p.own] == nil {
 		return ""
 	}

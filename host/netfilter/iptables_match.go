@@ -274,7 +274,7 @@ func conntrackMatch(o option) func(*Packet) Truth {
 	inState := stateTest(want)
 	return func(p *Packet) Truth {
 		truth := inState(p)
-		if sourceNAT && p.source.truth != No || targetNAT && p.target.truth != No {
+		if sourceNAT && p.source.truth != No || targetNAT && p.destination.truth != No {
 			return truth.or(Maybe)
 		}
 		return truth // a connection that is asked about is not translated when it comes

@@ -18,7 +18,7 @@ func (p part) compileTarget(t *Table) []statement {
 	if compile := targets[p.module]; compile != nil {
 		return []statement{compile(p, text)}
 	}
-	return []statement{decides(text, decision{kind: foreign})}
+	return []statement{decides(text, decision{kind: unknownTarget})}
 }
 
 // targets are iptables' targets (iptables-extensions(8)).
@@ -26,11 +26,11 @@ var targets = map[string]func(p part, text string) statement{
 	"ACCEPT":     deciding(accept),
 	"DROP":       deciding(drop),
 	"REJECT":     deciding(reject),
-	"RETURN":     deciding(leave),
+	"RETURN":     deciding(returnToCaller),
 	"MASQUERADE": deciding(rewriteSource),
 	"SNAT":       part.snat,
-	"DNAT":       deciding(rewriteTarget),
-	"REDIRECT":   deciding(rewriteTarget),
+	"DNAT":       deciding(rewriteDestination),
+	"REDIRECT":   deciding(rewriteDestination),
 	"SET":        func(p part, text string) statement { return statement{text: text, change: p.writeSets()} },
 	"MARK":       func(p part, text string) statement { return statement{text: text, change: p.setMark(), carries: true} },
 	"CONNMARK": func(p part, text string) statement {
@@ -41,16 +41,16 @@ var targets = map[string]func(p part, text string) statement{
 	"TTL":     part.hopLimit,
 	"HL":      part.hopLimit,
 	// These change nothing that is asked about.
-	"LOG": passing, "NFLOG": passing, "ULOG": passing, "TRACE": passing, "AUDIT": passing, "CHECKSUM": passing, "TCPMSS": passing,
-	"CLASSIFY": passing, "DSCP": passing, "TOS": passing, "ECN": passing, "SECMARK": passing, "CONNSECMARK": passing, "RATEEST": passing,
-	"LED": passing, "IDLETIMER": passing, "TEE": passing, "TCPOPTSTRIP": passing, "ACCOUNT": passing,
+	"LOG": noEffectTarget, "NFLOG": noEffectTarget, "ULOG": noEffectTarget, "TRACE": noEffectTarget, "AUDIT": noEffectTarget, "CHECKSUM": noEffectTarget, "TCPMSS": noEffectTarget,
+	"CLASSIFY": noEffectTarget, "DSCP": noEffectTarget, "TOS": noEffectTarget, "ECN": noEffectTarget, "SECMARK": noEffectTarget, "CONNSECMARK": noEffectTarget, "RATEEST": noEffectTarget,
+	"LED": noEffectTarget, "IDLETIMER": noEffectTarget, "TEE": noEffectTarget, "TCPOPTSTRIP": noEffectTarget, "ACCOUNT": noEffectTarget,
 }
 
 func deciding(k decisionKind) func(part, string) statement {
 	return func(_ part, text string) statement { return decides(text, decision{kind: k}) }
 }
 
-func passing(_ part, text string) statement { return nothing(text) }
+func noEffectTarget(_ part, text string) statement { return noEffect(text) }
 
 // value gives the value of an option that has one.
 func (p part) value(name string) (string, bool) {
@@ -85,10 +85,10 @@ func (p part) ct(text string) statement {
 		case o.name == "notrack":
 			return statement{text: text, change: untrack, carries: true}
 		case strings.HasPrefix(o.name, "zone"):
-			return statement{text: text, change: retrack, carries: true}
+			return statement{text: text, change: changeConnection, carries: true}
 		}
 	}
-	return nothing(text)
+	return noEffect(text)
 }
 
 // hopLimit is TTL and HL. A packet that has no hop left ends here.
@@ -96,16 +96,16 @@ func (p part) hopLimit(text string) statement {
 	for _, name := range []string{"ttl-set", "hl-set"} {
 		if v, ok := p.value(name); ok {
 			if n, err := strconv.Atoi(v); err == nil && n > 1 {
-				return nothing(text)
+				return noEffect(text)
 			}
 		}
 	}
 	for _, name := range []string{"ttl-inc", "hl-inc"} {
 		if _, ok := p.value(name); ok {
-			return nothing(text)
+			return noEffect(text)
 		}
 	}
-	return decides(text, decision{kind: foreign})
+	return decides(text, decision{kind: unknownTarget})
 }
 
 // untrack forbids tracking of a packet that has no connection yet: all before

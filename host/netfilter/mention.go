@@ -18,7 +18,7 @@ func (rs *Ruleset) Mentions() []netip.Prefix {
 	for _, t := range rs.Tables {
 		for _, c := range t.Chains {
 			for _, r := range c.Rules {
-				for _, word := range strings.FieldsFunc(r.Text, outsideAddress) {
+				for _, word := range strings.FieldsFunc(r.Text, notInAddress) {
 					add(word)
 				}
 			}
@@ -44,7 +44,7 @@ func (rs *Ruleset) Mentions() []netip.Prefix {
 }
 
 // outsideAddress is what cannot be part of an address or a prefix.
-func outsideAddress(c rune) bool {
+func notInAddress(c rune) bool {
 	switch {
 	case '0' <= c && c <= '9', 'a' <= c && c <= 'f', 'A' <= c && c <= 'F', c == '.', c == ':', c == '/', c == '-':
 		return false

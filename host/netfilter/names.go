@@ -19,27 +19,27 @@ type Names struct {
 	// counts only where one of them can be the far end.
 	outside []netip.Addr
 	// Met is how many rules stand in the chains met.
-	Met int
+	VisitedRules int
 
-	tables map[*Chain]*Table
-	seen   map[string]bool
-	chains map[*Chain]bool
-	places map[netip.Prefix][]place
+	tables   map[*Chain]*Table
+	seen     map[string]bool
+	chains   map[*Chain]bool
+	mentions map[netip.Prefix][]mention
 	// sorted has all networks by address, then by length; nil where it must be
 	// made anew.
 	sorted []netip.Prefix
 }
 
 // place is where a network is named: networks in equal places fare alike.
-type place struct {
+type mention struct {
 	where string
 	// spares is set where all that comes of it is that a packet is let through.
-	spares bool
+	onlyAccepts bool
 }
 
 // Names gives the names that are met on the way to and from far ends.
 func (rs *Ruleset) Names(outside ...netip.Addr) *Names {
-	n := &Names{rules: rs, outside: outside, tables: map[*Chain]*Table{}, seen: map[string]bool{}, chains: map[*Chain]bool{}, places: map[netip.Prefix][]place{}}
+	n := &Names{rules: rs, outside: outside, tables: map[*Chain]*Table{}, seen: map[string]bool{}, chains: map[*Chain]bool{}, mentions: map[netip.Prefix][]mention{}}
 	for _, t := range rs.Tables {
 		for _, c := range t.Chains {
 			n.tables[c] = t
@@ -50,12 +50,12 @@ func (rs *Ruleset) Names(outside ...netip.Addr) *Names {
 
 // Meet takes in the chains that a packet came through, and says whether that
 // brought new names.
-func (n *Names) Meet(r Result) bool {
+func (n *Names) AddVisited(r Result) bool {
 	before := len(n.seen)
 	for c := range r.Chains {
 		if t := n.tables[c]; t != nil && !n.chains[c] {
 			n.chains[c] = true
-			n.Met += len(c.Rules)
+			n.VisitedRules += len(c.Rules)
 			for _, r := range c.Rules {
 				n.rule(t, r)
 			}
@@ -74,7 +74,7 @@ func (n *Names) Key(p netip.Prefix) string {
 	if len(n.within(p)) > 0 {
 		return ""
 	}
-	return "in " + n.key(p, -1, func(place) bool { return true })
+	return "in " + n.key(p, -1, func(mention) bool { return true })
 }
 
 // Parts are the networks inside p that are named, the widest first.
@@ -86,23 +86,23 @@ func (n *Names) Parts(p netip.Prefix) []netip.Prefix {
 
 // Places names the places inside p that hold an address; two of one key fare
 // alike.
-func (n *Names) Places(a netip.Addr, p netip.Prefix) string {
-	return n.key(netip.PrefixFrom(a, a.BitLen()), p.Bits(), func(place) bool { return true })
+func (n *Names) KeyInside(a netip.Addr, p netip.Prefix) string {
+	return n.key(netip.PrefixFrom(a, a.BitLen()), p.Bits(), func(mention) bool { return true })
 }
 
 // Harms is Places, but "" where all places can only be to an address's good: then
 // it fares well where an address that is named nowhere fares well.
-func (n *Names) Harms(a netip.Addr, p netip.Prefix) string {
-	if n.key(netip.PrefixFrom(a, a.BitLen()), p.Bits(), func(at place) bool { return !at.spares }) == "" {
+func (n *Names) HarmfulKey(a netip.Addr, p netip.Prefix) string {
+	if n.key(netip.PrefixFrom(a, a.BitLen()), p.Bits(), func(at mention) bool { return !at.onlyAccepts }) == "" {
 		return ""
 	}
-	return n.Places(a, p)
+	return n.KeyInside(a, p)
 }
 
 // Named reports whether an address is in a network inside p that is named.
 func (n *Names) Named(a netip.Addr, p netip.Prefix) bool {
 	for bits := a.BitLen(); bits > p.Bits(); bits-- {
-		if len(n.places[netip.PrefixFrom(a, bits).Masked()]) > 0 {
+		if len(n.mentions[netip.PrefixFrom(a, bits).Masked()]) > 0 {
 			return true
 		}
 	}
@@ -110,10 +110,10 @@ func (n *Names) Named(a netip.Addr, p netip.Prefix) bool {
 }
 
 // key joins the places of the networks around p that are longer than above.
-func (n *Names) key(p netip.Prefix, above int, counts func(place) bool) string {
+func (n *Names) key(p netip.Prefix, above int, counts func(mention) bool) string {
 	var where []string
 	for bits := p.Bits(); bits > above; bits-- {
-		for _, at := range n.places[netip.PrefixFrom(p.Addr(), bits).Masked()] {
+		for _, at := range n.mentions[netip.PrefixFrom(p.Addr(), bits).Masked()] {
 			if counts(at) {
 				where = append(where, at.where)
 			}
@@ -126,7 +126,7 @@ func (n *Names) key(p netip.Prefix, above int, counts func(place) bool) string {
 // within are the networks inside p and narrower.
 func (n *Names) within(p netip.Prefix) []netip.Prefix {
 	if n.sorted == nil {
-		for name := range n.places {
+		for name := range n.mentions {
 			n.sorted = append(n.sorted, name)
 		}
 		slices.SortFunc(n.sorted, netip.Prefix.Compare)
@@ -143,10 +143,10 @@ func (n *Names) within(p netip.Prefix) []netip.Prefix {
 	return n.sorted[i:j]
 }
 
-func (n *Names) add(r addrRange, at place) {
+func (n *Names) add(r addrRange, at mention) {
 	for _, p := range r.prefixes() {
-		if !slices.Contains(n.places[p], at) {
-			n.places[p] = append(n.places[p], at)
+		if !slices.Contains(n.mentions[p], at) {
+			n.mentions[p] = append(n.mentions[p], at)
 			n.seen[at.where] = true
 		}
 	}
@@ -155,7 +155,7 @@ func (n *Names) add(r addrRange, at place) {
 // rule takes in what stands in a rule. Addresses between two braces are alike,
 // unless each is mapped to something of its own.
 func (n *Names) rule(t *Table, r *Rule) {
-	spares := r.spares() && !t.changesPackets()
+	onlyAccepts := r.onlyAccepts() && !t.changesPackets()
 	maps := strings.Contains(r.Text, "map")
 	for begin, end := range fields(r.Text) {
 		word := r.Text[begin:end]
@@ -170,9 +170,9 @@ func (n *Names) rule(t *Table, r *Rule) {
 		if brace := strings.LastIndexAny(r.Text[:begin], "{}"); !maps && brace >= 0 && r.Text[brace] == '{' {
 			at = brace
 		}
-		n.add(span, place{fmt.Sprintf("%p %d", r, at), spares})
+		n.add(span, mention{fmt.Sprintf("%p %d", r, at), onlyAccepts})
 	}
-	n.sets(t, r, spares)
+	n.sets(t, r, onlyAccepts)
 }
 
 // fields gives where the words of a text begin and end that could be addresses.
@@ -180,7 +180,7 @@ func fields(text string) iter.Seq2[int, int] {
 	return func(yield func(int, int) bool) {
 		begin := -1
 		for i, c := range text + " " {
-			switch outside := outsideAddress(c); {
+			switch outside := notInAddress(c); {
 			case outside && begin >= 0:
 				if !yield(begin, i) {
 					return
@@ -194,20 +194,20 @@ func fields(text string) iter.Seq2[int, int] {
 }
 
 // sets takes in the sets that a rule asks.
-func (n *Names) sets(t *Table, r *Rule, spares bool) {
+func (n *Names) sets(t *Table, r *Rule, onlyAccepts bool) {
 	words := strings.Fields(r.Text)
 	for i, word := range words {
 		if s := t.sets[strings.TrimPrefix(word, "@")]; s != nil && strings.HasPrefix(word, "@") {
-			n.nftSet(t.Name+" "+word+" "+string(t.Family), s, spares, !strings.Contains(r.Text, "map"))
+			n.nftSet(t.Name+" "+word+" "+string(t.Family), s, onlyAccepts, !strings.Contains(r.Text, "map"))
 		}
 		if word == "--match-set" && i+1 < len(words) {
-			n.ipset(words[i+1], spares)
+			n.ipset(words[i+1], onlyAccepts)
 		}
 	}
 }
 
-func (n *Names) once(name string, spares bool) bool {
-	name = fmt.Sprint("set ", name, spares)
+func (n *Names) once(name string, onlyAccepts bool) bool {
+	name = fmt.Sprint("set ", name, onlyAccepts)
 	if n.seen[name] {
 		return false
 	}
@@ -217,11 +217,11 @@ func (n *Names) once(name string, spares bool) bool {
 
 // nftSet takes in a set of nft's. Elements of one address each may be alike, but
 // not those of a map.
-func (n *Names) nftSet(name string, s *nftSet, spares, alike bool) {
+func (n *Names) nftSet(name string, s *nftSet, onlyAccepts, alike bool) {
 	if !alike {
 		name += " mapped"
 	}
-	if !n.once(name, spares) {
+	if !n.once(name, onlyAccepts) {
 		return
 	}
 	for i, e := range s.elements {
@@ -235,19 +235,19 @@ func (n *Names) nftSet(name string, s *nftSet, spares, alike bool) {
 				ends = append(ends, k.addrs)
 			}
 		}
-		n.ends(ends, place{where, spares})
+		n.ends(ends, mention{where, onlyAccepts})
 	}
 }
 
 // ipset takes in an ipset. Members of one address each are alike; where some are
 // exceptions, the narrowest that has an address decides.
-func (n *Names) ipset(name string, spares bool) {
+func (n *Names) ipset(name string, onlyAccepts bool) {
 	s := n.rules.Sets[name]
-	if s == nil || !n.once(name, spares) {
+	if s == nil || !n.once(name, onlyAccepts) {
 		return
 	}
 	for _, l := range s.lists {
-		n.ipset(l, spares)
+		n.ipset(l, onlyAccepts)
 	}
 	exceptions := slices.ContainsFunc(s.members, func(m ipsetMember) bool { return m.nomatch })
 	for _, m := range s.members {
@@ -269,12 +269,12 @@ func (n *Names) ipset(name string, spares bool) {
 			}
 			ends = append(ends, span)
 		}
-		n.ends(ends, place{where, spares && !exceptions})
+		n.ends(ends, mention{where, onlyAccepts && !exceptions})
 	}
 }
 
 // ends takes in the addresses of one element. Of two, one is the far end's.
-func (n *Names) ends(ends []addrRange, at place) {
+func (n *Names) ends(ends []addrRange, at mention) {
 	where := at.where
 	for i, end := range ends {
 		far := len(ends) == 1
@@ -290,7 +290,7 @@ func (n *Names) ends(ends []addrRange, at place) {
 
 // spares reports whether all that can come of being named in the rule is that a
 // packet is let through, or goes on unchanged.
-func (r *Rule) spares() bool {
+func (r *Rule) onlyAccepts() bool {
 	if strings.Contains(r.Text, "!") {
 		return false // it may let through all but those that it names
 	}

@@ -242,7 +242,7 @@ func verdictOf(e map[string]json.RawMessage) (decision, bool) {
 		case "reject":
 			return decision{kind: reject}, true
 		case "return":
-			return decision{kind: leave}, true
+			return decision{kind: returnToCaller}, true
 		case "continue":
 			return decision{kind: goOn}, true
 		case "jump", "goto":

@@ -23,9 +23,9 @@ type flagList []string
 
 // UnmarshalJSON reads both forms.
 func (f *flagList) UnmarshalJSON(b []byte) error {
-	var one string
-	if json.Unmarshal(b, &one) == nil {
-		*f = flagList{one}
+	var word string
+	if json.Unmarshal(b, &word) == nil {
+		*f = flagList{word}
 		return nil
 	}
 	return json.Unmarshal(b, (*[]string)(f))
@@ -201,7 +201,7 @@ var ctFields = map[string]field{
 		switch {
 		case p.State&^(Invalid|Untracked) == 0:
 			return value{}, absent // no connection
-		case p.State&(Invalid|Untracked) != 0 || p.source.truth != No || p.target.truth != No:
+		case p.State&(Invalid|Untracked) != 0 || p.source.truth != No || p.destination.truth != No:
 			return value{}, unknownValue
 		}
 		// What is asked about is not translated; the other bits are not known.

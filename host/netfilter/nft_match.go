@@ -106,8 +106,8 @@ func parseNumber(raw json.RawMessage, k kind) (uint64, bool) {
 		Or []json.RawMessage `json:"|"`
 	}
 	if json.Unmarshal(raw, &or) == nil && or.Or != nil {
-		for _, one := range or.Or {
-			bits, ok := parseNumber(one, k)
+		for _, part := range or.Or {
+			bits, ok := parseNumber(part, k)
 			if !ok {
 				return 0, false
 			}
@@ -117,8 +117,8 @@ func parseNumber(raw json.RawMessage, k kind) (uint64, bool) {
 	}
 	var names []json.RawMessage
 	if (k == kindState || k == kindFlags || k == kindStatus) && json.Unmarshal(raw, &names) == nil {
-		for _, one := range names {
-			bit, ok := parseNumber(one, k)
+		for _, part := range names {
+			bit, ok := parseNumber(part, k)
 			if !ok {
 				return 0, false
 			}
@@ -204,7 +204,7 @@ func (t *Table) oneOf(raw json.RawMessage, fields []field) (func([]value) Truth,
 				return Yes
 			}
 		}
-		if set.odd {
+		if set.unparsed {
 			return Maybe
 		}
 		return truth
@@ -271,7 +271,7 @@ func (t *Table) setOf(raw json.RawMessage, fields []field) (*nftSet, bool) {
 		return s, true
 	}
 	s.add(raw, kinds)
-	return s, !s.odd
+	return s, !s.unparsed
 }
 
 // anyBit is nft's implicit comparison of flags: any of them.
@@ -311,17 +311,17 @@ func ordered(op string, raw json.RawMessage, fields []field) (func([]value) Trut
 func (t *Table) verdictMap(raw json.RawMessage) statement {
 	var m struct{ Key, Data json.RawMessage }
 	text := "vmap " + string(raw)
-	foreignMap := decides(text, decision{kind: foreign})
+	unknownMap := decides(text, decision{kind: unknownTarget})
 	if json.Unmarshal(raw, &m) != nil {
-		return foreignMap
+		return unknownMap
 	}
 	fields, ok := t.fields(m.Key)
 	if !ok {
-		return foreignMap
+		return unknownMap
 	}
 	set, ok := t.mapOf(m.Data, fields)
-	if !ok || set.odd || slices.ContainsFunc(set.elements, func(e nftElement) bool { return e.verdict == nil }) {
-		return foreignMap
+	if !ok || set.unparsed || slices.ContainsFunc(set.elements, func(e nftElement) bool { return e.verdict == nil }) {
+		return unknownMap
 	}
 	written := writtenBit(m.Data)
 	return statement{text: text, decide: func(p *Packet) []decision {

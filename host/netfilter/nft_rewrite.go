@@ -49,7 +49,7 @@ func (t *Table) mapped(key, data json.RawMessage) newAddress {
 		return unsure
 	}
 	set, ok := t.mapOf(data, fields)
-	if !ok || set.odd {
+	if !ok || set.unparsed {
 		return unsure
 	}
 	written := writtenBit(data)
@@ -79,10 +79,10 @@ func (t *Table) translation(name string, raw json.RawMessage) []statement {
 	}
 	kind := rewriteSource
 	if name == "dnat" {
-		kind = rewriteTarget
+		kind = rewriteDestination
 	}
 	if json.Unmarshal(raw, &n) != nil {
-		return []statement{decides(name, decision{kind: foreign})}
+		return []statement{decides(name, decision{kind: unknownTarget})}
 	}
 	if n.Addr == nil { // ports alone
 		if kind == rewriteSource {
@@ -121,7 +121,7 @@ func (t *Table) mangle(name string, raw json.RawMessage) []statement {
 	}
 	text := name + " " + string(raw)
 	if json.Unmarshal(raw, &m) != nil {
-		return []statement{decides(text, decision{kind: foreign})}
+		return []statement{decides(text, decision{kind: unknownTarget})}
 	}
 	switch k := m.Key; {
 	case k.Meta != nil && k.Meta.Key == "mark":
@@ -133,13 +133,13 @@ func (t *Table) mangle(name string, raw json.RawMessage) []statement {
 			}
 		})}
 	case k.Ct != nil && k.Ct.Key == "zone":
-		return []statement{{text: text, change: retrack, carries: true}}
+		return []statement{{text: text, change: changeConnection, carries: true}}
 	case k.Payload != nil && (k.Payload.Field == "saddr" || k.Payload.Field == "daddr") && k.Payload.Protocol != "ether":
 		return t.rewritesAddress(text, k.Payload.Protocol == "ip6", k.Payload.Field == "saddr", m.Value)
 	case k.isHarmless():
-		return []statement{nothing(text)}
+		return []statement{noEffect(text)}
 	}
-	return []statement{decides(text, decision{kind: foreign})}
+	return []statement{decides(text, decision{kind: unknownTarget})}
 }
 
 // harmlessFields are header fields that no verdict hangs on.
@@ -185,15 +185,15 @@ func (t *Table) rewritesAddress(text string, six, source bool, value json.RawMes
 		{text: text, rewrites: true, change: func(p *Packet) {
 			address, _ := to(p)
 			p.rewrite(source, address)
-			if p.early {
-				retrack(p)
+			if p.beforeConntrack {
+				changeConnection(p)
 			}
 		}},
 	}
 }
 
 // retrack makes the connection another one than the packet's State speaks of.
-func retrack(p *Packet) { p.retracked = true }
+func changeConnection(p *Packet) { p.otherConnection = true }
 
 // rewrite replaces an address; the zero range is another one that is not known.
 // In front of the routing decision the way then
@@ -201,7 +201,7 @@ func retrack(p *Packet) { p.retracked = true }
 func (p *Packet) rewrite(source bool, to addrRange) {
 	address, done := &p.Src, &p.source
 	if !source {
-		address, done = &p.Dst, &p.target
+		address, done = &p.Dst, &p.destination
 	}
 	changes := Yes
 	single := to.from.IsValid() && to.from == to.to

@@ -9,7 +9,7 @@ import (
 // nftSet is a set, a map, or a verdict map.
 type nftSet struct {
 	elements []nftElement
-	odd      bool
+	unparsed bool
 	// limited is set where the set gives all its elements a limit.
 	limited bool
 }
@@ -39,9 +39,9 @@ func (t *Table) newSet(j *nftSetJSON) *nftSet {
 // kindsOfSet reads the type of a named set: one name, or a list of them.
 func kindsOfSet(raw json.RawMessage) []kind {
 	var names []string
-	var one string
-	if json.Unmarshal(raw, &one) == nil {
-		names = []string{one}
+	var single string
+	if json.Unmarshal(raw, &single) == nil {
+		names = []string{single}
 	} else if json.Unmarshal(raw, &names) != nil {
 		return nil
 	}
@@ -60,7 +60,7 @@ func kindsOfSet(raw json.RawMessage) []kind {
 func (s *nftSet) addPair(raw json.RawMessage, kinds []kind) {
 	var pair []json.RawMessage
 	if json.Unmarshal(raw, &pair) != nil || len(pair) != 2 {
-		s.odd = true
+		s.unparsed = true
 		return
 	}
 	before := len(s.elements)
@@ -87,7 +87,7 @@ func (s *nftSet) add(raw json.RawMessage, kinds []kind) {
 	e := nftElement{limited: s.limited || hasLimit(raw)}
 	var ok bool
 	if e.key, ok = parseKey(unwrapElem(raw), kinds); !ok {
-		s.odd = true
+		s.unparsed = true
 		return
 	}
 	s.elements = append(s.elements, e)
@@ -113,12 +113,12 @@ func hasLimit(raw json.RawMessage) bool {
 // or a list of them, can end a rule. Those that only count cannot.
 func mayRefuse(raw json.RawMessage) bool {
 	var list []map[string]json.RawMessage
-	var one map[string]json.RawMessage
+	var single map[string]json.RawMessage
 	switch {
 	case len(raw) == 0:
 		return false
-	case json.Unmarshal(raw, &one) == nil:
-		list = []map[string]json.RawMessage{one}
+	case json.Unmarshal(raw, &single) == nil:
+		list = []map[string]json.RawMessage{single}
 	case json.Unmarshal(raw, &list) != nil:
 		return true
 	}

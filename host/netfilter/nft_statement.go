@@ -7,15 +7,15 @@ import (
 )
 
 // nothing is a statement that changes nothing that is asked about.
-func nothing(text string) statement {
+func noEffect(text string) statement {
 	return statement{text: text, change: func(*Packet) {}}
 }
 
 // nftStatements are nft's statements by their names in JSON
 // (libnftables-json(5)). Verdicts are verdictOf's.
 var nftStatements = map[string]func(*Table, string, json.RawMessage) []statement{
-	"match":      one((*Table).match),
-	"vmap":       one((*Table).verdictMap),
+	"match":      single((*Table).match),
+	"vmap":       single((*Table).verdictMap),
 	"mangle":     (*Table).mangle,
 	"set":        (*Table).update,
 	"map":        (*Table).update,
@@ -23,27 +23,27 @@ var nftStatements = map[string]func(*Table, string, json.RawMessage) []statement
 	"masquerade": decidesAlways(decision{kind: rewriteSource}),
 	"snat":       (*Table).translation,
 	"dnat":       (*Table).translation,
-	"redirect":   decidesAlways(decision{kind: rewriteTarget}),
-	"notrack": one(func(*Table, json.RawMessage) statement {
+	"redirect":   decidesAlways(decision{kind: rewriteDestination}),
+	"notrack": single(func(*Table, json.RawMessage) statement {
 		return statement{text: "notrack", change: untrack, carries: true}
 	}),
-	"xt":             one(func(_ *Table, raw json.RawMessage) statement { return foreignModule(raw) }),
-	"queue":          decidesAlways(decision{kind: foreign}),
-	"tproxy":         decidesAlways(decision{kind: foreign}),
-	"synproxy":       decidesAlways(decision{kind: foreign}),
-	"fwd":            decidesAlways(decision{kind: foreign}),
-	"counter":        changesNothing,
-	"log":            changesNothing,
-	"flow":           changesNothing,
-	"ct helper":      changesNothing,
-	"ct timeout":     changesNothing,
-	"ct expectation": changesNothing,
-	"dup":            changesNothing,
-	"secmark":        changesNothing,
-	"last":           changesNothing,
+	"xt":             single(func(_ *Table, raw json.RawMessage) statement { return xtStatement(raw) }),
+	"queue":          decidesAlways(decision{kind: unknownTarget}),
+	"tproxy":         decidesAlways(decision{kind: unknownTarget}),
+	"synproxy":       decidesAlways(decision{kind: unknownTarget}),
+	"fwd":            decidesAlways(decision{kind: unknownTarget}),
+	"counter":        noEffectStatement,
+	"log":            noEffectStatement,
+	"flow":           noEffectStatement,
+	"ct helper":      noEffectStatement,
+	"ct timeout":     noEffectStatement,
+	"ct expectation": noEffectStatement,
+	"dup":            noEffectStatement,
+	"secmark":        noEffectStatement,
+	"last":           noEffectStatement,
 }
 
-func one(f func(*Table, json.RawMessage) statement) func(*Table, string, json.RawMessage) []statement {
+func single(f func(*Table, json.RawMessage) statement) func(*Table, string, json.RawMessage) []statement {
 	return func(t *Table, _ string, raw json.RawMessage) []statement { return []statement{f(t, raw)} }
 }
 
@@ -51,8 +51,8 @@ func decidesAlways(d decision) func(*Table, string, json.RawMessage) []statement
 	return func(_ *Table, name string, _ json.RawMessage) []statement { return []statement{decides(name, d)} }
 }
 
-func changesNothing(_ *Table, name string, _ json.RawMessage) []statement {
-	return []statement{nothing(name)}
+func noEffectStatement(_ *Table, name string, _ json.RawMessage) []statement {
+	return []statement{noEffect(name)}
 }
 
 // compile turns one expression of a rule into statements.
@@ -66,13 +66,13 @@ func (t *Table) compile(e map[string]json.RawMessage) []statement {
 		}
 		return []statement{unknown(name + " " + string(raw))}
 	}
-	return []statement{nothing("nothing")}
+	return []statement{noEffect("nothing")}
 }
 
 // foreignModule is a match or target of iptables', which nft only names.
-func foreignModule(raw json.RawMessage) statement {
+func xtStatement(raw json.RawMessage) statement {
 	if strings.Contains(string(raw), `"target"`) {
-		return decides("xt "+string(raw), decision{kind: foreign})
+		return decides("xt "+string(raw), decision{kind: unknownTarget})
 	}
 	return unknown("xt " + string(raw))
 }

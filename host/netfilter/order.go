@@ -11,9 +11,9 @@ type base struct {
 	table *Table
 	chain *Chain
 	// disputed is set where another table's chain of equal priority matters.
-	disputed bool
+	orderMatters bool
 	// readdressed is set where such a chain writes addresses.
-	readdressed bool
+	addressesUnsure bool
 }
 
 // bases are the base chains of a hook in the kernel's order.
@@ -38,8 +38,8 @@ func (rs *Ruleset) bases(hook Hook, p *Packet) []base {
 	for i := range out {
 		for _, o := range out {
 			if o.table != out[i].table && o.chain.runsAt() == out[i].chain.runsAt() {
-				out[i].disputed = out[i].disputed || disputed(o.table, out[i].table)
-				out[i].readdressed = out[i].readdressed || o.table.touches().addresses
+				out[i].orderMatters = out[i].orderMatters || orderMatters(o.table, out[i].table)
+				out[i].addressesUnsure = out[i].addressesUnsure || o.table.touches().addresses
 			}
 		}
 	}
@@ -62,7 +62,7 @@ func (c *Chain) runsAt() int {
 // disputed is whether it matters which of two tables' chains runs first: one
 // writes marks, or forbids tracking, and the other asks or writes too. The order
 // of chains of equal priority in different tables cannot be read.
-func disputed(a, b *Table) bool {
+func orderMatters(a, b *Table) bool {
 	mine, other := a.touches(), b.touches()
 	return mine.writes && (other.reads || other.writes) || other.writes && (mine.reads || mine.writes)
 }

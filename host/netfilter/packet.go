@@ -67,22 +67,22 @@ type Packet struct {
 
 	// rules and hook are where the packet is on its way; early is in front of
 	// conntrack.
-	rules *Ruleset
-	hook  Hook
-	early bool
-	six   bool
+	rules           *Ruleset
+	hook            Hook
+	beforeConntrack bool
+	six             bool
 	// retracked is set where a rule has made the connection another one.
-	retracked bool
+	otherConnection bool
 	// bound is whether NAT has been decided on for this connection and hook: then
 	// no further chain of type nat sees it.
-	bound Truth
+	natDone Truth
 	// mark and ctMark are what rules on the way have set.
 	mark, ctMark mark
 	// written are the sets that rules on the way have written to, by setBit:
 	// what was listed of them is no longer known.
 	written uint64
 	// source and target are whether a rule on the way rewrites the address.
-	source, target rewrite
+	source, destination rewrite
 	// routed is whether the kernel chooses the way by a source that a rule wrote,
 	// which it may refuse.
 	routed rewrite
@@ -142,9 +142,9 @@ func (p Packet) join(q Packet) Packet {
 	p.State |= q.State
 	p.written |= q.written
 	p.mark, p.ctMark = p.mark.join(q.mark), p.ctMark.join(q.ctMark)
-	p.source, p.target, p.routed = p.source.join(q.source), p.target.join(q.target), p.routed.join(q.routed)
-	p.bound = either(p.bound, q.bound)
-	p.retracked = p.retracked || q.retracked
+	p.source, p.destination, p.routed = p.source.join(q.source), p.destination.join(q.destination), p.routed.join(q.routed)
+	p.natDone = either(p.natDone, q.natDone)
+	p.otherConnection = p.otherConnection || q.otherConnection
 	if p.ReturnsByIn != q.ReturnsByIn {
 		p.ReturnsByIn = Maybe
 	}

@@ -137,13 +137,13 @@ const (
 	reject
 	jump
 	goTo
-	leave
+	returnToCaller
 	rewriteSource
-	rewriteTarget
+	rewriteDestination
 	// rewritePort is NAT that leaves the address.
 	rewritePort
 	// foreign is a target that is not known: anything may come of it.
-	foreign
+	unknownTarget
 )
 
 func decides(text string, ds ...decision) statement {

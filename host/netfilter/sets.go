@@ -21,7 +21,7 @@ type IPSet struct {
 	members []ipsetMember
 	lists   []string
 	// odd is set where a member does not parse: then nothing is known.
-	odd bool
+	unparsed bool
 }
 
 type ipsetMember struct {
@@ -90,9 +90,9 @@ func newIPSet(words []string) *IPSet {
 			s.is6 = words[i+1] == "inet6"
 		case "netmask":
 			n, err := strconv.Atoi(words[i+1])
-			s.netmask, s.odd = n, s.odd || err != nil
+			s.netmask, s.unparsed = n, s.unparsed || err != nil
 		case "bitmask", "markmask":
-			s.odd = true
+			s.unparsed = true
 		}
 	}
 	return s
@@ -111,18 +111,18 @@ func (s *IPSet) add(text string, options []string) {
 	values := strings.Split(text, ",")
 	names := strings.Split(parts, ",")
 	if len(values) != len(names) {
-		s.odd = true
+		s.unparsed = true
 		return
 	}
 	for i, name := range names {
 		compile := ipsetFields[name]
 		if compile == nil {
-			s.odd = true
+			s.unparsed = true
 			return
 		}
 		f, bits, ok := compile(s, values[i])
 		if !ok {
-			s.odd = true
+			s.unparsed = true
 			return
 		}
 		m.fields, m.bits = append(m.fields, f), m.bits+bits
@@ -191,7 +191,7 @@ func portField(value string) (func(*Packet, bool) Truth, int, bool) {
 // the source or the destination as sources says.
 func (sets IPSets) has(name string, p *Packet, sources []bool) Truth {
 	s := sets[name]
-	if s == nil || s.odd {
+	if s == nil || s.unparsed {
 		return Maybe
 	}
 	if len(s.lists) > 0 {

@@ -98,13 +98,13 @@ func (rs *Ruleset) WalkHooks(p Packet, hooks ...Hook) Result {
 		p.ctMark.known = ^uint32(0)
 	}
 	p.six = p.Src.Is6()
-	w := &walk{rules: rs, met: map[*Chain]bool{}}
+	w := &walk{rules: rs, visited: map[*Chain]bool{}}
 	cur, from := &p, p.Src
 	for _, hook := range hooks {
 		if cur == nil {
 			break
 		}
-		cur.bound = No
+		cur.natDone = No
 		for _, b := range rs.bases(hook, cur) {
 			if cur != nil {
 				cur = w.pass(b, *cur)
@@ -112,13 +112,13 @@ func (rs *Ruleset) WalkHooks(p Packet, hooks ...Hook) Result {
 		}
 		w.follow(cur)
 	}
-	end := Result{Verdict: Accepted, Trail: w.trail, Chains: w.met}
+	end := Result{Verdict: Accepted, Trail: w.trail, Chains: w.visited}
 	if cur != nil && (cur.Src != from || cur.source.truth == Maybe) { // what was written may be written back
 		end.Rewritten, end.RewrittenBy = cur.source.truth, cur.source.by
 	}
 	switch {
-	case w.elsewhere != nil:
-		end.Verdict, end.Doubt, end.Question = Unknown, w.elsewhere, w.because
+	case w.rerouted != nil:
+		end.Verdict, end.Doubt, end.Question = Unknown, w.rerouted, w.rerouting
 	case cur == nil:
 		end.Verdict, end.By = Dropped, w.drops[len(w.drops)-1]
 	case len(w.drops) > 0:
@@ -129,13 +129,13 @@ func (rs *Ruleset) WalkHooks(p Packet, hooks ...Hook) Result {
 
 // pass runs one base chain, if the packet comes to it.
 func (w *walk) pass(b base, p Packet) *Packet {
-	if b.chain.NAT && (p.State&(New|Related) == 0 || p.bound == Yes) {
+	if b.chain.NAT && (p.State&(New|Related) == 0 || p.natDone == Yes) {
 		return &p
 	}
 	dropsBefore := len(w.drops)
 	behind := w.base(b, p)
 	// NAT asks for the first packet of a connection that is tracked, once.
-	if !b.chain.NAT || p.bound == No && p.State&^(New|Related) == 0 {
+	if !b.chain.NAT || p.natDone == No && p.State&^(New|Related) == 0 {
 		return behind
 	}
 	if len(w.drops) > dropsBefore && w.doubt == nil {
@@ -148,11 +148,11 @@ func (w *walk) pass(b base, p Packet) *Packet {
 // another address is not known, whatever rules it seems to meet then.
 func (w *walk) follow(p *Packet) {
 	switch {
-	case p == nil || w.elsewhere != nil:
-	case p.target.truth != No:
-		w.elsewhere, w.because = p.target.by, "the destination is rewritten"
+	case p == nil || w.rerouted != nil:
+	case p.destination.truth != No:
+		w.rerouted, w.rerouting = p.destination.by, "the destination is rewritten"
 	case p.routed.truth != No:
-		w.elsewhere, w.because = p.routed.by, "the kernel chooses the way after the source is rewritten"
+		w.rerouted, w.rerouting = p.routed.by, "the kernel chooses the way after the source is rewritten"
 	}
 }
 
@@ -164,11 +164,11 @@ type walk struct {
 	question string
 	// elsewhere is the rule that sends the packet another way, and because says
 	// how.
-	elsewhere *Step
-	because   string
+	rerouted  *Step
+	rerouting string
 	at        base
 	// inside are the chains that the walk is in, met those it has been in.
-	inside, met map[*Chain]bool
+	inside, visited map[*Chain]bool
 }
 
 // flow is what can become of a packet in a rule or chain: each part is the
@@ -197,17 +197,17 @@ func (w *walk) base(b base, p Packet) *Packet {
 	w.at = b
 	seen := p
 	seen.hook = b.chain.Hook
-	seen.early = b.chain.Hook == Prerouting && b.chain.Priority <= priorityConntrack
+	seen.beforeConntrack = b.chain.Hook == Prerouting && b.chain.Priority <= priorityConntrack
 	if b.chain.Hook == Prerouting {
 		seen.Out = ""
-		if seen.early && p.State != Untracked {
+		if seen.beforeConntrack && p.State != Untracked {
 			seen.State = Invalid // nothing has been tracked yet
 		}
 	}
-	if b.readdressed {
+	if b.addressesUnsure {
 		seen.Src, seen.Dst = netip.Addr{}, netip.Addr{}
 	}
-	if b.disputed {
+	if b.orderMatters {
 		seen.mark, seen.ctMark = mark{}, mark{}
 		if seen.State != p.State {
 			seen.State |= Untracked
@@ -236,15 +236,15 @@ func (w *walk) base(b base, p Packet) *Packet {
 	if out.Out == "" {
 		out.Out = p.Out
 	}
-	if b.readdressed {
+	if b.addressesUnsure {
 		if out.source.truth == p.source.truth {
 			out.Src = p.Src
 		}
-		if out.target.truth == p.target.truth {
+		if out.destination.truth == p.destination.truth {
 			out.Dst = p.Dst
 		}
 	}
-	if out.retracked && seen.early && p.State != Untracked {
+	if out.otherConnection && seen.beforeConntrack && p.State != Untracked {
 		p.State |= New | Established | Related | Invalid
 		p.ctMark = mark{}
 	}
@@ -258,7 +258,7 @@ func (w *walk) chain(c *Chain, p Packet) flow {
 	if w.inside == nil {
 		w.inside = map[*Chain]bool{}
 	}
-	w.inside[c], w.met[c] = true, true
+	w.inside[c], w.visited[c] = true, true
 	defer delete(w.inside, c)
 	var out flow
 	cur := &p
@@ -299,28 +299,28 @@ func (w *walk) rule(c *Chain, r *Rule, p Packet) flow {
 		case s.change != nil:
 			s.change(&p)
 			if s.rewrites {
-				w.sign(c, r, &p)
+				w.creditRewrite(c, r, &p)
 			}
 		default:
 			return w.decide(c, r, p, s, missed, question)
 		}
 	}
 	if missed == nil && len(r.statements) > 0 {
-		w.note(c, r, "matches, and goes on")
+		w.addStep(c, r, "matches, and goes on")
 	}
 	return flow{next: joined(missed, &p)}
 }
 
 // sign names the rule that has rewritten an address.
-func (w *walk) sign(c *Chain, r *Rule, p *Packet) {
-	for _, done := range []*rewrite{&p.source, &p.target, &p.routed} {
+func (w *walk) creditRewrite(c *Chain, r *Rule, p *Packet) {
+	for _, done := range []*rewrite{&p.source, &p.destination, &p.routed} {
 		if done.truth != No && done.by == nil {
-			done.by = w.note(c, r, "rewrites an address")
+			done.by = w.addStep(c, r, "rewrites an address")
 		}
 	}
 }
 
-func (w *walk) note(c *Chain, r *Rule, did string) *Step {
+func (w *walk) addStep(c *Chain, r *Rule, did string) *Step {
 	s := w.step(c, r)
 	s.Did = did
 	w.trail = append(w.trail, *s)
@@ -331,7 +331,7 @@ func (w *walk) note(c *Chain, r *Rule, did string) *Step {
 // missed is set.
 func (w *walk) decide(c *Chain, r *Rule, p Packet, s statement, missed *Packet, question string) flow {
 	decisions := s.decide(&p)
-	sure := missed == nil && len(decisions) == 1 && decisions[0].kind != foreign
+	sure := missed == nil && len(decisions) == 1 && decisions[0].kind != unknownTarget
 	if question == "" && !sure {
 		question = s.text
 	}
@@ -342,7 +342,7 @@ func (w *walk) decide(c *Chain, r *Rule, p Packet, s statement, missed *Packet, 
 		if !sure {
 			did = "may match (" + question + "): " + did
 		}
-		w.carryOut(&out, c, d, p, w.note(c, r, did))
+		w.carryOut(&out, c, d, p, w.addStep(c, r, did))
 	}
 	if !sure && w.doubt == nil && (out.accepted != nil || out.returned != nil || len(w.drops) > dropsBefore) {
 		w.doubt, w.question = w.step(c, r), question
@@ -355,15 +355,15 @@ func (w *walk) carryOut(out *flow, c *Chain, d decision, p Packet, step *Step) {
 	switch d.kind {
 	case goOn:
 		out.next = joined(out.next, &here)
-	case leave:
+	case returnToCaller:
 		out.returned = joined(out.returned, &here)
 	case accept:
 		out.accepted = joined(out.accepted, &here)
 	case drop, reject:
 		out.dropped = true
 		w.drops = append(w.drops, step)
-	case rewriteSource, rewriteTarget, rewritePort:
-		here.bound = Yes
+	case rewriteSource, rewriteDestination, rewritePort:
+		here.natDone = Yes
 		switch {
 		case d.kind != rewritePort:
 			here.rewrite(d.kind == rewriteSource, d.to)
@@ -372,13 +372,13 @@ func (w *walk) carryOut(out *flow, c *Chain, d decision, p Packet, step *Step) {
 			// (nf_nat_manip_pkt), whatever a rule wrote since.
 			here.Src, here.source.truth = netip.Addr{}, Maybe
 		}
-		for _, done := range []*rewrite{&here.source, &here.target, &here.routed} {
+		for _, done := range []*rewrite{&here.source, &here.destination, &here.routed} {
 			if done.truth != No && done.by == nil {
 				done.by = step
 			}
 		}
 		out.accepted = joined(out.accepted, &here)
-	case foreign:
+	case unknownTarget:
 		here.mark, here.ctMark = mark{}, mark{}
 		here.State |= Untracked
 		w.rewriteUnknown(&here, step)
@@ -395,10 +395,10 @@ func (w *walk) rewriteUnknown(p *Packet, step *Step) {
 	if p.source.truth == No {
 		p.source = rewrite{Maybe, step}
 	}
-	if p.target.truth == No && p.hook == Prerouting && w.at.chain.NAT {
-		p.target = rewrite{Maybe, step}
+	if p.destination.truth == No && p.hook == Prerouting && w.at.chain.NAT {
+		p.destination = rewrite{Maybe, step}
 	}
-	p.bound = p.bound.or(Maybe)
+	p.natDone = p.natDone.or(Maybe)
 }
 
 // enter follows a jump or goto. A chain that is not there, or a loop, which a
@@ -433,15 +433,15 @@ func (d decision) text() string {
 		return "jumps to " + d.chain
 	case goTo:
 		return "goes to " + d.chain
-	case leave:
+	case returnToCaller:
 		return "returns"
 	case rewriteSource:
 		return "rewrites the source"
-	case rewriteTarget:
+	case rewriteDestination:
 		return "rewrites the destination"
 	case rewritePort:
 		return "rewrites the port"
-	case foreign:
+	case unknownTarget:
 		return "does something that is not known here"
 	}
 	return "goes on"
