@@ -5,6 +5,16 @@ import (
 	"net/netip"
 )
 
+// This file answers: what do nft's rules write into a packet, and how does it go on
+// with that?
+//
+// Addresses are rewritten in two ways. NAT (snat, dnat, masquerade, redirect) is for
+// the whole connection, and replies are translated back. "ip saddr set 10.0.0.1"
+// writes into this one packet, at any hook, without a connection. Either way later
+// rules see the new address. "meta mark set" and "ct mark set" write numbers that
+// later rules and the routing may ask for; "ip dscp set" and others write what
+// nothing here asks for.
+
 // newAddress gives the address, or the range of them, that a packet's is
 // replaced by, and whether there is one: a map may have none for the packet. The
 // zero range is an address that is not known.
@@ -33,7 +43,8 @@ func (t *Table) newAddress(raw json.RawMessage) newAddress {
 	return func(*Packet) (addrRange, Truth) { return addrRange{}, Maybe }
 }
 
-// sure is whether a value is there.
+// sure is whether a value is there, as far as that is known: an address that is there
+// but not known is a Maybe too, for a map may have nothing for it.
 func (h presence) sure() Truth {
 	if h == absent {
 		return No
@@ -71,7 +82,9 @@ func (t *Table) mapped(key, data json.RawMessage) newAddress {
 }
 
 // translation is snat or dnat: {"family": …, "addr": …, "port": …}. Where a map
-// has no address for the packet, the rule ends there and nothing is rewritten.
+// has no address for the packet ("snat to ip saddr map { 10.0.0.1 : 192.0.2.1 }"), the
+// rule ends there and nothing is rewritten; so it does for a packet of the other
+// family in a table of family inet.
 func (t *Table) translation(name string, raw json.RawMessage) []statement {
 	var n struct {
 		Family string
@@ -113,7 +126,8 @@ type mangleKey struct {
 	TCPOption *struct{ Name string } `json:"tcp option"`
 }
 
-// mangle is {"key": …, "value": …}.
+// mangle is {"key": …, "value": …}: "meta mark set 1" is key {"meta": {"key":
+// "mark"}}, value 1. Writing what is not known here may do anything.
 func (t *Table) mangle(name string, raw json.RawMessage) []statement {
 	var m struct {
 		Key   mangleKey
@@ -159,6 +173,7 @@ func (k mangleKey) isHarmless() bool {
 	return k.TCPOption != nil
 }
 
+// setsMark writes a mark; an expression that does not parse makes it unknown.
 func setsMark(text string, raw json.RawMessage, set func(*Packet, mark)) statement {
 	read, ok := markExpression(raw)
 	return statement{text: text, carries: true, change: func(p *Packet) {
@@ -171,7 +186,8 @@ func setsMark(text string, raw json.RawMessage, set func(*Packet, mark)) stateme
 }
 
 // rewritesAddress writes an address into the header, without a connection
-// (stateless NAT).
+// (stateless NAT, nft(8), PAYLOAD STATEMENT). In front of conntrack it makes the
+// packet one of another connection, whose state is not known.
 func (t *Table) rewritesAddress(text string, six, source bool, value json.RawMessage) []statement {
 	to := t.newAddress(value)
 	return []statement{
@@ -192,12 +208,17 @@ func (t *Table) rewritesAddress(text string, six, source bool, value json.RawMes
 	}
 }
 
-// retrack makes the connection another one than the packet's State speaks of.
+// changeConnection makes the connection another one than the packet's State speaks of.
 func changeConnection(p *Packet) { p.otherConnection = true }
 
-// rewrite replaces an address; the zero range is another one that is not known.
-// In front of the routing decision the way then
-// follows from the new one.
+// rewrite replaces an address; the zero range is another one that is not known. Out
+// of a range the kernel picks one by itself (find_best_ips_proto in nf_nat_core.c),
+// so then the address is not known either.
+//
+// Behind the routing decision the packet's way stays. In front of it, in prerouting,
+// the way follows from the new addresses: a destination chooses the link, and a
+// source may be one that the kernel refuses, such as an address of its own
+// (fib_validate_source).
 func (p *Packet) rewrite(source bool, to addrRange) {
 	address, done := &p.Src, &p.source
 	if !source {

@@ -6,7 +6,20 @@ import (
 	"strings"
 )
 
-// nothing is a statement that changes nothing that is asked about.
+// This file answers: what does each expression of an nft rule do: ask, change the
+// packet, or decide?
+//
+// The kernel runs them from the left to the right. Each may end the rule for this
+// packet (NFT_BREAK in nf_tables_core.c): then the next rule's turn comes, and what
+// was changed before stays. A question that is answered with no ends it, and so does
+// an expression that cannot be computed, such as the port of a packet without ports.
+//
+// An expression with a name that is not listed is a question that nothing is known
+// about: "limit rate 5/second", "quota", "ct count", "socket". It may end the rule
+// or not. Statements that take the packet out of the kernel's hands (queue, tproxy,
+// synproxy, fwd) may do anything with it.
+
+// noEffect is a statement that changes nothing that is asked about.
 func noEffect(text string) statement {
 	return statement{text: text, change: func(*Packet) {}}
 }
@@ -43,14 +56,17 @@ var nftStatements = map[string]func(*Table, string, json.RawMessage) []statement
 	"last":           noEffectStatement,
 }
 
+// single makes a list of one statement.
 func single(f func(*Table, json.RawMessage) statement) func(*Table, string, json.RawMessage) []statement {
 	return func(t *Table, _ string, raw json.RawMessage) []statement { return []statement{f(t, raw)} }
 }
 
+// decidesAlways is a statement that comes to one decision for every packet.
 func decidesAlways(d decision) func(*Table, string, json.RawMessage) []statement {
 	return func(_ *Table, name string, _ json.RawMessage) []statement { return []statement{decides(name, d)} }
 }
 
+// noEffectStatement is noEffect for the table of statements.
 func noEffectStatement(_ *Table, name string, _ json.RawMessage) []statement {
 	return []statement{noEffect(name)}
 }
@@ -69,7 +85,9 @@ func (t *Table) compile(e map[string]json.RawMessage) []statement {
 	return []statement{noEffect("nothing")}
 }
 
-// foreignModule is a match or target of iptables', which nft only names.
+// xtStatement is a match or target of iptables', which nft only names: {"xt":
+// {"type": "match", "name": "recent"}}. Rules of iptables-nft have them; the same
+// rule is then read from iptables-nft-save (see Reconcile).
 func xtStatement(raw json.RawMessage) statement {
 	if strings.Contains(string(raw), `"target"`) {
 		return decides("xt "+string(raw), decision{kind: unknownTarget})
@@ -113,8 +131,9 @@ func (t *Table) update(verb string, raw json.RawMessage) []statement {
 	}), {text: text, change: func(p *Packet) { p.written |= written }}}
 }
 
-// writtenBit stands for a set in Packet.written. Sets that share one are only
-// doubted together.
+// writtenBit stands for a set in Packet.written: one of 64 bits, by a hash of the
+// name. Two sets may share a bit; then writing to one makes the other unknown too,
+// which is never wrong.
 func writtenBit(raw json.RawMessage) uint64 {
 	var name string
 	if json.Unmarshal(raw, &name) != nil || len(name) < 2 || name[0] != '@' {
@@ -123,6 +142,7 @@ func writtenBit(raw json.RawMessage) uint64 {
 	return setBit(name[1:])
 }
 
+// setBit is writtenBit of a set's name.
 func setBit(name string) uint64 {
 	h := fnv.New64a()
 	_, _ = h.Write([]byte(name)) // never fails

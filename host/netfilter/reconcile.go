@@ -5,6 +5,11 @@ import (
 	"strings"
 )
 
+// This file answers: which rules of iptables-nft's tables are not what
+// iptables-nft-save prints? Both programs keep their rules in nf_tables, so nft can
+// put rules into iptables' tables. Example: "nft insert rule ip filter FORWARD ip
+// saddr @blocked drop" reads as "-A FORWARD -j DROP" in iptables-nft-save 1.8.9.
+
 // Reconcile corrects what iptables-nft-save printed of a table by what nft says
 // of the same one, and reports whether that was needed. iptables-nft leaves out,
 // without a word, what only nft can express: whole base chains of other names,
@@ -32,7 +37,7 @@ func (t *Table) Reconcile(n *Table) bool {
 			}
 		}
 	}
-	t.touched = nil
+	t.touched = nil // it was worked out from the rules as they were
 	return corrected
 }
 
