@@ -72,7 +72,7 @@ func (d Datapath) InOverlay(router netip.Addr) (network netip.Prefix, why string
 		return network, ""
 	}
 	network, route, ok := d.routeTo(router)
-	if !ok || !route.by(d.Link.Name) {
+	if !ok || !route.leavesBy(d.Link.Name) {
 		return network, ""
 	}
 	return network, fmt.Sprintf("the route to the router %s leaves by %s: the Subnet with %s contains it", router, d.Link.Name, network)
@@ -82,7 +82,7 @@ func (d Datapath) InOverlay(router netip.Addr) (network netip.Prefix, why string
 func (d Datapath) notByOverlay() []netip.Prefix {
 	var out []netip.Prefix
 	for p, routes := range d.Routes {
-		if !routes[0].by(d.Link.Name) {
+		if !routes[0].leavesBy(d.Link.Name) {
 			out = append(out, p)
 		}
 	}
@@ -114,38 +114,38 @@ func (d Datapath) judge(n Network, elsewhere []netip.Prefix) Finding {
 		down = d.podDown(p)
 	}
 	part, parted := narrower(elsewhere, p)
-	second, isSecond := d.second(p)
-	switch inside := d.inside(p); {
+	second, isSecond := d.secondRoute(p)
+	switch inside := d.ownAddressesIn(p); {
 	case len(inside) > 0:
 		found.State, found.Got = Wrong, fmt.Sprintf("the node's own address %s lies inside, so kube-ovn-cni makes no route", inside[0])
 		found.Fix = "give the Subnet another CIDR, or the node another address"
 	case down != "":
 		found.State, found.Got = Wrong, down
 		if isSecond {
-			found.Fix = second.removal(p)
+			found.Fix = second.deleteCommand(p)
 		}
 	case isSecond:
-		found.State, found.Got, found.Fix = Wrong, "a second route "+second.way(), second.removal(p)
+		found.State, found.Got, found.Fix = Wrong, "a second route "+second.describe(), second.deleteCommand(p)
 	case parted:
 		route := d.Routes[part][0]
-		found.State, found.Got, found.Fix = Wrong, fmt.Sprintf("the route to %s, a part of it, %s", part, route.way()), route.removal(part)
+		found.State, found.Got, found.Fix = Wrong, fmt.Sprintf("the route to %s, a part of it, %s", part, route.describe()), route.deleteCommand(part)
 	}
 	return found
 }
 
-// second is a route to p that goes elsewhere than by the overlay link, or does so
+// secondRoute is a route to p that goes elsewhere than by the overlay link, or does so
 // for a part of the packets.
-func (d Datapath) second(p netip.Prefix) (Route, bool) {
+func (d Datapath) secondRoute(p netip.Prefix) (Route, bool) {
 	for _, r := range d.Routes[p] {
-		if !r.by(d.Link.Name) || len(r.Links) > 1 {
+		if !r.leavesBy(d.Link.Name) || len(r.Links) > 1 {
 			return r, true
 		}
 	}
 	return Route{}, false
 }
 
-// removal is the command that takes the route to p away.
-func (r Route) removal(p netip.Prefix) string {
+// deleteCommand is the command that takes the route to p away.
+func (r Route) deleteCommand(p netip.Prefix) string {
 	command := "ip route del "
 	if p.Addr().Is6() {
 		command = "ip -6 route del "
@@ -168,7 +168,7 @@ func (r Route) removal(p netip.Prefix) string {
 // a CIDR, as mode pods announces, has no route of its own.
 func (d Datapath) covers(p netip.Prefix) bool {
 	for w := range wider(p) {
-		if routes := d.Routes[w]; w.Bits() > 0 && w != p && len(routes) > 0 && routes[0].by(d.Link.Name) {
+		if routes := d.Routes[w]; w.Bits() > 0 && w != p && len(routes) > 0 && routes[0].leavesBy(d.Link.Name) {
 			return true
 		}
 	}

@@ -88,7 +88,7 @@ func invalidDrop() Criterion {
 				}
 			}
 			for _, six := range []bool{false, true} {
-				out = append(out, together(refusedSubject(refused[six], six), "forwarded, so that a refused connection is seen at once", refused[six])...)
+				out = append(out, merged(refusedSubject(refused[six], six), "forwarded, so that a refused connection is seen at once", refused[six])...)
 			}
 			return out
 		},
@@ -123,9 +123,9 @@ func refusedSubject(each []Finding, six bool) string {
 	return "IPv4 RST"
 }
 
-// together makes one finding of those of each network, of the worst state among
+// merged makes one finding of those of each network, of the worst state among
 // them: one rule is behind many.
-func together(subject, want string, each []Finding) []Finding {
+func merged(subject, want string, each []Finding) []Finding {
 	if len(each) == 0 {
 		return nil
 	}
@@ -146,14 +146,14 @@ func together(subject, want string, each []Finding) []Finding {
 		networks[f.cause()] = append(networks[f.cause()], f.Subject)
 	}
 	for i, c := range causes {
-		causes[i] = got[c] + "\n" + concerned(networks[c])
+		causes[i] = got[c] + "\n" + networkList(networks[c])
 	}
 	out.Got, out.Fix = strings.Join(causes, "\n"), strings.Join(fixes, "\n")
 	return []Finding{out}
 }
 
-// concerned counts networks, and names the first of them.
-func concerned(networks []string) string {
+// networkList counts networks, and names the first of them.
+func networkList(networks []string) string {
 	const named = 5
 	text := columns.Count(len(networks), "CIDR", "CIDRs") + ": " + strings.Join(networks[:min(named, len(networks))], ", ")
 	if len(networks) > named {
@@ -186,11 +186,12 @@ func (c *checker) passes(n netip.Prefix, t traffic, states ...netfilter.State) F
 		}
 		return true
 	})
-	return c.unlessUnseen(found, n, left)
+	return c.unlessUnread(found, n, left)
 }
 
-// unlessUnseen gives an ok only where everything could be seen.
-func (c *checker) unlessUnseen(found Finding, n netip.Prefix, left leftOut) Finding {
+// unlessUnread gives an ok only where everything could be read and asked about. A
+// drop that was found counts all the same.
+func (c *checker) unlessUnread(found Finding, n netip.Prefix, left leftOut) Finding {
 	switch {
 	case found.State != OK:
 	case len(c.uplinks[n.Addr().Is6()]) == 0:
@@ -264,5 +265,5 @@ func (c *checker) rewritten(n netip.Prefix, t traffic, policy bool) Finding {
 		}
 		return true
 	})
-	return c.unlessUnseen(found, n, left)
+	return c.unlessUnread(found, n, left)
 }

@@ -186,7 +186,7 @@ func (w *walker) spend(rules int) bool {
 
 // plainAddress is an address of p outside what rules name, if one is found soon.
 func (w *walker) plainAddress(p netip.Prefix) netip.Addr {
-	for a := range spread(p) {
+	for a := range sampleAddresses(p) {
 		if !w.names[a.Is6()].Named(a, p) {
 			return a
 		}

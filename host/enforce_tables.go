@@ -34,7 +34,7 @@ func (e Enforcer) noteMade(ctx context.Context, restores []Restore) error {
 			case errors.Is(err, exec.ErrNotFound): // and none who could delete it
 			case err != nil:
 				return err
-			case (t == nil || t.Chains[p.chain] == nil) && !l.made(made):
+			case (t == nil || t.Chains[p.chain] == nil) && !l.lists(made):
 				l.Made = append(l.Made, made)
 			}
 		}
@@ -45,8 +45,8 @@ func (e Enforcer) noteMade(ctx context.Context, restores []Restore) error {
 	return l.write(e.State)
 }
 
-// made is whether a chain of that name is known already.
-func (l ledger) made(c madeChain) bool {
+// lists is whether a chain of that name is known already.
+func (l ledger) lists(c madeChain) bool {
 	return slices.ContainsFunc(l.Made, func(o madeChain) bool {
 		return o.Family == c.Family && o.Table == c.Table && o.Chain == c.Chain
 	})

@@ -197,7 +197,7 @@ func (f *Filter) restore(b netfilter.Backend, six bool, w Want, m Means, network
 	for _, p := range append(positions(), untracking()) {
 		t := rules.Find(b, r.Family, p.table)
 		wanted := []string{}
-		if len(networks) > 0 && f.serves(p, b, six, w, m, t) {
+		if len(networks) > 0 && f.isUseful(p, b, six, w, m, t) {
 			wanted, holds = p.rules(six, w, f.SetTool, networks), true
 		}
 		body := p.restoreLines(t, wanted)
@@ -212,9 +212,9 @@ func (f *Filter) restore(b netfilter.Backend, six bool, w Want, m Means, network
 	return r, holds
 }
 
-// serves is whether a position is of use now. A table without rules drops nothing
+// isUseful is whether a position is of use now. A table without rules drops nothing
 // and stays untouched, and none is made where there is none.
-func (f *Filter) serves(p position, b netfilter.Backend, six bool, w Want, m Means, t *netfilter.Table) bool {
+func (f *Filter) isUseful(p position, b netfilter.Backend, six bool, w Want, m Means, t *netfilter.Table) bool {
 	switch p.table {
 	case "filter":
 		return t != nil && !t.Empty()
@@ -316,10 +316,11 @@ func sameRules(c *netfilter.Chain, wanted []string) bool {
 
 // sameRule compares rules as text, but for what versions of iptables-save print
 // in different ways: the order of what is asked, and which module asks.
-func sameRule(a, b string) bool { return slices.Equal(phrases(a), phrases(b)) }
+func sameRule(a, b string) bool { return slices.Equal(sortedOptions(a), sortedOptions(b)) }
 
-// phrases are the options of a rule, each with its values, sorted.
-func phrases(rule string) []string {
+// sortedOptions are the options of a rule, each with its values: "! -i ovn0". The
+// modules (-m) are left out, for which of them asks differs between versions.
+func sortedOptions(rule string) []string {
 	var out []string
 	negated := false
 	for _, word := range strings.Fields(strings.ReplaceAll(rule, `"`, "")) {

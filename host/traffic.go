@@ -42,7 +42,7 @@ func (c *checker) otherTraffic(six bool) []traffic {
 		{name: "udp", protocol: netfilter.UDP, client: outsideAddress(six)},
 		{name: "icmp", protocol: echo, client: outsideAddress(six)},
 	}
-	for _, p := range private(six) {
+	for _, p := range privateNetworks(six) {
 		if a, ok := c.clientIn(p, named); ok {
 			out = append(out, traffic{name: "tcp with " + p.String(), protocol: netfilter.TCP, clients: p, client: a})
 		}
@@ -50,9 +50,9 @@ func (c *checker) otherTraffic(six bool) []traffic {
 	return out
 }
 
-// private are the networks of RFC 1918 and RFC 4193: firewalls between a site and
+// privateNetworks are the networks of RFC 1918 and RFC 4193: firewalls between a site and
 // the Internet drop them as sources, where the site's own clients have them.
-func private(six bool) []netip.Prefix {
+func privateNetworks(six bool) []netip.Prefix {
 	if six {
 		return []netip.Prefix{netip.MustParsePrefix("fc00::/7")}
 	}
@@ -64,7 +64,7 @@ func private(six bool) []netip.Prefix {
 // what rules name in particular.
 func (c *checker) clientIn(p netip.Prefix, named []netip.Prefix) (netip.Addr, bool) {
 	var possible netip.Addr
-	for a := range spread(p) {
+	for a := range sampleAddresses(p) {
 		if c.want.covers(a) || slices.Contains(c.facts.Datapath.linksTo(a), c.want.Overlay) {
 			continue
 		}
@@ -101,8 +101,8 @@ func (t traffic) subject(n netip.Prefix, direction string) string {
 	return n.String() + " " + t.name
 }
 
-// crossing is a packet of this kind between its client and an address inside.
-func (t traffic) crossing(inside netip.Addr, overlay, uplink string, inbound bool, state netfilter.State) netfilter.Packet {
+// packet is a packet of this kind between its client and an address inside.
+func (t traffic) packet(inside netip.Addr, overlay, uplink string, inbound bool, state netfilter.State) netfilter.Packet {
 	p := netfilter.Packet{
 		In: overlay, Out: uplink, Src: inside, Dst: t.client,
 		Protocol: t.protocol, SrcPort: sampleSrcPort, DstPort: sampleDstPort, State: state,
@@ -143,7 +143,7 @@ func (c *checker) packets(inside netip.Addr, t traffic, states ...netfilter.Stat
 	for _, uplink := range c.uplinks[inside.Is6()] {
 		for _, state := range states {
 			for _, inbound := range []bool{true, false} {
-				p := t.crossing(inside, c.want.Overlay, uplink, inbound, state)
+				p := t.packet(inside, c.want.Overlay, uplink, inbound, state)
 				p.ReturnsByIn = c.facts.Datapath.returns(p)
 				out = append(out, p)
 			}
@@ -152,8 +152,9 @@ func (c *checker) packets(inside netip.Addr, t traffic, states ...netfilter.Stat
 	return out
 }
 
-// spread goes through some addresses of a prefix, evenly.
-func spread(p netip.Prefix) iter.Seq[netip.Addr] {
+// sampleAddresses goes through some addresses of a prefix, evenly: at most 4096 of
+// them, so that a /8 takes no longer than a /20.
+func sampleAddresses(p netip.Prefix) iter.Seq[netip.Addr] {
 	const steps = 4096
 	first := p.Masked().Addr()
 	stride := uint64(1)<<max(min(first.BitLen()-p.Bits(), 63)-12, 0) | 1 // odd, so that it meets every last byte

@@ -71,8 +71,10 @@ func (t *Table) declare(line string) {
 	c.Hook, c.Priority = builtin(t.Name, words[0])
 }
 
-// builtin gives hook and priority of iptables' own chains (iptable_*.c in the
-// kernel). Chains of local packets have no hook here.
+// builtin gives hook and priority of iptables' own chains (iptable_filter.c,
+// iptable_nat.c and so on in net/ipv4/netfilter). INPUT and OUTPUT are for packets of
+// the node itself, which nobody asks about here: they have no hook, so that no walk
+// begins there.
 func builtin(table, chain string) (Hook, int) {
 	hook := map[string]Hook{"PREROUTING": Prerouting, "FORWARD": Forward, "POSTROUTING": Postrouting}[chain]
 	switch table {
@@ -123,7 +125,7 @@ type word struct {
 	quoted bool
 }
 
-// splitWords splits as iptables-restore does: blanks separate, double quotes
+// splitWords splits a line as iptables-restore does (add_param_to_argv in iptables): blanks separate, double quotes
 // hold together, a backslash in quotes takes the next character as it is.
 func splitWords(line string) ([]word, error) {
 	var out []word

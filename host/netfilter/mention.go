@@ -92,6 +92,8 @@ func (rs *Ruleset) WithFirst(table, chain, rule string) *Ruleset {
 		if t.Backend == Nft || t.Name != table || c == nil {
 			continue
 		}
+		// Its target may be a chain of this table only if it is known there; what is
+		// tried here are ACCEPT and CT.
 		scratch := &Table{Chains: map[string]*Chain{}}
 		if err := scratch.append("-A " + chain + " " + rule); err != nil {
 			continue

@@ -159,7 +159,8 @@ func (ts *nftTables) declare(o nftObject) {
 	}
 }
 
-// textOf is a rule as JSON, for lack of its own text.
+// textOf is a rule as JSON, for lack of its own text. It still serves to find names of
+// networks and sets in it (names.go).
 func textOf(exprs []map[string]json.RawMessage) string {
 	b, err := json.Marshal(exprs)
 	if err != nil {
@@ -243,7 +244,7 @@ func rejection(raw json.RawMessage, familyKnown bool) statement {
 }
 
 // namesFamily reports whether one of the expressions asks for a family in a way
-// that nft prints.
+// that nft prints: "meta nfproto ipv6" in front of a match, or "meta protocol ip".
 func namesFamily(exprs []map[string]json.RawMessage) bool {
 	for _, e := range exprs {
 		text := string(e["match"])

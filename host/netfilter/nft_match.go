@@ -178,7 +178,7 @@ func (t *Table) match(raw json.RawMessage) statement {
 			equal := compare
 			compare = func(v []value) Truth { return equal(v).Not() }
 		}
-	case "in":
+	case "in": // nft prints it for "tcp flags syn" and "ct state new", which have no operator
 		compare, ok = anyBit(m.Right, fields)
 	case "<", ">", "<=", ">=":
 		compare, ok = ordered(m.Op, m.Right, fields)
@@ -275,7 +275,7 @@ func kindsOf(fields []field) []kind {
 	return kinds
 }
 
-// mapOf gives the data of a map, named or not.
+// mapOf gives the data of a map, named ("vmap @services") or not ("vmap { … }").
 func (t *Table) mapOf(raw json.RawMessage, fields []field) (*nftSet, bool) {
 	if s, named, ok := t.named(raw, fields); named {
 		return s, ok

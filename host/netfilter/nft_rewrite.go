@@ -52,7 +52,9 @@ func (h presence) sure() Truth {
 	return Maybe
 }
 
-// mapped looks the packet's key up in a map of addresses.
+// mapped looks the packet's key up in a map of addresses: "ip saddr map { 10.0.0.1 :
+// 192.0.2.1 }". Where no element surely fits but one may, the address is not
+// known.
 func (t *Table) mapped(key, data json.RawMessage) newAddress {
 	unsure := func(*Packet) (addrRange, Truth) { return addrRange{}, Maybe }
 	fields, ok := t.fields(key)
@@ -156,7 +158,9 @@ func (t *Table) mangle(name string, raw json.RawMessage) []statement {
 	return []statement{decides(text, decision{kind: unknownTarget})}
 }
 
-// harmlessFields are header fields that no verdict hangs on.
+// harmlessFields are header fields that no verdict hangs on: nothing here asks for
+// them, and the kernel routes by none of them but the DSCP, where a rule of ip-rule(8)
+// has a tos.
 var harmlessFields = map[string]bool{"ip dscp": true, "ip ecn": true, "ip id": true, "ip6 dscp": true, "ip6 ecn": true, "ip6 flowlabel": true,
 	"ether saddr": true, "ether daddr": true}
 

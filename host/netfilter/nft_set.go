@@ -114,7 +114,8 @@ func (s *nftSet) add(raw json.RawMessage, kinds []kind) {
 	s.elements = append(s.elements, e)
 }
 
-// hasLimit reports whether an element carries more than notes and counts.
+// hasLimit reports whether an element carries more than notes and counts: {"elem":
+// {"val": "10.0.0.1", "limit": {…}}}. What is not known here counts as a limit.
 func hasLimit(raw json.RawMessage) bool {
 	var wrapped struct{ Elem map[string]json.RawMessage }
 	if json.Unmarshal(raw, &wrapped) != nil {
@@ -186,7 +187,8 @@ func parseKey(raw json.RawMessage, kinds []kind) ([]pattern, bool) {
 	return out, true
 }
 
-// pattern is one value or range that a field is compared with.
+// pattern is one value or range that a field is compared with. A field is an address,
+// a link, or a number; which of the three is set follows from its kind.
 type pattern struct {
 	addrs    addrRange
 	from, to uint64

@@ -66,7 +66,8 @@ type Packet struct {
 	Type, Code       uint8
 	State            State
 	// ReturnsByIn is whether the route back to Src leaves by In, which reverse
-	// path filters in rules ask.
+	// path filters in rules ask ("-m rpfilter", "fib saddr . iif oif"). The caller knows
+	// the routes; here it is only passed on, and unknown once a rule writes the source.
 	ReturnsByIn Truth
 
 	// rules and hook are where the packet is on its way; beforeConntrack is set in

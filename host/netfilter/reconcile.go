@@ -43,7 +43,9 @@ func (t *Table) Reconcile(n *Table) bool {
 
 // beyondIptables reports whether an nft rule is not one that iptables-nft makes:
 // those count, always, and ask only simple questions or such of its own modules
-// (xt), which nobody else can add.
+// (xt), which nobody else can add. "ip saddr 10.0.0.1 counter drop" typed in nft
+// looks like iptables' own, and iptables-nft-save prints it rightly; without
+// "counter", or with a set, it does not.
 func beyondIptables(exprs []map[string]json.RawMessage) bool {
 	counts := false
 	for _, e := range exprs {
@@ -69,7 +71,8 @@ func beyondIptables(exprs []map[string]json.RawMessage) bool {
 }
 
 // plainMatch is a comparison of a header field or of a link's name with a
-// constant.
+// constant, as iptables-nft makes of -s, -i, -p, --dport and --mark. A set, a
+// range or a question of nft's own (ct state) is taken for somebody else's.
 func plainMatch(raw json.RawMessage) bool {
 	var m struct {
 		Left struct {

@@ -141,7 +141,7 @@ func (rs *Ruleset) WalkHooks(p Packet, hooks ...Hook) Result {
 				cur = w.pass(b, *cur)
 			}
 		}
-		w.follow(cur)
+		w.checkRerouted(cur)
 	}
 	end := Result{Verdict: Accepted, Trail: w.trail, Chains: w.visited}
 	if cur != nil && (cur.Src != from || cur.source.truth == Maybe) { // what was written may be written back
@@ -182,12 +182,12 @@ func (w *walk) pass(b base, p Packet) *Packet {
 	return joined(&p, behind)
 }
 
-// follow looks at a packet behind a hook. One whose destination was rewritten (-j
+// checkRerouted looks at a packet behind a hook. One whose destination was rewritten (-j
 // DNAT --to-destination 10.96.0.10) goes another way than the caller gave, by
 // another link perhaps or to this node itself. What becomes of it is unknown,
 // whatever rules it seems to pass then. The same holds for a source that was
 // written before the routing decision: the kernel may refuse to route it.
-func (w *walk) follow(p *Packet) {
+func (w *walk) checkRerouted(p *Packet) {
 	switch {
 	case p == nil || w.rerouted != nil:
 	case p.destination.truth != No:
