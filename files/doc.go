@@ -18,6 +18,7 @@
 //	it does not answer, or is over 16 MiB           the same as where it cannot be read (kept)
 //	an object does not convert                      its last value (good)
 //	an object's apiVersion or kind has a typo       the object it was before (kept)
+//	it holds comments alone                         nothing of it, unless the version before was cut off
 //	the path is gone, or its folder is new, empty   everything it gave last (kept)
 //	a file is gone from its folder for a second     nothing of it: that is a deletion
 //	the last Node is gone                           all Nodes as they were last

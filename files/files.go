@@ -52,6 +52,8 @@ type file struct {
 	parsed []objects.Object
 	// lack says why the version is not whole; empty if it is.
 	lack string
+	// cut is true where the lack is that of a file which is being written.
+	cut bool
 	// ended is true if the text ends with a line end, or a good version of it did.
 	ended bool
 }
@@ -169,6 +171,7 @@ func (s content) file(root string, last *file) file {
 		f.Objects = f.parsed
 		if i := slices.IndexFunc(f.parsed, func(o objects.Object) bool { return o.Broken }); i >= 0 {
 			f.lack = strings.TrimPrefix(f.parsed[i].Where, s.name+" ") + " cannot be read"
+			f.cut = true
 		}
 		return f
 	}

@@ -44,6 +44,9 @@ func (k known) next(looks []look, settings routes.Settings, now time.Time) known
 			if f.lack == "" && !f.ended && last[s.name] != nil && last[s.name].ended {
 				f = f.cutShort()
 			}
+			if f.lack == "" && len(f.parsed) == 0 && last[s.name] != nil && last[s.name].cut {
+				f.lack, f.cut = "holds comments alone, after a version that was cut off: if that is meant, remove the file", true
+			}
 			if f.lack != "" {
 				f = keepMissing(f, last[s.name])
 			}
@@ -249,6 +252,7 @@ func keepMissing(f file, last *file) file {
 // like its last object may be the first half of it, with natOutgoing still to
 // come.
 func (f file) cutShort() file {
+	f.cut = true
 	f.lack = "ends in the middle of a line, as if half written"
 	f.Objects = slices.Clone(f.Objects)
 	if n := len(f.Objects); n > 0 && f.Objects[n-1].Kind != "" {

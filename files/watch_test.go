@@ -636,3 +636,18 @@ func TestAFileOfAGigabyteIsNotRead(t *testing.T) {
 	w.write("in/a.yaml", nodeText("c"))
 	w.until("b c", "")
 }
+
+// TestAFileThatIsWrittenSlowlyIsNotDeletedByItsFirstComment: cut off, then no more
+// than its head, then whole.
+func TestAFileThatIsWrittenSlowlyIsNotDeletedByItsFirstComment(t *testing.T) {
+	w := startWatch(t, map[string]string{"in/a.yaml": nodeText("a") + nodeText("b")}, "in")
+	w.until("a b", "")
+	w.write("in/a.yaml", nodeText("a")+"---\napiVe")
+	w.until("a b", "document 2 cannot be read")
+	w.write("in/a.yaml", "# The nodes.\n")
+	w.until("a b", "holds comments alone, after a version that was cut off: if that is meant, remove the file; of its last good version 2 objects stay in force")
+	w.write("in/a.yaml", "# The nodes.\n"+nodeText("b"))
+	w.until("b", "")
+	w.write("in/a.yaml", "# No more.\n")
+	w.until("b", "no Node is in the input any more") // a deletion, but of the last Node
+}
