@@ -1,7 +1,7 @@
 package policy
 
 import (
-	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/fairway-bgp/fairway/routes"
@@ -17,28 +17,36 @@ func (p *Plan) wake(at []time.Time) {
 }
 
 // history gives what the plan leaves to the next one.
-func (v *view) history(p *Plan) routes.History {
-	type key struct {
-		subnet string
-		cidr   netip.Prefix
+func (v *view) history() routes.History {
+	next := routes.History{
+		Known: true, RouterID: v.routerID, DrainSince: v.s.DrainSince(v.node),
+		Subnets: make(map[string]routes.SubnetHistory, len(v.cases)),
 	}
-	announced := make(map[key]routes.Role, len(p.Adverts))
-	for _, a := range p.Adverts {
-		announced[key{a.Subnet, a.cidr}] = a.Role
-	}
-	next := routes.History{Known: true, RouterID: v.routerID, DrainSince: v.s.DrainSince(v.node), Subnets: map[string]routes.SubnetHistory{}}
-	for i := range v.cases {
+	room := make(routes.PrefixHistories, 0, len(v.cases)) // of all Subnets, one after the other
+	for i := 0; i < len(v.cases); {
 		c := &v.cases[i]
-		s, begun := next.Subnets[c.Subnet.Name]
-		if !begun {
-			s = c.SubnetHistory()
+		s := c.SubnetHistory()
+		s.Prefixes = room[len(room):len(room):cap(room)]
+		for ; i < len(v.cases) && v.cases[i].Subnet == c.Subnet; i++ {
+			s.Prefixes = v.historyOf(i, s.Prefixes)
 		}
-		if c.CIDRErr == nil {
-			s.Prefixes[c.Prefix] = c.Next(announced[key{c.Subnet.Name, c.Prefix}])
-		}
+		room = room[:len(room)+len(s.Prefixes)]
+		s.Prefixes = slices.Clip(s.Prefixes)
 		next.Subnets[c.Subnet.Name] = s
 	}
 	return next
+}
+
+// historyOf adds what a Case leaves to those of its Subnet.
+func (v *view) historyOf(i int, prefixes routes.PrefixHistories) routes.PrefixHistories {
+	c, role := &v.cases[i], routes.Role("")
+	if c.CIDRErr != nil {
+		return prefixes
+	}
+	if v.refused[i].check == nil {
+		role = c.Role()
+	}
+	return prefixes.With(c.Prefix, c.Next(role))
 }
 
 // undecided reports whether a Case that is refused would pass if the node had
@@ -53,8 +61,7 @@ func (v *view) wouldPass(checks []routes.Check, c *routes.Case) bool {
 		return false
 	}
 	assumed := c.Assuming(assumedRole(c))
-	check, _ := firstRefusal(checks, &assumed)
-	return check == nil
+	return firstRefusal(checks, &assumed).check == nil
 }
 
 // assumedRole is a role in which the Case may have been announced.
