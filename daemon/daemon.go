@@ -244,7 +244,7 @@ func (d *Daemon) astray(wanted []policy.Session) []string {
 // speakerStatus turns what was observed, and what went wrong, into the
 // published form.
 func speakerStatus(o speaker.Observed, p policy.Plan, errs []error) status.Speaker {
-	out := status.Speaker{RouterID: p.RouterID, ASN: p.ASN(), Originated: len(o.RIB), Errors: []string{}, InSync: true}
+	out := status.Speaker{RouterID: p.RouterID, ASN: p.ASN(), Originated: o.Originated, Errors: []string{}, InSync: true}
 	for _, err := range errs {
 		if err != nil {
 			out.InSync = false
