@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -24,13 +25,12 @@ const module = "github.com/fairway-bgp/fairway/"
 func level() map[string]int {
 	return map[string]int{
 		"columns": -1, "bell": -1, "inet": -1, "replace": -1,
-		"routes": 0, "host": 0, "host/netfilter": 0, "host/hosttest": 0, "api/v1alpha1": 0, "lab": 0,
+		"door": 0, "routes": 0, "host": 0, "host/netfilter": 0, "host/hosttest": 0, "api/v1alpha1": 0, "lab": 0,
 		"policy":  1,
-		"objects": 2, "objects/objectstest": 2, "speaker": 2,
-		"files": 3, "kube": 3,
-		"status": 4, "export": 4,
-		"daemon": 5, "web": 5,
-		"cmd/fairway": 6,
+		"objects": 2, "objects/objectstest": 2, "speaker": 2, "status": 2, "export": 2,
+		"files": 3, "kube": 3, "account": 3, "web": 3,
+		"daemon":      4,
+		"cmd/fairway": 5,
 	}
 }
 
@@ -40,17 +40,16 @@ func why() map[int]string {
 		-1: "small common ground (how text for people is set, how a loop is woken, what the Internet agrees on, how a file is replaced): it serves every other room and knows none",
 		0:  "vocabulary and the outside world: they must be understood, and tested, without anything else",
 		1:  "the decision: values in, values out, whoever reads the objects and speaks BGP",
-		2:  "text to values, and speaking BGP: they know what a decision is made of and what it says, and nothing of each other",
-		3:  "the two sources, files and an API server: each gets its objects converted, neither needs the other",
-		4:  "the published picture and its exports look at decisions, never at those who carry them out",
-		5:  "the loop is the only place where things meet; the page sees the published picture alone",
-		6:  "commands wire things together",
+		2:  "text to values, speaking BGP, the published picture and other routers' configuration: they know what a decision is made of and what it says, and nothing of each other",
+		3:  "the two sources, the page, and a node's account of itself: none needs another, and an account does not know how it gets into the cluster",
+		4:  "the loop is the only place where things meet",
+		5:  "commands wire things together",
 	}
 }
 
 // sameLevel are the arrows within a level.
 func sameLevel() map[string][]string {
-	return map[string][]string{"host": {"host/netfilter"}}
+	return map[string][]string{"host": {"host/netfilter"}, "status": {"objects"}}
 }
 
 // inTests are the arrows that a package's tests may have besides: they use the
@@ -59,6 +58,7 @@ func inTests() map[string][]string {
 	return map[string][]string{
 		"host":           {"host/hosttest"},
 		"host/netfilter": {"host/hosttest"},
+		"kube":           {"account"},
 		"lab":            {"cmd/fairway"},
 		"objects":        {"objects/objectstest"},
 		"policy":         {"files", "objects"},
@@ -89,7 +89,7 @@ func atRoot() []string {
 	return []string{
 		"CHANGELOG.md", "CONTRIBUTING.md", "Dockerfile", "LICENSE", "Makefile", "README.md",
 		"arch_test.go", "go.mod", "go.sum",
-		"api", "bell", "cmd", "columns", "daemon", "docs", "e2e", "export", "files", "host", "inet", "kube", "lab", "manifests",
+		"account", "api", "bell", "cmd", "columns", "daemon", "docs", "door", "e2e", "export", "files", "host", "inet", "kube", "lab", "manifests",
 		"objects", "policy", "replace", "routes", "scripts", "speaker", "status", "tools", "web",
 	}
 }
@@ -100,6 +100,7 @@ func atRoot() []string {
 func pure() map[string][]string {
 	return map[string][]string{
 		"columns": nil, "inet": nil, "routes": nil, "policy": nil, "export": nil,
+		"account": {"k8s.io/apimachinery/"},
 		"objects": {"k8s.io/apimachinery/", "sigs.k8s.io/json", "sigs.k8s.io/yaml"},
 	}
 }
@@ -325,5 +326,35 @@ func TestEveryReasonIsDocumented(t *testing.T) {
 		if !strings.Contains(string(doc), "### "+string(w.Reason)+"\n") {
 			t.Errorf("docs/reasons.md has no entry for warning %s", w.Reason)
 		}
+	}
+}
+
+// TestEveryConditionIsDocumented looks for the condition types and reasons that the
+// API declares.
+func TestEveryConditionIsDocumented(t *testing.T) {
+	doc, err := os.ReadFile("docs/cluster.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	for _, s := range sources(t) {
+		if s.path != filepath.Join("api", "v1alpha1", "conditions.go") {
+			continue
+		}
+		ast.Inspect(s.file, func(n ast.Node) bool {
+			v, ok := n.(*ast.ValueSpec)
+			if !ok {
+				return true
+			}
+			found++
+			name, err := strconv.Unquote(v.Values[0].(*ast.BasicLit).Value)
+			if err != nil || !strings.Contains(string(doc), "`"+name+"`") {
+				t.Errorf("docs/cluster.md has no entry for %s (%v)", v.Names[0].Name, err)
+			}
+			return true
+		})
+	}
+	if found == 0 {
+		t.Error("no condition is declared")
 	}
 }

@@ -42,6 +42,24 @@ func TestWrap(t *testing.T) {
 	}
 }
 
+func TestCut(t *testing.T) {
+	for _, c := range []struct {
+		text string
+		most int
+		want string
+	}{
+		{"as it is", 8, "as it is"},
+		{"too long", 7, "too …"},
+		{"ääää", 8, "ääää"},
+		{"ääää", 7, "ää…"},
+		{"ääää", 6, "ä…"}, // half a rune is none
+	} {
+		if got := columns.Cut(c.text, c.most); got != c.want {
+			t.Errorf("Cut(%q, %d) = %q, want %q", c.text, c.most, got, c.want)
+		}
+	}
+}
+
 func TestFirst(t *testing.T) {
 	for _, tt := range []struct {
 		most  int

@@ -47,6 +47,8 @@ type Options struct {
 	HostGate bool
 	Board    *status.Board
 	Bell     *bell.Bell
+	// NotServed gives what status.Status has by that name; nil for nothing.
+	NotServed func() []string
 	// Posted is called with each picture after it was posted, and must not block;
 	// nil for nobody.
 	Posted func(*status.Status)
@@ -76,12 +78,12 @@ type Daemon struct {
 	plan *policy.Plan
 	// drain is what became of the Node's wish to be emptied.
 	drain drain
-	// said holds what was logged last, so that only changes are logged.
-	said said
+	// changes holds what was logged last, so that only changes are logged.
+	changes changeLog
 }
 
 // New gives a Daemon that has not begun.
-func New(o Options) *Daemon { return &Daemon{Options: o, said: said{log: o.Log}} }
+func New(o Options) *Daemon { return &Daemon{Options: o, changes: changeLog{log: o.Log}} }
 
 // Run makes passes until ctx ends. It withdraws nothing at its end: how to leave
 // is the speaker's owner's decision.
@@ -132,7 +134,7 @@ func (d *Daemon) pass(ctx context.Context) bool {
 		return true
 	}
 	st := d.picture(about, observed, syncErr, observeErr)
-	d.said.changes(st)
+	d.changes.write(st)
 	d.Board.Post(st)
 	if d.Posted != nil {
 		d.Posted(st)
@@ -208,6 +210,9 @@ func (d *Daemon) picture(about status.Source, o speaker.Observed, errs ...error)
 		Waiting: []string{}, Source: about, Sessions: []status.Session{}, Findings: []host.Finding{},
 		Plan: policy.Plan{Node: d.Node, Adverts: []policy.Advert{}, Withheld: []policy.Withheld{}, Warnings: []policy.Warning{}, Sessions: []policy.Session{}},
 	}
+	if d.NotServed != nil {
+		st.NotServed = d.NotServed()
+	}
 	st.Draining, st.DrainCause, st.DrainRequest, st.DrainUntil = d.drain.cause != "", d.drain.cause, d.drain.request, d.drain.until
 	if d.plan != nil {
 		st.Plan = *d.plan
@@ -217,7 +222,10 @@ func (d *Daemon) picture(about status.Source, o speaker.Observed, errs ...error)
 			st.Audited, st.Findings = true, findings
 		}
 	}
-	st.Source.Problems = append(slices.Clip(about.Problems), d.astray(st.Plan.Sessions)...)
+	st.Source.Problems = slices.Clip(about.Problems)
+	for _, text := range d.astray(st.Plan.Sessions) {
+		st.Source.Problems = append(st.Source.Problems, status.Problemf("%s", text))
+	}
 	st.Speaker = speakerStatus(o, st.Plan, errs)
 	st.Sessions = sessionStatus(o, st.Plan.Sessions)
 	st.Waiting = append(st.Waiting, about.Waiting...)

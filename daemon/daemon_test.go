@@ -40,7 +40,7 @@ type source struct {
 func (f *source) Latest() (policy.Snapshot, status.Source, bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.s, status.Source{Kind: "test", Waiting: f.waiting, Problems: []string{}}, f.synced
+	return f.s, status.Source{Kind: "test", Waiting: f.waiting, Problems: []status.Problem{}}, f.synced
 }
 
 func (f *source) set(s policy.Snapshot) {
@@ -349,7 +349,7 @@ func TestARouterInTheOverlayIsAProblemWhereNobodyAudits(t *testing.T) {
 	b.source.set(cluster(subnet("routed", "10.166.0.0/16")))
 	start(t, b)
 	b.until(t, "the problem", func(s *status.Status) bool {
-		return slices.Contains(s.Source.Problems, "astray: [172.30.0.1]")
+		return slices.Contains(s.Source.Texts(false), "astray: [172.30.0.1]")
 	})
 }
 

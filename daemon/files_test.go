@@ -82,7 +82,7 @@ func (f *folder) until(t *testing.T, what string, ok func(policy.Snapshot, statu
 }
 
 func tells(about status.Source, words string) bool {
-	return slices.ContainsFunc(about.Problems, func(p string) bool { return strings.Contains(p, words) })
+	return slices.ContainsFunc(about.Problems, func(p status.Problem) bool { return strings.Contains(p.Error(), words) })
 }
 
 const (

@@ -46,7 +46,7 @@ func (l LiveSource) Latest() (policy.Snapshot, status.Source, bool) {
 	about := aboutLive(v)
 	about.From = []string{l.Server}
 	if ok && !v.Snapshot.HasNode(l.Node) {
-		about.Problems = append(about.Problems, fmt.Sprintf("Node %s does not exist: it counts as not Ready", l.Node))
+		about.Problems = append(about.Problems, status.Problemf("Node %s does not exist: it counts as not Ready", l.Node))
 	}
 	return v.Snapshot, about, ok
 }
@@ -54,27 +54,30 @@ func (l LiveSource) Latest() (policy.Snapshot, status.Source, bool) {
 func aboutLive(v kube.LiveView) status.Source {
 	s := v.Snapshot
 	about := status.Source{
-		Kind: "api", Waiting: append([]string{}, v.Waiting...), Problems: []string{},
+		Kind: "api", Waiting: append([]string{}, v.Waiting...), Problems: []status.Problem{},
 		Subnets: len(s.Subnets), Nodes: len(s.Nodes), Peers: len(s.Peers), StaleSince: staleSince(v),
 	}
+	stale := func(format string, args ...any) {
+		about.Problems = append(about.Problems, status.Stalef(format, args...))
+	}
 	for _, p := range v.Lapses {
-		about.Stale = append(about.Stale, fmt.Sprintf("%s not followed since %s: %s", p.Kind, p.Since.Format(time.RFC3339), p.Why))
+		stale("%s not followed since %s: %s", p.Kind, p.Since.Format(time.RFC3339), p.Why)
 	}
 	switch {
 	case v.Expired:
 		// There is a plan, without what cannot be read, but not one to be content with.
 		about.Waiting = append(about.Waiting, expired(v))
 	case !v.Saved.IsZero():
-		about.Stale = append(about.Stale, fmt.Sprintf("last-known state of %s in force, until %s or the API server is back",
-			v.Saved.Format(time.RFC3339), v.Until.Format(time.RFC3339)))
+		stale("last-known state of %s in force, until %s or the API server is back", v.Saved.Format(time.RFC3339), v.Until.Format(time.RFC3339))
 	}
-	about.Stale = append(about.Stale, v.Held...)
+	for _, held := range v.Held {
+		stale("%s", held)
+	}
 	if v.Unsaved != "" {
-		about.Stale = append(about.Stale, v.Unsaved)
+		stale("%s", v.Unsaved)
 	}
-	about.Problems = append(about.Problems, about.Stale...)
 	for _, p := range v.Problems {
-		about.Problems = append(about.Problems, p.Error())
+		about.Problems = append(about.Problems, status.Problem{Problem: p})
 	}
 	return about
 }

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fairway-bgp/fairway/account"
+	"github.com/fairway-bgp/fairway/api/v1alpha1"
 	"github.com/fairway-bgp/fairway/kube"
 	"github.com/fairway-bgp/fairway/status"
 )
@@ -37,7 +39,7 @@ func TestAboutLive(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			got := aboutLive(c.view)
-			if !slices.Equal(got.Waiting, c.waiting) || !slices.Equal(got.Stale, c.stale) || !slices.Equal(got.Problems, c.stale) || !got.StaleSince.Equal(c.since) {
+			if !slices.Equal(got.Waiting, c.waiting) || !slices.Equal(got.Texts(true), c.stale) || len(got.Texts(false)) > 0 || !got.StaleSince.Equal(c.since) {
 				t.Errorf("%+v", got)
 			}
 		})
@@ -45,8 +47,8 @@ func TestAboutLive(t *testing.T) {
 }
 
 func TestSpeakerSaysThatTheStateCannotBeWritten(t *testing.T) {
-	for _, c := range SpeakerStatus(&status.Status{Source: aboutLive(kube.LiveView{Unsaved: "save last-known state: no"})}).Conditions {
-		if got := strings.Contains(c.Message, "save last-known state: no"); got != (c.Type == ConditionSourceFresh) {
+	for _, c := range account.SpeakerStatus(&status.Status{Source: aboutLive(kube.LiveView{Unsaved: "save last-known state: no"})}).Conditions {
+		if got := strings.Contains(c.Message, "save last-known state: no"); got != (c.Type == v1alpha1.ConditionSourceFresh) {
 			t.Errorf("%s: %s %q", c.Type, c.Status, c.Message)
 		}
 	}
@@ -57,8 +59,8 @@ func TestSpeakerSaysOnlyWhatIsKnownOfPeers(t *testing.T) {
 		"no BGPPeer selects this node":                 nil,
 		"which BGPPeers select this node is not known": {"bgppeers have not been read yet"},
 	} {
-		for _, c := range SpeakerStatus(&status.Status{Source: status.Source{Waiting: waiting}}).Conditions {
-			if c.Type == ConditionSessions && c.Message != want {
+		for _, c := range account.SpeakerStatus(&status.Status{Source: status.Source{Waiting: waiting}}).Conditions {
+			if c.Type == v1alpha1.ConditionSessionsEstablished && c.Message != want {
 				t.Errorf("%q, want %q", c.Message, want)
 			}
 		}
@@ -71,9 +73,9 @@ func TestEventSaysThatNothingStayedWhereTheStateWasTooOld(t *testing.T) {
 		false: "objects were not followed since 03:04:05Z; what was announced then stayed",
 		true:  "objects were not followed since 03:04:05Z",
 	} {
-		var news News
-		news.Of(&status.Status{Source: aboutLive(kube.LiveView{Saved: at, Until: at.Add(time.Hour), Expired: expired})}, "")
-		events := news.Of(&status.Status{Source: aboutLive(kube.LiveView{})}, "")
+		var news account.News
+		news.Of(&status.Status{Source: aboutLive(kube.LiveView{Saved: at, Until: at.Add(time.Hour), Expired: expired})})
+		events := news.Of(&status.Status{Source: aboutLive(kube.LiveView{})})
 		if len(events) != 1 || events[0].Message != want {
 			t.Errorf("expired %t: %+v, want %q", expired, events, want)
 		}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/sirupsen/logrus"
 
+	"github.com/fairway-bgp/fairway/columns"
 	"github.com/fairway-bgp/fairway/kube"
 	"github.com/fairway-bgp/fairway/policy"
 	"github.com/fairway-bgp/fairway/routes"
@@ -22,9 +23,11 @@ const (
 	// reportEvery is the time between two looks at the whole cluster, so that what
 	// mends itself at once is no news. A look at what did not change costs nothing.
 	reportEvery = 5 * time.Second
-	// toldAfter is how long what is wrong must have stood to be told: a Subnet that
+	// reportAfter is how long what is wrong must have stood to be told: a Subnet that
 	// has just been made is not formatted, and a moment later it is.
-	toldAfter = 30 * time.Second
+	reportAfter = 30 * time.Second
+	// mostMessage bounds an Event's message, by what events.k8s.io takes for a note.
+	mostMessage = 1024
 	// mostReported is how many Subnets one look tells of; the others' turn comes with
 	// the looks after it. A lost BGPPeer can change ten thousand at once.
 	mostReported = 20
@@ -53,7 +56,7 @@ func (r Reporter) Run(ctx context.Context) error {
 
 func (r Reporter) report(ctx context.Context) {
 	var now map[string]verdict
-	told := ledger{}
+	var reports reported
 	var lastSerial uint64
 	for every := reportEvery; sleep(ctx, every); {
 		v, ok := r.Objects.Latest()
@@ -67,15 +70,16 @@ func (r Reporter) report(ctx context.Context) {
 			// A large cluster is looked at less often.
 			every = max(reportEvery, 10*time.Since(began))
 		}
-		for _, e := range told.next(now, len(v.Snapshot.Nodes), mostReported, time.Now()) {
+		for _, e := range reports.next(now, len(v.Snapshot.Nodes), mostReported, time.Now()) {
 			r.Herald.Tell(kube.Event{Kind: "Subnet", Name: e.subnet, UID: v.UIDs[e.subnet], Warning: e.warning, Reason: e.reason, Message: e.message})
 		}
 	}
 }
 
-// ledger holds what was told last of each Subnet. The zero ledger has told nothing.
-type ledger struct {
-	told map[string]verdict
+// reported is what has been reported. The zero value is of a reporter that has not.
+type reported struct {
+	// last is by the Subnets' names, what was reported last of each.
+	last map[string]verdict
 	// since is when what is wrong was first seen: a warning, that a Subnet is withheld
 	// (without a detail), or why.
 	since map[policy.Warning]time.Time
@@ -85,44 +89,44 @@ type ledger struct {
 
 // next gives what is new, of as many Subnets as may be told of now. What is left
 // over stays as it was told last, and so is news at the next look too.
-func (l *ledger) next(now map[string]verdict, nodes, most int, at time.Time) []report {
+func (r *reported) next(now map[string]verdict, nodes, most int, at time.Time) []report {
 	var out []report
-	now = l.settled(now, at)
-	told := make(map[string]verdict, len(now))
+	now = r.settled(now, at)
+	last := make(map[string]verdict, len(now))
 	subnets := 0
 	for _, name := range slices.Sorted(maps.Keys(now)) {
-		was, known := l.told[name]
-		news := reportsOf(name, was, now[name], known, l.begun, nodes)
+		was, known := r.last[name]
+		news := reportsOf(name, was, now[name], known, r.begun, nodes)
 		if len(news) > 0 {
 			subnets++
 		}
 		switch {
 		case len(news) == 0 || subnets <= most:
 			out = append(out, news...)
-			told[name] = now[name]
+			last[name] = now[name]
 		case known:
-			told[name] = was
+			last[name] = was
 		}
 	}
-	l.told, l.begun = told, true
+	r.last, r.begun = last, true
 	return out
 }
 
 // settled gives what has stood long enough to be told. Until then a Subnet is as
 // it was told last; it is left out where nothing was told of it.
-func (l *ledger) settled(now map[string]verdict, at time.Time) map[string]verdict {
+func (r *reported) settled(now map[string]verdict, at time.Time) map[string]verdict {
 	since := map[policy.Warning]time.Time{}
 	stood := func(what policy.Warning) bool {
-		begin, known := l.since[what]
+		begin, known := r.since[what]
 		if !known {
 			begin = at
 		}
 		since[what] = begin
-		return at.Sub(begin) >= toldAfter
+		return at.Sub(begin) >= reportAfter
 	}
 	out := make(map[string]verdict, len(now))
 	for name, v := range now {
-		was, known := l.told[name]
+		was, known := r.last[name]
 		v.warnings = slices.DeleteFunc(slices.Clone(v.warnings), func(w policy.Warning) bool {
 			return !stood(w) && !slices.Contains(was.warnings, w)
 		})
@@ -137,7 +141,7 @@ func (l *ledger) settled(now map[string]verdict, at time.Time) map[string]verdic
 		}
 		out[name] = v
 	}
-	l.since = since
+	r.since = since
 	return out
 }
 
@@ -221,13 +225,13 @@ func reportsOf(name string, was, is verdict, known, begun bool, nodes int) []rep
 	var out []report
 	switch {
 	case is.withheld() && (!known || !was.withheld() || was.why != is.why):
-		out = append(out, report{name, true, "Withheld", "by the plan no node announces it: " + cut(is.why, mostMessage)})
+		out = append(out, report{name, true, "Withheld", "by the plan no node announces it: " + columns.Cut(is.why, mostMessage)})
 	case is.nodes > 0 && begun && (!known || was.withheld()):
 		out = append(out, report{name, false, "Announced", fmt.Sprintf("by the plan %d of %d nodes announce it", is.nodes, nodes)})
 	}
 	for _, w := range is.warnings {
 		if !slices.Contains(was.warnings, w) {
-			out = append(out, report{name, true, string(w.Reason), cut(w.Detail, mostMessage)})
+			out = append(out, report{name, true, string(w.Reason), columns.Cut(w.Detail, mostMessage)})
 		}
 	}
 	return out

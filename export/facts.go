@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+
+	"github.com/fairway-bgp/fairway/inet"
 )
 
 // What the templates ask for. The judging is done by then (peering.go,
@@ -36,7 +38,7 @@ func (p peering) NodesDial() bool { return !p.settings.Passive }
 
 // OtherPort is the TCP port that the router listens on where that is not 179, else 0.
 func (p peering) OtherPort() uint16 {
-	if !p.NodesDial() || p.settings.Port == 179 {
+	if !p.NodesDial() || p.settings.Port == inet.BGPPort {
 		return 0
 	}
 	return p.settings.Port

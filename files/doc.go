@@ -15,6 +15,7 @@
 //	the file cannot be read, is empty or UTF-16     the objects it gave last (kept)
 //	a document of it does not parse                 those of its last objects that are missing now (kept)
 //	it ends inside a line, and did not before       the same, and its last object's last value
+//	it does not answer, or is over 16 MiB           the same as where it cannot be read (kept)
 //	an object does not convert                      its last value (good)
 //	an object's apiVersion or kind has a typo       the object it was before (kept)
 //	the path is gone, or its folder is new, empty   everything it gave last (kept)

@@ -26,7 +26,7 @@ const Stdin = "-"
 // the Problems.
 func Read(paths []string, settings routes.Settings) (objects.Contents, error) {
 	var batches []objects.Batch
-	for _, l := range lookAll(paths, os.Stdin) {
+	for _, l := range lookAll(&disk{}, paths, os.Stdin) {
 		if l.err != nil {
 			return objects.Contents{}, fmt.Errorf("read objects: %w", l.err)
 		}
@@ -79,16 +79,16 @@ type look struct {
 
 // lookAll reads every path; a file that two paths lead to counts for the first
 // one only.
-func lookAll(paths []string, stdin io.Reader) []look {
+func lookAll(d *disk, paths []string, stdin io.Reader) []look {
 	seen := map[string]bool{}
 	var out []look
 	for _, p := range paths {
 		var l look
 		if p == Stdin {
-			data, err := io.ReadAll(stdin)
+			data, err := readBounded(stdin)
 			l = look{root: p, files: []content{{name: "stdin", data: data}}, err: err}
 		} else {
-			l = lookAt(p)
+			l = lookAt(d, p)
 		}
 		l.files = slices.DeleteFunc(l.files, func(s content) bool {
 			abs, err := filepath.Abs(s.name)
@@ -101,20 +101,20 @@ func lookAll(paths []string, stdin io.Reader) []look {
 	return out
 }
 
-func lookAt(path string) look {
+func lookAt(d *disk, path string) look {
 	l := look{root: path}
-	stat, err := os.Stat(path)
+	stat, err := d.stat(path)
 	if err != nil {
 		l.err = err
 		return l
 	}
 	l.stat = stat
 	if !stat.IsDir() {
-		data, err := os.ReadFile(path)
+		data, err := d.read(path, stat)
 		l.files, l.err = []content{{name: path, data: data}}, err
 		return l
 	}
-	entries, err := os.ReadDir(path)
+	entries, err := d.list(path)
 	if err != nil {
 		l.err = err
 		return l
@@ -125,14 +125,14 @@ func lookAt(path string) look {
 			continue
 		}
 		// Stat follows the symlinks that a mounted ConfigMap is made of.
-		stat, err := os.Stat(name)
+		stat, err := d.stat(name)
 		switch {
 		case errors.Is(err, fs.ErrNotExist) && e.Type()&fs.ModeSymlink == 0:
 			// Removed since the folder was listed.
 		case err != nil:
 			l.files = append(l.files, content{name: name, err: err})
 		case stat.Mode().IsRegular():
-			data, err := os.ReadFile(name)
+			data, err := d.read(name, stat)
 			l.files = append(l.files, content{name, data, err})
 		}
 	}

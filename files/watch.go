@@ -5,17 +5,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"reflect"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/fsnotify/fsnotify"
 	"github.com/sirupsen/logrus"
 
+	"github.com/fairway-bgp/fairway/bell"
 	"github.com/fairway-bgp/fairway/objects"
 	"github.com/fairway-bgp/fairway/routes"
 )
@@ -74,9 +75,10 @@ func (f *Source) Run(ctx context.Context) error {
 		return fmt.Errorf("watch files: %w", err)
 	}
 	defer kernel.Close()
-	w := &watcher{Source: f, kernel: kernel, renewed: map[string]bool{}, stats: map[string]os.FileInfo{}}
+	late := bell.New()
+	w := &watcher{Source: f, kernel: kernel, disk: newDisk(ctx, late.Ring), late: late, renewed: map[string]bool{}, stats: map[string]os.FileInfo{}}
 	if slices.Contains(f.paths, Stdin) {
-		if w.stdin, err = io.ReadAll(os.Stdin); err != nil {
+		if w.stdin, err = readBounded(os.Stdin); err != nil {
 			return fmt.Errorf("read standard input: %w", err)
 		}
 	}
@@ -92,6 +94,9 @@ func (f *Source) Run(ctx context.Context) error {
 type watcher struct {
 	*Source
 	kernel *fsnotify.Watcher
+	disk   *disk
+	// late is rung when a file system has answered that nobody waited for any more.
+	late   *bell.Bell
 	places []place
 	known  known
 	stdin  []byte
@@ -119,6 +124,8 @@ func (w *watcher) changed(ctx context.Context, atMost time.Duration) bool {
 		case <-quiet:
 			return true
 		case <-enough:
+			return true
+		case <-w.late.Rung():
 			return true
 		case e := <-w.kernel.Events:
 			if !slices.ContainsFunc(w.places, func(p place) bool { return p.concerns(e) }) {
@@ -152,8 +159,9 @@ func (w *watcher) note(e fsnotify.Event) {
 // even if nothing happens. It listens first, so that no change falls between
 // looking and listening.
 func (w *watcher) pass(now time.Time) (again time.Duration) {
+	w.disk.begin()
 	w.listen()
-	looks := lookAll(w.paths, bytes.NewReader(w.stdin))
+	looks := lookAll(w.disk, w.paths, bytes.NewReader(w.stdin))
 	for i := range looks {
 		w.doubt(&looks[i])
 	}
@@ -213,20 +221,24 @@ func (w *watcher) listen() {
 	// While it is listening, places may come and go; a few rounds follow them, and
 	// after that the events do.
 	for range 5 {
-		w.places, deaf = findPlaces(w.paths), ""
-		folders := toWatch(w.places)
-		for _, folder := range folders {
-			if err := w.kernel.Add(folder); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		now, err := w.find()
+		if err != nil {
+			deaf = fmt.Sprintf("%s: %v", strings.Join(w.paths, ", "), err)
+			break // what was watched is watched on
+		}
+		w.places, deaf = now.places, ""
+		for _, folder := range now.folders {
+			if err := w.watch(folder); err != nil && !errors.Is(err, fs.ErrNotExist) {
 				deaf = fmt.Sprintf("%s: %v", folder, err)
 			}
 		}
 		for _, folder := range w.kernel.WatchList() {
-			if !slices.Contains(folders, folder) {
+			if !slices.Contains(now.folders, folder) {
 				// The error is that it is gone already.
 				_ = w.kernel.Remove(folder)
 			}
 		}
-		if reflect.DeepEqual(w.places, findPlaces(w.paths)) {
+		if then, err := w.find(); err != nil || reflect.DeepEqual(w.places, then.places) {
 			break
 		}
 	}
@@ -234,4 +246,22 @@ func (w *watcher) listen() {
 		w.log.Warnf("watch %s; reading files every %s instead", deaf, retry)
 	}
 	w.deaf = deaf
+}
+
+// found is where a change counts, and the folders that tell of it.
+type found struct {
+	places  []place
+	folders []string
+}
+
+func (w *watcher) find() (found, error) {
+	return ask(w.disk, "places", func() (found, error) {
+		places := findPlaces(w.paths)
+		return found{places, toWatch(places)}, nil
+	})
+}
+
+func (w *watcher) watch(folder string) error {
+	_, err := ask(w.disk, "watch "+folder, func() (struct{}, error) { return struct{}{}, w.kernel.Add(folder) })
+	return err
 }

@@ -243,7 +243,7 @@ func TestWatchFolderRemovedSlowly(t *testing.T) {
 			log := logrus.New()
 			log.SetOutput(io.Discard)
 			files := New([]string{w.path("in")}, routes.DefaultSettings, func() {}, logrus.NewEntry(log))
-			run := &watcher{Source: files, kernel: kernel, renewed: map[string]bool{}, stats: map[string]os.FileInfo{}}
+			run := &watcher{Source: files, kernel: kernel, disk: &disk{}, renewed: map[string]bool{}, stats: map[string]os.FileInfo{}}
 			run.pass(noon)
 			w.do(os.Remove(w.path("in/a.yaml")))
 			if again := run.pass(noon.Add(time.Minute)); again != gone {
@@ -609,4 +609,30 @@ func TestWatchNeverLosesAnObject(t *testing.T) {
 			t.Fatal("the last version was not read")
 		}
 	}
+}
+
+// TestAFileThatDoesNotAnswerFreezesNothing: its objects stay, the others are
+// followed, and the end is not waited for.
+func TestAFileThatDoesNotAnswerFreezesNothing(t *testing.T) {
+	needs.Root(t)
+	w := startWatch(t, map[string]string{"in/a.yaml": nodeText("a"), "in/b.yaml": nodeText("b")}, "in")
+	w.until("a b", "")
+	// It ends with a message of the kernel that is still to come.
+	w.do(os.Remove(w.path("in/a.yaml")))
+	w.do(os.Symlink("/proc/kmsg", w.path("in/a.yaml")))
+	w.until("a b", "a.yaml: cannot be read: the file system does not answer")
+	w.write("in/b.yaml", nodeText("b")+nodeText("c"))
+	w.until("a b c", "a.yaml: cannot be read: the file system does not answer")
+	w.do(os.Remove(w.path("in/a.yaml")))
+	w.write("in/a.yaml", nodeText("d"))
+	w.until("b c d", "")
+}
+
+func TestAFileOfAGigabyteIsNotRead(t *testing.T) {
+	w := startWatch(t, map[string]string{"in/a.yaml": nodeText("a"), "in/b.yaml": nodeText("b")}, "in")
+	w.until("a b", "")
+	w.do(os.Truncate(w.path("in/a.yaml"), 1<<30))
+	w.until("a b", "a.yaml: cannot be read: is larger than 16 MiB: split it")
+	w.write("in/a.yaml", nodeText("c"))
+	w.until("b c", "")
 }

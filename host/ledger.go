@@ -63,7 +63,8 @@ func readLedger(folder string) (ledger, error) {
 }
 
 // write replaces the file at once; only its owner may read it. An empty ledger
-// is none.
+// is none. Whoever writes holds the folder's lock, so that what lies beside it
+// was left by a process that was killed.
 func (l ledger) write(folder string) error {
 	if len(l.Sysctls) == 0 && len(l.Made) == 0 {
 		if err := os.Remove(filepath.Join(folder, ledgerName)); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -75,7 +76,8 @@ func (l ledger) write(folder string) error {
 	if err != nil {
 		return fmt.Errorf("write the ledger: %w", err)
 	}
-	if err := replace.File(filepath.Join(folder, ledgerName), append(b, '\n'), 0o600); err != nil {
+	path := filepath.Join(folder, ledgerName)
+	if err := errors.Join(replace.Sweep(path), replace.File(path, append(b, '\n'), 0o600)); err != nil {
 		return fmt.Errorf("write the ledger: %w", err)
 	}
 	return nil

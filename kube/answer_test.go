@@ -7,6 +7,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/fairway-bgp/fairway/account"
 	"github.com/fairway-bgp/fairway/api/v1alpha1"
 )
 
@@ -41,7 +42,7 @@ spec: {policyName: test-speakers, validationActions: [Deny]}
 	owners := 0
 	speakerOf := func(node string) error {
 		owners++ // so that there is always something to write
-		_, err := NewRecorder(w.cluster, node, quietLog()).write(w.ctx(), nil, &recorded{types.UID(fmt.Sprint(owners)), v1alpha1.SpeakerStatus{}})
+		_, err := NewRecorder(w.cluster, node, account.Farewell, quietLog()).write(w.ctx(), nil, &recorded{types.UID(fmt.Sprint(owners)), v1alpha1.SpeakerStatus{}})
 		return err
 	}
 	// The API server reads its policies a moment later.

@@ -7,7 +7,8 @@
 // saved.go is what the next run starts with, and playback.go follows a recording. The
 // words for "an older version that still counts" (kept, in force, good, saved) are
 // in package objects. Back into the cluster go the Speaker (record.go), Events
-// (events.go) and the reporter's Lease (lease.go).
+// (events.go) and the reporter's Lease (lease.go); what a Speaker means is for package
+// account to say.
 //
 // # What is client-go's, and what is not
 //

@@ -58,7 +58,7 @@ func newFollowing(l *Live, now time.Time) *following {
 		f.feed(peerResource(), "", ""),
 	}
 	if l.options.StateDir != "" {
-		f.saver = newSaver(l.options.StateDir, l.options.Node, l.ring, l.options.Log)
+		f.saver = newSaver(l.options.StateDir, l.options.Node, l.news.Ring, l.options.Log)
 	}
 	return f
 }
@@ -72,7 +72,7 @@ func byField(name, value string) string {
 }
 
 func (f *following) feed(r resource, namespace, field string) *feed {
-	return &feed{resource: r, namespace: namespace, field: field, client: f.options.Cluster.clients[r.version], changed: f.ring}
+	return &feed{resource: r, namespace: namespace, field: field, client: f.options.Cluster.clients[r.version], changed: f.news.Ring}
 }
 
 // begin starts what always runs.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/sirupsen/logrus"
 
+	"github.com/fairway-bgp/fairway/bell"
 	"github.com/fairway-bgp/fairway/objects"
 	"github.com/fairway-bgp/fairway/policy"
 	"github.com/fairway-bgp/fairway/routes"
@@ -44,9 +45,9 @@ type LiveOptions struct {
 type Live struct {
 	options LiveOptions
 	latest  atomic.Pointer[LiveView]
-	// annotations are the last good ones, rings tells Run of something new.
+	// annotations are the last good ones, news tells Run of something new.
 	annotations atomic.Pointer[policy.Memory]
-	rings       chan struct{}
+	news        *bell.Bell
 }
 
 // LiveView is what Live knows at one moment. It is never changed once it is
@@ -85,7 +86,7 @@ type Lapse struct {
 }
 
 // NewLive gives a Live that has not begun.
-func NewLive(o LiveOptions) *Live { return &Live{options: o, rings: make(chan struct{}, 1)} }
+func NewLive(o LiveOptions) *Live { return &Live{options: o, news: bell.New()} }
 
 // Remembered gives the last good annotations, of this run or of the one before;
 // they are known as soon as Latest gives something to plan with.
@@ -102,14 +103,7 @@ func (l *Live) Remember(m policy.Memory) {
 		return
 	}
 	l.annotations.Store(&m)
-	l.ring()
-}
-
-func (l *Live) ring() {
-	select {
-	case l.rings <- struct{}{}:
-	default:
-	}
+	l.news.Ring()
 }
 
 // Latest gives the last view; ok is false while there is nothing to plan with.
@@ -137,7 +131,7 @@ func (l *Live) Run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-f.rings:
+		case <-f.news.Rung():
 		case <-alarm:
 		}
 	}

@@ -22,6 +22,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/fairway-bgp/fairway/account"
 	"github.com/fairway-bgp/fairway/api/v1alpha1"
 	"github.com/fairway-bgp/fairway/objects"
 	"github.com/fairway-bgp/fairway/policy"
@@ -428,7 +429,7 @@ func TestRecorderWritesOnChangeAndNotTooOften(t *testing.T) {
 	w := newTown(t)
 	w.node("n1", "192.0.2.1")
 	cluster, seen := w.counted()
-	r := NewRecorder(cluster, "n1", quietLog())
+	r := NewRecorder(cluster, "n1", account.Farewell, quietLog())
 	stop := w.background(r.Run)
 	status := func(announced int64, ready metav1.ConditionStatus) v1alpha1.SpeakerStatus {
 		return v1alpha1.SpeakerStatus{
@@ -453,25 +454,29 @@ func TestRecorderWritesOnChangeAndNotTooOften(t *testing.T) {
 	if o := first.OwnerReferences; len(o) != 1 || o[0].UID != "some-uid" || o[0].Kind != "Node" || o[0].Name != "n1" {
 		t.Errorf("owners: %+v", o)
 	}
-	began := time.Now()
-	for i := range 200 {
-		r.Offer("some-uid", status(int64(2+i), metav1.ConditionTrue))
-		time.Sleep(10 * time.Millisecond)
-	}
-	second := has(201)
-	if most, n := int(time.Since(began)/recordEvery)+2, seen.count("PATCH"); n > most+2 {
+	// A storm of news is a write a second.
+	began, before, last := time.Now(), seen.count("PATCH"), int64(1)
+	w.eventually("two more writes", func() bool {
+		last++
+		r.Offer("some-uid", status(last, metav1.ConditionTrue))
+		return seen.count("PATCH") >= before+2
+	})
+	second := has(last)
+	if most, n := int(time.Since(began)/recordEvery)+2, seen.count("PATCH")-before; n > most {
 		t.Errorf("%d writes in %s", n, time.Since(began))
 	}
 	if a, b := first.Status.Conditions[0].LastTransitionTime, second.Status.Conditions[0].LastTransitionTime; !a.Equal(&b) {
 		t.Errorf("Ready changed at %s and at %s, but it did not", a, b)
 	}
-	before := seen.count("PATCH")
+	before = seen.count("PATCH")
 	for range 3 {
-		r.Offer("some-uid", status(201, metav1.ConditionTrue))
-		time.Sleep(recordEvery)
+		r.Offer("some-uid", status(last, metav1.ConditionTrue))
+		w.eventually("the Recorder has looked at it", func() bool { return len(r.news.Rung()) == 0 })
 	}
-	if n := seen.count("PATCH"); n != before {
-		t.Errorf("%d writes of the same", n-before)
+	r.Offer("some-uid", status(last+1, metav1.ConditionTrue))
+	has(last + 1)
+	if n := seen.count("PATCH"); n != before+1 {
+		t.Errorf("%d writes of one change", n-before)
 	}
 	// Deleted by somebody, and made anew with the next change; another Node of the
 	// same name is another owner.
@@ -492,7 +497,7 @@ func TestDeletedSpeakerComesBack(t *testing.T) {
 	w := newTown(t)
 	w.node("n1", "192.0.2.1")
 	cluster, seen := w.counted()
-	r := NewRecorder(cluster, "n1", quietLog())
+	r := NewRecorder(cluster, "n1", account.Farewell, quietLog())
 	r.look = 500 * time.Millisecond
 	w.background(r.Run)
 	since := metav1.NewTime(time.Now().Truncate(time.Second).Local())
@@ -547,7 +552,6 @@ func TestHeraldCountsWhatRepeats(t *testing.T) {
 	// A storm about one object ends in a few events.
 	for i := range 60 {
 		h.Tell(Event{Kind: "Node", Name: "n1", Reason: "Storm", Message: fmt.Sprint("message ", i)})
-		time.Sleep(time.Millisecond)
 	}
 	h.Tell(Event{Kind: "Node", Name: "n2", Reason: "Last", Message: "the end"})
 	w.eventually("the last event", func() bool {

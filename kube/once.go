@@ -9,6 +9,7 @@ import (
 
 	"github.com/sirupsen/logrus"
 
+	"github.com/fairway-bgp/fairway/bell"
 	"github.com/fairway-bgp/fairway/objects"
 	"github.com/fairway-bgp/fairway/routes"
 )
@@ -22,13 +23,8 @@ func ReadCluster(ctx context.Context, c *Cluster, settings routes.Settings) (obj
 	ctx, cancel := context.WithTimeout(ctx, readBound)
 	silent := logrus.New()
 	silent.SetOutput(io.Discard)
-	rings := make(chan struct{}, 1)
-	live := NewLive(LiveOptions{Cluster: c, Settings: settings, Log: logrus.NewEntry(silent), Bell: func() {
-		select {
-		case rings <- struct{}{}:
-		default:
-		}
-	}})
+	news := bell.New()
+	live := NewLive(LiveOptions{Cluster: c, Settings: settings, Log: logrus.NewEntry(silent), Bell: news.Ring})
 	var running sync.WaitGroup
 	running.Go(func() { _ = live.Run(ctx) })
 	defer running.Wait()
@@ -44,7 +40,7 @@ func ReadCluster(ctx context.Context, c *Cluster, settings routes.Settings) (obj
 		select {
 		case <-ctx.Done():
 			return objects.Contents{}, fmt.Errorf("read %s: no answer", c.server)
-		case <-rings:
+		case <-news.Rung():
 		}
 	}
 }

@@ -71,7 +71,7 @@ func (p *Playback) Look(now time.Time) (v LiveView, again time.Time, ok bool) {
 	for {
 		again = p.state.pass(context.Background(), now)
 		select {
-		case <-p.live.rings:
+		case <-p.live.news.Rung():
 		default:
 			v, ok = p.live.Latest()
 			return v, again, ok

@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/fairway-bgp/fairway/api/v1alpha1"
+	"github.com/fairway-bgp/fairway/bell"
 	"github.com/fairway-bgp/fairway/objects"
 )
 
@@ -31,20 +32,18 @@ const (
 	farewellBound = 2 * time.Second
 )
 
-// Stopped is the reason of all conditions of a Speaker whose daemon has ended.
-const Stopped = "Stopped"
-
 // fieldManager is who Fairway is to server-side apply.
 const fieldManager = "fairway"
 
 // Recorder writes the Speaker object of one node, when it changes. It needs the
 // verbs get, create and patch on speakers, and patch on speakers/status.
 type Recorder struct {
-	cluster *Cluster
-	node    string
-	log     *logrus.Entry
-	wish    atomic.Pointer[recorded]
-	rings   chan struct{}
+	cluster  *Cluster
+	node     string
+	farewell Farewell
+	log      *logrus.Entry
+	wish     atomic.Pointer[recorded]
+	news     *bell.Bell
 	// look is recordLook but in tests.
 	look time.Duration
 }
@@ -55,9 +54,13 @@ type recorded struct {
 	status v1alpha1.SpeakerStatus
 }
 
+// Farewell gives what a Speaker shall hold once its daemon has ended, from what it
+// held last.
+type Farewell func(last v1alpha1.SpeakerStatus) v1alpha1.SpeakerStatus
+
 // NewRecorder gives a Recorder that has not begun.
-func NewRecorder(c *Cluster, node string, log *logrus.Entry) *Recorder {
-	return &Recorder{cluster: c, node: node, log: log, rings: make(chan struct{}, 1), look: recordLook}
+func NewRecorder(c *Cluster, node string, farewell Farewell, log *logrus.Entry) *Recorder {
+	return &Recorder{cluster: c, node: node, farewell: farewell, log: log, news: bell.New(), look: recordLook}
 }
 
 // Offer hands over what the Speaker shall hold; owner is the Node's UID, so that
@@ -67,19 +70,15 @@ func (r *Recorder) Offer(owner types.UID, status v1alpha1.SpeakerStatus) {
 		return
 	}
 	r.wish.Store(&recorded{owner, status})
-	select {
-	case r.rings <- struct{}{}:
-	default:
-	}
+	r.news.Ring()
 }
 
-// Run writes until ctx ends, and then that nobody is there any more: a Speaker
-// that looks well must not outlive its daemon.
+// Run writes until ctx ends, and then the farewell.
 func (r *Recorder) Run(ctx context.Context) error {
 	// last is what was written last, and known what the object holds, as far as that
 	// is known.
 	var last, known *recorded
-	defer func() { r.farewell(ctx, last) }()
+	defer func() { r.sayFarewell(ctx, last) }()
 	wait := time.Duration(0)
 	failing := ""
 	for {
@@ -91,7 +90,7 @@ func (r *Recorder) Run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-r.rings:
+		case <-r.news.Rung():
 		case <-time.After(r.look - rand.N(r.look/5)):
 			known = nil
 		}
@@ -106,7 +105,7 @@ func (r *Recorder) Run(ctx context.Context) error {
 			continue
 		}
 		wait, known = recordRetry, nil
-		r.ringAgain()
+		r.news.Ring() // the next turn tries what this one could not do
 		if why := plainly(err); ctx.Err() == nil && why != failing {
 			failing = why
 			r.log.Warnf("the Speaker is not written: %s", why)
@@ -114,33 +113,17 @@ func (r *Recorder) Run(ctx context.Context) error {
 	}
 }
 
-// farewell writes an empty account. It takes no longer than the API server needs,
-// nor than farewellBound.
-func (r *Recorder) farewell(ctx context.Context, last *recorded) {
+// sayFarewell writes the farewell, if anything was written before. It takes no longer
+// than the API server needs, nor than farewellBound.
+func (r *Recorder) sayFarewell(ctx context.Context, last *recorded) {
 	if last == nil {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), farewellBound)
 	defer cancel()
-	wish := &recorded{last.owner, v1alpha1.SpeakerStatus{Configured: last.status.Configured, RouterID: last.status.RouterID}}
-	for _, c := range last.status.Conditions {
-		wish.status.Conditions = append(wish.status.Conditions, metav1.Condition{
-			Type: c.Type, Status: metav1.ConditionUnknown, Reason: Stopped, Message: "fairway has stopped on this node",
-		})
-	}
-	meta.SetStatusCondition(&wish.status.Conditions, metav1.Condition{
-		Type: "Ready", Status: metav1.ConditionFalse, Reason: Stopped, Message: "fairway has stopped on this node",
-	})
+	wish := &recorded{last.owner, r.farewell(last.status)}
 	if _, err := r.write(ctx, last, wish); err != nil {
 		r.log.WithError(err).Debug("the Speaker keeps what it had")
-	}
-}
-
-// ringAgain makes the next turn try what this one could not do.
-func (r *Recorder) ringAgain() {
-	select {
-	case r.rings <- struct{}{}:
-	default:
 	}
 }
 

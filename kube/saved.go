@@ -18,6 +18,7 @@ import (
 
 	"github.com/fairway-bgp/fairway/objects"
 	"github.com/fairway-bgp/fairway/policy"
+	"github.com/fairway-bgp/fairway/replace"
 )
 
 // stateFile is the name of the last-known state in the state folder.
@@ -90,7 +91,7 @@ func saveState(folder, node string, kept state) error {
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return fmt.Errorf("save last-known state: %w", err)
 	}
-	if err := replaceFile(filepath.Join(folder, stateFile), text); err != nil {
+	if err := replace.File(filepath.Join(folder, stateFile), text, 0o600); err != nil {
 		return fmt.Errorf("save last-known state: %w", err)
 	}
 	return nil
@@ -117,34 +118,6 @@ func sealed(part any) (json.RawMessage, string, error) {
 func checksum(text []byte) string {
 	sum := sha256.Sum256(text)
 	return hex.EncodeToString(sum[:])
-}
-
-// replaceFile puts a file in the place of another, for its owner alone.
-func replaceFile(path string, text []byte) (err error) {
-	// CreateTemp makes it 0600.
-	f, err := os.CreateTemp(filepath.Dir(path), ".last-known-*")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			os.Remove(f.Name())
-		}
-	}()
-	_, err = f.Write(text)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	if err = os.Rename(f.Name(), path); err != nil {
-		return err
-	}
-	folder, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	defer folder.Close()
-	// The rename itself must be on disk too.
-	return folder.Sync()
 }
 
 // errNoState says that there never was one.
@@ -272,6 +245,9 @@ func (k *saver) offer(s state) {
 
 // run writes what was offered last until ctx ends, and once more then.
 func (k *saver) run(ctx context.Context) {
+	if err := replace.Sweep(filepath.Join(k.folder, stateFile)); err != nil {
+		k.log.Warnf("what an earlier run left unfinished is not removed: %v", err)
+	}
 	var last state
 	var again <-chan time.Time
 	for {

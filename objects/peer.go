@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/fairway-bgp/fairway/api/v1alpha1"
+	"github.com/fairway-bgp/fairway/inet"
 	"github.com/fairway-bgp/fairway/policy"
 	"github.com/fairway-bgp/fairway/routes"
 )
@@ -20,7 +21,7 @@ import (
 // What a BGPPeer has where it does not say otherwise (api/v1alpha1 documents
 // them).
 const (
-	defaultPort         = 179
+	defaultPort         = inet.BGPPort
 	defaultHoldTime     = 90 * time.Second
 	defaultConnectRetry = 5 * time.Second
 	defaultRestartTime  = 120 * time.Second

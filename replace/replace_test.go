@@ -55,3 +55,30 @@ func TestWhatCannotBeReplacedStays(t *testing.T) {
 		t.Error("its folder is not there, and no error")
 	}
 }
+
+// TestAFaultHasTheSameWordsEachTime: whoever logs an error once must see that it is
+// the same.
+func TestAFaultHasTheSameWordsEachTime(t *testing.T) {
+	const path, want = "/proc/state.json", "replace /proc/state.json: no such file or directory"
+	for range 2 {
+		if err := replace.File(path, nil, 0o600); err == nil || err.Error() != want {
+			t.Errorf("got %v, want %s", err, want)
+		}
+	}
+}
+
+func TestSweepRemovesWhatAKilledWriterLeft(t *testing.T) {
+	folder := t.TempDir()
+	for _, name := range []string{".state.json-17", ".other.json-4", "state.json", "state.json-5"} {
+		if err := os.WriteFile(filepath.Join(folder, name), []byte("a password"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := replace.Sweep(filepath.Join(folder, "state.json")); err != nil {
+		t.Fatal(err)
+	}
+	alone(t, folder, ".other.json-4", "state.json", "state.json-5")
+	if err := replace.Sweep(filepath.Join(folder, "missing", "state.json")); err != nil {
+		t.Error(err)
+	}
+}

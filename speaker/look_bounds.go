@@ -2,7 +2,6 @@ package speaker
 
 import (
 	"context"
-	"net"
 	"sync"
 	"time"
 
@@ -91,66 +90,4 @@ func (p *pacedStream) SendMsg(m any) error {
 	late := time.AfterFunc(p.patience, func() { p.once.Do(func() { close(p.stuck) }) })
 	defer late.Stop()
 	return p.ServerStream.SendMsg(m)
-}
-
-// fewConns is a listener that refuses connections beyond mostConns, so that they
-// take no file descriptors from BGP, and closes with it all that it let in: grpc
-// would wait for those that have not said a word.
-type fewConns struct {
-	net.Listener
-	mu     sync.Mutex
-	open   map[net.Conn]bool
-	closed bool
-}
-
-// Accept gives the next connection there is room for.
-func (l *fewConns) Accept() (net.Conn, error) {
-	for {
-		c, err := l.Listener.Accept()
-		if err != nil {
-			return nil, err
-		}
-		if in := (&letIn{Conn: c, by: l}); l.admit(in) {
-			return in, nil
-		}
-		c.Close()
-	}
-}
-
-func (l *fewConns) admit(c net.Conn) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.closed || len(l.open) >= mostConns {
-		return false
-	}
-	l.open[c] = true
-	return true
-}
-
-// Close closes the listener and every connection.
-func (l *fewConns) Close() error {
-	err := l.Listener.Close()
-	l.mu.Lock()
-	l.closed = true
-	open := l.open
-	l.open = nil
-	l.mu.Unlock()
-	for c := range open {
-		c.Close()
-	}
-	return err
-}
-
-// letIn is a connection that makes room when it is closed.
-type letIn struct {
-	net.Conn
-	by *fewConns
-}
-
-// Close closes the connection.
-func (c *letIn) Close() error {
-	c.by.mu.Lock()
-	delete(c.by.open, net.Conn(c))
-	c.by.mu.Unlock()
-	return c.Conn.Close()
 }

@@ -31,34 +31,6 @@ func TestOnlyLoopback(t *testing.T) {
 	}
 }
 
-func TestSocketTakesOverFromTheDeadOnly(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "gobgp.sock")
-	first, err := listenSocket(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	info, err := os.Stat(path)
-	if err != nil || info.Mode().Perm() != 0o600 {
-		t.Errorf("mode %v, %v", info.Mode(), err)
-	}
-	if _, err := listenSocket(path); err == nil || !strings.Contains(err.Error(), "another process") {
-		t.Errorf("a live socket: %v", err)
-	}
-	first.(*net.UnixListener).SetUnlinkOnClose(false)
-	first.Close()
-	second, err := listenSocket(path)
-	if err != nil {
-		t.Fatalf("a dead socket: %v", err)
-	}
-	second.Close()
-	if err := os.WriteFile(path, []byte("precious"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := listenSocket(path); err == nil {
-		t.Error("a file was taken for a socket")
-	}
-}
-
 // looking gives a speaker with a session, and how to reach its API.
 func looking(t *testing.T) (r *router, socket, port string) {
 	t.Helper()

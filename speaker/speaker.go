@@ -15,6 +15,7 @@ import (
 	"github.com/sirupsen/logrus"
 	"golang.org/x/sync/semaphore"
 
+	"github.com/fairway-bgp/fairway/door"
 	"github.com/fairway-bgp/fairway/inet"
 	"github.com/fairway-bgp/fairway/policy"
 )
@@ -30,6 +31,8 @@ type Options struct {
 	// must be a loopback address: GoBGP's API knows no authentication
 	// (GHSA-v5mh-h5hx-7v92).
 	GRPCAddress string
+	// Doors keeps both open; nil for doors of its own.
+	Doors *door.Doors
 	// ListenPort is where passive sessions are waited for, 179 if 0. Nothing
 	// listens before there is such a session.
 	ListenPort int32
@@ -79,7 +82,7 @@ type view struct {
 
 // New checks the options. Nothing starts before Run.
 func New(o Options) (*Speaker, error) {
-	if err := loopbackOnly(o.GRPCAddress); err != nil {
+	if err := o.checkAddress(); err != nil {
 		return nil, err
 	}
 	if o.ListenPort < 0 || o.ListenPort > 65535 {
@@ -88,6 +91,9 @@ func New(o Options) (*Speaker, error) {
 	o.ListenPort = cmp.Or(o.ListenPort, inet.BGPPort)
 	if o.Bell == nil {
 		o.Bell = func() {}
+	}
+	if o.Doors == nil {
+		o.Doors = door.New(o.Log, func() {})
 	}
 	s := &Speaker{
 		options: o, journal: newJournal(o.Log, o.Bell), running: make(chan struct{}), ended: make(chan struct{}),
@@ -107,11 +113,9 @@ func (s *Speaker) Run(ctx context.Context) error {
 		return errors.New("run the speaker: it has run already")
 	}
 	defer close(s.ended)
-	look, err := s.listenForLookers()
-	if err != nil {
-		return err
-	}
-	defer look.stop()
+	looking, shut := context.WithCancel(ctx)
+	wait := s.look(looking)
+	defer func() { shut(); wait() }()
 	close(s.running)
 	<-ctx.Done()
 	leaving, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveBound)

@@ -2,6 +2,6 @@
 // reads, decides, announces and sees, at one moment.
 //
 // The daemon makes a Status at the end of each pass and posts it on a Board;
-// everyone else (page, JSON, `fairway status`) reads the newest from there. A
-// posted Status is never changed.
+// everyone else (page, JSON, `fairway status`, package account) reads the newest from
+// there. A posted Status is never changed.
 package status

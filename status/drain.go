@@ -5,20 +5,22 @@ import (
 	"slices"
 	"time"
 
+	"github.com/fairway-bgp/fairway/api/v1alpha1"
 	"github.com/fairway-bgp/fairway/columns"
 )
 
-// DrainStage is how far a node's drain has come.
+// DrainStage is how far a node's drain has come, by the word that the Speaker has for
+// it as the reason of its condition Drained.
 type DrainStage string
 
 // Stages of a drain, in order. Where another node could not take over, and nobody
 // asked for this very Node to be emptied, it ends with LastAnnouncer.
 const (
 	NotDraining      DrainStage = ""
-	Waiting          DrainStage = "Waiting"
-	Withdrawing      DrainStage = "Withdrawing"
-	LastAnnouncer    DrainStage = "LastAnnouncer"
-	NothingAnnounced DrainStage = "NothingAnnounced"
+	Waiting          DrainStage = v1alpha1.ReasonWaiting
+	Withdrawing      DrainStage = v1alpha1.ReasonWithdrawing
+	LastAnnouncer    DrainStage = v1alpha1.ReasonLastAnnouncer
+	NothingAnnounced DrainStage = v1alpha1.ReasonNothingAnnounced
 )
 
 // DrainStage tells how far the drain has come: done is what neither the plan nor

@@ -1,11 +1,14 @@
 package status
 
 import (
+	"encoding/json"
+	"fmt"
 	"net/netip"
 	"sync/atomic"
 	"time"
 
 	"github.com/fairway-bgp/fairway/host"
+	"github.com/fairway-bgp/fairway/objects"
 	"github.com/fairway-bgp/fairway/policy"
 )
 
@@ -30,6 +33,10 @@ type Status struct {
 	// DrainUntil is when what is announced with a path that loses will be withdrawn;
 	// zero where nothing waits for that.
 	DrainUntil time.Time `json:"drainUntil,omitzero"`
+
+	// NotServed are ways to look at the daemon that cannot be served, with the reason;
+	// what is announced does not need them.
+	NotServed []string `json:"notServed,omitempty"`
 
 	Source   Source    `json:"source"`
 	Plan     Plan      `json:"plan"`
@@ -65,14 +72,60 @@ type Source struct {
 	Peers   int      `json:"peers"`
 	// Problems are objects or files that are not as they should be. What was
 	// announced because of them stays.
-	Problems []string `json:"problems"`
+	Problems []Problem `json:"problems"`
 	// Ignored counts the objects that Fairway does not read, by kind.
 	Ignored []string `json:"ignored,omitempty"`
 	// StaleSince is when the source, or a part of it, was last in step; zero while
 	// it is. What was known then stays in force, and Problems say why.
 	StaleSince time.Time `json:"staleSince,omitzero"`
-	// Stale are those of the Problems that are about the source itself.
-	Stale []string `json:"stale,omitempty"`
+}
+
+// Problem is one thing that is not as it should be. In JSON it is its text.
+type Problem struct {
+	objects.Problem
+	// Stale is true for one of the source itself: what it is not in step with, and why.
+	Stale bool
+}
+
+// Problemf is a problem of no object. Its text says what is wrong and what to do.
+func Problemf(format string, args ...any) Problem {
+	return Problem{Problem: objects.Problem{Severity: objects.Wrong, Message: fmt.Sprintf(format, args...)}}
+}
+
+// Stalef is a problem of the source itself.
+func Stalef(format string, args ...any) Problem {
+	p := Problemf(format, args...)
+	p.Stale = true
+	return p
+}
+
+// MarshalText gives the text for people.
+func (p Problem) MarshalText() ([]byte, error) { return []byte(p.Error()), nil }
+
+// UnmarshalText reads what MarshalText gives. What it is about stays in the text.
+func (p *Problem) UnmarshalText(text []byte) error {
+	*p = Problemf("%s", text)
+	return nil
+}
+
+// Texts gives problems in words, those of the source itself or all others.
+func (s Source) Texts(stale bool) []string {
+	var out []string
+	for _, p := range s.Problems {
+		if p.Stale == stale {
+			out = append(out, p.Error())
+		}
+	}
+	return out
+}
+
+// MarshalJSON adds "stale": those of the problems that are about the source itself.
+func (s Source) MarshalJSON() ([]byte, error) {
+	type fields Source
+	return json.Marshal(struct {
+		fields
+		Stale []string `json:"stale,omitempty"`
+	}{fields(s), s.Texts(true)})
 }
 
 // Known reports whether nothing is missing that must be known to plan.

@@ -23,13 +23,16 @@ func (s *Status) WriteText(w io.Writer, now time.Time) error {
 	for _, w := range s.Waiting {
 		columns.Wrap(&b, "  ! ", "    ", w)
 	}
+	for _, n := range s.NotServed {
+		columns.Wrap(&b, "  ! ", "    ", n)
+	}
 	columns.Wrap(&b, "", "    ", fmt.Sprintf("Source %s %s: %s, %s, %s", s.Source.Kind, strings.Join(s.Source.From, " "),
 		columns.Count(s.Source.Subnets, "Subnet", "Subnets"), columns.Count(s.Source.Nodes, "Node", "Nodes"), columns.Count(s.Source.Peers, "BGPPeer", "BGPPeers")))
 	if !s.Source.StaleSince.IsZero() {
 		fmt.Fprintf(&b, "  ! not in step for %s%s\n", Ago(s.Source.StaleSince, now), s.Source.inForce())
 	}
 	for _, p := range s.Source.Problems {
-		columns.Wrap(&b, "  ! ", "    ", p)
+		columns.Wrap(&b, "  ! ", "    ", p.Error())
 	}
 	if len(s.Source.Ignored) > 0 {
 		columns.Wrap(&b, "  ignored: ", "    ", strings.Join(s.Source.Ignored, ", "))

@@ -47,7 +47,7 @@ func TestTextGolden(t *testing.T) {
 		"unwell": {Version: "v1", Node: "n1", Started: now.Add(-72 * time.Hour), Waiting: []string{"the speaker does not have everything that the plan wants"}, Plan: plan,
 			Source: status.Source{Kind: "files", From: []string{"/etc/fairway"}, Subnets: 2, Nodes: 1, Peers: 1, StaleSince: now.Add(-5 * time.Minute),
 				Ignored:  []string{"Deployment (apps/v1): 2", "Subnets (kubeovn.io/v1): 1"},
-				Problems: []string{"/etc/fairway/peers.yaml document 2: BGPPeer tor-b: spec.peerASN: 0: an AS number is 1 to 4294967294; its last good version stays in force"}},
+				Problems: []status.Problem{status.Problemf("/etc/fairway/peers.yaml document 2: BGPPeer tor-b: spec.peerASN: 0: an AS number is 1 to 4294967294; its last good version stays in force")}},
 			Speaker:  status.Speaker{ASN: 65001, RouterID: netip.MustParseAddr("172.30.0.11"), Originated: 1, Errors: []string{"session tor-a: listen on port 179: address already in use"}},
 			Sessions: []status.Session{{Peer: "tor-a", Address: "172.30.0.1", State: "Active", LastError: "the peer said: Cease, administrative shutdown (maintenance until noon)"}}},
 		"draining": {Version: "v1", Node: "n1", Started: now.Add(-26 * time.Hour), Ready: true, Plan: leaving,

@@ -138,8 +138,11 @@ func (c collector) Collect(to chan<- prometheus.Metric) {
 	}
 }
 
+// mostScrapes is how many may be answered at once, each with its own bytes.
+const mostScrapes = 4
+
 func metricsHandler(board *status.Board) http.Handler {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collector{board}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	return promhttp.HandlerFor(registry, promhttp.HandlerOpts{})
+	return promhttp.HandlerFor(registry, promhttp.HandlerOpts{MaxRequestsInFlight: mostScrapes})
 }

@@ -2,15 +2,15 @@ package web
 
 import (
 	"bytes"
-	"context"
 	_ "embed"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"html/template"
+	"io"
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/fairway-bgp/fairway/inet"
@@ -24,40 +24,22 @@ var pageSource string
 // makes a pass every 30 s at least.
 const staleAfter = 2 * time.Minute
 
-// Listen opens the address, which must be a loopback one: the page has no
-// authentication.
-func Listen(address string) (net.Listener, error) {
-	host, _, err := net.SplitHostPort(address)
-	if err != nil {
-		return nil, fmt.Errorf("listen address %q is not HOST:PORT", address)
-	}
-	if !inet.IsLoopback(host) {
-		return nil, fmt.Errorf("listen address %q is not a loopback address: the status page has no authentication; give 127.0.0.1:PORT", address)
-	}
-	l, err := net.Listen("tcp", address)
-	if err != nil {
-		return nil, fmt.Errorf("status page: %w (another fairway on this node? give --listen another port)", err)
-	}
-	return l, nil
-}
-
 // Bounds of one request, so that who asks and does not read, or says nothing, is
 // not waited for.
 const (
 	askBound    = 5 * time.Second
-	answerBound = 30 * time.Second
+	answerBound = 15 * time.Second
 	idleBound   = time.Minute
 )
 
-// Serve answers on l until ctx ends.
-func Serve(ctx context.Context, l net.Listener, board *status.Board) error {
+// sameFor is how long a page stays as it is; what is on it says how long ago
+// things happened.
+const sameFor = time.Second
+
+// Serve answers on l until it is closed.
+func Serve(l net.Listener, board *status.Board) error {
 	s := &http.Server{Handler: Handler(board), ReadHeaderTimeout: askBound, ReadTimeout: askBound, WriteTimeout: answerBound, IdleTimeout: idleBound}
-	stop := context.AfterFunc(ctx, func() { s.Close() })
-	defer stop()
-	if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-		return fmt.Errorf("serve %s: %w", l.Addr(), err)
-	}
-	return nil
+	return s.Serve(l)
 }
 
 // Handler answers the paths of this package from a board.
@@ -66,14 +48,28 @@ func Handler(board *status.Board) http.Handler {
 		"ago":  func(t time.Time) string { return status.Ago(t, time.Now()) },
 		"join": func(s []string) string { return strings.Join(s, ", ") },
 	}).Parse(pageSource))
+	asPage := &answer{kind: "text/html; charset=utf-8", make: func(w io.Writer, s *status.Status) error { return page.Execute(w, s) }}
+	asJSON := &answer{kind: "application/json", make: writeJSON}
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) { servePage(w, page, board.Newest()) })
-	mux.HandleFunc("GET /status.json", func(w http.ResponseWriter, _ *http.Request) { serveJSON(w, board.Newest()) })
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
+		asPage.serve(w, board.Newest())
+	})
+	mux.HandleFunc("GET /status.json", func(w http.ResponseWriter, _ *http.Request) {
+		if s := board.Newest(); s == nil {
+			http.Error(w, notYet, http.StatusServiceUnavailable)
+		} else {
+			asJSON.serve(w, s)
+		}
+	})
 	mux.Handle("GET /metrics", metricsHandler(board))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { serveProbe(w, unhealthy(board.Newest(), time.Now())) })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { serveProbe(w, unready(board.Newest())) })
 	return guardHost(mux)
 }
+
+// notYet is said before the first picture.
+const notYet = "starting: nothing has been read yet"
 
 // guardHost refuses requests by a name that is not local, so that a web page of
 // somebody else's cannot read this one through a DNS name (DNS rebinding).
@@ -91,26 +87,48 @@ func guardHost(next http.Handler) http.Handler {
 	})
 }
 
-func servePage(w http.ResponseWriter, page *template.Template, s *status.Status) {
-	var b bytes.Buffer
-	if err := page.Execute(&b, s); err != nil {
+// answer is one picture as bytes, the same for all who ask: the page of a large
+// cluster takes megabytes, and who asks may be many and slow.
+type answer struct {
+	// kind is the media type.
+	kind string
+	make func(io.Writer, *status.Status) error
+
+	mu    sync.Mutex
+	of    *status.Status
+	made  time.Time
+	bytes []byte
+}
+
+func (a *answer) serve(w http.ResponseWriter, s *status.Status) {
+	body, err := a.body(s, time.Now())
+	if err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
 	}
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
-	w.Write(b.Bytes())
+	w.Header().Set("Content-Type", a.kind)
+	w.Write(body)
 }
 
-func serveJSON(w http.ResponseWriter, s *status.Status) {
-	if s == nil {
-		http.Error(w, "starting: nothing has been read yet", http.StatusServiceUnavailable)
-		return
+// body gives the bytes for a picture, which nobody may change.
+func (a *answer) body(s *status.Status, now time.Time) ([]byte, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.bytes != nil && a.of == s && now.Sub(a.made) < sameFor {
+		return a.bytes, nil
 	}
-	w.Header().Set("Content-Type", "application/json")
+	var b bytes.Buffer
+	if err := a.make(&b, s); err != nil {
+		return nil, err
+	}
+	a.of, a.made, a.bytes = s, now, b.Bytes()
+	return a.bytes, nil
+}
+
+func writeJSON(w io.Writer, s *status.Status) error {
 	e := json.NewEncoder(w)
 	e.SetIndent("", "  ")
-	e.Encode(s)
+	return e.Encode(s)
 }
 
 func serveProbe(w http.ResponseWriter, problem string) {
@@ -135,7 +153,7 @@ func unhealthy(s *status.Status, now time.Time) string {
 func unready(s *status.Status) string {
 	switch {
 	case s == nil:
-		return "starting: nothing has been read yet"
+		return notYet
 	case !s.Ready:
 		return strings.Join(s.Waiting, "; ")
 	}

@@ -9,8 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/fairway-bgp/fairway/account"
 	"github.com/fairway-bgp/fairway/columns"
-	"github.com/fairway-bgp/fairway/daemon"
 	"github.com/fairway-bgp/fairway/policy"
 	"github.com/fairway-bgp/fairway/routes"
 )
@@ -30,11 +30,11 @@ func (f *drainFlags) lookFirst(ctx context.Context, stderr io.Writer, node strin
 	}
 	s := contents.Snapshot
 	s.At = time.Now().UTC()
-	if asked(s, node) {
+	if drainedByHand(s, node) {
 		return nil // it goes on what has been decided
 	}
 	speakers, ok := f.readSpeakers(ctx, stderr)
-	last, pods := divide(daemon.Accounts{Snapshot: s, Speakers: speakers, Unheard: !ok}.AnnouncedAloneBy(node))
+	last, pods := divide(account.Cluster{Snapshot: s, Speakers: speakers, Unreadable: !ok}.AnnouncedAloneBy(node))
 	writeLast(stderr, s, node, last, pods)
 	if len(last) == 0 || f.force {
 		writeReplies(stderr, s, node)
@@ -44,8 +44,8 @@ func (f *drainFlags) lookFirst(ctx context.Context, stderr io.Writer, node strin
 		node, columns.Count(len(last), "Subnet", "Subnets"), them(len(last))))
 }
 
-// asked reports whether a person has the node drained already.
-func asked(s policy.Snapshot, node string) bool {
+// drainedByHand reports whether a person has the node drained already.
+func drainedByHand(s policy.Snapshot, node string) bool {
 	i := slices.IndexFunc(s.Nodes, func(n routes.Node) bool { return n.Name == node })
 	drain, _ := routes.DrainOf(&s.Nodes[i], s.Settings, nil)
 	return drain.Asked
@@ -53,7 +53,7 @@ func asked(s policy.Snapshot, node string) bool {
 
 // divide tells Subnets that others could announce from those whose Pods are
 // announced one by one.
-func divide(all []daemon.Alone) (last, pods []daemon.Alone) {
+func divide(all []account.Alone) (last, pods []account.Alone) {
 	for _, a := range all {
 		if a.Role == routes.RolePod {
 			pods = append(pods, a)
@@ -79,7 +79,7 @@ const (
 )
 
 // writeLast says what goes off the network with the node, and how to prevent that.
-func writeLast(w io.Writer, s policy.Snapshot, node string, last, pods []daemon.Alone) {
+func writeLast(w io.Writer, s policy.Snapshot, node string, last, pods []account.Alone) {
 	var b bytes.Buffer
 	for _, a := range last[:min(len(last), mostSubnets)] {
 		columns.Wrap(&b, "! ", "    ", fmt.Sprintf("Subnet %s (%s): %s", a.Subnet, prefixList(a), whatToDo(s, node, a)))
@@ -117,7 +117,7 @@ func writeReplies(w io.Writer, s policy.Snapshot, node string) {
 		columns.First(mostNames, names), node, node))
 }
 
-func prefixList(a daemon.Alone) string {
+func prefixList(a account.Alone) string {
 	var out []string
 	for _, p := range a.Prefixes {
 		out = append(out, p.String())
@@ -126,7 +126,7 @@ func prefixList(a daemon.Alone) string {
 }
 
 // whatToDo says how another node comes to announce a Subnet.
-func whatToDo(s policy.Snapshot, node string, a daemon.Alone) string {
+func whatToDo(s policy.Snapshot, node string, a account.Alone) string {
 	i := slices.IndexFunc(s.Subnets, func(sub routes.Subnet) bool { return sub.Name == a.Subnet })
 	if i < 0 {
 		return "its object is gone; nobody else announces it"

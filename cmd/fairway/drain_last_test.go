@@ -10,8 +10,8 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/fairway-bgp/fairway/account"
 	"github.com/fairway-bgp/fairway/api/v1alpha1"
-	"github.com/fairway-bgp/fairway/daemon"
 	"github.com/fairway-bgp/fairway/policy"
 	"github.com/fairway-bgp/fairway/routes"
 )
@@ -39,7 +39,7 @@ func TestTheLastAnnouncerIsToldWhatToDoFirst(t *testing.T) {
 			c.sub.Name = "blue"
 			s.Subnets = []routes.Subnet{c.sub.Parsed()}
 			var b bytes.Buffer
-			writeLast(&b, s, "n1", []daemon.Alone{{Subnet: "blue", Prefixes: prefixes}}, nil)
+			writeLast(&b, s, "n1", []account.Alone{{Subnet: "blue", Prefixes: prefixes}}, nil)
 			if got := strings.Join(strings.Fields(b.String()), " "); got != c.want {
 				t.Errorf("got  %s\nwant %s", got, c.want)
 			}
@@ -71,10 +71,10 @@ func TestDrainNamesTheSubnetsWhoseRepliesStay(t *testing.T) {
 }
 
 func TestTheLastAnnouncerOfManySubnetsGetsAShortList(t *testing.T) {
-	var last, pods []daemon.Alone
+	var last, pods []account.Alone
 	for i := range 200 {
-		last = append(last, daemon.Alone{Subnet: fmt.Sprint("s", i)})
-		pods = append(pods, daemon.Alone{Subnet: fmt.Sprint("p", i), Role: routes.RolePod})
+		last = append(last, account.Alone{Subnet: fmt.Sprint("s", i)})
+		pods = append(pods, account.Alone{Subnet: fmt.Sprint("p", i), Role: routes.RolePod})
 	}
 	var b bytes.Buffer
 	writeLast(&b, policy.Snapshot{}, "n1", last, pods)
@@ -90,11 +90,11 @@ func TestAWaitIsToldByTheNodesOwnClock(t *testing.T) {
 	until := metav1.NewTime(began.Add(30 * time.Second))
 	s := &v1alpha1.Speaker{}
 	s.Status.Announced.Count, s.Status.DrainUntil = 3, &until
-	s.Status.Conditions = []metav1.Condition{{Type: daemon.ConditionDrained, Status: metav1.ConditionFalse, LastTransitionTime: metav1.NewTime(began)}}
+	s.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionDrained, Status: metav1.ConditionFalse, LastTransitionTime: metav1.NewTime(began)}}
 	var b bytes.Buffer
 	w := drainWait{node: "n1", progress: &b}
 	for _, at := range []time.Duration{-time.Hour, 6 * time.Second, 7 * time.Second, 25 * time.Second, time.Hour} {
-		if whole := w.tell(s, began.Add(at)); whole != 30*time.Second {
+		if whole := w.tellWait(s, began.Add(at)); whole != 30*time.Second {
 			t.Errorf("%s after its begin it is said to take %s", at, whole)
 		}
 	}
@@ -103,7 +103,7 @@ func TestAWaitIsToldByTheNodesOwnClock(t *testing.T) {
 		t.Errorf("%s\nwant\n%s", b.String(), want)
 	}
 	s.Status.DrainUntil = nil
-	if whole := w.tell(s, began); whole != 0 {
+	if whole := w.tellWait(s, began); whole != 0 {
 		t.Errorf("it waits for nothing, and is said to take %s", whole)
 	}
 }

@@ -7,12 +7,10 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/meta"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/fairway-bgp/fairway/account"
 	"github.com/fairway-bgp/fairway/api/v1alpha1"
 	"github.com/fairway-bgp/fairway/columns"
-	"github.com/fairway-bgp/fairway/daemon"
 	"github.com/fairway-bgp/fairway/kube"
 )
 
@@ -35,8 +33,8 @@ type drainWait struct {
 	// timeout is how long the node may take, besides the wait that it announces.
 	timeout       time.Duration
 	out, progress io.Writer
-	// told is when progress was told last; zero before.
-	told time.Time
+	// lastProgress is when progress was told last; zero before.
+	lastProgress time.Time
 }
 
 // untilDrained waits until the Speaker says that this request is carried out.
@@ -48,7 +46,7 @@ func (w *drainWait) untilDrained(ctx context.Context) error {
 	var stoppedSince time.Time
 	s, err := w.untilSpeaker(ctx, func(s *v1alpha1.Speaker, err error) bool {
 		switch {
-		case err != nil || !daemon.HasStopped(s):
+		case err != nil || !account.Stopped(s):
 			stoppedSince = time.Time{}
 		case stoppedSince.IsZero():
 			stoppedSince = time.Now()
@@ -60,13 +58,13 @@ func (w *drainWait) untilDrained(ctx context.Context) error {
 		return ctx.Err()
 	case err != nil:
 		return fmt.Errorf("node %s is annotated, but what it does cannot be read: %w", w.node, err)
-	case daemon.HasStopped(s):
+	case account.Stopped(s):
 		_, err = fmt.Fprintf(w.out, "Node %s announces nothing: fairway has stopped there.\n", w.node)
 	case w.drained(s):
 		_, err = fmt.Fprintf(w.out, "Node %s announces nothing any more.\n", w.node)
 	default:
 		err = wrong(fmt.Errorf("node %s still announces %s after %s: %s", w.node,
-			columns.Count(int(s.Status.Announced.Count), "prefix", "prefixes"), w.timeout, ownWord(s)))
+			columns.Count(int(s.Status.Announced.Count), "prefix", "prefixes"), w.timeout, drainText(s)))
 	}
 	return err
 }
@@ -78,19 +76,19 @@ func (w *drainWait) untilUndrained(ctx context.Context) error {
 		return err
 	}
 	s, err := w.untilSpeaker(ctx, func(s *v1alpha1.Speaker, err error) bool {
-		return apierrors.IsNotFound(err) || err == nil && (daemon.HasStopped(s) || drainOf(s) == nil)
+		return apierrors.IsNotFound(err) || err == nil && !drains(s)
 	})
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
-	case apierrors.IsNotFound(err), err == nil && daemon.HasStopped(s):
+	case apierrors.IsNotFound(err), err == nil && account.Stopped(s):
 		_, err = fmt.Fprintf(w.out, "Node %s may announce again: fairway does not run there now.\n", w.node)
 	case err != nil:
 		return fmt.Errorf("node %s may announce again, but what it does cannot be read: %w", w.node, err)
-	case drainOf(s) == nil:
+	case !drains(s):
 		_, err = fmt.Fprintf(w.out, "Node %s announces again.\n", w.node)
 	default:
-		err = wrong(fmt.Errorf("node %s may announce again, but its Speaker still speaks of a drain after %s: %s", w.node, w.timeout, ownWord(s)))
+		err = wrong(fmt.Errorf("node %s may announce again, but its Speaker still speaks of a drain after %s: %s", w.node, w.timeout, drainText(s)))
 	}
 	return err
 }
@@ -106,7 +104,7 @@ func (w *drainWait) untilSpeaker(ctx context.Context, done func(*v1alpha1.Speake
 			return s, err
 		}
 		if err == nil && w.request != "" && s.Status.DrainRequest == w.request {
-			planned = max(planned, w.tell(s, time.Now()))
+			planned = max(planned, w.tellWait(s, time.Now()))
 		}
 		if time.Since(began) > w.timeout+planned {
 			return s, err
@@ -119,36 +117,37 @@ func (w *drainWait) untilSpeaker(ctx context.Context, done func(*v1alpha1.Speake
 	}
 }
 
-// tell says now and then how long the node goes on announcing, and gives how long
+// tellWait says now and then how long the node goes on announcing, and gives how long
 // that is in all. Both ends are by the node's clock, and this one's may differ.
-func (w *drainWait) tell(s *v1alpha1.Speaker, now time.Time) time.Duration {
-	c, until := drainOf(s), s.Status.DrainUntil
-	if c == nil || until == nil {
+func (w *drainWait) tellWait(s *v1alpha1.Speaker, now time.Time) time.Duration {
+	drain, ok := account.DrainOf(s)
+	if !ok || drain.Until.IsZero() {
 		return 0
 	}
-	whole := until.Sub(c.LastTransitionTime.Time)
-	if now.Sub(w.told) >= progressEvery {
-		w.told = now
+	if now.Sub(w.lastProgress) >= progressEvery {
+		w.lastProgress = now
 		fmt.Fprintf(w.progress, "fairway: %s announces %s with GRACEFUL_SHUTDOWN; withdraws in %s\n", w.node,
-			columns.Count(int(s.Status.Announced.Count), "prefix", "prefixes"), min(max(until.Sub(now), 0), whole).Round(time.Second))
+			columns.Count(int(s.Status.Announced.Count), "prefix", "prefixes"), min(max(drain.Until.Sub(now), 0), drain.Wait()).Round(time.Second))
 	}
-	return whole
+	return drain.Wait()
 }
 
 // drained reports whether the Speaker says that this request is carried out.
 func (w *drainWait) drained(s *v1alpha1.Speaker) bool {
-	return s.Status.DrainRequest == w.request && meta.IsStatusConditionTrue(s.Status.Conditions, daemon.ConditionDrained)
+	drain, ok := account.DrainOf(s)
+	return ok && drain.Request == w.request && drain.Done
 }
 
-// drainOf gives what the Speaker says of a drain; nil for nothing.
-func drainOf(s *v1alpha1.Speaker) *metav1.Condition {
-	return meta.FindStatusCondition(s.Status.Conditions, daemon.ConditionDrained)
+// drains reports whether the Speaker speaks of a drain.
+func drains(s *v1alpha1.Speaker) bool {
+	_, ok := account.DrainOf(s)
+	return ok
 }
 
-// ownWord is the Speaker's own word on a drain.
-func ownWord(s *v1alpha1.Speaker) string {
-	if c := drainOf(s); c != nil && c.Message != "" {
-		return c.Message
+// drainText is the Speaker's own word on a drain.
+func drainText(s *v1alpha1.Speaker) string {
+	if drain, ok := account.DrainOf(s); ok && drain.Text != "" {
+		return drain.Text
 	}
 	return "does fairway run there?"
 }

@@ -9,8 +9,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/fairway-bgp/fairway/account"
+	"github.com/fairway-bgp/fairway/api/v1alpha1"
 	"github.com/fairway-bgp/fairway/columns"
-	"github.com/fairway-bgp/fairway/daemon"
 	"github.com/fairway-bgp/fairway/files"
 	"github.com/fairway-bgp/fairway/kube"
 	"github.com/fairway-bgp/fairway/objects"
@@ -102,13 +103,27 @@ func (in *input) plannedFor(ctx context.Context, stderr io.Writer, s policy.Snap
 	}
 	s.At = time.Now().UTC()
 	speakers, _ := in.readSpeakers(ctx, stderr)
-	for _, sp := range speakers {
+	for i := range speakers {
+		sp := &speakers[i]
 		if _, asked := out[sp.Name]; asked {
-			s.History = daemon.HistoryOf(sp, s.Subnets)
+			s.History = account.History(sp, s.Subnets)
 			out[sp.Name] = s
 		}
 	}
 	return out
+}
+
+// readSpeakers reads all Speakers; ok is false where nobody can, which is said on
+// stderr.
+func (in *input) readSpeakers(ctx context.Context, stderr io.Writer) (list []v1alpha1.Speaker, ok bool) {
+	cluster, err := kube.Connect(in.access)
+	if err == nil {
+		list, err = cluster.Speakers(ctx)
+	}
+	if err != nil {
+		fmt.Fprintf(stderr, "fairway: this is by the objects alone, for what the nodes themselves say is not known: %v\n", err)
+	}
+	return list, err == nil
 }
 
 // addAccessFlags are the flags that say which cluster.

@@ -6,16 +6,18 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"runtime/debug"
+	"syscall"
 	"time"
 
 	"github.com/sirupsen/logrus"
 	"github.com/spf13/cobra"
 
 	"github.com/fairway-bgp/fairway/daemon"
+	"github.com/fairway-bgp/fairway/door"
 	"github.com/fairway-bgp/fairway/host"
 	"github.com/fairway-bgp/fairway/inet"
-	"github.com/fairway-bgp/fairway/web"
 )
 
 // Bounds of the end. goodbyeBound is how long the sessions may take to end, and
@@ -28,7 +30,7 @@ const (
 type runFlags struct {
 	input
 	live
-	node, listen            string
+	node, listen, runDir    string
 	grpcSocket, grpcAddress string
 	bgpPort                 int32
 	overlayLink             string
@@ -59,6 +61,7 @@ away, or a file that no longer parses, withdraws nothing.`,
 	hostname, _ := os.Hostname()
 	c.Flags().StringVar(&f.node, "node", hostname, "name of this node's Node object")
 	c.Flags().StringVar(&f.listen, "listen", defaultListen, "loopback address of the status page")
+	c.Flags().StringVar(&f.runDir, "run-dir", defaultRunDir, "folder of the lock that keeps a second daemon of this node waiting, and of the socket for fairway probe")
 	c.Flags().StringVar(&f.grpcSocket, "grpc-socket", "/run/fairway/gobgp.sock", "unix socket for the gobgp CLI, read-only; empty for none")
 	c.Flags().StringVar(&f.grpcAddress, "grpc-address", "127.0.0.1:50051", "loopback address for the gobgp CLI, read-only; empty for none")
 	c.Flags().Int32Var(&f.bgpPort, "bgp-port", inet.BGPPort, "TCP port to wait on for passive peers; unused without one")
@@ -82,17 +85,22 @@ func (f *runFlags) run(ctx context.Context, stderr io.Writer) error {
 	if err := errors.Join(f.live.check(), f.input.check()); err != nil {
 		return err
 	}
-	listener, err := web.Listen(f.listen)
-	if err != nil {
-		return err
+	if err := door.CheckLoopback(f.listen); err != nil {
+		return fmt.Errorf("--listen: %w: the status page has no authentication", err)
 	}
-	defer listener.Close()
 	spareMemory()
-	p, err := f.parts(listener, log)
+	p, err := f.parts(log)
 	if err != nil {
 		return err
 	}
-	return p.work(ctx)
+	signalled, ignore := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
+	defer ignore()
+	release, err := takeLock(signalled, f.runDir, f.node, log)
+	if err != nil {
+		return nil // told to end before it began
+	}
+	defer release()
+	return p.work(ctx, signalled)
 }
 
 // spareMemory collects garbage earlier than Go does by itself: a daemon on every

@@ -1,17 +1,24 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/sirupsen/logrus"
+
+	"github.com/fairway-bgp/fairway/status"
 )
 
 // startBound is how long a daemon may take to start or to end.
@@ -20,8 +27,15 @@ const startBound = 30 * time.Second
 // started runs a daemon of files until stop, which waits for its end.
 func started(t *testing.T, socket string) (stop func() error) {
 	t.Helper()
-	f := runFlags{node: "n1", listen: "127.0.0.1:0", grpcSocket: socket, overlayLink: "ovn0", logLevel: "error", logFormat: "text"}
+	return startedWith(t, runFlags{listen: "127.0.0.1:0", grpcSocket: socket, runDir: t.TempDir()})
+}
+
+// startedWith runs a daemon with some flags, until its gRPC socket is served.
+func startedWith(t *testing.T, f runFlags) (stop func() error) {
+	t.Helper()
+	f.node, f.overlayLink, f.logLevel, f.logFormat = "n1", "ovn0", "error", "text"
 	f.files, f.host.mode = []string{t.TempDir()}, "off"
+	socket := f.grpcSocket
 	ctx, cancel := context.WithCancel(context.Background())
 	over := make(chan error, 1)
 	go func() { over <- f.run(ctx, io.Discard) }()
@@ -129,4 +143,127 @@ type hangs chan struct{}
 func (h hangs) Write(b []byte) (int, error) {
 	<-h
 	return len(b), nil
+}
+
+// TestPortsThatOthersHaveStopNothing: the daemon announces, says what is not served,
+// and its own socket answers the probes.
+func TestPortsThatOthersHaveStopNothing(t *testing.T) {
+	var taken []string
+	for range 2 {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		taken = append(taken, l.Addr().String())
+	}
+	folder := t.TempDir()
+	stop := startedWith(t, runFlags{listen: taken[0], grpcAddress: taken[1], grpcSocket: filepath.Join(folder, "gobgp.sock"), runDir: folder})
+	var got status.Status
+	eventually(t, "it is ready, and says what is not served", func() bool {
+		text, err := askSocket(t.Context(), statusSocket(folder), "/status.json")
+		return err == nil && json.Unmarshal(text, &got) == nil && got.Ready && len(got.NotServed) == 2
+	})
+	for i, want := range []string{"gRPC address " + taken[1], "status page " + taken[0]} {
+		if !strings.HasPrefix(got.NotServed[i], want+" is not served: bind: address already in use (") {
+			t.Errorf("%q", got.NotServed[i])
+		}
+	}
+	for _, what := range []string{"live", "ready"} {
+		if out, code := try("probe", what, "--run-dir", folder); code != exitGood || out != "ok\n" {
+			t.Errorf("%s: exit %d, %q", what, code, out)
+		}
+	}
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+	if out, code := try("probe", "live", "--run-dir", folder); code != exitWrong || !strings.Contains(out, "no daemon answers") {
+		t.Errorf("after the end: exit %d, %q", code, out)
+	}
+}
+
+// TestARunFolderThatCannotBeWrittenStopsNothing, such as a read-only /run.
+func TestARunFolderThatCannotBeWrittenStopsNothing(t *testing.T) {
+	f := runFlags{listen: "127.0.0.1:0", grpcSocket: filepath.Join(t.TempDir(), "gobgp.sock"), runDir: "/proc/fairway"}
+	if err := startedWith(t, f)(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestASuccessorWaitsForItsPredecessor: it begins when that has ended, and not
+// before.
+func TestASuccessorWaitsForItsPredecessor(t *testing.T) {
+	folder := t.TempDir()
+	first := startedWith(t, runFlags{listen: "127.0.0.1:0", grpcSocket: filepath.Join(t.TempDir(), "gobgp.sock"), runDir: folder})
+	released := make(chan func())
+	said := &lines{}
+	go func() {
+		release, err := takeLock(t.Context(), folder, "n1", said.entry())
+		if err != nil {
+			t.Error(err)
+		}
+		released <- release
+	}()
+	eventually(t, "the successor says whom it waits for", func() bool {
+		return strings.Contains(said.String(), fmt.Sprintf("another fairway runs on this node, process %d: this one begins when it has ended", os.Getpid()))
+	})
+	select {
+	case <-released:
+		t.Fatal("the successor has not waited")
+	default:
+	}
+	if err := first(); err != nil {
+		t.Error(err)
+	}
+	(<-released)()
+	// Another node's daemon, as in a lab, is no predecessor.
+	second := startedWith(t, runFlags{listen: "127.0.0.1:0", grpcSocket: filepath.Join(t.TempDir(), "gobgp.sock"), runDir: folder})
+	release, err := takeLock(t.Context(), folder, "n2", said.entry())
+	if err != nil {
+		t.Fatal(err)
+	}
+	release()
+	if err := second(); err != nil {
+		t.Error(err)
+	}
+}
+
+// lines is a log that can be read while it is written.
+type lines struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *lines) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(b)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+func (l *lines) entry() *logrus.Entry {
+	log := logrus.New()
+	log.SetOutput(l)
+	return logrus.NewEntry(log)
+}
+
+// try runs a command line, and gives what it says and its exit code.
+func try(args ...string) (string, int) {
+	var out bytes.Buffer
+	code := run(append([]string{"fairway"}, args...), strings.NewReader(""), &out, &out)
+	return out.String(), code
+}
+
+func eventually(t *testing.T, what string, yes func() bool) {
+	t.Helper()
+	for end := time.Now().Add(startBound); !yes(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("never: %s", what)
+		}
+	}
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/sirupsen/logrus"
 	"github.com/spf13/cobra"
 
+	"github.com/fairway-bgp/fairway/account"
 	"github.com/fairway-bgp/fairway/daemon"
 	"github.com/fairway-bgp/fairway/files"
 	"github.com/fairway-bgp/fairway/kube"
@@ -70,17 +71,17 @@ func (f *runFlags) cluster(cluster *kube.Cluster, bell func(), log *logrus.Entry
 		Cluster: cluster, Settings: f.settings, Node: f.node, Bell: bell, Log: log.WithField("part", "source"),
 		StateDir: f.stateDir, StateMaxAge: f.stateMaxAge, MassWithdrawDelay: f.massWithdrawDelay,
 	})
-	recorder := kube.NewRecorder(cluster, f.node, log.WithField("part", "record"))
+	recorder := kube.NewRecorder(cluster, f.node, account.Farewell, log.WithField("part", "record"))
 	herald := kube.NewHerald(cluster, f.node, log.WithField("part", "events"))
 	reporter := daemon.Reporter{Cluster: cluster, Objects: objects, Node: f.node, Herald: herald, Log: log.WithField("part", "reporter")}
-	var news daemon.News
+	var news account.News
 	return origin{
 		source: daemon.LiveSource{Live: objects, Server: cluster.Server(), Node: f.node},
 		posted: func(s *status.Status) {
 			v, _ := objects.Latest()
-			recorder.Offer(v.NodeUID, daemon.SpeakerStatus(s))
-			for _, e := range news.Of(s, v.NodeUID) {
-				herald.Tell(e)
+			recorder.Offer(v.NodeUID, account.SpeakerStatus(s))
+			for _, e := range news.Of(s) {
+				herald.Tell(kube.Event{Kind: "Node", Name: s.Node, UID: v.NodeUID, Warning: e.Warning, Reason: e.Reason, Message: e.Message})
 			}
 		},
 		tasks: []task{{"objects", objects.Run}, {"Speaker object", recorder.Run}, {"Events", herald.Run}, {"reporter", reporter.Run}},

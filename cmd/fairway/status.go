@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -87,6 +88,13 @@ func showStatus(w io.Writer, address string, asJSON bool) error {
 // it came.
 func askDaemon(address string) (*status.Status, []byte, error) {
 	body, err := fetch("http://" + address + "/status.json")
+	var away noDaemon
+	if errors.As(err, &away) && address == defaultListen {
+		// Somebody else may have its port.
+		if bySocket, errSocket := askSocket(context.Background(), statusSocket(defaultRunDir), "/status.json"); errSocket == nil {
+			body, err = bySocket, nil
+		}
+	}
 	if err != nil {
 		return nil, nil, err
 	}

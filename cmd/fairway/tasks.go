@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
-	"os/signal"
-	"syscall"
 	"time"
 
 	"github.com/sirupsen/logrus"
@@ -15,6 +13,7 @@ import (
 
 	"github.com/fairway-bgp/fairway/bell"
 	"github.com/fairway-bgp/fairway/daemon"
+	"github.com/fairway-bgp/fairway/door"
 	"github.com/fairway-bgp/fairway/host"
 	"github.com/fairway-bgp/fairway/speaker"
 	"github.com/fairway-bgp/fairway/status"
@@ -36,25 +35,26 @@ type watch struct {
 
 // parts are what the daemon is made of. keeper is nil where the host module is off.
 type parts struct {
-	flags    *runFlags
-	log      *logrus.Entry
-	wake     *bell.Bell
-	board    *status.Board
-	listener net.Listener
-	from     origin
-	speaker  *speaker.Speaker
-	keeper   *host.Keeper
-	watches  []watch
-	daemon   *daemon.Daemon
+	flags   *runFlags
+	log     *logrus.Entry
+	wake    *bell.Bell
+	board   *status.Board
+	doors   *door.Doors
+	from    origin
+	speaker *speaker.Speaker
+	keeper  *host.Keeper
+	watches []watch
+	daemon  *daemon.Daemon
 }
 
 // parts makes the parts; nothing works yet.
-func (f *runFlags) parts(listener net.Listener, log *logrus.Entry) (*parts, error) {
-	p := &parts{flags: f, log: log, wake: bell.New(), board: &status.Board{}, listener: listener}
+func (f *runFlags) parts(log *logrus.Entry) (*parts, error) {
+	p := &parts{flags: f, log: log, wake: bell.New(), board: &status.Board{}}
+	p.doors = door.New(log, p.wake.Ring)
 	var err error
 	p.speaker, err = speaker.New(speaker.Options{
 		Log: log.WithField("part", "speaker"), GRPCSocket: f.grpcSocket, GRPCAddress: f.grpcAddress,
-		ListenPort: f.bgpPort, Bell: p.wake.Ring,
+		Doors: p.doors, ListenPort: f.bgpPort, Bell: p.wake.Ring,
 	})
 	if err != nil {
 		return nil, err
@@ -69,7 +69,7 @@ func (f *runFlags) parts(listener net.Listener, log *logrus.Entry) (*parts, erro
 	p.watches = append(watches, watch{"links and routes", host.WatchDatapath})
 	options := daemon.Options{
 		Version: versionText(), Node: f.node, Log: log, Board: p.board, Bell: p.wake, Speaker: p.speaker,
-		Source: p.from.source, Posted: p.from.posted, Gate: gate, HostGate: f.host.gate,
+		Source: p.from.source, NotServed: p.doors.Shut, Posted: p.from.posted, Gate: gate, HostGate: f.host.gate,
 		Settings: status.Settings{OverlayLink: f.overlayLink, BGPPort: uint16(f.bgpPort)},
 	}
 	if p.keeper != nil {
@@ -79,15 +79,12 @@ func (f *runFlags) parts(listener net.Listener, log *logrus.Entry) (*parts, erro
 	return p, nil
 }
 
-// work does all tasks until ctx or a signal ends them.
-func (p *parts) work(ctx context.Context) error {
-	signalled, release := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
-	defer release()
+// work does all tasks until ctx ends, or signalled, a part of it that a signal ends
+// too.
+func (p *parts) work(ctx, signalled context.Context) error {
 	speaking, silence := context.WithCancel(ctx)
 	defer silence()
-	tasks := append(p.from.tasks, task{"status page", func(running context.Context) error {
-		return web.Serve(running, p.listener, p.board)
-	}})
+	tasks := append(p.from.tasks, task{"status page", p.servePage})
 	tasks = append(tasks, p.watchTasks()...)
 	tasks = append(tasks, p.hostTasks()...)
 	// The loop ends before the speaker is stopped, so that nothing is announced
@@ -99,6 +96,27 @@ func (p *parts) work(ctx context.Context) error {
 	}}, task{"speaker", func(context.Context) error { return p.speaker.Run(speaking) }})
 	p.log.WithFields(logrus.Fields{"version": versionText(), "node": p.flags.node, "status": "http://" + p.flags.listen}).Info("fairway starts")
 	return doAll(signalled, tasks, stopBound, p.log)
+}
+
+// Bounds of connections. Scrapes and people come one by one, and so do probes.
+const (
+	mostPageConns  = 64
+	mostProbeConns = 8
+)
+
+// servePage shows the page to whoever is on this node, and to the daemon's owner by
+// a socket that nobody else can keep busy.
+func (p *parts) servePage(ctx context.Context) error {
+	serve := func(l net.Listener) error { return web.Serve(l, p.board) }
+	for _, closed := range []<-chan struct{}{
+		p.doors.Keep(ctx, door.Door{Name: "status page", Network: "tcp", Address: p.flags.listen, Most: mostPageConns,
+			Advice: "another fairway on this node? give --listen another port"}, serve),
+		p.doors.Keep(ctx, door.Door{Name: "status socket", Network: "unix", Address: statusSocket(p.flags.runDir), Most: mostProbeConns,
+			Advice: "give --run-dir another folder"}, serve),
+	} {
+		<-closed
+	}
+	return nil
 }
 
 // watchTasks ring, and have the host looked at again, when the way into the overlay

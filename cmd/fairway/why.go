@@ -2,11 +2,14 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/fairway-bgp/fairway/account"
+	"github.com/fairway-bgp/fairway/columns"
 	"github.com/fairway-bgp/fairway/policy"
 	"github.com/fairway-bgp/fairway/routes"
 )
@@ -61,26 +64,69 @@ func (f *whyFlags) run(c *cobra.Command, subnet string) error {
 		return unexplained(s, subnet)
 	}
 	slices.SortStableFunc(explanations, func(a, b policy.Explanation) int { return strings.Compare(a.Prefix, b.Prefix) })
-	told := unheard(explanations)
+	explained := account.ByObjectsAlone(explanations)
 	if len(f.files) == 0 {
 		if speakers, ok := f.readSpeakers(c.Context(), c.ErrOrStderr()); ok {
-			told = listen(explanations, speakers)
+			explained = account.Compare(explanations, speakers)
 		}
 	}
-	if err := f.print(c, told); err != nil {
+	if err := f.print(c, explained); err != nil {
 		return err
 	}
-	if withheldEverywhere(told) {
+	if withheldEverywhere(explained) {
 		return wrong(nil)
 	}
 	return nil
 }
 
-func (f *whyFlags) print(c *cobra.Command, told []heard) error {
+func (f *whyFlags) print(c *cobra.Command, explained []account.Explained) error {
 	if f.output.json() {
-		return writeJSON(c.OutOrStdout(), told)
+		return writeJSON(c.OutOrStdout(), explained)
 	}
-	return writeHeard(c.OutOrStdout(), told)
+	return writeExplained(c.OutOrStdout(), explained)
+}
+
+// writeExplained prints explanations, and below them what nodes say against them.
+func writeExplained(w io.Writer, explained []account.Explained) error {
+	explanations := make([]policy.Explanation, len(explained))
+	for i, e := range explained {
+		explanations[i] = e.Explanation
+	}
+	if err := policy.WriteWhy(w, explanations); err != nil {
+		return err
+	}
+	words := wordsOfNodes(explained)
+	if words == "" {
+		return nil
+	}
+	_, err := io.WriteString(w, "\n"+words)
+	return err
+}
+
+// wordsOfNodes gives what nodes say against the objects, each text once.
+func wordsOfNodes(explained []account.Explained) string {
+	var texts []string
+	nodes := map[string][]string{}
+	for _, e := range explained {
+		if e.Says == nil {
+			continue
+		}
+		if nodes[e.Says.Text] == nil {
+			texts = append(texts, e.Says.Text)
+		}
+		if !slices.Contains(nodes[e.Says.Text], e.Node) {
+			nodes[e.Says.Text] = append(nodes[e.Says.Text], e.Node)
+		}
+	}
+	var b strings.Builder
+	for _, text := range texts {
+		who := "node " + nodes[text][0] + " itself says: "
+		if len(nodes[text]) > 1 {
+			who = "nodes " + strings.Join(nodes[text], ", ") + " themselves say: "
+		}
+		columns.Wrap(&b, "! ", "    ", who+text)
+	}
+	return b.String()
 }
 
 // unexplained says why there is nothing to explain: the Subnet does not exist,
@@ -100,10 +146,10 @@ func unexplained(s policy.Snapshot, subnet string) error {
 }
 
 // withheldEverywhere reports whether some CIDR is announced by none of the nodes.
-func withheldEverywhere(told []heard) bool {
+func withheldEverywhere(explained []account.Explained) bool {
 	announced := map[string]bool{}
-	for _, h := range told {
-		announced[h.Prefix] = announced[h.Prefix] || h.announced()
+	for _, e := range explained {
+		announced[e.Prefix] = announced[e.Prefix] || e.Announced()
 	}
 	for _, yes := range announced {
 		if !yes {

@@ -51,7 +51,7 @@ exec setpriv --bounding-set="$bounding" --inh-caps=-all --no-new-privs "$@"
 // TestPodRuns runs the daemon as the rendered Pod would: its arguments and
 // environment, its volumes, its capabilities, and the cluster as a Pod finds it.
 func TestPodRuns(t *testing.T) {
-	needs.Root(t, "ip", "unshare", "setpriv", "curl", "ss", "sysctl", "iptables-legacy", "iptables-nft", "nft", "ipset")
+	needs.Root(t, "ip", "unshare", "nsenter", "setpriv", "curl", "ss", "sysctl", "iptables-legacy", "iptables-nft", "nft", "ipset")
 	n := podNetwork(t)
 	s, pod, token := startInstalled(t, kubetest.Options{Address: "0.0.0.0", Names: []string{n.host}}, strings.ReplaceAll(podObjects, "HOST", n.host))
 	pid := n.run(t, s, pod, token)
@@ -59,8 +59,9 @@ func TestPodRuns(t *testing.T) {
 	must.Await(t, "the Speaker counts what is announced", func() bool { return announced(t, s, "n1") == 1 })
 	probes := pod.Spec.Containers[0]
 	for name, p := range map[string]*corev1.Probe{"startup": probes.StartupProbe, "liveness": probes.LivenessProbe, "readiness": probes.ReadinessProbe} {
-		url := fmt.Sprintf("http://%s:%s%s", p.HTTPGet.Host, p.HTTPGet.Port.String(), p.HTTPGet.Path)
-		must.Await(t, name+" probe of "+url, func() bool { return n.in("curl", "--silent", "--fail", url).Run() == nil })
+		// The image's program is the one that runs.
+		argv := append([]string{"--target", fmt.Sprint(pid), "--mount", "--net", fmt.Sprintf("/proc/%d/exe", pid)}, p.Exec.Command[1:]...)
+		must.Await(t, name+" probe", func() bool { return exec.Command("nsenter", argv...).Run() == nil })
 	}
 	must.Await(t, "port 179 is open for the passive peer", func() bool {
 		out, _ := n.in("ss", "--no-header", "-ltn", "sport = :179").Output()

@@ -338,9 +338,9 @@ func TestChartReachesEveryFlag(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Errorf("args\n%q\nwant\n%q", got, want)
 	}
-	port, _, _ := unstructured.NestedFieldNoCopy(container, "livenessProbe", "httpGet", "port")
-	if fmt.Sprint(port) != "7474" {
-		t.Errorf("the probe asks port %v, the daemon listens on 7474", port)
+	probe, _, _ := unstructured.NestedStringSlice(container, "livenessProbe", "exec", "command")
+	if !slices.Contains(probe, "--run-dir=text-of-run-dir") {
+		t.Errorf("the probe is %q, and the daemon's folder is text-of-run-dir", probe)
 	}
 }
 

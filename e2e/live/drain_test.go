@@ -11,7 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
-	"github.com/fairway-bgp/fairway/daemon"
+	"github.com/fairway-bgp/fairway/api/v1alpha1"
 	"github.com/fairway-bgp/fairway/status"
 )
 
@@ -58,7 +58,7 @@ func (w *world) annotateDrain(value string) {
 
 // drainReason is that of the Speaker's condition Drained, "" without one.
 func (w *world) drainReason() string {
-	if c := meta.FindStatusCondition(w.speaker().Status.Conditions, daemon.ConditionDrained); c != nil {
+	if c := meta.FindStatusCondition(w.speaker().Status.Conditions, v1alpha1.ConditionDrained); c != nil {
 		return c.Reason
 	}
 	return ""

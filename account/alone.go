@@ -1,27 +1,23 @@
-package daemon
+package account
 
 import (
 	"net/netip"
 	"slices"
 	"strings"
 
-	"k8s.io/apimachinery/pkg/api/meta"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
 	"github.com/fairway-bgp/fairway/api/v1alpha1"
-	"github.com/fairway-bgp/fairway/kube"
 	"github.com/fairway-bgp/fairway/policy"
 	"github.com/fairway-bgp/fairway/routes"
 )
 
-// Accounts are a cluster's objects and what its nodes say of themselves; together
-// they tell who announces what.
-type Accounts struct {
+// Cluster is a cluster's objects and what its nodes say of themselves; together they
+// tell who announces what.
+type Cluster struct {
 	Snapshot policy.Snapshot
-	// Speakers are those of all nodes. Where Unheard is true they cannot be read, and
+	// Speakers are those of all nodes. Where Unreadable is true they cannot be read, and
 	// the nodes' plans stand in for them.
-	Speakers []v1alpha1.Speaker
-	Unheard  bool
+	Speakers   []v1alpha1.Speaker
+	Unreadable bool
 }
 
 // Alone is a Subnet of which one node announces something that no other does.
@@ -35,14 +31,14 @@ type Alone struct {
 
 // AnnouncedAloneBy gives what would go off the network with a node, by Subnet.
 // Another node counts where its own Speaker says that it announces the prefix and
-// that a session is up, its daemon has not stopped, its Node is usable, and it is not about to
-// withdraw everything as well. A Speaker lists the first of many: what is not
+// that a session is up, its daemon has not stopped, its Node is usable, and it is not
+// about to withdraw everything as well. A Speaker lists the first of many: what is not
 // listed is told by the plan for that node.
-func (a Accounts) AnnouncedAloneBy(node string) []Alone {
-	left := a.announcedBy(node)
-	for _, announces := range []func(string) map[announcedKey]routes.Role{a.listed, a.plannedBeyondList} {
-		for _, n := range a.Snapshot.Nodes {
-			if n.Name == node || !a.stays(&n) || !hasShared(left) {
+func (c Cluster) AnnouncedAloneBy(node string) []Alone {
+	left := c.announcedBy(node)
+	for _, announces := range []func(string) map[announcedKey]routes.Role{c.listed, c.plannedBeyondList} {
+		for _, n := range c.Snapshot.Nodes {
+			if n.Name == node || !c.stays(&n) || !hasShared(left) {
 				continue
 			}
 			for key := range announces(n.Name) {
@@ -71,9 +67,9 @@ func hasShared(left map[announcedKey]routes.Role) bool {
 }
 
 // announcedBy gives all that a node announces.
-func (a Accounts) announcedBy(node string) map[announcedKey]routes.Role {
-	out := a.listed(node)
-	for key, role := range a.plannedBeyondList(node) {
+func (c Cluster) announcedBy(node string) map[announcedKey]routes.Role {
+	out := c.listed(node)
+	for key, role := range c.plannedBeyondList(node) {
 		if _, there := out[key]; !there {
 			out[key] = role
 		}
@@ -82,9 +78,9 @@ func (a Accounts) announcedBy(node string) map[announcedKey]routes.Role {
 }
 
 // listed gives what a node's Speaker lists.
-func (a Accounts) listed(node string) map[announcedKey]routes.Role {
+func (c Cluster) listed(node string) map[announcedKey]routes.Role {
 	out := map[announcedKey]routes.Role{}
-	s := a.speaker(node)
+	s := c.speaker(node)
 	if s == nil {
 		return out
 	}
@@ -98,15 +94,15 @@ func (a Accounts) listed(node string) map[announcedKey]routes.Role {
 
 // plannedBeyondList gives what the plan of a node announces, where its Speaker does
 // not say everything.
-func (a Accounts) plannedBeyondList(node string) map[announcedKey]routes.Role {
-	s := a.speaker(node)
-	cutShort := s != nil && s.Status.Announced.Count > int64(len(s.Status.Announced.First))
-	if !cutShort && !a.Unheard {
+func (c Cluster) plannedBeyondList(node string) map[announcedKey]routes.Role {
+	s := c.speaker(node)
+	cutShort := s != nil && !listsAllAnnounced(s)
+	if !cutShort && !c.Unreadable {
 		return nil
 	}
-	snapshot := a.Snapshot
+	snapshot := c.Snapshot
 	if s != nil {
-		snapshot.History = HistoryOf(*s, snapshot.Subnets)
+		snapshot.History = History(s, snapshot.Subnets)
 	}
 	out := map[announcedKey]routes.Role{}
 	for _, e := range policy.Make(snapshot, node).Adverts {
@@ -116,25 +112,25 @@ func (a Accounts) plannedBeyondList(node string) map[announcedKey]routes.Role {
 }
 
 // stays reports whether a node goes on announcing what it does now.
-func (a Accounts) stays(n *routes.Node) bool {
-	drain, _ := routes.DrainOf(n, a.Snapshot.Settings, nil) // a value that does not parse is not ours to judge
-	s := a.speaker(n.Name)
+func (c Cluster) stays(n *routes.Node) bool {
+	drain, _ := routes.DrainOf(n, c.Snapshot.Settings, nil) // a value that does not parse is not ours to judge
+	s := c.speaker(n.Name)
 	switch {
 	case !n.Usable() || drain.On():
 		return false
 	case s == nil:
-		return a.Unheard
+		return c.Unreadable
 	}
-	draining := meta.FindStatusCondition(s.Status.Conditions, ConditionDrained) != nil
-	return !draining && !HasStopped(s) && s.Status.Established > 0
+	_, draining := DrainOf(s)
+	return !draining && !Stopped(s) && s.Status.Established > 0
 }
 
-func (a Accounts) speaker(node string) *v1alpha1.Speaker {
-	i := slices.IndexFunc(a.Speakers, func(s v1alpha1.Speaker) bool { return s.Name == node })
+func (c Cluster) speaker(node string) *v1alpha1.Speaker {
+	i := slices.IndexFunc(c.Speakers, func(s v1alpha1.Speaker) bool { return s.Name == node })
 	if i < 0 {
 		return nil
 	}
-	return &a.Speakers[i]
+	return &c.Speakers[i]
 }
 
 // bySubnet groups prefixes, sorted by the Subnets' names.
@@ -152,11 +148,4 @@ func bySubnet(announced map[announcedKey]routes.Role) []Alone {
 	}
 	slices.SortFunc(out, func(x, y Alone) int { return strings.Compare(x.Subnet, y.Subnet) })
 	return out
-}
-
-// HasStopped reports whether a Speaker says that its daemon has ended, which
-// withdraws everything too.
-func HasStopped(s *v1alpha1.Speaker) bool {
-	ready := meta.FindStatusCondition(s.Status.Conditions, ConditionReady)
-	return ready != nil && ready.Status == metav1.ConditionFalse && ready.Reason == kube.Stopped
 }

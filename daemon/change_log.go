@@ -1,65 +1,65 @@
 package daemon
 
 import (
-	"slices"
-
 	"github.com/sirupsen/logrus"
 
 	"github.com/fairway-bgp/fairway/policy"
 	"github.com/fairway-bgp/fairway/status"
 )
 
-// said logs what changed between one picture and the next, each thing once.
+// changeLog logs what changed between one picture and the next, each thing once.
 // Sessions are not among it: the speaker tells of them as it happens.
-type said struct {
+type changeLog struct {
 	log  *logrus.Entry
 	last *status.Status
 }
 
-func (s *said) changes(now *status.Status) {
-	before := s.last
+// write logs what is new in a picture.
+func (l *changeLog) write(now *status.Status) {
+	before := l.last
 	if before == nil {
 		before = &status.Status{}
 	}
-	s.last = now
-	for _, text := range added(before.Source.Problems, now.Source.Problems) {
-		s.log.Warn(text)
-	}
-	for _, text := range added(now.Source.Problems, before.Source.Problems) {
-		if !slices.Contains(before.Source.Stale, text) {
-			s.log.Info("no longer: " + text)
+	l.last = now
+	for _, stale := range []bool{true, false} {
+		for _, text := range added(before.Source.Texts(stale), now.Source.Texts(stale)) {
+			l.log.Warn(text)
 		}
 	}
+	// Of the source itself it is said below.
+	for _, text := range added(now.Source.Texts(false), before.Source.Texts(false)) {
+		l.log.Info("no longer: " + text)
+	}
 	for _, text := range added(before.Source.Ignored, now.Source.Ignored) {
-		s.log.Info("ignored: " + text)
+		l.log.Info("ignored: " + text)
 	}
 	if !before.Source.StaleSince.IsZero() && now.Source.StaleSince.IsZero() {
-		s.log.Info("the source is in step again")
+		l.log.Info("the source is in step again")
 	}
 	for _, text := range added(before.Speaker.Errors, now.Speaker.Errors) {
-		s.log.Error(text)
+		l.log.Error(text)
 	}
 	if now.DrainStage() != before.DrainStage() && now.Draining {
-		s.log.Info("draining: " + now.DrainText())
+		l.log.Info("draining: " + now.DrainText())
 	}
-	s.planChanges(before.Plan, now.Plan)
+	l.writePlan(before.Plan, now.Plan)
 	if now.Ready && !before.Ready {
-		s.log.WithField("prefixes", len(now.Plan.Adverts)).Info("ready")
+		l.log.WithField("prefixes", len(now.Plan.Adverts)).Info("ready")
 	}
 }
 
-func (s *said) planChanges(before, now policy.Plan) {
+func (l *changeLog) writePlan(before, now policy.Plan) {
 	for _, a := range added(advertLines(before), advertLines(now)) {
-		s.log.WithFields(logrus.Fields{"prefix": a.prefix, "subnet": a.subnet, "role": a.role}).Info("announced")
+		l.log.WithFields(logrus.Fields{"prefix": a.prefix, "subnet": a.subnet, "role": a.role}).Info("announced")
 	}
 	for _, a := range added(advertPrefixes(now), advertPrefixes(before)) {
-		s.log.WithFields(logrus.Fields{"prefix": a.prefix, "subnet": a.subnet}).Info("withdrawn")
+		l.log.WithFields(logrus.Fields{"prefix": a.prefix, "subnet": a.subnet}).Info("withdrawn")
 	}
 	for _, h := range added(before.Withheld, now.Withheld) {
-		s.log.WithFields(logrus.Fields{"prefix": h.Prefix, "subnet": h.Subnet, "reason": h.Reason}).Info("withheld: " + h.Detail)
+		l.log.WithFields(logrus.Fields{"prefix": h.Prefix, "subnet": h.Subnet, "reason": h.Reason}).Info("withheld: " + h.Detail)
 	}
 	for _, w := range added(before.Warnings, now.Warnings) {
-		s.log.WithFields(logrus.Fields{"subnet": w.Subnet, "reason": w.Reason}).Warn(w.Detail)
+		l.log.WithFields(logrus.Fields{"subnet": w.Subnet, "reason": w.Reason}).Warn(w.Detail)
 	}
 }
 

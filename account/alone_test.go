@@ -1,4 +1,4 @@
-package daemon
+package account
 
 import (
 	"fmt"
@@ -9,14 +9,13 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/fairway-bgp/fairway/api/v1alpha1"
-	"github.com/fairway-bgp/fairway/kube"
 	"github.com/fairway-bgp/fairway/policy"
 	"github.com/fairway-bgp/fairway/routes"
 	"github.com/fairway-bgp/fairway/status"
 )
 
-// account is a node's Speaker with one session up that lists "PREFIX SUBNET ROLE".
-func account(node string, listed ...string) v1alpha1.Speaker {
+// announcer is a node's Speaker with one session up that lists "PREFIX SUBNET ROLE".
+func announcer(node string, listed ...string) v1alpha1.Speaker {
 	s := v1alpha1.Speaker{ObjectMeta: metav1.ObjectMeta{Name: node}}
 	s.Status.Established, s.Status.Configured = 1, 1
 	for _, text := range listed {
@@ -28,7 +27,7 @@ func account(node string, listed ...string) v1alpha1.Speaker {
 }
 
 // aloneText is what goes with n1, as "SUBNET ROLE PREFIX...; ...".
-func aloneText(a Accounts) string {
+func aloneText(a Cluster) string {
 	var out []string
 	for _, x := range a.AnnouncedAloneBy("n1") {
 		out = append(out, strings.Trim(fmt.Sprint(x.Subnet, " ", x.Role, " ", x.Prefixes), "[]"))
@@ -42,42 +41,46 @@ func TestWhatOneNodeAnnouncesAlone(t *testing.T) {
 		s.Status.Conditions = []metav1.Condition{{Type: kind, Status: metav1.ConditionFalse, Reason: reason}}
 		return s
 	}
-	noSession := account("n2", blue)
+	noSession := announcer("n2", blue)
 	noSession.Status.Established = 0
 	for _, c := range []struct {
 		name   string
-		change func(*Accounts)
+		change func(*Cluster)
 		want   string
 	}{
-		{"two nodes", func(*Accounts) {}, ""},
-		{"the other announces another prefix", func(a *Accounts) { a.Speakers[1] = account("n2", "10.2.0.0/16 blue distributed") }, "blue distributed 10.1.0.0/16"},
-		{"the other stands by", func(a *Accounts) {
-			a.Speakers[0], a.Speakers[1] = account("n1", "10.1.0.0/16 blue active"), account("n2", "10.1.0.0/16 blue standby")
+		{"two nodes", func(*Cluster) {}, ""},
+		{"the other announces another prefix", func(a *Cluster) { a.Speakers[1] = announcer("n2", "10.2.0.0/16 blue distributed") }, "blue distributed 10.1.0.0/16"},
+		{"the other stands by", func(a *Cluster) {
+			a.Speakers[0], a.Speakers[1] = announcer("n1", "10.1.0.0/16 blue active"), announcer("n2", "10.1.0.0/16 blue standby")
 		}, ""},
-		{"the other has no Speaker", func(a *Accounts) { a.Speakers = a.Speakers[:1] }, "blue distributed 10.1.0.0/16"},
-		{"the other has stopped", func(a *Accounts) { a.Speakers[1] = condition(a.Speakers[1], ConditionReady, kube.Stopped) }, "blue distributed 10.1.0.0/16"},
-		{"the other has no session", func(a *Accounts) { a.Speakers[1] = noSession }, "blue distributed 10.1.0.0/16"},
-		{"the other is draining, as it says", func(a *Accounts) { a.Speakers[1] = condition(a.Speakers[1], ConditionDrained, "Waiting") }, "blue distributed 10.1.0.0/16"},
-		{"the other is to drain", func(a *Accounts) {
+		{"the other has no Speaker", func(a *Cluster) { a.Speakers = a.Speakers[:1] }, "blue distributed 10.1.0.0/16"},
+		{"the other has stopped", func(a *Cluster) {
+			a.Speakers[1] = condition(a.Speakers[1], v1alpha1.ConditionReady, v1alpha1.ReasonStopped)
+		}, "blue distributed 10.1.0.0/16"},
+		{"the other has no session", func(a *Cluster) { a.Speakers[1] = noSession }, "blue distributed 10.1.0.0/16"},
+		{"the other is draining, as it says", func(a *Cluster) {
+			a.Speakers[1] = condition(a.Speakers[1], v1alpha1.ConditionDrained, v1alpha1.ReasonWaiting)
+		}, "blue distributed 10.1.0.0/16"},
+		{"the other is to drain", func(a *Cluster) {
 			a.Snapshot.Nodes[1].Annotations = map[string]string{routes.AnnotationDrain: "true"}
 		}, "blue distributed 10.1.0.0/16"},
-		{"the other is tainted", func(a *Accounts) {
+		{"the other is tainted", func(a *Cluster) {
 			a.Snapshot.DrainTaints, a.Snapshot.Nodes[1].Taints = []string{"leaving"}, []string{"leaving=soon"}
 		}, "blue distributed 10.1.0.0/16"},
-		{"the other's Node is not Ready", func(a *Accounts) { a.Snapshot.Nodes[1].Ready = false }, "blue distributed 10.1.0.0/16"},
-		{"the other's Node is gone", func(a *Accounts) { a.Snapshot.Nodes = a.Snapshot.Nodes[:1] }, "blue distributed 10.1.0.0/16"},
-		{"no daemon runs here", func(a *Accounts) { a.Speakers = a.Speakers[1:] }, ""},
-		{"announces nothing", func(a *Accounts) { a.Speakers[0] = account("n1") }, ""},
-		{"both families of two Subnets", func(a *Accounts) {
-			a.Speakers[0] = account("n1", "fd00::/64 blue distributed", "10.1.0.0/16 blue distributed", "10.9.0.0/16 azure ecmp")
-			a.Speakers[1] = account("n2")
+		{"the other's Node is not Ready", func(a *Cluster) { a.Snapshot.Nodes[1].Ready = false }, "blue distributed 10.1.0.0/16"},
+		{"the other's Node is gone", func(a *Cluster) { a.Snapshot.Nodes = a.Snapshot.Nodes[:1] }, "blue distributed 10.1.0.0/16"},
+		{"no daemon runs here", func(a *Cluster) { a.Speakers = a.Speakers[1:] }, ""},
+		{"announces nothing", func(a *Cluster) { a.Speakers[0] = announcer("n1") }, ""},
+		{"both families of two Subnets", func(a *Cluster) {
+			a.Speakers[0] = announcer("n1", "fd00::/64 blue distributed", "10.1.0.0/16 blue distributed", "10.9.0.0/16 azure ecmp")
+			a.Speakers[1] = announcer("n2")
 		}, "azure ecmp 10.9.0.0/16; blue distributed 10.1.0.0/16 fd00::/64"},
-		{"Pods are nobody else's", func(a *Accounts) {
-			a.Speakers[0], a.Speakers[1] = account("n1", "10.1.0.4/32 blue pod"), account("n2", "10.1.0.4/32 blue pod")
+		{"Pods are nobody else's", func(a *Cluster) {
+			a.Speakers[0], a.Speakers[1] = announcer("n1", "10.1.0.4/32 blue pod"), announcer("n2", "10.1.0.4/32 blue pod")
 		}, "blue pod 10.1.0.4/32"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			a := Accounts{Snapshot: cluster(distributed("blue", "10.1.0.0/16")), Speakers: []v1alpha1.Speaker{account("n1", blue), account("n2", blue)}}
+			a := Cluster{Snapshot: cluster(distributed("blue", "10.1.0.0/16")), Speakers: []v1alpha1.Speaker{announcer("n1", blue), announcer("n2", blue)}}
 			c.change(&a)
 			if got := aloneText(a); got != c.want {
 				t.Errorf("%q, want %q", got, c.want)
@@ -104,14 +107,14 @@ func TestPlansTellWhatSpeakersDoNot(t *testing.T) {
 		t.Fatalf("%d are listed", n)
 	}
 	const want = "s59 active 10.59.0.0/16"
-	if got := aloneText(Accounts{Snapshot: s, Speakers: []v1alpha1.Speaker{short("n1", 60), short("n2", 59)}}); got != want {
+	if got := aloneText(Cluster{Snapshot: s, Speakers: []v1alpha1.Speaker{short("n1", 60), short("n2", 59)}}); got != want {
 		t.Errorf("with lists that are cut short: %q, want %q", got, want)
 	}
-	if got := aloneText(Accounts{Snapshot: s, Unheard: true}); got != want {
+	if got := aloneText(Cluster{Snapshot: s, Unreadable: true}); got != want {
 		t.Errorf("without Speakers: %q, want %q", got, want)
 	}
 	s.Nodes[1].Ready = false
-	if got := (Accounts{Snapshot: s, Unheard: true}).AnnouncedAloneBy("n1"); len(got) != 60 {
+	if got := (Cluster{Snapshot: s, Unreadable: true}).AnnouncedAloneBy("n1"); len(got) != 60 {
 		t.Errorf("%d Subnets hang on n1 without the other, want all", len(got))
 	}
 }

@@ -1,15 +1,15 @@
-package daemon
+package account
 
 import (
 	"cmp"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/fairway-bgp/fairway/api/v1alpha1"
+	"github.com/fairway-bgp/fairway/columns"
 	"github.com/fairway-bgp/fairway/host"
 	"github.com/fairway-bgp/fairway/policy"
 	"github.com/fairway-bgp/fairway/status"
@@ -23,25 +23,18 @@ const (
 	mostMessage = 1024
 )
 
-// Condition types of a Speaker. Drained is there only while its Node drains.
-const (
-	ConditionReady       = "Ready"
-	ConditionSessions    = "SessionsEstablished"
-	ConditionRoutes      = "RoutesInSync"
-	ConditionHost        = "HostReady"
-	ConditionSourceFresh = "SourceFresh"
-	ConditionInputValid  = "InputValid"
-	ConditionDrained     = "Drained"
-)
+// stoppedText is for people, in every condition and where the node is asked.
+const stoppedText = "fairway has stopped on this node"
 
-// SpeakerStatus gives the picture as the node's Speaker holds it.
+// SpeakerStatus gives the picture as the node's Speaker holds it. When its conditions
+// became so is for the writer to say, who knows what they were before.
 func SpeakerStatus(s *status.Status) v1alpha1.SpeakerStatus {
 	out := v1alpha1.SpeakerStatus{
 		Configured: int32(len(s.Sessions)),
 		Announced:  announced(s.Plan.Adverts),
 		Withheld:   withheld(s.Plan.Withheld),
 		Findings:   findingRecords(s.Findings),
-		Conditions: conditions(s), DrainRequest: cut(s.DrainRequest, mostText),
+		Conditions: conditions(s), DrainRequest: columns.Cut(s.DrainRequest, mostText),
 	}
 	if !s.DrainUntil.IsZero() {
 		until := apiTime(s.DrainUntil)
@@ -61,10 +54,26 @@ func SpeakerStatus(s *status.Status) v1alpha1.SpeakerStatus {
 	return out
 }
 
+// Farewell gives what a Speaker holds once its daemon has ended, from what it held
+// last: a Speaker that looks well must not outlive its daemon.
+func Farewell(last v1alpha1.SpeakerStatus) v1alpha1.SpeakerStatus {
+	out := v1alpha1.SpeakerStatus{Configured: last.Configured, RouterID: last.RouterID}
+	stopped := func(kind string, is metav1.ConditionStatus) {
+		out.Conditions = append(out.Conditions, metav1.Condition{Type: kind, Status: is, Reason: v1alpha1.ReasonStopped, Message: stoppedText})
+	}
+	stopped(v1alpha1.ConditionReady, metav1.ConditionFalse)
+	for _, c := range last.Conditions {
+		if c.Type != v1alpha1.ConditionReady {
+			stopped(c.Type, metav1.ConditionUnknown)
+		}
+	}
+	return out
+}
+
 func sessionRecord(e status.Session) v1alpha1.SessionStatus {
 	out := v1alpha1.SessionStatus{
 		Peer: e.Peer, Address: e.Address, State: strings.ToLower(e.State),
-		LastError: cut(e.LastError, mostText), Advertised: int64(e.Advertised),
+		LastError: columns.Cut(e.LastError, mostText), Advertised: int64(e.Advertised),
 	}
 	if !e.Since.IsZero() {
 		since := apiTime(e.Since)
@@ -93,7 +102,7 @@ func withheld(list []policy.Withheld) v1alpha1.WithheldPrefixes {
 		out.Reasons[string(w.Reason)]++
 		if i < mostListed {
 			out.First = append(out.First, v1alpha1.WithheldPrefix{
-				Prefix: w.Prefix, Subnet: w.Subnet, Reason: string(w.Reason), Detail: cut(w.Detail, mostText),
+				Prefix: w.Prefix, Subnet: w.Subnet, Reason: string(w.Reason), Detail: columns.Cut(w.Detail, mostText),
 			})
 		}
 	}
@@ -105,7 +114,7 @@ func findingRecords(findings []host.Finding) []v1alpha1.FindingStatus {
 	var out []v1alpha1.FindingStatus
 	for _, f := range findings {
 		if f.State != host.OK && len(out) < mostListed {
-			out = append(out, v1alpha1.FindingStatus{Check: f.Check, Subject: f.Subject, State: string(f.State), Why: cut(f.Why, mostText), Fix: cut(f.Fix, mostText)})
+			out = append(out, v1alpha1.FindingStatus{Check: f.Check, Subject: f.Subject, State: string(f.State), Why: columns.Cut(f.Why, mostText), Fix: columns.Cut(f.Fix, mostText)})
 		}
 	}
 	return out
@@ -122,28 +131,28 @@ func hostCondition(s *status.Status) metav1.Condition {
 	}
 	switch {
 	case !s.Audited:
-		return metav1.Condition{Type: ConditionHost, Status: metav1.ConditionUnknown, Reason: "NotChecked"}
+		return metav1.Condition{Type: v1alpha1.ConditionHostReady, Status: metav1.ConditionUnknown, Reason: v1alpha1.ReasonNotChecked}
 	case host.Worst(s.Findings) == host.Unknown:
-		c := condition(ConditionHost, true, "Unknown", "", messages...)
+		c := condition(v1alpha1.ConditionHostReady, true, v1alpha1.ReasonUnknown, "", messages...)
 		c.Status = metav1.ConditionUnknown
 		return c
 	}
-	return condition(ConditionHost, host.Worst(s.Findings) == host.OK, "AllChecksOK", "Findings", messages...)
+	return condition(v1alpha1.ConditionHostReady, host.Worst(s.Findings) == host.OK, v1alpha1.ReasonAllChecksOK, v1alpha1.ReasonFindings, messages...)
 }
 
 // conditions sums the picture up, in Kubernetes' form.
 func conditions(s *status.Status) []metav1.Condition {
 	out := []metav1.Condition{
-		condition(ConditionReady, s.Ready, "AsPlanned", "NotReady", s.Waiting...),
+		condition(v1alpha1.ConditionReady, s.Ready, v1alpha1.ReasonAsPlanned, v1alpha1.ReasonNotReady, s.Waiting...),
 		sessionsCondition(s),
-		condition(ConditionRoutes, s.Speaker.InSync, "AsPlanned", "NotAsPlanned", s.Speaker.Errors...),
+		condition(v1alpha1.ConditionRoutesInSync, s.Speaker.InSync, v1alpha1.ReasonAsPlanned, v1alpha1.ReasonNotAsPlanned, s.Speaker.Errors...),
 		hostCondition(s),
-		condition(ConditionSourceFresh, s.Source.StaleSince.IsZero(), "Following", "Stale", s.Source.Stale...),
+		condition(v1alpha1.ConditionSourceFresh, s.Source.StaleSince.IsZero(), v1alpha1.ReasonFollowing, v1alpha1.ReasonStale, s.Source.Texts(true)...),
 		inputCondition(s.Source),
 	}
 	if stage := s.DrainStage(); stage != status.NotDraining {
 		done := status.NothingAnnounced
-		out = append(out, condition(ConditionDrained, stage == done, string(done), string(stage), s.DrainText()))
+		out = append(out, condition(v1alpha1.ConditionDrained, stage == done, string(done), string(stage), s.DrainText()))
 	}
 	return out
 }
@@ -153,15 +162,15 @@ func condition(kind string, yes bool, good, bad string, messages ...string) meta
 	if !yes {
 		c.Status, c.Reason = metav1.ConditionFalse, bad
 	}
-	c.Message = cut(strings.Join(messages, "; "), mostMessage)
+	c.Message = columns.Cut(strings.Join(messages, "; "), mostMessage)
 	return c
 }
 
 // inputCondition tells of objects that are not as they should be, which the API
 // server could not know: two BGPPeers with one address, a Secret that is not there.
 func inputCondition(s status.Source) metav1.Condition {
-	problems := slices.DeleteFunc(slices.Clone(s.Problems), func(p string) bool { return slices.Contains(s.Stale, p) })
-	return condition(ConditionInputValid, len(problems) == 0, "Understood", "Problems", problems...)
+	problems := s.Texts(false)
+	return condition(v1alpha1.ConditionInputValid, len(problems) == 0, v1alpha1.ReasonUnderstood, v1alpha1.ReasonProblems, problems...)
 }
 
 // sessionsCondition is true if there are sessions and all of them are up.
@@ -173,15 +182,7 @@ func sessionsCondition(s *status.Status) metav1.Condition {
 		}
 	}
 	if len(s.Sessions) == 0 {
-		return condition(ConditionSessions, false, "", "NoPeer", s.Source.NoSessions())
+		return condition(v1alpha1.ConditionSessionsEstablished, false, "", v1alpha1.ReasonNoPeer, s.Source.NoSessions())
 	}
-	return condition(ConditionSessions, len(down) == 0, "AllUp", "SessionDown", down...)
-}
-
-// cut shortens a text to so many bytes, on a rune's border.
-func cut(text string, most int) string {
-	if len(text) <= most {
-		return text
-	}
-	return strings.ToValidUTF8(text[:most-len("…")], "") + "…"
+	return condition(v1alpha1.ConditionSessionsEstablished, len(down) == 0, v1alpha1.ReasonAllUp, v1alpha1.ReasonSessionDown, down...)
 }

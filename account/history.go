@@ -1,4 +1,4 @@
-package daemon
+package account
 
 import (
 	"net/netip"
@@ -7,17 +7,16 @@ import (
 	"github.com/fairway-bgp/fairway/routes"
 )
 
-// HistoryOf gives what a node announces by its Speaker, as the history to plan
-// for it with. It is not known whole where the Speaker lists only the first of
-// many. Of the Subnets only names and CIDRs are looked at.
-func HistoryOf(s v1alpha1.Speaker, subnets []routes.Subnet) routes.History {
-	listed := s.Status.Announced.First
-	h := routes.History{Known: s.Status.Announced.Count == int64(len(listed)), Subnets: map[string]routes.SubnetHistory{}}
+// History gives what a node announces by its Speaker, as the history to plan for it
+// with. It is not known whole where the Speaker lists only the first of many. Of the
+// Subnets only names and CIDRs are looked at.
+func History(s *v1alpha1.Speaker, subnets []routes.Subnet) routes.History {
+	h := routes.History{Known: listsAllAnnounced(s), Subnets: map[string]routes.SubnetHistory{}}
 	cidrs := make(map[string][]netip.Prefix, len(subnets))
 	for i := range subnets {
 		cidrs[subnets[i].Name] = subnets[i].CIDRs
 	}
-	for _, a := range listed {
+	for _, a := range s.Status.Announced.First {
 		p, err := netip.ParsePrefix(a.Prefix)
 		if err != nil {
 			continue

@@ -1,0 +1,145 @@
+package account
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+
+	"github.com/fairway-bgp/fairway/api/v1alpha1"
+	"github.com/fairway-bgp/fairway/policy"
+	"github.com/fairway-bgp/fairway/routes"
+)
+
+// Explained is an explanation from the objects, and the node's own word where that is
+// something else: only a node knows its datapath, or runs a daemon or not.
+type Explained struct {
+	policy.Explanation
+	Says *Word `json:"says,omitempty"`
+}
+
+// Word is what a node says of one CIDR.
+type Word struct {
+	Announced bool `json:"announced"`
+	// Reason is why the node withholds the CIDR; "" where it announces it, or does not
+	// say.
+	Reason routes.Reason `json:"reason,omitempty"`
+	// Text is for people.
+	Text string `json:"text"`
+}
+
+// Announced reports what is true as far as is known: the node's own word counts.
+func (e Explained) Announced() bool {
+	if e.Says != nil {
+		return e.Says.Announced
+	}
+	return e.Reason == ""
+}
+
+// Compare adds to explanations what the nodes themselves say against them.
+func Compare(explanations []policy.Explanation, speakers []v1alpha1.Speaker) []Explained {
+	byNode := make(map[string]*v1alpha1.Speaker, len(speakers))
+	for i := range speakers {
+		byNode[speakers[i].Name] = &speakers[i]
+	}
+	out := ByObjectsAlone(explanations)
+	for i := range out {
+		out[i].Says = wordAgainst(out[i].Explanation, byNode[out[i].Node])
+	}
+	return out
+}
+
+// ByObjectsAlone is Compare for an input without Speakers, or one whose Speakers
+// cannot be read: no node says anything.
+func ByObjectsAlone(explanations []policy.Explanation) []Explained {
+	out := make([]Explained, len(explanations))
+	for i, e := range explanations {
+		out[i].Explanation = e
+	}
+	return out
+}
+
+// wordAgainst gives a node's word on a CIDR where it is not what the objects say; s is
+// nil for a node without Speaker:
+//
+//	by the objects    the Speaker             word
+//	NodeNotReady      (old news)              none
+//	announced         is not there            nothing, for it has no Speaker
+//	announced         of a stopped daemon     fairway has stopped
+//	announced         lists it as withheld    withheld, with the reason
+//	announced         too short to tell       maybe withheld, or none
+//	announced         does not list it        not announced, with what Ready says
+//	withheld          lists it as announced   announced
+//	(else)                                    none
+func wordAgainst(e policy.Explanation, s *v1alpha1.Speaker) *Word {
+	switch planned := e.Reason == ""; {
+	case e.Reason == routes.NodeNotReady:
+		return nil
+	case planned:
+		return wordAgainstAnnounced(e, s)
+	case s != nil && !Stopped(s) && listsAnnounced(s, e):
+		return &Word{Announced: true, Text: e.Prefix + " is announced"}
+	}
+	return nil
+}
+
+// wordAgainstAnnounced is for a CIDR that by the objects is announced.
+func wordAgainstAnnounced(e policy.Explanation, s *v1alpha1.Speaker) *Word {
+	switch {
+	case s == nil:
+		return &Word{Text: "nothing, for it has no Speaker: fairway does not run there"}
+	case Stopped(s):
+		return &Word{Text: stoppedText}
+	case listsAnnounced(s, e):
+		return nil
+	}
+	if w := listedWithheld(s, e); w != nil {
+		return &Word{Reason: routes.Reason(w.Reason), Text: fmt.Sprintf("%s is withheld, %s: %s", e.Prefix, w.Reason, w.Detail)}
+	}
+	if !listsAllAnnounced(s) || !listsAllWithheld(s) {
+		return maybeWithheld(e, s)
+	}
+	text := e.Prefix + " is not announced"
+	if ready := meta.FindStatusCondition(s.Status.Conditions, v1alpha1.ConditionReady); ready != nil && ready.Message != "" {
+		text += ": " + ready.Message
+	}
+	return &Word{Text: text}
+}
+
+// listsAnnounced reports whether the Speaker lists the CIDR, or with mode pods a part
+// of it, among what it announces.
+func listsAnnounced(s *v1alpha1.Speaker, e policy.Explanation) bool {
+	cidr, err := netip.ParsePrefix(e.Prefix)
+	return err == nil && slices.ContainsFunc(s.Status.Announced.First, func(a v1alpha1.AnnouncedPrefix) bool {
+		p, err := netip.ParsePrefix(a.Prefix)
+		return err == nil && a.Subnet == e.Subnet && cidr.Bits() <= p.Bits() && cidr.Contains(p.Addr())
+	})
+}
+
+// listedWithheld gives what the Speaker lists of a CIDR among what it withholds; nil
+// for nothing.
+func listedWithheld(s *v1alpha1.Speaker, e policy.Explanation) *v1alpha1.WithheldPrefix {
+	for i, w := range s.Status.Withheld.First {
+		if w.Subnet == e.Subnet && w.Prefix == e.Prefix {
+			return &s.Status.Withheld.First[i]
+		}
+	}
+	return nil
+}
+
+// maybeWithheld is for a CIDR that the Speaker's lists are too short for: what only a
+// node knows may hold it back, and otherwise the objects are believed.
+func maybeWithheld(e policy.Explanation, s *v1alpha1.Speaker) *Word {
+	for _, reason := range knownToNodeAlone() {
+		if n := s.Status.Withheld.Reasons[string(reason)]; n > 0 {
+			return &Word{Announced: true, Text: fmt.Sprintf("%d prefixes are withheld, %s; %s may be among them, its list is too short to tell", n, reason, e.Prefix)}
+		}
+	}
+	return nil
+}
+
+// knownToNodeAlone are the reasons that no object tells of.
+func knownToNodeAlone() []routes.Reason {
+	return []routes.Reason{routes.DatapathDown, routes.HostNotReady}
+}
