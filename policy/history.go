@@ -1,7 +1,6 @@
 package policy
 
 import (
-	"slices"
 	"time"
 
 	"github.com/fairway-bgp/fairway/routes"
@@ -22,31 +21,26 @@ func (v *view) history() routes.History {
 		Known: true, RouterID: v.routerID, DrainSince: v.s.DrainSince(v.node),
 		Subnets: make(map[string]routes.SubnetHistory, len(v.cases)),
 	}
-	room := make(routes.PrefixHistories, 0, len(v.cases)) // of all Subnets, one after the other
-	for i := 0; i < len(v.cases); {
+	for i := range v.cases {
 		c := &v.cases[i]
-		s := c.SubnetHistory()
-		s.Prefixes = room[len(room):len(room):cap(room)]
-		for ; i < len(v.cases) && v.cases[i].Subnet == c.Subnet; i++ {
-			s.Prefixes = v.historyOf(i, s.Prefixes)
+		s, begun := next.Subnets[c.Subnet.Name]
+		if !begun {
+			s = c.SubnetHistory()
 		}
-		room = room[:len(room)+len(s.Prefixes)]
-		s.Prefixes = slices.Clip(s.Prefixes)
+		if c.CIDRErr == nil {
+			s.Prefixes = s.Prefixes.With(c.Prefix, c.Next(v.announcedAs(i)))
+		}
 		next.Subnets[c.Subnet.Name] = s
 	}
 	return next
 }
 
-// historyOf adds what a Case leaves to those of its Subnet.
-func (v *view) historyOf(i int, prefixes routes.PrefixHistories) routes.PrefixHistories {
-	c, role := &v.cases[i], routes.Role("")
-	if c.CIDRErr != nil {
-		return prefixes
+// announcedAs gives the role in which a Case is announced, "" for not at all.
+func (v *view) announcedAs(i int) routes.Role {
+	if v.refused[i].check != nil {
+		return ""
 	}
-	if v.refused[i].check == nil {
-		role = c.Role()
-	}
-	return prefixes.With(c.Prefix, c.Next(role))
+	return v.cases[i].Role()
 }
 
 // undecided reports whether a Case that is refused would pass if the node had

@@ -25,10 +25,10 @@ type Case struct {
 	// value is of one never announced.
 	Past PrefixHistory
 
-	// What follows is answered by package policy, which knows the peers, before the
-	// questions are asked. Peers are the BGPPeers that the CIDR can go to; NoPeer says
-	// why there is none, Unsafe why nobody may announce it, and Lost to whom it lost
-	// the prefix, "" where that is not so.
+	// Package policy, which knows the BGPPeers, answers what follows before it asks the
+	// questions. Peers are the names of those that the CIDR goes to, sorted; NoPeer says
+	// why there are none, Unsafe why nobody may announce the CIDR, and Lost which Subnet
+	// keeps it, each "" where that is not so.
 	Peers                []string
 	NoPeer, Unsafe, Lost string
 

@@ -182,7 +182,9 @@ func (h SubnetHistory) seenNow(s *Subnet, at time.Time) SubnetHistory {
 // SubnetHistory is what the Case leaves to the next decision about its Subnet, still
 // without CIDRs.
 func (c *Case) SubnetHistory() SubnetHistory {
-	return c.Snapshot.History.Subnets[c.Subnet.Name].seenNow(c.Subnet, c.Snapshot.At)
+	next := c.Snapshot.History.Subnets[c.Subnet.Name].seenNow(c.Subnet, c.Snapshot.At)
+	next.Prefixes = PrefixHistories{}
+	return next
 }
 
 // past gives what was done about the Case's CIDR by its Subnet's history, with what
