@@ -45,6 +45,25 @@ func Plain(text string) string {
 	return strings.NewReplacer(`\\`, `\`, `\"`, `"`).Replace(quoted[1 : len(quoted)-1])
 }
 
+// PlainLines gives text with each of its lines as Plain gives it.
+func PlainLines(text string) string {
+	lines := strings.Split(text, "\n")
+	for i, line := range lines {
+		lines[i] = Plain(line)
+	}
+	return strings.Join(lines, "\n")
+}
+
+// Quote gives a name as an argument that a POSIX shell takes for itself, for commands
+// that are copied: nothing in an object's name may become a command.
+func Quote(name string) string {
+	const harmless = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789@%_+=:,./-"
+	if name != "" && strings.Trim(name, harmless) == "" {
+		return name
+	}
+	return "'" + strings.ReplaceAll(name, "'", `'\''`) + "'"
+}
+
 // Count says how many there are of something: "1 prefix", "2 prefixes".
 func Count(n int, one, many string) string {
 	if n == 1 {

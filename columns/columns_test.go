@@ -1,6 +1,7 @@
 package columns_test
 
 import (
+	"os/exec"
 	"strings"
 	"testing"
 
@@ -18,6 +19,19 @@ func TestPlain(t *testing.T) {
 		if got := columns.Plain(text); got != want {
 			t.Errorf("Plain(%q) = %s, want %s", text, got, want)
 		}
+	}
+}
+
+// TestWhatIsCopiedIsNoCommand gives names to a shell.
+func TestWhatIsCopiedIsNoCommand(t *testing.T) {
+	for _, name := range []string{"routed", "a.b-c", "", "x;touch P", "$(id)", "it's", `a "b" \`, "-n", "a\nb", "*"} {
+		out, err := exec.Command("sh", "-c", "printf '%s|' "+columns.Quote(name)).Output()
+		if err != nil || string(out) != name+"|" {
+			t.Errorf("%q becomes %q, %v", name, out, err)
+		}
+	}
+	if got := columns.Quote("routed"); got != "routed" {
+		t.Errorf("a name without need is quoted: %s", got)
 	}
 }
 

@@ -13,14 +13,14 @@ func datapath() Criterion {
 		Why:   "without a way by the overlay link, traffic that the routers send here has nowhere to go; with a second route, or a node address inside, kube-ovn-cni gives up or flaps (pkg/daemon/controller_linux.go).",
 		Mend:  "Look at kube-ovn-cni and ovn-controller on this node; remove routes to the CIDR, and to parts of it, that do not leave by the overlay link (`ip route del`), and addresses of the node that lie inside it. Give a Subnet that contains a router another CIDR.",
 		Drops: true,
-		judge: func(v *view) []Finding {
+		judge: func(c *checker) []Finding {
 			var out []Finding
-			astray := v.facts.Datapath.astray()
-			for _, n := range v.want.Networks {
-				out = append(out, v.facts.Datapath.judge(n, astray))
+			elsewhere := c.facts.Datapath.notByOverlay()
+			for _, n := range c.want.Networks {
+				out = append(out, c.facts.Datapath.judge(n, elsewhere))
 			}
-			out = append(out, v.facts.silentGateways(v.want.Networks)...)
-			return append(out, v.facts.Datapath.astrayPeers(v.want)...)
+			out = append(out, c.facts.silentGateways(c.want.Networks)...)
+			return append(out, c.facts.Datapath.peersInOverlay(c.want)...)
 		},
 	}
 }
@@ -49,8 +49,8 @@ func (f *Facts) silentGateways(networks []Network) []Finding {
 	return out
 }
 
-// astrayPeers are the routers that this node looks for in the overlay.
-func (d Datapath) astrayPeers(w Want) []Finding {
+// peersInOverlay are the routers that this node looks for in the overlay.
+func (d Datapath) peersInOverlay(w Want) []Finding {
 	var out []Finding
 	for _, peer := range w.Peers {
 		if network, why := d.InOverlay(peer); why != "" {
@@ -72,17 +72,17 @@ func (d Datapath) InOverlay(router netip.Addr) (network netip.Prefix, why string
 		return network, ""
 	}
 	network, route, ok := d.routeTo(router)
-	if !ok || !route.by(d.Link.Name) {
+	if !ok || !route.leavesBy(d.Link.Name) {
 		return network, ""
 	}
 	return network, fmt.Sprintf("the route to the router %s leaves by %s: the Subnet with %s contains it", router, d.Link.Name, network)
 }
 
-// astray are the networks whose route is not by the overlay link, by address.
-func (d Datapath) astray() []netip.Prefix {
+// notByOverlay are the networks whose route is not by the overlay link, by address.
+func (d Datapath) notByOverlay() []netip.Prefix {
 	var out []netip.Prefix
 	for p, routes := range d.Routes {
-		if !routes[0].by(d.Link.Name) {
+		if !routes[0].leavesBy(d.Link.Name) {
 			out = append(out, p)
 		}
 	}
@@ -102,7 +102,7 @@ func narrower(sorted []netip.Prefix, p netip.Prefix) (netip.Prefix, bool) {
 	return netip.Prefix{}, false
 }
 
-func (d Datapath) judge(n Network, astray []netip.Prefix) Finding {
+func (d Datapath) judge(n Network, elsewhere []netip.Prefix) Finding {
 	p := n.Prefix
 	found := Finding{Subject: p.String(), State: OK, Want: "one route by " + d.Link.Name, Got: "a route by " + d.Link.Name, Fix: "kubectl -n kube-system logs ds/kube-ovn-cni: it makes " + d.Link.Name + " and the routes"}
 	if d.Err != nil {
@@ -113,39 +113,39 @@ func (d Datapath) judge(n Network, astray []netip.Prefix) Finding {
 	if len(d.Routes[p]) == 0 && (p.IsSingleIP() || d.covers(p)) {
 		down = d.podDown(p)
 	}
-	part, parted := narrower(astray, p)
-	second, isSecond := d.second(p)
-	switch inside := d.inside(p); {
+	part, parted := narrower(elsewhere, p)
+	second, isSecond := d.secondRoute(p)
+	switch inside := d.ownAddressesIn(p); {
 	case len(inside) > 0:
 		found.State, found.Got = Wrong, fmt.Sprintf("the node's own address %s lies inside, so kube-ovn-cni makes no route", inside[0])
 		found.Fix = "give the Subnet another CIDR, or the node another address"
 	case down != "":
 		found.State, found.Got = Wrong, down
 		if isSecond {
-			found.Fix = second.removal(p)
+			found.Fix = second.deleteCommand(p)
 		}
 	case isSecond:
-		found.State, found.Got, found.Fix = Wrong, "a second route "+second.way(), second.removal(p)
+		found.State, found.Got, found.Fix = Wrong, "a second route "+second.describe(), second.deleteCommand(p)
 	case parted:
 		route := d.Routes[part][0]
-		found.State, found.Got, found.Fix = Wrong, fmt.Sprintf("the route to %s, a part of it, %s", part, route.way()), route.removal(part)
+		found.State, found.Got, found.Fix = Wrong, fmt.Sprintf("the route to %s, a part of it, %s", part, route.describe()), route.deleteCommand(part)
 	}
 	return found
 }
 
-// second is a route to p that goes elsewhere than by the overlay link, or does so
+// secondRoute is a route to p that goes elsewhere than by the overlay link, or does so
 // for a part of the packets.
-func (d Datapath) second(p netip.Prefix) (Route, bool) {
+func (d Datapath) secondRoute(p netip.Prefix) (Route, bool) {
 	for _, r := range d.Routes[p] {
-		if !r.by(d.Link.Name) || len(r.Links) > 1 {
+		if !r.leavesBy(d.Link.Name) || len(r.Links) > 1 {
 			return r, true
 		}
 	}
 	return Route{}, false
 }
 
-// removal is the command that takes the route to p away.
-func (r Route) removal(p netip.Prefix) string {
+// deleteCommand is the command that takes the route to p away.
+func (r Route) deleteCommand(p netip.Prefix) string {
 	command := "ip route del "
 	if p.Addr().Is6() {
 		command = "ip -6 route del "
@@ -168,7 +168,7 @@ func (r Route) removal(p netip.Prefix) string {
 // a CIDR, as mode pods announces, has no route of its own.
 func (d Datapath) covers(p netip.Prefix) bool {
 	for w := range wider(p) {
-		if routes := d.Routes[w]; w.Bits() > 0 && w != p && len(routes) > 0 && routes[0].by(d.Link.Name) {
+		if routes := d.Routes[w]; w.Bits() > 0 && w != p && len(routes) > 0 && routes[0].leavesBy(d.Link.Name) {
 			return true
 		}
 	}

@@ -13,37 +13,37 @@ import (
 func forwardDrop() Criterion {
 	return Criterion{
 		ID:    "forward-drop",
-		Asks:  "Would a packet to or from the CIDR be dropped on its way through this node? Every rule is evaluated in order, through jumps and policies, in every place that the kernel runs: iptables-legacy, iptables-nft and native nft base chains on the hooks prerouting, forward and postrouting. Where a limit or a quota decides, or a rule rewrites the destination, the answer is unknown. " + askedKinds,
+		Asks:  "Would a packet to or from the CIDR be dropped on its way through this node? Every rule is evaluated in order, through jumps and policies, in every place that the kernel runs: iptables-legacy, iptables-nft and native nft base chains on the hooks prerouting, forward and postrouting. Where a limit or a quota decides, or a rule rewrites the destination, the answer is unknown. " + trafficText,
 		Why:   "one drop anywhere on the way is enough, whatever other rules accept.",
 		Mend:  "`fairway check --fix` or `--host=enforce` puts an accept for the announced CIDRs before the drop where that helps: in the same iptables backend's FORWARD chain. Elsewhere the owner's configuration must allow it.",
 		Drops: true,
-		judge: func(v *view) []Finding {
+		judge: func(c *checker) []Finding {
 			var out []Finding
-			for _, n := range v.want.Networks {
-				out = append(out, v.byKind(n.Prefix, "from", "forwarded", v.forwarded)...)
+			for _, n := range c.want.Networks {
+				out = append(out, c.byKind(n.Prefix, "from", "forwarded", c.forwarded)...)
 			}
 			return out
 		},
 	}
 }
 
-// askedKinds is for documents.
-const askedKinds = "Asked about are a TCP connection, UDP and ICMP echo with any client outside, and TCP with clients in 10.0.0.0/8, 172.16.0.0/12 and 192.168.0.0/16 (IPv6: fc00::/7). TCP with any client decides about the CIDR; a loss of another kind is a finding of its own, such as `10.166.0.0/16 udp`, which withholds nothing. Single ports and single clients are not asked about, for to shut them out is somebody's decision: `fairway check --trace SRC DST` asks about one client. Of the CIDR, an address that no rule names is asked about, and one of each part that rules on the way can treat worse; where these are too many for a second's work, the answer is unknown and says so."
+// trafficText says which traffic is asked about, for documents.
+const trafficText = "Asked about are a TCP connection, UDP and ICMP echo with any client outside, and TCP with clients in 10.0.0.0/8, 172.16.0.0/12 and 192.168.0.0/16 (IPv6: fc00::/7). TCP with any client decides about the CIDR; a loss of another kind is a finding of its own, such as `10.166.0.0/16 udp`, which withholds nothing. Single ports and single clients are not asked about, for to shut them out is somebody's decision: `fairway check --trace SRC DST` asks about one client. Of the CIDR, an address that no rule names is asked about, and one of each part that rules on the way can treat worse; where these are too many for a second's work, the answer is unknown and says so."
 
-func (v *view) forwarded(p netip.Prefix, t traffic) Finding {
-	return v.passage.once("new "+t.name, p, func() Finding { return v.passes(p, t, netfilter.New, netfilter.Established) })
+func (c *checker) forwarded(p netip.Prefix, t traffic) Finding {
+	return c.passage.once("new "+t.name, p, func() Finding { return c.passes(p, t, netfilter.New, netfilter.Established) })
 }
 
 // byKind asks about each kind of traffic. What is lost of another kind than the
 // one that decides is a finding of its own, but not where the same rule is to
 // blame.
-func (v *view) byKind(p netip.Prefix, direction, want string, ask func(netip.Prefix, traffic) Finding) []Finding {
+func (c *checker) byKind(p netip.Prefix, direction, want string, ask func(netip.Prefix, traffic) Finding) []Finding {
 	six := p.Addr().Is6()
-	whole := ask(p, plain(six))
+	whole := ask(p, decisive(six))
 	whole.Subject, whole.Want = p.String(), want
-	asked := []string{plain(six).name}
+	asked := []string{decisive(six).name}
 	var parts []Finding
-	for _, t := range v.kinds[six] {
+	for _, t := range c.kinds[six] {
 		found := ask(p, t)
 		found.Subject, found.Want = t.subject(p, direction), want
 		switch {
@@ -72,23 +72,23 @@ func invalidDrop() Criterion {
 		Why:   "with asymmetric returns the first packet that a node sees is a SYN-ACK, which conntrack calls INVALID, also with nf_conntrack_tcp_be_liberal=1.",
 		Mend:  "`fairway check --fix` or `--host=enforce` where the drop is in iptables' FORWARD; else kube-proxy with nf_conntrack_tcp_be_liberal=1 at its start, or the firewall's own configuration. A centralized Subnet has no asymmetric returns.",
 		Drops: true,
-		judge: func(v *view) []Finding {
+		judge: func(c *checker) []Finding {
 			var out []Finding
 			refused := map[bool][]Finding{} // by family, true for IPv6
-			for _, n := range v.want.Networks {
+			for _, n := range c.want.Networks {
 				if !n.Asymmetric {
 					continue
 				}
-				found := v.invalid(n)
+				found := c.invalid(n)
 				found.Subject, found.Want = n.Prefix.String(), "forwarded in conntrack state INVALID"
 				out = append(out, found)
 				if found.State == OK {
 					six := n.Prefix.Addr().Is6()
-					refused[six] = append(refused[six], v.refused(n))
+					refused[six] = append(refused[six], c.refused(n))
 				}
 			}
 			for _, six := range []bool{false, true} {
-				out = append(out, together(refusedSubject(refused[six], six), "forwarded, so that a refused connection is seen at once", refused[six])...)
+				out = append(out, merged(refusedSubject(refused[six], six), "forwarded, so that a refused connection is seen at once", refused[six])...)
 			}
 			return out
 		},
@@ -96,17 +96,17 @@ func invalidDrop() Criterion {
 }
 
 // invalid asks about a connection that this node sees from the middle.
-func (v *view) invalid(n Network) Finding {
-	return v.passage.once("invalid", n.Prefix, func() Finding { return v.passes(n.Prefix, plain(n.Prefix.Addr().Is6()), netfilter.Invalid) })
+func (c *checker) invalid(n Network) Finding {
+	return c.passage.once("invalid", n.Prefix, func() Finding { return c.passes(n.Prefix, decisive(n.Prefix.Addr().Is6()), netfilter.Invalid) })
 }
 
 // refused asks about a refused connection: a RST from a Pod, in state INVALID.
 // Kube-OVN's own OVN-POSTROUTING drops it on every node (pkg/daemon/gateway_linux.go).
-func (v *view) refused(n Network) Finding {
-	found := v.passage.once("reset", n.Prefix, func() Finding {
-		refused := plain(n.Prefix.Addr().Is6())
+func (c *checker) refused(n Network) Finding {
+	found := c.passage.once("reset", n.Prefix, func() Finding {
+		refused := decisive(n.Prefix.Addr().Is6())
 		refused.refusal = true
-		return v.passes(n.Prefix, refused, netfilter.Invalid)
+		return c.passes(n.Prefix, refused, netfilter.Invalid)
 	})
 	found.Subject = n.Prefix.String()
 	return found
@@ -123,9 +123,9 @@ func refusedSubject(each []Finding, six bool) string {
 	return "IPv4 RST"
 }
 
-// together makes one finding of those of each network, of the worst state among
+// merged makes one finding of those of each network, of the worst state among
 // them: one rule is behind many.
-func together(subject, want string, each []Finding) []Finding {
+func merged(subject, want string, each []Finding) []Finding {
 	if len(each) == 0 {
 		return nil
 	}
@@ -146,14 +146,14 @@ func together(subject, want string, each []Finding) []Finding {
 		networks[f.cause()] = append(networks[f.cause()], f.Subject)
 	}
 	for i, c := range causes {
-		causes[i] = got[c] + "\n" + concerned(networks[c])
+		causes[i] = got[c] + "\n" + networkList(networks[c])
 	}
 	out.Got, out.Fix = strings.Join(causes, "\n"), strings.Join(fixes, "\n")
 	return []Finding{out}
 }
 
-// concerned counts networks, and names the first of them.
-func concerned(networks []string) string {
+// networkList counts networks, and names the first of them.
+func networkList(networks []string) string {
 	const named = 5
 	text := columns.Count(len(networks), "CIDR", "CIDRs") + ": " + strings.Join(networks[:min(named, len(networks))], ", ")
 	if len(networks) > named {
@@ -170,14 +170,14 @@ const (
 
 // passes walks packets to and from a network; the first that is dropped, else
 // the first that may be, is the answer.
-func (v *view) passes(n netip.Prefix, t traffic, states ...netfilter.State) Finding {
+func (c *checker) passes(n netip.Prefix, t traffic, states ...netfilter.State) Finding {
 	found := Finding{State: OK, Got: "forwarded"}
-	left := v.passage.eachPart(n, func(inside netip.Addr) bool {
-		for _, p := range v.ways(inside, t, states...) {
-			r := v.passage.walk(p)
+	left := c.passage.eachPart(n, func(inside netip.Addr) bool {
+		for _, p := range c.packets(inside, t, states...) {
+			r := c.passage.walk(p)
 			switch {
 			case r.Verdict == netfilter.Dropped:
-				found = Finding{State: Wrong, Got: fmt.Sprintf("%s\n%s", r.By, packetText(p)), Fix: v.fix(p, r)}
+				found = Finding{State: Wrong, Got: fmt.Sprintf("%s\n%s", r.By, packetText(p)), Fix: c.fix(p, r)}
 				return false
 			case r.Verdict == netfilter.Unknown && found.State == OK:
 				found = Finding{State: Unknown, Got: fmt.Sprintf("%s\nit asks what cannot be told from here: %s\n%s", r.Doubt, r.Question, packetText(p)),
@@ -186,20 +186,21 @@ func (v *view) passes(n netip.Prefix, t traffic, states ...netfilter.State) Find
 		}
 		return true
 	})
-	return v.unlessUnseen(found, n, left)
+	return c.unlessUnread(found, n, left)
 }
 
-// unlessUnseen gives an ok only where everything could be seen.
-func (v *view) unlessUnseen(found Finding, n netip.Prefix, left leftOut) Finding {
+// unlessUnread gives an ok only where everything could be read and asked about. A
+// drop that was found counts all the same.
+func (c *checker) unlessUnread(found Finding, n netip.Prefix, left leftOut) Finding {
 	switch {
 	case found.State != OK:
-	case len(v.uplinks[n.Addr().Is6()]) == 0:
+	case len(c.uplinks[n.Addr().Is6()]) == 0:
 		return Finding{State: Unknown, Got: noUplink, Fix: noUplinkFix}
-	case len(v.facts.Filter.Unread) > 0:
-		return Finding{State: Unknown, Got: strings.Join(v.facts.Filter.Unread, "; "), Fix: "install the program on the node or in the image, or run as root"}
+	case len(c.facts.Filter.Unread) > 0:
+		return Finding{State: Unknown, Got: strings.Join(c.facts.Filter.Unread, "; "), Fix: "install the program on the node or in the image, or run as root"}
 	case len(left.keys) > 0:
-		return Finding{State: Unknown, Got: fmt.Sprintf("all is well as far as was asked, which is not everywhere\n%d of %d parts that rules tell apart were walked, not %s", left.asked, left.asked+len(left.keys), left.one),
-			Fix: fmt.Sprintf("fairway check --trace %s %s, and so for others", stranger(n.Addr().Is6()), left.one)}
+		return Finding{State: Unknown, Got: fmt.Sprintf("all is well as far as was asked, which is not everywhere\n%d of %d parts that rules tell apart were walked, not %s", left.walked, left.walked+len(left.keys), left.example),
+			Fix: fmt.Sprintf("fairway check --trace %s %s, and so for others", outsideAddress(n.Addr().Is6()), left.example)}
 	}
 	return found
 }
@@ -216,40 +217,40 @@ func masquerade() Criterion {
 		Asks: "Would a new connection from the CIDR leave this node under another source address, by NAT or by a rule that writes into the packet? Asked about are the same kinds of traffic as by forward-drop. What Kube-OVN translates of a Subnet that is announced by `allow-nat-policy` is ok.",
 		Why:  "the network outside then sees the node and not the Pod, in connections that Pods open and in replies to UDP that came in by another node; what filters by Pod addresses does not know them.",
 		Mend: "Take the CIDR out of the owner's masquerading: ip-masq-agent's nonMasqueradeCIDRs, docker's --ip-masq=false, kube-proxy's --cluster-cidr, or natOutgoing of a Kube-OVN Subnet that contains it.",
-		judge: func(v *view) []Finding {
+		judge: func(c *checker) []Finding {
 			var out []Finding
-			for _, n := range v.want.Networks {
-				want, ask := "leaves under its own address", v.keepsSource
+			for _, n := range c.want.Networks {
+				want, ask := "leaves under its own address", c.keepsSource
 				if n.NATPolicy {
-					want, ask = "leaves under its own address, or is translated by its natOutgoingPolicyRules", v.keepsSourceOrPolicy
+					want, ask = "leaves under its own address, or is translated by its natOutgoingPolicyRules", c.keepsSourceOrPolicy
 				}
-				out = append(out, v.byKind(n.Prefix, "to", want, ask)...)
+				out = append(out, c.byKind(n.Prefix, "to", want, ask)...)
 			}
 			return out
 		},
 	}
 }
 
-func (v *view) keepsSource(p netip.Prefix, t traffic) Finding {
-	return v.source.once("source "+t.name, p, func() Finding { return v.rewritten(p, t, false) })
+func (c *checker) keepsSource(p netip.Prefix, t traffic) Finding {
+	return c.source.once("source "+t.name, p, func() Finding { return c.rewritten(p, t, false) })
 }
 
 // keepsSourceOrPolicy is keepsSource where Kube-OVN translates by wish.
-func (v *view) keepsSourceOrPolicy(p netip.Prefix, t traffic) Finding {
-	return v.source.once("source or policy "+t.name, p, func() Finding { return v.rewritten(p, t, true) })
+func (c *checker) keepsSourceOrPolicy(p netip.Prefix, t traffic) Finding {
+	return c.source.once("source or policy "+t.name, p, func() Finding { return c.rewritten(p, t, true) })
 }
 
 // rewritten walks the packets that go out; the first whose source is rewritten,
 // else the first where it may be, is the answer. Where a policy is in force, what
 // Kube-OVN's own chains do is no such answer.
-func (v *view) rewritten(n netip.Prefix, t traffic, policy bool) Finding {
+func (c *checker) rewritten(n netip.Prefix, t traffic, policy bool) Finding {
 	found := Finding{State: OK, Got: "no rule rewrites it"}
-	left := v.source.eachPart(n, func(inside netip.Addr) bool {
-		for _, p := range v.ways(inside, t, netfilter.New) {
-			if p.In != v.want.Overlay {
+	left := c.source.eachPart(n, func(inside netip.Addr) bool {
+		for _, p := range c.packets(inside, t, netfilter.New) {
+			if p.In != c.want.Overlay {
 				continue
 			}
-			r := v.source.walk(p)
+			r := c.source.walk(p)
 			switch {
 			case r.Rewritten != netfilter.No && policy && kubeOVNs(r.RewrittenBy):
 				if found.State == OK {
@@ -264,5 +265,5 @@ func (v *view) rewritten(n netip.Prefix, t traffic, policy bool) Finding {
 		}
 		return true
 	})
-	return v.unlessUnseen(found, n, left)
+	return c.unlessUnread(found, n, left)
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/fairway-bgp/fairway/inet"
 )
 
-// is compares a setting with what it should be.
-func (f *Facts) is(key string, good func(string) bool) (State, string) {
+// setting compares a setting with what it should be.
+func (f *Facts) setting(key string, good func(string) bool) (State, string) {
 	s, ok := f.Sysctls[key]
 	name := sysctlName(key)
 	switch {
@@ -35,7 +35,8 @@ func sysctlName(key string) string {
 	return strings.Join(parts, ".")
 }
 
-func one(v string) bool { return v == "1" }
+// isOne is what a switch that is on holds.
+func isOne(v string) bool { return v == "1" }
 
 func forwarding() Criterion {
 	return Criterion{
@@ -44,12 +45,12 @@ func forwarding() Criterion {
 		Why:   "without forwarding the kernel drops every packet that is not for the node itself.",
 		Mend:  "sysctl -w net.ipv4.ip_forward=1; for IPv6 net.ipv6.conf.all.forwarding=1, and net.ipv6.conf.UPLINK.accept_ra=2 first where the node learns its default route by router advertisements, which forwarding would end.",
 		Drops: true,
-		judge: func(v *view) []Finding {
+		judge: func(c *checker) []Finding {
 			var out []Finding
-			for _, six := range v.families() {
-				for _, key := range v.facts.forwardingKeys(v.want, six) {
-					state, got := v.facts.is(key, one)
-					out = append(out, Finding{Subject: sysctlName(key), State: state, Want: "1", Got: got, Fix: v.facts.forwardingFix(key)})
+			for _, six := range c.families() {
+				for _, key := range c.facts.forwardingKeys(c.want, six) {
+					state, got := c.facts.setting(key, isOne)
+					out = append(out, Finding{Subject: sysctlName(key), State: state, Want: "1", Got: got, Fix: c.facts.forwardingFix(key)})
 				}
 			}
 			return out
@@ -96,13 +97,13 @@ func rpFilter() Criterion {
 		Why:   "strict reverse path filtering drops packets whose source would be answered by another link, as with ECMP and asymmetric returns.",
 		Mend:  "sysctl -w net.ipv4.conf.LINK.rp_filter=2 (loose), or 0 for both LINK and all.",
 		Drops: true,
-		judge: func(v *view) []Finding {
-			if !v.want.has(false) {
+		judge: func(c *checker) []Finding {
+			if !c.want.has(false) {
 				return nil // IPv6 has none
 			}
 			var out []Finding
-			for _, link := range append(v.facts.Uplinks(v.want, false), v.want.Overlay) {
-				out = append(out, v.facts.rpFilterOf(link))
+			for _, link := range append(c.facts.Uplinks(c.want, false), c.want.Overlay) {
+				out = append(out, c.facts.rpFilterOf(link))
 			}
 			return out
 		},
@@ -131,8 +132,8 @@ func conntrack() Criterion {
 		Asks: "Has the connection table room, and does kube-proxy's drop of INVALID packets, decided from nf_conntrack_tcp_be_liberal at its start, stand in the way of asymmetric traffic?",
 		Why:  "a full table drops new connections, and kube-proxy in iptables mode drops INVALID packets unless nf_conntrack_tcp_be_liberal was 1 when it started; it does not look again.",
 		Mend: "sysctl -w net.netfilter.nf_conntrack_tcp_be_liberal=1 and restart kube-proxy; sysctl -w net.netfilter.nf_conntrack_max=N for more room.",
-		judge: func(v *view) []Finding {
-			return append(v.facts.tableRoom(), v.kubeProxyDecision()...)
+		judge: func(c *checker) []Finding {
+			return append(c.facts.tableRoom(), c.kubeProxyDecision()...)
 		},
 	}
 }
@@ -165,14 +166,14 @@ func (f *Facts) tableRoom() []Finding {
 
 // kubeProxyDecision compares kube-proxy's rule with the setting that it was
 // decided from (pkg/proxy/iptables/proxier.go in Kubernetes).
-func (v *view) kubeProxyDecision() []Finding {
-	asymmetric := slices.DeleteFunc(v.families(), func(six bool) bool { return !v.want.asymmetric(six) })
+func (c *checker) kubeProxyDecision() []Finding {
+	asymmetric := slices.DeleteFunc(c.families(), func(six bool) bool { return !c.want.asymmetric(six) })
 	if len(asymmetric) == 0 {
 		return nil
 	}
 	var drops *netfilter.Rule
 	for _, six := range asymmetric {
-		for _, t := range v.facts.Filter.of(six).Tables {
+		for _, t := range c.facts.Filter.of(six).Tables {
 			if c := t.Chains["KUBE-FORWARD"]; c != nil {
 				for _, r := range c.Rules {
 					if r.Has("INVALID", "-j DROP") {
@@ -183,14 +184,14 @@ func (v *view) kubeProxyDecision() []Finding {
 		}
 	}
 	const key = "net/netfilter/nf_conntrack_tcp_be_liberal"
-	state, got := v.facts.is(key, one)
+	state, got := c.facts.setting(key, isOne)
 	found := Finding{Subject: "kube-proxy", State: OK, Want: "no drop of INVALID in KUBE-FORWARD, or an accept before it", Got: "no such rule",
 		Fix: "sysctl -w net.netfilter.nf_conntrack_tcp_be_liberal=1 && kubectl -n kube-system rollout restart ds/kube-proxy"}
 	switch {
-	case drops == nil && len(v.facts.Filter.Unread) > 0:
-		found.State, found.Got = Unknown, v.facts.Filter.Unread[0]
+	case drops == nil && len(c.facts.Filter.Unread) > 0:
+		found.State, found.Got = Unknown, c.facts.Filter.Unread[0]
 	case drops == nil:
-	case v.invalidPasses():
+	case c.invalidPasses():
 		found.Got = "an accept before " + drops.Text
 	case state == OK:
 		found.State, found.Got = Wrong, got+" now, but was not when kube-proxy started: "+drops.Text
@@ -203,9 +204,9 @@ func (v *view) kubeProxyDecision() []Finding {
 
 // invalidPasses reports whether packets in state INVALID get through all the
 // same, as with our own accept in front.
-func (v *view) invalidPasses() bool {
-	for _, n := range v.want.Networks {
-		if n.Asymmetric && v.invalid(n).State != OK {
+func (c *checker) invalidPasses() bool {
+	for _, n := range c.want.Networks {
+		if n.Asymmetric && c.invalid(n).State != OK {
 			return false
 		}
 	}
@@ -218,11 +219,11 @@ func bgpPortTaken() Criterion {
 		Asks: "Where a peer is passive: is the BGP port free for Fairway, or its own?",
 		Why:  "a passive session waits for the router to dial this port, and another program answers it.",
 		Mend: "Stop the other BGP speaker, or give `--bgp-port` another port.",
-		judge: func(v *view) []Finding {
-			if v.want.BGPPort == 0 {
+		judge: func(c *checker) []Finding {
+			if c.want.BGPPort == 0 {
 				return nil
 			}
-			return []Finding{v.facts.Sockets.port(v.want.BGPPort)}
+			return []Finding{c.facts.Sockets.port(c.want.BGPPort)}
 		},
 	}
 }
@@ -259,8 +260,8 @@ func doubleSpeaker() Criterion {
 		Asks: "Does kube-ovn-speaker run on this node, or has another program a session with one of the peers, or tries to get one? The node's network shows every session, also those of other Pods; whose they are, and whether kube-ovn-speaker runs without a session, is seen only where the node's processes are (hostPID). So in a Pod without them `ok` is about sessions alone, and a speaker is noticed once it dials one of the peers; the warning DoubleAnnouncement names the Subnets that kube-ovn-speaker would announce too.",
 		Why:  "two speakers with one source address collide at the router, and both announce the same Subnets with different rules.",
 		Mend: "kubectl -n kube-system delete ds kube-ovn-speaker, or keep it from this node.",
-		judge: func(v *view) []Finding {
-			return []Finding{v.facts.otherSpeaker(v.want)}
+		judge: func(c *checker) []Finding {
+			return []Finding{c.facts.otherSpeaker(c.want)}
 		},
 	}
 }

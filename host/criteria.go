@@ -16,7 +16,7 @@ type Criterion struct {
 	// withholds for it.
 	Drops bool
 
-	judge func(*view) []Finding
+	judge func(*checker) []Finding
 }
 
 // Criteria are all checks, in the order in which findings are given.
@@ -30,13 +30,13 @@ func Criteria() []Criterion {
 // wrong, except that the routers are not reached.
 func Check(f Facts, w Want) []Finding {
 	if len(w.Networks) == 0 {
-		return append([]Finding{}, datapath().named(f.Datapath.astrayPeers(w))...)
+		return append([]Finding{}, datapath().named(f.Datapath.peersInOverlay(w))...)
 	}
 	out := []Finding{}
-	v := newView(&f, w)
-	for _, c := range Criteria() {
-		if c.judge != nil {
-			out = append(out, c.named(c.judge(v))...)
+	c := newChecker(&f, w)
+	for _, criterion := range Criteria() {
+		if criterion.judge != nil {
+			out = append(out, criterion.named(criterion.judge(c))...)
 		}
 	}
 	return out

@@ -46,11 +46,11 @@ type Route struct {
 	Metric  int
 }
 
-// by reports whether the route leaves by a link.
-func (r Route) by(link string) bool { return r.Refusal == "" && slices.Contains(r.Links, link) }
+// leavesBy reports whether the route leaves by a link.
+func (r Route) leavesBy(link string) bool { return r.Refusal == "" && slices.Contains(r.Links, link) }
 
-// way says which way the route takes.
-func (r Route) way() string {
+// describe says where the route leads, behind "the route to 10.16.0.0/16".
+func (r Route) describe() string {
 	if r.Refusal != "" {
 		return "is of type " + r.Refusal
 	}
@@ -74,8 +74,8 @@ func (d Datapath) Down(cidr netip.Prefix) string {
 	if len(routes) == 0 {
 		return fmt.Sprintf("no route to %s by %s", cidr, d.Link.Name)
 	}
-	if first := routes[0]; !first.by(d.Link.Name) {
-		return fmt.Sprintf("the route to %s %s, not by %s", cidr, first.way(), d.Link.Name)
+	if first := routes[0]; !first.leavesBy(d.Link.Name) {
+		return fmt.Sprintf("the route to %s %s, not by %s", cidr, first.describe(), d.Link.Name)
 	}
 	return ""
 }
@@ -152,8 +152,8 @@ func (d Datapath) returns(p netfilter.Packet) netfilter.Truth {
 	return netfilter.Maybe
 }
 
-// inside are the node's own addresses in a prefix.
-func (d Datapath) inside(p netip.Prefix) []netip.Addr {
+// ownAddressesIn are the node's own addresses in a prefix.
+func (d Datapath) ownAddressesIn(p netip.Prefix) []netip.Addr {
 	var out []netip.Addr
 	for _, a := range d.Addresses {
 		if p.Contains(a) {

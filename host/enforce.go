@@ -22,65 +22,65 @@ type Enforcer struct {
 // Enforce brings the host to what is wanted, as far as we own it, and reports
 // whether anything had to be done. Applied twice is applied once.
 func (e Enforcer) Enforce(ctx context.Context, w Want) (bool, error) {
-	return e.change(func() Amendment {
+	return e.change(func() Repair {
 		f := Facts{Datapath: ReadDatapath(w.Overlay), Sysctls: readSysctls(), Filter: ReadOwn(ctx)}
-		return Amend(f, w, e.Means)
+		return PlanRepair(f, w, e.Means)
 	}, e.apply, ctx)
 }
 
 // EnforceFilter is Enforce without the sysctls and without looking at routes:
 // the quick part, for when rules have changed.
 func (e Enforcer) EnforceFilter(ctx context.Context, w Want) (bool, error) {
-	return e.change(func() Amendment {
-		a := Amend(Facts{Filter: ReadOwn(ctx)}, w, e.Means)
-		a.Sysctls = nil
-		return a
+	return e.change(func() Repair {
+		repair := PlanRepair(Facts{Filter: ReadOwn(ctx)}, w, e.Means)
+		repair.Sysctls = nil
+		return repair
 	}, e.apply, ctx)
 }
 
 // Fix does what Enforce would for facts that are there already.
 func (e Enforcer) Fix(ctx context.Context, f Facts, w Want) (bool, error) {
-	return e.change(func() Amendment {
+	return e.change(func() Repair {
 		f.Sysctls = readSysctls() // now under the lock
-		return Amend(f, w, e.Means)
+		return PlanRepair(f, w, e.Means)
 	}, e.apply, ctx)
 }
 
-func (e Enforcer) change(amend func() Amendment, apply func(context.Context, Amendment) error, ctx context.Context) (bool, error) {
+func (e Enforcer) change(plan func() Repair, apply func(context.Context, Repair) error, ctx context.Context) (bool, error) {
 	unlock, err := lock(e.State)
 	if err != nil {
 		return false, err
 	}
 	defer unlock()
 	unfinished := e.finishRestoring()
-	a := amend()
-	if a.Empty() {
+	repair := plan()
+	if repair.Empty() {
 		return false, unfinished
 	}
-	return true, errors.Join(unfinished, apply(ctx, a))
+	return true, errors.Join(unfinished, apply(ctx, repair))
 }
 
 // apply does every part; what fails does not stop the others.
-func (e Enforcer) apply(ctx context.Context, a Amendment) error {
+func (e Enforcer) apply(ctx context.Context, repair Repair) error {
 	var errs []error
-	if a.Sets != "" {
-		_, err := feed(ctx, a.Sets, "ipset", "restore", "-exist")
+	if repair.Sets != "" {
+		_, err := feed(ctx, repair.Sets, "ipset", "restore", "-exist")
 		errs = append(errs, err)
 	}
-	errs = append(errs, e.noteMade(ctx, a.Restores))
-	for _, r := range a.Restores {
+	errs = append(errs, e.noteMade(ctx, repair.Restores))
+	for _, r := range repair.Restores {
 		_, err := feed(ctx, r.Input, program(r.Backend, r.Family, "-restore"), "--noflush", "-w", lockSeconds)
 		errs = append(errs, err)
 	}
-	if a.Strips != "" {
-		_, err := feed(ctx, a.Strips, "nft", "-f", "-")
+	if repair.NftRemovals != "" {
+		_, err := feed(ctx, repair.NftRemovals, "nft", "-f", "-")
 		errs = append(errs, err)
 	}
 	errs = append(errs, e.removeMade(ctx))
-	if a.Leftovers != "" {
-		errs = append(errs, removeSets(ctx, a.Leftovers))
+	if repair.Leftovers != "" {
+		errs = append(errs, removeSets(ctx, repair.Leftovers))
 	}
-	errs = append(errs, e.setSysctls(a.Sysctls))
+	errs = append(errs, e.setSysctls(repair.Sysctls))
 	return errors.Join(errs...)
 }
 
@@ -108,7 +108,7 @@ func removeSets(ctx context.Context, input string) error {
 // still have our value. It says what it did, and reports what it could not. Where
 // a Keeper enforces it does nothing but give ErrKept.
 func (e Enforcer) Undo(ctx context.Context) (Undone, error) {
-	release, err := unkept(e.State)
+	release, err := requireNotEnforcing(e.State)
 	if err != nil {
 		return Undone{}, err
 	}
@@ -123,7 +123,7 @@ func (e Enforcer) Undo(ctx context.Context) (Undone, error) {
 	for _, problem := range filter.Unread {
 		errs = append(errs, errors.New(problem))
 	}
-	errs = append(errs, e.apply(ctx, Amend(Facts{Filter: filter}, Want{}, Means{})))
+	errs = append(errs, e.apply(ctx, PlanRepair(Facts{Filter: filter}, Want{}, Means{})))
 	sysctls, err := e.restoreSysctls()
 	return filter.undone(ReadOwn(ctx), sysctls), errors.Join(append(errs, err)...)
 }

@@ -109,15 +109,16 @@ func (e Enforcer) writeSysctl(key, value string) error {
 	return nil
 }
 
-// restoreSysctls writes the old values back, newest settings of others aside:
-// who changed a value after us wants it so. What is to be written is settled, and
-// in the ledger, before the first is written, for that changes others.
+// restoreSysctls writes the old values back, but not where somebody has changed a
+// value after us, who wants it so. What is to be written is decided, and in the
+// ledger, before the first is written, for that one may change others (ip_forward
+// changes each link's forwarding).
 func (e Enforcer) restoreSysctls() (restored []string, err error) {
 	l, err := readLedger(e.State)
 	if err != nil || len(l.Sysctls) == 0 {
 		return nil, err
 	}
-	unread := l.settle()
+	unread := l.planRestore()
 	if err := l.write(e.State); err != nil {
 		return nil, errors.Join(unread, err)
 	}
@@ -125,7 +126,7 @@ func (e Enforcer) restoreSysctls() (restored []string, err error) {
 	return restored, errors.Join(unread, err)
 }
 
-// finishRestoring ends what somebody who was killed had begun.
+// finishRestoring ends what an Undo had begun that was killed.
 func (e Enforcer) finishRestoring() error {
 	l, err := readLedger(e.State)
 	if err != nil {
@@ -140,9 +141,9 @@ func (e Enforcer) finishRestoring() error {
 	return nil
 }
 
-// settle makes every setting due that can be read: the old value where ours is
-// still there, else the one that is there.
-func (l ledger) settle() error {
+// planRestore makes every setting due that can be read: with the old value where
+// ours is still there, else with the one that is there, which then stays.
+func (l ledger) planRestore() error {
 	var errs []error
 	for _, key := range restoreOrder(l.Sysctls) {
 		entry, now := l.Sysctls[key], readSysctl(key)
@@ -153,14 +154,15 @@ func (l ledger) settle() error {
 		case now.Err != nil:
 			errs = append(errs, now.Err)
 		default:
-			l.settleNewLinks(key, now.Value)
-			l.Sysctls[key] = entry.settled(now.Value)
+			l.addNewLinks(key, now.Value)
+			l.Sysctls[key] = entry.restoring(now.Value)
 		}
 	}
 	return errors.Join(errs...)
 }
 
-func (e sysctlEntry) settled(now string) sysctlEntry {
+// restoring is the entry as it is due, where the setting holds now.
+func (e sysctlEntry) restoring(now string) sysctlEntry {
 	if now != e.New {
 		e.Old = now
 	}
@@ -168,9 +170,9 @@ func (e sysctlEntry) settled(now string) sysctlEntry {
 	return e
 }
 
-// settleNewLinks adds the links that were made since: they have what new links
+// addNewLinks adds the links that were made since: they have what new links
 // got because of us, and would else have got what new links got before.
-func (l ledger) settleNewLinks(global, now string) {
+func (l ledger) addNewLinks(global, now string) {
 	if now != l.Sysctls[global].New {
 		return // it stays, and so do they
 	}
@@ -178,7 +180,7 @@ func (l ledger) settleNewLinks(global, now string) {
 	for _, key := range linksForwarding(global) {
 		now := readSysctl(key)
 		if _, listed := l.Sysctls[key]; known && !listed && now.Err == nil {
-			l.Sysctls[key] = fresh.settled(now.Value)
+			l.Sysctls[key] = fresh.restoring(now.Value)
 		}
 	}
 }

@@ -34,7 +34,7 @@ func (e Enforcer) noteMade(ctx context.Context, restores []Restore) error {
 			case errors.Is(err, exec.ErrNotFound): // and none who could delete it
 			case err != nil:
 				return err
-			case (t == nil || t.Chains[p.chain] == nil) && !l.made(made):
+			case (t == nil || t.Chains[p.chain] == nil) && !l.lists(made):
 				l.Made = append(l.Made, made)
 			}
 		}
@@ -45,8 +45,8 @@ func (e Enforcer) noteMade(ctx context.Context, restores []Restore) error {
 	return l.write(e.State)
 }
 
-// made is whether a chain of that name is known already.
-func (l ledger) made(c madeChain) bool {
+// lists is whether a chain of that name is known already.
+func (l ledger) lists(c madeChain) bool {
 	return slices.ContainsFunc(l.Made, func(o madeChain) bool {
 		return o.Family == c.Family && o.Table == c.Table && o.Chain == c.Chain
 	})
@@ -142,7 +142,7 @@ func (r *filterReader) readMixed(f netfilter.Family, saved string) {
 
 // mixedOf are the mixed tables of a family.
 func (f *Filter) mixedOf(six bool) []*netfilter.Table {
-	return slices.DeleteFunc(slices.Clone(f.Mixed), func(t *netfilter.Table) bool { return t.Family != family(six) })
+	return slices.DeleteFunc(slices.Clone(f.Mixed), func(t *netfilter.Table) bool { return t.Family != familyOf(six) })
 }
 
 // mixed is the mixed table of that name, or nil.
@@ -155,15 +155,15 @@ func (f *Filter) mixed(six bool, name string) *netfilter.Table {
 	return nil
 }
 
-// strips gives the input for nft that takes our chains out of mixed tables, and
-// whether any is left in them: what is there works on, and cannot be mended.
-func (f *Filter) strips(six bool, networks []netip.Prefix) (input string, holds bool) {
+// nftRemovals gives the input for nft that takes our chains out of mixed tables,
+// and whether any is left in them: what is there works on, and cannot be mended.
+func (f *Filter) nftRemovals(six bool, networks []netip.Prefix) (input string, holds bool) {
 	for _, t := range f.mixedOf(six) {
-		for _, p := range append(places(), untracking()) {
+		for _, p := range append(positions(), untracking()) {
 			switch {
 			case t.Name != p.table:
 			case len(networks) == 0:
-				input += p.strip(t)
+				input += p.nftRemoval(t)
 			case t.Chains[p.own] != nil:
 				holds = true
 			}
@@ -172,8 +172,9 @@ func (f *Filter) strips(six bool, networks []netip.Prefix) (input string, holds 
 	return input, holds
 }
 
-// strip takes our chain out of a table, and all jumps to it.
-func (p place) strip(t *netfilter.Table) string {
+// nftRemoval gives the input for nft that takes our chain out of a table, and all
+// jumps to it, by handle: iptables' own text of a rule means nothing to nft.
+func (p position) nftRemoval(t *netfilter.Table) string {
 	if t.Chains[p.own] == nil {
 		return ""
 	}

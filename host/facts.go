@@ -76,7 +76,7 @@ type Processes struct {
 // be answered by the link of the default route.
 func (f Facts) Uplinks(w Want, six bool) []string {
 	var out []string
-	for _, a := range append(w.peersFor(six), stranger(six)) {
+	for _, a := range append(w.peersFor(six), outsideAddress(six)) {
 		out = append(out, f.Datapath.linksTo(a)...)
 	}
 	out = slices.DeleteFunc(out, func(l string) bool { return l == "" || l == w.Overlay || l == "lo" })
@@ -84,8 +84,9 @@ func (f Facts) Uplinks(w Want, six bool) []string {
 	return slices.Compact(out)
 }
 
-// stranger is an address that no cluster has, for a packet from anywhere.
-func stranger(six bool) netip.Addr {
+// outsideAddress is an address that no cluster has, for a packet from anywhere:
+// public ones, which no firewall drops as private or reserved.
+func outsideAddress(six bool) netip.Addr {
 	if six {
 		return netip.MustParseAddr("2600:1406::77")
 	}

@@ -55,12 +55,12 @@ func TestEachFamilyHasItsOwnAnswer(t *testing.T) {
 			return filter("-A FORWARD " + rule + " -j DROP\n")(six)
 		}, []string{"forward-drop icmp"}},
 		{"one table of both families", func(six string) func(*hosttest.Space) {
-			return with("nft -f -", "table inet f {\n chain fw { type filter hook forward priority 0;\n meta nfproto ipv"+family(six)+" drop\n }\n}\n")
+			return with("nft -f -", "table inet f {\n chain fw { type filter hook forward priority 0;\n meta nfproto ipv"+familyOf(six)+" drop\n }\n}\n")
 		}, []string{"forward-drop", "invalid-drop"}},
 	}
 	for _, c := range cases {
 		for _, six := range []string{"", "6"} {
-			t.Run(c.name+", IPv"+family(six), func(t *testing.T) {
+			t.Run(c.name+", IPv"+familyOf(six), func(t *testing.T) {
 				n := node(t)
 				c.install(six)(n)
 				facts := read(n)
@@ -91,7 +91,7 @@ func TestWhatIsDoneIsOfTheFamilyThatNeedsIt(t *testing.T) {
 	for i, family := range []string{"ip", "ip6"} {
 		w := want46(cidr4, cidr6)
 		w.Networks[1-i].Asymmetric = false
-		restores := host.Amend(facts, w, host.Means{}).Restores
+		restores := host.PlanRepair(facts, w, host.Means{}).Restores
 		if len(restores) != 1 || string(restores[0].Family) != family {
 			t.Errorf("only the %s network is asymmetric: %+v", family, restores)
 		}
@@ -102,7 +102,7 @@ func TestWhatIsDoneIsOfTheFamilyThatNeedsIt(t *testing.T) {
 	}
 }
 
-func family(six string) string {
+func familyOf(six string) string {
 	if six == "" {
 		return "4"
 	}

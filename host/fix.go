@@ -10,18 +10,18 @@ import (
 
 // fix says what helps against a drop. Whether our own accept does is not
 // guessed: the packet walks again through the rules with it in place.
-func (v *view) fix(p netfilter.Packet, r netfilter.Result) string {
-	network, inbound := v.networkOf(p)
-	rules := v.facts.Filter.of(p.Src.Is6())
-	for _, place := range places() {
-		rule := acceptRule(place, network, v.want.Overlay, inbound)
-		if rules.WithFirst(place.table, place.chain, rule).Walk(p).Verdict == netfilter.Accepted {
+func (c *checker) fix(p netfilter.Packet, r netfilter.Result) string {
+	network, inbound := c.networkOf(p)
+	rules := c.facts.Filter.of(p.Src.Is6())
+	for _, at := range positions() {
+		rule := acceptRule(at, network, c.want.Overlay, inbound)
+		if rules.WithFirst(at.table, at.chain, rule).Walk(p).Verdict == netfilter.Accepted {
 			return "fairway check --fix, or run the daemon with --host=enforce"
 		}
 	}
 	both := rules
-	for _, place := range places() {
-		both = both.WithFirst(place.table, place.chain, acceptRule(place, network, v.want.Overlay, inbound))
+	for _, at := range positions() {
+		both = both.WithFirst(at.table, at.chain, acceptRule(at, network, c.want.Overlay, inbound))
 	}
 	rest := both.Walk(p)
 	if rest.Verdict != netfilter.Dropped {
@@ -38,8 +38,8 @@ func (v *view) fix(p netfilter.Packet, r netfilter.Result) string {
 }
 
 // networkOf is the announced network that the packet is to or from.
-func (v *view) networkOf(p netfilter.Packet) (network netip.Prefix, inbound bool) {
-	for _, n := range v.want.Networks {
+func (c *checker) networkOf(p netfilter.Packet) (network netip.Prefix, inbound bool) {
+	for _, n := range c.want.Networks {
 		if n.Prefix.Contains(p.Src) {
 			return n.Prefix, false
 		}
@@ -51,7 +51,7 @@ func (v *view) networkOf(p netfilter.Packet) (network netip.Prefix, inbound bool
 }
 
 // acceptRule is what the Enforcer's rules amount to for one packet.
-func acceptRule(p place, network netip.Prefix, overlay string, inbound bool) string {
+func acceptRule(p position, network netip.Prefix, overlay string, inbound bool) string {
 	direction := fmt.Sprintf("-s %s -i %s", network, overlay)
 	switch {
 	case inbound:
@@ -82,7 +82,7 @@ func ownerFix(s *netfilter.Step, network netip.Prefix) string {
 	case kubeOVNs(s):
 		return "this is Kube-OVN's own rule: look at natOutgoing of the Subnets that contain " + network.String()
 	case strings.Contains(name, "DOCKER"), strings.Contains(name, "docker"):
-		return fmt.Sprintf("%[2]s -I DOCKER-USER -d %[1]s -j ACCEPT && %[2]s -I DOCKER-USER -s %[1]s -j ACCEPT", network, program("iptables", family(network.Addr().Is6()), ""))
+		return fmt.Sprintf("%[2]s -I DOCKER-USER -d %[1]s -j ACCEPT && %[2]s -I DOCKER-USER -s %[1]s -j ACCEPT", network, program("iptables", familyOf(network.Addr().Is6()), ""))
 	case s.Backend == netfilter.Nft && s.Rule != nil:
 		return fmt.Sprintf("nft delete rule %s %s %s handle %d, in the configuration of whoever made it", s.Family, s.Table, s.Chain.Name, s.Rule.Handle)
 	case s.Backend == netfilter.Nft:

@@ -51,7 +51,7 @@ func (g *Gateways) Follow(hops []netip.Addr, nodeGone bool) map[netip.Addr]strin
 		if g.known[hop] == nil {
 			g.known[hop] = &Reach{}
 		}
-		g.known[hop].Press(time.Now(), nodeGone)
+		g.known[hop].SetUrgent(time.Now(), nodeGone)
 	}
 	// Of a next hop that nothing leads to any more, only that it is down is worth
 	// knowing: the route may come back.
@@ -83,9 +83,9 @@ func (g *Gateways) Watch(ctx context.Context, ring func()) error {
 	defer drain(news)
 	asker := openAsker(g.log)
 	defer asker.close()
-	for before := g.now(); ; {
+	for before := g.current(); ; {
 		g.ask(asker)
-		if now := g.now(); !maps.Equal(before, now) {
+		if now := g.current(); !maps.Equal(before, now) {
 			before = now
 			ring()
 		}
@@ -110,8 +110,8 @@ func (g *Gateways) Watch(ctx context.Context, ring func()) error {
 	}
 }
 
-// now is what Follow would give.
-func (g *Gateways) now() map[netip.Addr]string {
+// current is what Follow would give.
+func (g *Gateways) current() map[netip.Addr]string {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.down()
@@ -139,7 +139,7 @@ func (g *Gateways) ask(a *asker) {
 	entries, err := a.look(g.link)
 	for hop, q := range g.requests(entries, err) {
 		if err := a.send(hop, q, entries[hop]); err != nil {
-			g.with(hop, (*Reach).Unsent)
+			g.update(hop, (*Reach).Unsent)
 		}
 	}
 }
@@ -166,14 +166,14 @@ func (g *Gateways) requests(entries map[netip.Addr]Neighbour, err error) map[net
 // see takes in what the kernel tells of an entry.
 func (g *Gateways) see(n netlink.NeighUpdate, link int) {
 	if n.LinkIndex == link && n.Type == unix.RTM_NEWNEIGH {
-		g.with(addrOf(n.IP), func(r *Reach, now time.Time) { r.See(now, neighbourOf(n.Neigh, now)) })
+		g.update(addrOf(n.IP), func(r *Reach, now time.Time) { r.See(now, neighbourOf(n.Neigh, now)) })
 	}
 }
 
-func (g *Gateways) hear(hop netip.Addr) { g.with(hop, (*Reach).Hear) }
+func (g *Gateways) hear(hop netip.Addr) { g.update(hop, (*Reach).Hear) }
 
-// with does something to what is known of a next hop, if it is one.
-func (g *Gateways) with(hop netip.Addr, do func(*Reach, time.Time)) {
+// update does something to what is known of a next hop, if it is followed.
+func (g *Gateways) update(hop netip.Addr, do func(*Reach, time.Time)) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if r := g.known[hop]; r != nil {

@@ -91,7 +91,7 @@ func (k *Keeper) Findings() ([]Finding, bool) {
 // while a daemon is replaced, and Undo removes it.
 func (k *Keeper) Run(ctx context.Context) error {
 	if k.Enforcer != nil {
-		release, err := keeping(k.Enforcer.State)
+		release, err := holdEnforcing(k.Enforcer.State)
 		if err != nil {
 			k.complain(err) // and every repair will fail the same way
 		} else {

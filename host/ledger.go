@@ -14,8 +14,9 @@ import (
 	"github.com/fairway-bgp/fairway/replace"
 )
 
-// ledger is what we changed on the host and how it was before. It is written
-// before the change, so that a crash in between loses nothing.
+// ledger is what we changed on the host and how it was before: the file that Undo
+// works from, such as net.ipv4.ip_forward, old 0, new 1. It is written before the
+// change, so that a crash in between loses nothing.
 type ledger struct {
 	Sysctls map[string]sysctlEntry `json:"sysctls"`
 	// Made are base chains of nftables that were not there before our jump.
@@ -36,8 +37,9 @@ type madeChain struct {
 type sysctlEntry struct {
 	Old string `json:"old"`
 	New string `json:"new"`
-	// Due is set while old values are being written: then Old counts, whatever the
-	// kernel has made of this setting when another one was written.
+	// Due is set while old values are being written back: then Old counts, whatever
+	// the setting holds by now. Writing ip_forward changes the forwarding of each
+	// link along, so after the first write nothing tells ours from theirs.
 	Due bool `json:"due,omitempty"`
 }
 
@@ -92,22 +94,23 @@ func lock(folder string) (unlock func(), err error) {
 	return flock(folder, lockName, unix.LOCK_EX)
 }
 
-// keeperName is the file that whoever enforces all the time has locked.
-const keeperName = "enforcing.lock"
+// enforcingLockName is the file that a Keeper has locked as long as it enforces.
+const enforcingLockName = "enforcing.lock"
 
 // ErrKept says that taking back is of no use: a daemon would put everything on
 // the host again at once.
 var ErrKept = errors.New("the daemon on this node enforces: start it with --host=off, which takes everything back")
 
-// keeping says that somebody enforces all the time, until release or the end of
-// the process, however it ends. Several may.
-func keeping(folder string) (release func(), err error) {
-	return flock(folder, keeperName, unix.LOCK_SH)
+// holdEnforcing says to others that a Keeper enforces, until release or the end of
+// the process, however it ends. Several may, so the lock is shared.
+func holdEnforcing(folder string) (release func(), err error) {
+	return flock(folder, enforcingLockName, unix.LOCK_SH)
 }
 
-// unkept makes sure that nobody enforces all the time, or gives ErrKept.
-func unkept(folder string) (release func(), err error) {
-	release, err = flock(folder, keeperName, unix.LOCK_EX|unix.LOCK_NB)
+// requireNotEnforcing makes sure that no Keeper enforces until release, or gives
+// ErrKept.
+func requireNotEnforcing(folder string) (release func(), err error) {
+	release, err = flock(folder, enforcingLockName, unix.LOCK_EX|unix.LOCK_NB)
 	if errors.Is(err, unix.EWOULDBLOCK) {
 		return nil, ErrKept
 	}

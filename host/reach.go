@@ -91,8 +91,8 @@ type Reach struct {
 	// there is something to do.
 	request    Request
 	begun, due time.Time
-	// pressed is whether it is asked all the time.
-	pressed bool
+	// urgent is whether it is asked all the time.
+	urgent bool
 }
 
 // Down reports whether nothing gets into the overlay by this next hop. Where the
@@ -111,12 +111,12 @@ func (r *Reach) Why(hop netip.Addr, link string) string {
 // Due is when Ask has something to do; long ago where it never had.
 func (r *Reach) Due() time.Time { return r.due }
 
-// Press has it asked at once, and then all the time, or as usual again.
-func (r *Reach) Press(now time.Time, all bool) {
-	if all && !r.pressed && r.request == Nothing && now.Before(r.due) {
+// SetUrgent has it asked at once, and then all the time, or as usual again.
+func (r *Reach) SetUrgent(now time.Time, all bool) {
+	if all && !r.urgent && r.request == Nothing && now.Before(r.due) {
 		r.due = now
 	}
-	r.pressed = all
+	r.urgent = all
 }
 
 // Ask goes on with a question, or begins one, and gives what to send. It is called
@@ -167,7 +167,7 @@ func (r *Reach) Hear(now time.Time) {
 func (r *Reach) See(now time.Time, n Neighbour) {
 	switch {
 	case n.static():
-		*r = Reach{begun: r.begun, due: r.due, pressed: r.pressed}
+		*r = Reach{begun: r.begun, due: r.due, urgent: r.urgent}
 	case n.State == NUDFailed:
 		r.fail(n.Since)
 		r.refused = !r.silent.IsZero()
@@ -188,7 +188,7 @@ func (r *Reach) await(q Request, now time.Time) Request {
 // on, so that it is back as soon as it answers.
 func (r *Reach) rest(now time.Time) {
 	r.request, r.due = Nothing, r.begun.Add(askInterval)
-	if r.lost || r.pressed {
+	if r.lost || r.urgent {
 		r.due = r.begun.Add(askPatience)
 	}
 	if r.due.Before(now) {

@@ -243,7 +243,7 @@ func TestReachAsksAtOnceWhenTheNodeIsGone(t *testing.T) {
 	c.to(0.5)
 	c.Hear(c.now)
 	c.to(1)
-	c.Press(c.now, true)
+	c.SetUrgent(c.now, true)
 	c.to(2.9)
 	if c.Down(true) {
 		t.Error("down before it was asked twice")

@@ -192,12 +192,12 @@ func (r *filterReader) nft(wait func() (string, error)) {
 			continue
 		}
 		t.ReadFlags(texts)
-		r.own(t)
+		r.addNative(t)
 	}
 }
 
-// own adds a table of nft's own.
-func (r *filterReader) own(t *netfilter.Table) {
+// addNative adds a table of nft's own, one that iptables-nft does not show.
+func (r *filterReader) addNative(t *netfilter.Table) {
 	if t.Family != netfilter.IPv6 {
 		r.IPv4.Tables = append(r.IPv4.Tables, t)
 	}

@@ -136,7 +136,7 @@ func TestIPv6ForwardingKeepsTheLearnedDefaultRoute(t *testing.T) {
 	if !strings.HasPrefix(found.Fix, "sysctl -w net.ipv6.conf.up0.accept_ra=2 && ") {
 		t.Errorf("fix: %s", found.Fix)
 	}
-	got := host.Amend(f, want6(), host.Means{}).Sysctls
+	got := host.PlanRepair(f, want6(), host.Means{}).Sysctls
 	if len(got) < 2 || got[0] != (host.SysctlChange{Key: "net/ipv6/conf/up0/accept_ra", Value: "2"}) {
 		t.Errorf("%v", got)
 	}

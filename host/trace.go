@@ -13,7 +13,7 @@ import (
 // match it, and gives the outcome. The links follow from the routes.
 func (f Facts) Trace(w io.Writer, src, dst netip.Addr, state netfilter.State) State {
 	p := netfilter.Packet{In: f.Datapath.LinkTo(src), Out: f.Datapath.LinkTo(dst), Src: src, Dst: dst,
-		Protocol: netfilter.TCP, SrcPort: askedSrcPort, DstPort: askedDstPort, Flags: netfilter.SYN, State: state}
+		Protocol: netfilter.TCP, SrcPort: sampleSrcPort, DstPort: sampleDstPort, Flags: netfilter.SYN, State: state}
 	p.ReturnsByIn = f.Datapath.returns(p)
 	if state != netfilter.New {
 		p.Flags |= netfilter.ACK

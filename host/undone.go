@@ -32,9 +32,9 @@ func (f *Filter) ownChains() []string {
 	var out []string
 	for _, six := range []bool{false, true} {
 		for _, t := range append(slices.Clone(f.of(six).Tables), f.mixedOf(six)...) {
-			for _, p := range append(places(), untracking()) {
+			for _, p := range append(positions(), untracking()) {
 				if t.Name == p.table && t.Chains[p.own] != nil {
-					out = append(out, fmt.Sprintf("%s %s %s", program(backendOf(t), family(six), ""), t.Name, p.own))
+					out = append(out, fmt.Sprintf("%s %s %s", program(backendOf(t), familyOf(six), ""), t.Name, p.own))
 				}
 			}
 		}

@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -154,7 +155,7 @@ func (o stored) gives(peer policy.Peer) bool {
 // absent says of a Secret that is not there whether that is known.
 func (f *following) absent(name string) error {
 	if feed := f.secrets[name]; feed != nil && !feed.condition().synced {
-		return fmt.Errorf("cannot be read: %s", feed.condition().why)
+		return fmt.Errorf("cannot be read: %s", cmp.Or(feed.condition().why, "the API server has not answered yet"))
 	}
 	return fmt.Errorf("is not in namespace %s: create it there, or take passwordSecretRef away", f.options.Cluster.namespace)
 }

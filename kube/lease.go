@@ -109,7 +109,7 @@ func (e *Election) hold(ctx context.Context) (bool, error) {
 }
 
 // free reports whether the Lease is nobody's, or its holder has given no sign of
-// life for its term.
+// life for its term, and ours.
 func (e *Election) free(s leaseSpec) bool {
 	if s.HolderIdentity == "" {
 		return true
@@ -117,7 +117,8 @@ func (e *Election) free(s leaseSpec) bool {
 	if s.HolderIdentity != e.seen.HolderIdentity || !s.RenewTime.Equal(e.seen.RenewTime) {
 		e.seen, e.seenAt = s, time.Now()
 	}
-	return time.Since(e.seenAt) > time.Duration(s.LeaseDurationSeconds)*time.Second
+	// No longer than a term: who could hold it for years may have had a stolen token.
+	return time.Since(e.seenAt) > min(time.Duration(s.LeaseDurationSeconds)*time.Second, e.term)
 }
 
 // take writes the Lease as holder's. Its resourceVersion makes sure that nobody

@@ -118,6 +118,7 @@ func birdConfig() string {
   local as %d;
   neighbor %s as %d;
   passive on;
+  error wait time 1, 5;
   ipv4 { import all; export none; };
   ipv6 { import all; export none; };
 }

@@ -160,10 +160,22 @@ func address(field, text string, r *report) netip.Addr {
 		r.wrong(field, text, "is link-local, and every link has such addresses: add the interface, as in %s%%eth1", addr)
 	case !linkLocal6 && addr.Zone() != "":
 		r.wrong(field, text, "only a link-local address takes a zone: remove %%%s", addr.Zone())
+	case !namesInterface(addr.Zone()):
+		r.wrong(field, text, "what is behind the %% is no interface's name: up to 15 letters, digits, and . - _ @ +")
 	default:
 		return addr
 	}
 	return netip.Addr{}
+}
+
+// namesInterface reports whether a zone is none, or such a name as interfaces have in
+// practice. Linux takes more (dev_valid_name in net/core/dev.c), but a router's
+// language may read it as something else.
+func namesInterface(zone string) bool {
+	const longest = 15 // IFNAMSIZ without the NUL
+	return len(zone) <= longest && strings.IndexFunc(zone, func(c rune) bool {
+		return (c < '0' || c > '9') && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && !strings.ContainsRune(".-_@+", c)
+	}) < 0
 }
 
 func sourceAddress(text string, peer netip.Addr, r *report) netip.Addr {

@@ -62,6 +62,7 @@ func TestPeerProblems(t *testing.T) {
 		"address broadcast":          {[]string{objectstest.PeerASN, "peerAddress: 255.255.255.255"}, "wrong spec.peerAddress: 255.255.255.255: is a multicast or broadcast address: give that of one router"},
 		"address link-local":         {[]string{objectstest.PeerASN, "peerAddress: fe80::1"}, "wrong spec.peerAddress: fe80::1: is link-local, and every link has such addresses: add the interface, as in fe80::1%eth1"},
 		"address with a zone":        {[]string{objectstest.PeerASN, "peerAddress: '2001:db8::1%eth1'"}, "wrong spec.peerAddress: 2001:db8::1%eth1: only a link-local address takes a zone: remove %eth1"},
+		"address, hostile zone":      {[]string{objectstest.PeerASN, `peerAddress: "fe80::1%e 1\nno"`}, "wrong spec.peerAddress: fe80::1%e 1 no: what is behind the % is no interface's name: up to 15 letters, digits, and . - _ @ +"},
 		"address link-local, zone":   {[]string{objectstest.PeerASN, "peerAddress: 'fe80::1%eth1'"}, ""},
 		"address loopback":           {[]string{objectstest.PeerASN, "peerAddress: 127.0.0.2"}, ""},
 		"address and interface":      {[]string{objectstest.PeerAddress, objectstest.PeerASN, "interface: eth1"}, "wrong spec.interface: eth1: stands beside peerAddress: give one of them"},

@@ -23,7 +23,7 @@ func (f *drainFlags) lookFirst(ctx context.Context, stderr io.Writer, node strin
 	case err != nil && !f.force:
 		return fmt.Errorf("whether other nodes announce what %s does is not known, so it is not drained (--force drains it all the same): %w", node, err)
 	case err != nil:
-		fmt.Fprintf(stderr, "fairway: whether other nodes announce what %s does is not known: %v\n", node, err)
+		fmt.Fprintf(stderr, "fairway: whether other nodes announce what %s does is not known: %s\n", node, columns.Plain(err.Error()))
 		return nil
 	case !contents.Snapshot.HasNode(node):
 		return fmt.Errorf("no Node %s", node)
@@ -93,7 +93,7 @@ func writeLast(w io.Writer, s policy.Snapshot, node string, last, pods []account
 			names = append(names, a.Subnet)
 		}
 		columns.Wrap(&b, "! ", "    ", fmt.Sprintf("Pods of %s on %s are announced by %s alone, and not reached after the withdrawal until they have moved: kubectl drain %s first",
-			columns.First(mostNames, names), node, node, node))
+			columns.First(mostNames, names), node, node, columns.Quote(node)))
 	}
 	_, _ = w.Write(b.Bytes()) // nothing can be said where stderr is gone
 }
@@ -133,7 +133,7 @@ func whatToDo(s policy.Snapshot, node string, a account.Alone) string {
 	}
 	sub := &s.Subnets[i]
 	others := slices.DeleteFunc(slices.Clone(routes.Gateways(sub, s.Nodes)), func(name string) bool { return name == node })
-	explain := fmt.Sprintf("`fairway why %s` says why", a.Subnet)
+	explain := fmt.Sprintf("`fairway why %s` says why", columns.Quote(a.Subnet))
 	switch {
 	case sub.GatewayType != routes.Centralized:
 		return "no other node announces it; " + explain
@@ -143,6 +143,6 @@ func whatToDo(s policy.Snapshot, node string, a account.Alone) string {
 		return fmt.Sprintf("the other gateways, %s, do not announce it; %s", columns.First(mostNames, others), explain)
 	default:
 		return fmt.Sprintf("let its other gateways, %s, announce it too: kubectl annotate subnet %s %s=true; or make another node the active one (spec.gatewayNode)",
-			columns.First(mostNames, others), a.Subnet, routes.AnnotationStandby)
+			columns.First(mostNames, others), columns.Quote(a.Subnet), routes.AnnotationStandby)
 	}
 }

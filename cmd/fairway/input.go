@@ -121,7 +121,7 @@ func (in *input) readSpeakers(ctx context.Context, stderr io.Writer) (list []v1a
 		list, err = cluster.Speakers(ctx)
 	}
 	if err != nil {
-		fmt.Fprintf(stderr, "fairway: this is by the objects alone, for what the nodes themselves say is not known: %v\n", err)
+		fmt.Fprintf(stderr, "fairway: this is by the objects alone, for what the nodes themselves say is not known: %s\n", columns.Plain(err.Error()))
 	}
 	return list, err == nil
 }

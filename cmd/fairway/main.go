@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 
 	"github.com/spf13/cobra"
+
+	"github.com/fairway-bgp/fairway/columns"
 )
 
 // Exit codes. What could not be told ends as bad usage does: nothing is known.
@@ -38,11 +40,12 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		return exitGood
 	case errors.As(err, &code):
 		if code.err != nil {
-			fmt.Fprintf(stderr, "fairway: %v\n", code.err)
+			fmt.Fprintf(stderr, "fairway: %s\n", columns.PlainLines(code.err.Error()))
 		}
 		return code.code
 	}
-	fmt.Fprintf(stderr, "fairway: %v\n", err)
+	// Names and values come from objects and arguments that anybody may have written.
+	fmt.Fprintf(stderr, "fairway: %s\n", columns.PlainLines(err.Error()))
 	return exitUnknown
 }
 

@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -32,6 +34,26 @@ func TestOutputIsCompleted(t *testing.T) {
 		var out, errs bytes.Buffer
 		if code := run([]string{"fairway", "__complete", command, "-o", ""}, strings.NewReader(""), &out, &errs); code != exitGood || !strings.HasPrefix(out.String(), want) {
 			t.Errorf("%s: exit status %d, %q, want %q", command, code, &out, want)
+		}
+	}
+}
+
+// TestNothingSteersTheTerminal: what the arguments and files have comes back in errors.
+func TestNothingSteersTheTerminal(t *testing.T) {
+	hostile := "a\x1b]0;gone\a\x1b[2J"
+	file := filepath.Join(t.TempDir(), "x.yaml")
+	text := "apiVersion: kubeovn.io/v1\nkind: Subnet\nmetadata: {name: \"a\\e[2J;touch P\", annotations: {fairway.dev/advertise: 'true'}}\nspec: {cidrBlock: \"10.1.0.0/16\\e[2J\"}\n"
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{
+		{"plan", "-f", hostile}, {"plan", "-f", file}, {"why", hostile, "-f", file}, {"why", "a\x1b[2J;touch P", "-f", file}, {hostile}, {"plan", "-o", hostile}, {"--" + hostile},
+		{"plan", "-f", file, "--node", hostile}, {"plan", "-f", file, "-o", "frr", "--peer", hostile}, {"check", "-f", file, "--node", hostile},
+		{"status", "--address", hostile}, {"run", "-f", file, "--node", "n1", "--listen", hostile}, {"run", "--log-level", hostile}, {"probe", hostile},
+		{"drain", hostile, "--kubeconfig", hostile}, {"plan", "-f", file, "--without", hostile}, {"lab", "up", "--router", hostile},
+	} {
+		if out, _ := try(args...); strings.ContainsAny(out, "\x1b\a") {
+			t.Errorf("%q: %q", args, out)
 		}
 	}
 }

@@ -27,7 +27,7 @@ func showSpeakers(ctx context.Context, w, stderr io.Writer, access kube.Access, 
 	}
 	nodesReady, err := cluster.NodesReady(ctx)
 	if err != nil {
-		fmt.Fprintf(stderr, "fairway: which Nodes are Ready is not known, so a Speaker below may be of a node that is gone: %v\n", err)
+		fmt.Fprintf(stderr, "fairway: which Nodes are Ready is not known, so a Speaker below may be of a node that is gone: %s\n", columns.Plain(err.Error()))
 	}
 	complaints := make([][]string, len(speakers))
 	for i := range speakers {

@@ -135,7 +135,7 @@ func unexplained(s policy.Snapshot, subnet string) error {
 	var names []string
 	for i := range s.Subnets {
 		if s.Subnets[i].Name == subnet {
-			return wrong(fmt.Errorf("the Subnet %s is not selected: to announce it, kubectl annotate subnet %s %s=true", subnet, subnet, routes.AnnotationAdvertise))
+			return wrong(fmt.Errorf("the Subnet %s is not selected: to announce it, kubectl annotate subnet %s %s=true", subnet, columns.Quote(subnet), routes.AnnotationAdvertise))
 		}
 		names = append(names, s.Subnets[i].Name)
 	}

@@ -8,6 +8,7 @@ import (
 
 	authenticationv1 "k8s.io/api/authentication/v1"
 	authorizationv1 "k8s.io/api/authorization/v1"
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -40,8 +41,6 @@ func allowedCalls() []call {
 		{"watch", "fairway.dev", "bgppeers", "", ""},
 		{"list", "", "nodes", "", ""},
 		{"watch", "", "nodes", "", ""},
-		{"list", "", "pods", "", ""},
-		{"watch", "", "pods", "", ""},
 		{"create", "fairway.dev", "speakers", "", ""},
 		{"patch", "fairway.dev", "speakers/status", "", "n1"},
 		{"list", "", "secrets", own, ""},
@@ -72,6 +71,7 @@ func refusedCalls() []call {
 		{"delete", "fairway.dev", "bgppeers", "", "tor"},
 		{"delete", "fairway.dev", "speakers", "", "n1"},
 		{"deletecollection", "fairway.dev", "speakers", "", ""},
+		{"list", "", "pods", "", ""}, // without podsMode
 		{"create", "", "pods", installNamespace, ""},
 		{"delete", "", "pods", "default", "web"},
 		{"create", "", "pods/exec", "default", "web"},
@@ -302,5 +302,68 @@ func testOwnEvents(t *testing.T, s *kubetest.Server) {
 	}
 	if err := report("other-host", "Subnet", "routed", "n2"); !refused(err, "source.host of an Event must be the node it comes from, e1") {
 		t.Errorf("an Event in another node's name: %v", err)
+	}
+	// What is somebody else's stays as it is.
+	admin := kubernetesFor(t, s.Config()).CoreV1().Events("default")
+	for name, source := range map[string]corev1.EventSource{"of-kubelet": {Component: "kubelet", Host: "e1"}, "of-another": {Component: "fairway", Host: "n2"}} {
+		_, err := admin.Create(t.Context(), &corev1.Event{
+			ObjectMeta:     metav1.ObjectMeta{Name: name, Namespace: "default"},
+			InvolvedObject: corev1.ObjectReference{Kind: "Node", Name: "e1"}, Reason: "Tried", Message: "tried", Type: corev1.EventTypeNormal, Source: source,
+		}, metav1.CreateOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ours := []byte(`{"message":"all is well","source":{"component":"fairway","host":"e1"},"involvedObject":{"kind":"Node","name":"e1"}}`)
+		if _, err := client.CoreV1().Events("default").Patch(t.Context(), name, types.MergePatchType, ours, metav1.PatchOptions{}); !refused(err, "the daemon of node e1 changes no Events of others") {
+			t.Errorf("rewriting the Event %s: %v", name, err)
+		}
+	}
+	for what, patch := range map[string]string{"finalizers": `{"metadata":{"finalizers":["example.com/never"]}}`, "owners": `{"metadata":{"ownerReferences":[{"apiVersion":"v1","kind":"Node","name":"n2","uid":"u"}]}}`} {
+		if _, err := client.CoreV1().Events("default").Patch(t.Context(), "own-node", types.MergePatchType, []byte(patch), metav1.PatchOptions{}); !refused(err, "a daemon sets no finalizers and no owners of Events") {
+			t.Errorf("%s of an Event: %v", what, err)
+		}
+	}
+}
+
+// testOwnLease is the daemon of node l1, which reports for a while, and then would
+// report for ever, alone or in another's name.
+func testOwnLease(t *testing.T, s *kubetest.Server) {
+	_, token := daemonPod(t, s, "l1")
+	awaitPolicies(t, speakerClient(t, s.ConfigFor(token)))
+	leases := kubernetesFor(t, s.ConfigFor(token)).CoordinationV1().Leases(installNamespace)
+	lease := func(name, holder string, seconds int32) *coordinationv1.Lease {
+		return &coordinationv1.Lease{
+			ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: installNamespace},
+			Spec:       coordinationv1.LeaseSpec{HolderIdentity: &holder, LeaseDurationSeconds: &seconds},
+		}
+	}
+	finalized := lease("fairway-reporter", "l1", 90)
+	finalized.Finalizers = []string{"example.com/never"}
+	for want, l := range map[string]*coordinationv1.Lease{
+		"one Lease alone, fairway-reporter":                   lease("another", "l1", 90),
+		"holds the Lease for itself or gives it back":         lease("fairway-reporter", "l2", 90),
+		"spec.leaseDurationSeconds is 90 at most":             lease("fairway-reporter", "l1", 1<<31-1),
+		"a daemon sets no finalizers and no owners of Leases": finalized,
+	} {
+		if _, err := leases.Create(t.Context(), l, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}}); !refused(err, want) {
+			t.Errorf("%s: %v", want, err)
+		}
+	}
+	held, err := leases.Create(t.Context(), lease("fairway-reporter", "l1", 90), metav1.CreateOptions{})
+	if apierrors.IsAlreadyExists(err) {
+		held, err = leases.Get(t.Context(), "fairway-reporter", metav1.GetOptions{})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	forever, nobody, me := int32(1<<31-1), "", "l1"
+	held.Spec.HolderIdentity, held.Spec.LeaseDurationSeconds = &me, &forever
+	if _, err := leases.Update(t.Context(), held, metav1.UpdateOptions{}); !refused(err, "spec.leaseDurationSeconds is 90 at most") {
+		t.Errorf("held for 68 years: %v", err)
+	}
+	term := int32(90)
+	held.Spec.HolderIdentity, held.Spec.LeaseDurationSeconds = &nobody, &term
+	if _, err := leases.Update(t.Context(), held, metav1.UpdateOptions{}); err != nil {
+		t.Errorf("given back: %v", err)
 	}
 }

@@ -29,6 +29,7 @@ func TestInstall(t *testing.T) {
 		{"people may look", testView},
 		{"a daemon writes its own Speaker alone", testOwnSpeaker},
 		{"a daemon reports on its own Node and on Subnets", testOwnEvents},
+		{"a daemon holds the reporter's Lease for a term at most", testOwnLease},
 		{"a BGPPeer that cannot be meant is refused in words", testMessages},
 		{"a BGPPeer that can be meant is taken", testGoodPeers},
 		{"kubectl get has columns", testColumns},

@@ -128,6 +128,36 @@ func asYAML(t *testing.T, o any) string {
 	return string(text)
 }
 
+// TestPodsModeAndItsFolderRenderTheSame: what the chart adds with podsMode is what
+// manifests/pods has.
+func TestPodsModeAndItsFolderRenderTheSame(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "values.yaml")
+	must.WriteFile(t, file, []byte("podsMode: true\n"))
+	added := byName(t, rendered(t, file))
+	for name := range byName(t, rendered(t)) {
+		delete(added, name)
+	}
+	if want := byName(t, podsRights(t)); !reflect.DeepEqual(added, want) {
+		t.Errorf("podsMode adds\n%v\nwant\n%v", added, want)
+	}
+}
+
+// TestOnlyEnforcingMayWriteSysctls: the mount of the node's is read-only without.
+func TestOnlyEnforcingMayWriteSysctls(t *testing.T) {
+	for mode, want := range map[string]bool{"audit": true, "off": true, "enforce": false} {
+		file := filepath.Join(t.TempDir(), mode+".yaml")
+		must.WriteFile(t, file, []byte("flags: {host: '"+mode+"'}\n"))
+		text := asYAML(t, byName(t, rendered(t, file))["DaemonSet "+installNamespace+"/fairway"])
+		i := strings.Index(text, "mountPath: /run/host-sysctls/net")
+		if i < 0 {
+			t.Fatalf("no mount:\n%s", text)
+		}
+		if got := strings.Contains(text[i:min(len(text), i+100)], "readOnly: true"); got != want {
+			t.Errorf("--host=%s: read-only %t", mode, got)
+		}
+	}
+}
+
 func TestCRDsAreGenerated(t *testing.T) {
 	folder := t.TempDir()
 	// controller-gen reports a package that does not compile on stderr, and exits 1.

@@ -39,10 +39,20 @@ func TestDaemonUsesItsRightsExactly(t *testing.T) {
 	audit := auditFiles(t)
 	s, _, token := startInstalled(t, kubetest.Options{Flags: []string{"--audit-policy-file=" + audit.policy, "--audit-log-path=" + audit.log}}, rightsObjects)
 	ctx := t.Context()
+	withoutPods(t, s, token)
+	for _, o := range podsRights(t) {
+		if err := kubetest.ApplyObject(ctx, s.Config(), o); err != nil {
+			t.Fatal(err)
+		}
+	}
+	client := kubernetesFor(t, s.Config())
+	own := kubernetesFor(t, s.ConfigFor(token))
+	must.Await(t, "the daemon may list Pods", func() bool {
+		_, err := own.CoreV1().Pods("").List(ctx, metav1.ListOptions{})
+		return err == nil
+	})
 	before := len(audit.calls(t))
 	stop := startDaemon(t, s, token, "n1")
-
-	client := kubernetesFor(t, s.Config())
 	must.Await(t, "the Speaker counts what is announced", func() bool { return announced(t, s, "n1") >= 1 })
 	must.Await(t, "the reporter tells of the Subnet that nobody announces", func() bool { return eventOn(t, client, "Subnet", "nat") != nil })
 	annotate := func(value string) {
@@ -65,13 +75,13 @@ func TestDaemonUsesItsRightsExactly(t *testing.T) {
 	stop() // gives the Lease back
 
 	used := map[call]bool{}
-	for _, c := range audit.calls(t)[before:] {
-		if c.code == 403 {
+	for i, c := range audit.calls(t) {
+		if c.code == 403 && i >= before {
 			t.Errorf("refused: %s", c.call)
 		}
 		used[c.call] = true
 	}
-	granted := grantedCalls(t, kustomized(t))
+	granted := grantedCalls(t, append(kustomized(t), podsRights(t)...))
 	for _, c := range slices.SortedFunc(maps.Keys(granted), func(a, b call) int { return strings.Compare(a.String(), b.String()) }) {
 		// What apply creates is authorized as create, but logged as patch.
 		if !used[c] && c != (call{"create", "fairway.dev", "speakers", "", ""}) {
@@ -83,6 +93,24 @@ func TestDaemonUsesItsRightsExactly(t *testing.T) {
 			t.Errorf("used, and granted by no rule of Fairway's: %s", c)
 		}
 	}
+}
+
+// podsRights are what the manifests add for Subnets in mode pods.
+func podsRights(t *testing.T) []*unstructured.Unstructured {
+	t.Helper()
+	return objects(t, tool(t, "kustomize", "build", "../../manifests/pods"))
+}
+
+// withoutPods runs the daemon while it may not list Pods: what needs none is
+// announced, and the Speaker says what is missing.
+func withoutPods(t *testing.T, s *kubetest.Server, token string) {
+	t.Helper()
+	defer startDaemon(t, s, token, "n1")()
+	must.Await(t, "the Speaker counts the Subnet that needs no Pods", func() bool { return announced(t, s, "n1") >= 1 })
+	must.Await(t, "the Speaker says that Pods cannot be listed", func() bool {
+		o, err := speakerClient(t, s.Config()).Get(t.Context(), "n1", metav1.GetOptions{})
+		return err == nil && strings.Contains(fmt.Sprint(o.Object["status"]), "pods is forbidden")
+	})
 }
 
 // rightsObjects make the daemon do everything: a password to read, Pods to

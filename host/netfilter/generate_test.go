@@ -279,7 +279,7 @@ func (g generator) iptablesTarget(table, chain string, depth int) string {
 		if chain == "PREROUTING" {
 			return g.one("-j DNAT --to-destination "+g.nobody(), "-j REDIRECT", "-j RETURN", "-j ACCEPT", "-j ACCEPT", "")
 		}
-		return g.one("-j SNAT --to-source "+g.stranger(), "-j MASQUERADE", "-j RETURN", "-j ACCEPT", "")
+		return g.one("-j SNAT --to-source "+g.unusedAddress(), "-j MASQUERADE", "-j RETURN", "-j ACCEPT", "")
 	}
 	return g.one("-j DROP", "-j ACCEPT", "-j ACCEPT", "-j ACCEPT", "-j REJECT", "-j RETURN", "-j LOG", "")
 }
@@ -288,8 +288,8 @@ func (g generator) iptablesTarget(table, chain string, depth int) string {
 // there and is then taken for the reply to another one.
 func (g generator) nobody() string { return g.ofFamily("203.0.113.99", "fd99::99") }
 
-// stranger is an address that nobody has.
-func (g generator) stranger() string { return g.ofFamily("10.2.0.99", "fd02::99") }
+// unusedAddress is an address that nobody has.
+func (g generator) unusedAddress() string { return g.ofFamily("10.2.0.99", "fd02::99") }
 
 // ofFamily gives the one for IPv4 or the one for IPv6.
 func (g generator) ofFamily(four, six string) string {
@@ -341,7 +341,7 @@ func (g generator) nft() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "table inet t1 {\n set nets { type %s; flags interval; auto-merge; elements = { %s, %s } }\n", kind, g.address(true), g.address(false))
 	fmt.Fprintf(&b, " set pairs { type %s . inet_service; elements = { %s . %s, %s . %s } }\n", kind, g.plain(false), "22", g.plain(false), "443")
-	fmt.Fprintf(&b, " set dyn { type %s; size 1000; flags dynamic; }\n map to { type %s : %s; elements = { %s : %s } }\n", kind, kind, kind, g.plain(false), g.stranger())
+	fmt.Fprintf(&b, " set dyn { type %s; size 1000; flags dynamic; }\n map to { type %s : %s; elements = { %s : %s } }\n", kind, kind, kind, g.plain(false), g.unusedAddress())
 	fmt.Fprintf(&b, " map ways { type ifname : verdict; elements = { \"up0\" : jump C2, \"lo\" : drop } }\n")
 	for i := 3; i >= 1; i-- {
 		fmt.Fprintf(&b, " chain C%d {\n", i)
@@ -458,10 +458,10 @@ func (g generator) nftVerdict(hook string, depth int) string {
 	ip := g.ofFamily("ip", "ip6")
 	switch hook {
 	case "nat postrouting":
-		return g.one("masquerade", "masquerade", "snat "+ip+" to "+g.stranger(), "snat "+ip+" to "+ip+" saddr map @to", "snat "+ip+" to "+ip+" saddr map { "+g.plain(false)+" : "+g.stranger()+" }",
+		return g.one("masquerade", "masquerade", "snat "+ip+" to "+g.unusedAddress(), "snat "+ip+" to "+ip+" saddr map @to", "snat "+ip+" to "+ip+" saddr map { "+g.plain(false)+" : "+g.unusedAddress()+" }",
 			"meta l4proto tcp snat to :1024-9000", "accept", "return", "drop")
 	case "nat prerouting":
-		return g.one("redirect", "dnat "+ip+" to "+g.nobody(), "dnat "+ip+" to "+ip+" daddr map { "+g.plain(false)+" : "+g.stranger()+" }", "accept", "return", "accept", "return")
+		return g.one("redirect", "dnat "+ip+" to "+g.nobody(), "dnat "+ip+" to "+ip+" daddr map { "+g.plain(false)+" : "+g.unusedAddress()+" }", "accept", "return", "accept", "return")
 	case "forward":
 		options = append(options, "reject", "reject with tcp reset")
 	}
@@ -489,11 +489,11 @@ func (g generator) nftVerdict(hook string, depth int) string {
 func (g generator) nftChange(hook, ip string) string {
 	writes := []string{"add @dyn { " + ip + " saddr }", "update @dyn { " + ip + " saddr counter }", "add @dyn { " + ip + " saddr } drop", "update @dyn { " + ip + " daddr } accept",
 		ip + " dscp set cs1", ip + " ecn set ect0", "meta priority set 1:1", "tcp option maxseg size set 1400", ip + " saddr set " + ip + " saddr", g.ofFamily("ip id set 7", "ip6 flowlabel set 7"), "ether saddr set 02:00:00:00:00:01", "ether daddr set 02:00:00:00:00:02 drop"}
-	rare := []string{"add @dyn { " + ip + " saddr limit rate over 1000/second } drop", fmt.Sprintf("meter m%d { ", g.IntN(1e6)) + ip + " saddr limit rate over 1000/second } drop", ip + " daddr set " + g.stranger()}
+	rare := []string{"add @dyn { " + ip + " saddr limit rate over 1000/second } drop", fmt.Sprintf("meter m%d { ", g.IntN(1e6)) + ip + " saddr limit rate over 1000/second } drop", ip + " daddr set " + g.unusedAddress()}
 	if hook == "prerouting" {
-		rare = append(rare, ip+" saddr set "+g.stranger())
+		rare = append(rare, ip+" saddr set "+g.unusedAddress())
 	} else {
-		writes = append(writes, ip+" saddr set "+g.stranger(), ip+" saddr set "+g.plain(false), ip+" saddr set "+ip+" saddr map @to", ip+" saddr set "+ip+" saddr map { "+g.plain(false)+" : "+g.stranger()+" }")
+		writes = append(writes, ip+" saddr set "+g.unusedAddress(), ip+" saddr set "+g.plain(false), ip+" saddr set "+ip+" saddr map @to", ip+" saddr set "+ip+" saddr map { "+g.plain(false)+" : "+g.unusedAddress()+" }")
 	}
 	if g.IntN(12) == 0 {
 		return pick(g.Rand, rare)

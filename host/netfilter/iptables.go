@@ -7,6 +7,20 @@ import (
 	"strings"
 )
 
+// This file answers: which tables, chains and rules does iptables-save print?
+//
+//	*filter                                    a table begins
+//	:FORWARD DROP [0:0]                        a base chain and its policy
+//	:KUBE-FORWARD - [0:0]                      a user's chain
+//	-A FORWARD -s 10.0.0.0/8 -j ACCEPT         a rule
+//	COMMIT                                     the table ends
+//
+// A rule is split into parts: the built-in matches, one part for each -m, and the
+// target. What a part means is the business of iptables_match.go and
+// iptables_target.go. iptables-save prints each option in one way only, whatever was
+// typed (--syn becomes --tcp-flags FIN,SYN,RST,ACK SYN); that is why no synonyms are
+// read here.
+
 // ParseIptables reads what iptables-save or ip6tables-save of one backend
 // prints. Rules and chains that it does not understand are kept as unknown; an
 // error means that the text is not of that form at all.
@@ -41,7 +55,8 @@ func ParseIptables(text string, backend Backend, family Family) ([]*Table, error
 }
 
 // declare reads ":CHAIN POLICY [packets:bytes]"; user chains have the policy
-// "-".
+// "-". All chains are declared in front of the first rule, which is how a target is
+// known to be one of them.
 func (t *Table) declare(line string) {
 	words := strings.Fields(line)
 	if len(words) < 2 {
@@ -56,8 +71,10 @@ func (t *Table) declare(line string) {
 	c.Hook, c.Priority = builtin(t.Name, words[0])
 }
 
-// builtin gives hook and priority of iptables' own chains (iptable_*.c in the
-// kernel). Chains of local packets have no hook here.
+// builtin gives hook and priority of iptables' own chains (iptable_filter.c,
+// iptable_nat.c and so on in net/ipv4/netfilter). INPUT and OUTPUT are for packets of
+// the node itself, which nobody asks about here: they have no hook, so that no walk
+// begins there.
 func builtin(table, chain string) (Hook, int) {
 	hook := map[string]Hook{"PREROUTING": Prerouting, "FORWARD": Forward, "POSTROUTING": Postrouting}[chain]
 	switch table {
@@ -76,6 +93,7 @@ func builtin(table, chain string) (Hook, int) {
 	return hook, priorityFilter
 }
 
+// append reads "-A CHAIN …".
 func (t *Table) append(line string) error {
 	words, err := splitWords(line)
 	if err != nil {
@@ -100,13 +118,14 @@ func (t *Table) append(line string) error {
 	return nil
 }
 
-// word is one argument; quoted ones are never options.
+// word is one argument. Quoted ones are never options: they are what follows
+// --comment, --log-prefix or --string.
 type word struct {
 	text   string
 	quoted bool
 }
 
-// splitWords splits as iptables-restore does: blanks separate, double quotes
+// splitWords splits a line as iptables-restore does (add_param_to_argv in iptables): blanks separate, double quotes
 // hold together, a backslash in quotes takes the next character as it is.
 func splitWords(line string) ([]word, error) {
 	var out []word
@@ -143,8 +162,9 @@ func splitWords(line string) ([]word, error) {
 	return out, nil
 }
 
-// part is the options of one match or of the target. The module of the built-in
-// matches is "", a target has target set.
+// part is the options of one match or of the target: "-m tcp --dport 80" is module
+// tcp with one option. The module of the built-in matches (-s, -d, -i, -o, -p) is
+// "", a target has target set.
 type part struct {
 	module  string
 	target  bool
@@ -152,13 +172,15 @@ type part struct {
 	options []option
 }
 
+// option is "! --name value…"; iptables negates one option, never a whole module.
 type option struct {
 	negated bool
 	name    string
 	values  []string
 }
 
-// splitParts gives each -m and -j its options.
+// splitParts gives each -m and -j its options. What is quoted is always a value: a
+// comment may read "-j DROP".
 func splitParts(words []word) []part {
 	parts := []part{{}}
 	negated := false
@@ -199,6 +221,7 @@ func (p part) text() string {
 	return strings.Join(words, " ")
 }
 
+// text is the option as it was written.
 func (o option) text(module string) string {
 	dashes := "--"
 	if module == "" {

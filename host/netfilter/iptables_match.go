@@ -7,7 +7,25 @@ import (
 	"strings"
 )
 
-// compile turns one -m or -j with its options into statements.
+// This file answers: does a match of iptables (-m NAME and its options) hold for a
+// packet? What the options mean is in iptables-extensions(8), and in the kernel's
+// net/netfilter/xt_NAME.c where that is not enough.
+//
+// A rule matches if every option of every module does. A module or an option that
+// is not listed here is unknown, and its rule may match any packet. That is right
+// for three sorts:
+//   - what depends on more than the packet: "-m limit --limit 5/sec", "-m recent
+//     --rcheck", "-m statistic --probability 0.5", "-m connlimit", "-m time";
+//   - what is not said of the packet: "-m string", "-m u32", "-m length", "-m ttl";
+//   - what nobody has taught it yet.
+//
+// Of -m conntrack only --ctstate is known. --ctstatus, --ctorigdst, --ctdir and
+// others ask for the connection's past, which a single packet does not show.
+
+// compile turns one -m or -j with its options into statements. Each option is a
+// question of its own, so that a doubt names the part that is not known and not the
+// whole rule. An option is negated here, once for all modules: the kernel does it
+// last too (XT_INV_* flags).
 func (p part) compile(t *Table) []statement {
 	if p.target {
 		return p.compileTarget(t)
@@ -40,9 +58,11 @@ func (p part) compile(t *Table) []statement {
 	return out
 }
 
-// reversePathModule is the one match whose options make one question.
+// reversePathModule is the one match whose options make one question: "-m rpfilter
+// --loose --invert".
 const reversePathModule = "rpfilter"
 
+// name is the module as it is written in front of an option.
 func (p part) name() string {
 	if p.module == "" {
 		return ""
@@ -72,6 +92,11 @@ var matchers = map[string]func(option) func(*Packet) Truth{
 	"nfacct":    nfacctMatch,
 }
 
+// builtinMatch is "-s 10.0.0.0/8", "! -d 192.0.2.1", "-i eth+", "-o ovn0", "-p tcp"
+// and "-f" (iptables(8), PARAMETERS).
+//
+// A user's chain may ask for -o in prerouting, where no link is chosen yet; the
+// kernel compares with an empty name there (ip_packet_match in ip_tables.c).
 func builtinMatch(o option) func(*Packet) Truth {
 	if len(o.values) != 1 {
 		if o.name == "f" { // fragments: what is asked about is whole
@@ -98,7 +123,9 @@ func builtinMatch(o option) func(*Packet) Truth {
 	return nil
 }
 
-// parseMasked reads an address, a prefix or ADDRESS/MASK.
+// parseMasked reads an address, a prefix or ADDRESS/MASK, as -s and -d have them. A
+// mask with holes ("10.0.0.1/255.0.0.255") is allowed by iptables and is no range of
+// addresses: it stays unknown.
 func parseMasked(text string) (addrRange, bool) {
 	if strings.Contains(text, "-") {
 		return addrRange{}, false
@@ -136,7 +163,8 @@ func maskBits(m netip.Addr) (int, bool) {
 	return bits, true
 }
 
-// linkMatches compares with a name or with a beginning and "+".
+// linkMatches compares with a name or with a beginning and "+": "eth+" is every link
+// whose name begins with eth, and "+" is every link.
 func linkMatches(pattern, link string) Truth {
 	if beginning, ok := strings.CutSuffix(pattern, "+"); ok {
 		return linkBegins(beginning, link)
@@ -144,6 +172,8 @@ func linkMatches(pattern, link string) Truth {
 	return sameLink(pattern, link)
 }
 
+// linkBegins is whether a link's name begins so; unknown where NAT has changed the
+// packet's way, so that its link is not known.
 func linkBegins(beginning, link string) Truth {
 	if link == unknownLink {
 		return Maybe
@@ -151,6 +181,7 @@ func linkBegins(beginning, link string) Truth {
 	return truthOf(strings.HasPrefix(link, beginning))
 }
 
+// sameLink is linkBegins for a whole name.
 func sameLink(name, link string) Truth {
 	if link == unknownLink {
 		return Maybe
@@ -158,6 +189,7 @@ func sameLink(name, link string) Truth {
 	return truthOf(name == link)
 }
 
+// protocolTest is "-p NAME". "all" and 0 are every protocol.
 func protocolTest(v string) func(*Packet) Truth {
 	if v == "all" || v == "0" {
 		return func(*Packet) Truth { return Yes }
@@ -169,6 +201,8 @@ func protocolTest(v string) func(*Packet) Truth {
 	return func(p *Packet) Truth { return truthOf(p.Protocol == n) }
 }
 
+// protocolNumber reads a name or a number. A name that is not listed makes the option
+// unknown.
 func protocolNumber(v string) (uint8, bool) {
 	if n, ok := protocols[v]; ok {
 		return n, true
@@ -177,6 +211,11 @@ func protocolNumber(v string) (uint8, bool) {
 	return uint8(n), err == nil
 }
 
+// portMatch is "-p tcp -m tcp --dport 1024:65535" or "-m tcp --tcp-flags
+// FIN,SYN,RST,ACK SYN": of the flags in the first list exactly those in the second
+// are set (xt_tcpudp.c). The packet asked about is whole, so a first fragment, which
+// the kernel drops where it is too short for its header, does not come up.
+// --tcp-option is unknown.
 func portMatch(o option) func(*Packet) Truth {
 	switch o.name {
 	case "sport", "dport":
@@ -202,6 +241,8 @@ func portMatch(o option) func(*Packet) Truth {
 	return nil
 }
 
+// parseFlags reads a list of flags. ALL is the six that iptables has names for, not
+// ECE and CWR.
 func parseFlags(text string) (uint8, bool) {
 	switch text {
 	case "NONE":
@@ -224,6 +265,8 @@ func parseFlags(text string) (uint8, bool) {
 	return out, true
 }
 
+// portsTest is whether a port is in one of the ranges. A packet of a protocol
+// without ports is never.
 func portsTest(ranges []portRange, source, target bool) func(*Packet) Truth {
 	return func(p *Packet) Truth {
 		for _, r := range ranges {
@@ -237,6 +280,8 @@ func portsTest(ranges []portRange, source, target bool) func(*Packet) Truth {
 	}
 }
 
+// multiportMatch is "-m multiport --dports 80,443,8000:8080". With --ports either
+// port may be in the list; both need not be (xt_multiport.c).
 func multiportMatch(o option) func(*Packet) Truth {
 	source, target := o.name == "sports" || o.name == "ports", o.name == "dports" || o.name == "ports"
 	if len(o.values) != 1 || !source && !target {
@@ -253,6 +298,13 @@ func multiportMatch(o option) func(*Packet) Truth {
 	return portsTest(ranges, source, target)
 }
 
+// conntrackMatch is "-m conntrack --ctstate NEW,RELATED" or the older "-m state
+// --state INVALID". A packet without a connection is INVALID, unless a rule has
+// forbidden tracking: then it is UNTRACKED (xt_state.c, xt_conntrack.c).
+//
+// In the same list SNAT and DNAT ask whether the connection's addresses are
+// translated. What is asked about comes untranslated, so they are No, until a rule
+// on the packet's own way may have done it.
 func conntrackMatch(o option) func(*Packet) Truth {
 	if (o.name != "ctstate" && o.name != "state") || len(o.values) != 1 {
 		return nil
@@ -274,13 +326,14 @@ func conntrackMatch(o option) func(*Packet) Truth {
 	inState := stateTest(want)
 	return func(p *Packet) Truth {
 		truth := inState(p)
-		if sourceNAT && p.source.truth != No || targetNAT && p.target.truth != No {
+		if sourceNAT && p.source.truth != No || targetNAT && p.destination.truth != No {
 			return truth.or(Maybe)
 		}
 		return truth // a connection that is asked about is not translated when it comes
 	}
 }
 
+// stateNamed is a state by its name in lower case.
 func stateNamed(name string) (State, bool) {
 	for _, s := range []State{New, Established, Related, Invalid, Untracked} {
 		if s.String() == name {
@@ -290,6 +343,8 @@ func stateNamed(name string) (State, bool) {
 	return 0, false
 }
 
+// stateTest is Yes where every state that the packet may have is in the list, and No
+// where none is.
 func stateTest(want State) func(*Packet) Truth {
 	return func(p *Packet) Truth {
 		switch {
@@ -302,6 +357,8 @@ func stateTest(want State) func(*Packet) Truth {
 	}
 }
 
+// markMatch is "-m mark --mark 0x4000/0x4000" or, of the connection, "-m connmark
+// --mark 0x1".
 func markMatch(ofConnection bool) func(option) func(*Packet) Truth {
 	return func(o option) func(*Packet) Truth {
 		if o.name != "mark" || len(o.values) != 1 {
@@ -316,7 +373,9 @@ func markMatch(ofConnection bool) func(option) func(*Packet) Truth {
 		}
 		negated := o.negated
 		return func(p *Packet) Truth {
-			if p.State&^(Invalid|Untracked) == 0 { // no connection: never a match, not even a negated one
+			// Without a connection connmark_mt (xt_connmark.c) says no before it negates.
+			// The answer here is negated later, so it must be the opposite.
+			if p.State&^(Invalid|Untracked) == 0 {
 				return truthOf(negated)
 			}
 			if p.State&(Invalid|Untracked) != 0 {
@@ -327,7 +386,7 @@ func markMatch(ofConnection bool) func(option) func(*Packet) Truth {
 	}
 }
 
-// parseMark reads VALUE or VALUE/MASK.
+// parseMark reads VALUE or VALUE/MASK, in hexadecimal as iptables-save prints it.
 func parseMark(text string) (value, mask uint32, ok bool) {
 	v, m, has := strings.Cut(text, "/")
 	n, err := strconv.ParseUint(v, 0, 32)
@@ -341,6 +400,7 @@ func parseMark(text string) (value, mask uint32, ok bool) {
 	return uint32(n), uint32(k), err == nil
 }
 
+// iprangeMatch is "-m iprange --src-range 10.0.0.1-10.0.0.9"; both ends are in it.
 func iprangeMatch(o option) func(*Packet) Truth {
 	if len(o.values) != 1 || o.name != "src-range" && o.name != "dst-range" {
 		return nil
@@ -353,6 +413,8 @@ func iprangeMatch(o option) func(*Packet) Truth {
 	return func(p *Packet) Truth { return r.has(p.addr(source)) }
 }
 
+// icmpMatch is "-p icmp -m icmp --icmp-type 3/1", type and code, or "-p ipv6-icmp -m
+// icmp6 --icmpv6-type 128". Without a code it is every code of the type.
 func icmpMatch(o option) func(*Packet) Truth {
 	if o.name != "icmp-type" && o.name != "icmpv6-type" || len(o.values) != 1 {
 		return nil
@@ -371,24 +433,32 @@ func icmpMatch(o option) func(*Packet) Truth {
 	}
 }
 
+// pkttypeMatch is "-m pkttype --pkt-type multicast". The kernel forwards only what
+// came to its own link address (ip_forward drops other than PACKET_HOST), and
+// calls that unicast.
 func pkttypeMatch(o option) func(*Packet) Truth {
 	if o.name != "pkt-type" || len(o.values) != 1 {
 		return nil
 	}
-	unicast := o.values[0] == "unicast" // what is forwarded came to our link address
+	unicast := o.values[0] == "unicast"
 	return func(*Packet) Truth { return truthOf(unicast) }
 }
 
-// physdevMatch asks about bridge ports; a routed packet has none.
+// physdevMatch is "-m physdev --physdev-is-bridged" and asks about bridge ports. A
+// routed packet leaves by none, or by one that is found only later (xt_physdev.c).
+// It may have come in by one, where the uplink is a bridge.
 func physdevMatch(o option) func(*Packet) Truth {
 	switch o.name {
 	case "physdev-is-bridged", "physdev-is-out", "physdev-out":
 		return func(*Packet) Truth { return No }
 	}
-	return nil // physdev-in may hold where the uplink is a bridge
+	return nil // physdev-in, physdev-is-in
 }
 
-// setMatch is --match-set NAME DIRECTIONS.
+// setMatch is "-m set --match-set NAME src,dst"; see sets.go. Its other options
+// (--return-nomatch, --packets-gt) are questions of their own here and unknown. A
+// set that a rule on the way has written to is unknown, also if the packet itself
+// was what it wrote.
 func setMatch(o option) func(*Packet) Truth {
 	if o.name != "match-set" || len(o.values) != 2 {
 		return nil
@@ -410,6 +480,9 @@ func setMatch(o option) func(*Packet) Truth {
 	}
 }
 
+// addrtypeMatch is "-m addrtype ! --dst-type LOCAL". The types that a forwarded
+// packet can have are known (see kindOf); others, such as BLACKHOLE or ANYCAST, and
+// --limit-iface-in, which asks for one link's addresses, are not.
 func addrtypeMatch(o option) func(*Packet) Truth {
 	if len(o.values) != 1 || o.name != "src-type" && o.name != "dst-type" {
 		return nil
@@ -431,8 +504,9 @@ func addrtypeMatch(o option) func(*Packet) Truth {
 }
 
 // kindOf is the kernel's type of an address as far as a forwarded packet's can
-// be: it has a route, so it is unicast unless it is this node's own. "" where the
-// address is not known.
+// be: unicast, unless it is this node's own. The kernel looks into table local only
+// (inet_addr_type in net/ipv4/fib_frontend.c), so routes to it make no difference
+// for IPv4. "" where the address is not known.
 func (rs *Ruleset) kindOf(a netip.Addr) string {
 	switch {
 	case !a.IsValid():
@@ -461,8 +535,11 @@ func nfacctMatch(o option) func(*Packet) Truth {
 	return nil
 }
 
-// reversePath is -m rpfilter: does the way back to the source leave by the link
-// that the packet came in by?
+// reversePath is "-m rpfilter --invert -j DROP": does the way back to the source
+// leave by the link that the packet came in by? With --loose any link will do, so
+// that the answer is only known where it is yes. --validmark, which looks the way
+// up with the packet's mark, and --accept-local change nothing here: there is one
+// way back, that of the main table.
 func (p part) reversePath() statement {
 	inverted, loose := false, false
 	for _, o := range p.options {

@@ -6,10 +6,17 @@ import (
 	"strings"
 )
 
+// This file answers: which networks do rules name anywhere, and what would another
+// first rule change?
+
 // Mentions gives the networks that rules and their sets name, sorted. Traffic of
-// one of them may fare otherwise than its neighbours'.
+// one of them may fare otherwise than its neighbours'. It is read from the rules'
+// texts, which works alike for matches, targets and statements that this package
+// does not know. What only looks like an address costs a question too many, never
+// an answer.
 func (rs *Ruleset) Mentions() []netip.Prefix {
 	var out []netip.Prefix
+	// A number such as 10 or "fe" is made of an address's characters alone, too.
 	add := func(text string) {
 		if strings.ContainsAny(text, ".:") {
 			out = append(out, prefixesIn(text)...)
@@ -18,7 +25,7 @@ func (rs *Ruleset) Mentions() []netip.Prefix {
 	for _, t := range rs.Tables {
 		for _, c := range t.Chains {
 			for _, r := range c.Rules {
-				for _, word := range strings.FieldsFunc(r.Text, outsideAddress) {
+				for _, word := range strings.FieldsFunc(r.Text, notInAddress) {
 					add(word)
 				}
 			}
@@ -43,8 +50,8 @@ func (rs *Ruleset) Mentions() []netip.Prefix {
 	return slices.Compact(out)
 }
 
-// outsideAddress is what cannot be part of an address or a prefix.
-func outsideAddress(c rune) bool {
+// notInAddress is what cannot be part of an address or a prefix.
+func notInAddress(c rune) bool {
 	switch {
 	case '0' <= c && c <= '9', 'a' <= c && c <= 'f', 'A' <= c && c <= 'F', c == '.', c == ':', c == '/', c == '-':
 		return false
@@ -52,6 +59,7 @@ func outsideAddress(c rune) bool {
 	return true
 }
 
+// prefixesIn are the networks that a word means: one, or the two ends of a range.
 func prefixesIn(word string) []netip.Prefix {
 	var out []netip.Prefix
 	parts := []string{word}
@@ -71,9 +79,11 @@ func prefixesIn(word string) []netip.Prefix {
 	return out
 }
 
-// WithFirst gives the Ruleset as it would be with a rule, as iptables-save
-// prints it without "-A CHAIN", in the first place of a chain of every iptables
-// backend that has it. The receiver stays as it is.
+// WithFirst gives the Ruleset as it would be with one more rule, as iptables-save
+// prints it without "-A CHAIN", at the head of a chain of every iptables backend
+// that has it. The receiver stays as it is: what is changed is copied first, the
+// table, its chains and the chain itself; the rules are shared, for nobody writes
+// to them.
 func (rs *Ruleset) WithFirst(table, chain, rule string) *Ruleset {
 	out := *rs
 	out.Tables = slices.Clone(rs.Tables)
@@ -82,6 +92,8 @@ func (rs *Ruleset) WithFirst(table, chain, rule string) *Ruleset {
 		if t.Backend == Nft || t.Name != table || c == nil {
 			continue
 		}
+		// Its target may be a chain of this table only if it is known there; what is
+		// tried here are ACCEPT and CT.
 		scratch := &Table{Chains: map[string]*Chain{}}
 		if err := scratch.append("-A " + chain + " " + rule); err != nil {
 			continue

@@ -9,37 +9,57 @@ import (
 	"strings"
 )
 
+// This file answers: which addresses do the rules treat alike, so that one packet
+// can be walked for all of them?
+//
+// An address that no rule names fares like any other that no rule names. Of those
+// that are named, two fare alike if the same mentions hold both. A mention is an
+// address, prefix or range in a rule, or a set that a rule asks. Examples:
+//
+//	-A FORWARD -s 10.16.5.0/24 -j DROP
+//	    one mention; 10.16.5.1 and 10.16.5.2 are alike, 10.16.6.1 is not
+//	-A FORWARD -m set --match-set blocked src -j DROP
+//	    one mention for all members of blocked: a thousand of them are one walk
+//	ip saddr { 10.16.1.0/24, 10.16.2.0/24 } drop
+//	    one mention for both
+//	ip saddr vmap { 10.16.1.0/24 : drop, 10.16.2.0/24 : accept }
+//	    two mentions, for each leads somewhere else
+//
+// It errs on one side only: addresses that fare alike may be told apart, which
+// costs a walk, but those that fare otherwise are not taken for alike.
+
 // Names are the networks by which rules tell addresses apart: those that stand
 // in the chains that packets came through, and in the sets that are asked there.
 // What stands elsewhere, as each endpoint in chains of kube-proxy's that only
 // packets to a Service reach, makes no difference.
 type Names struct {
 	rules *Ruleset
-	// outside are the far ends of the packets: a place that asks for two addresses
-	// counts only where one of them can be the far end.
+	// outside are the far ends of the packets: a mention of two addresses, such as a
+	// member of hash:net,net, counts only where one of them can be the far end.
 	outside []netip.Addr
-	// Met is how many rules stand in the chains met.
-	Met int
+	// VisitedRules is how many rules stand in the chains visited.
+	VisitedRules int
 
-	tables map[*Chain]*Table
-	seen   map[string]bool
-	chains map[*Chain]bool
-	places map[netip.Prefix][]place
+	tables   map[*Chain]*Table
+	seen     map[string]bool
+	chains   map[*Chain]bool
+	mentions map[netip.Prefix][]mention
 	// sorted has all networks by address, then by length; nil where it must be
 	// made anew.
 	sorted []netip.Prefix
 }
 
-// place is where a network is named: networks in equal places fare alike.
-type place struct {
+// mention is where a network is named: networks with equal mentions fare alike.
+type mention struct {
+	// where tells it from other mentions: a rule and a position in its text, or a set.
 	where string
-	// spares is set where all that comes of it is that a packet is let through.
-	spares bool
+	// onlyAccepts is set where all that comes of it is that a packet is let through.
+	onlyAccepts bool
 }
 
-// Names gives the names that are met on the way to and from far ends.
+// Names gives the names on the way to and from far ends; none before AddVisited.
 func (rs *Ruleset) Names(outside ...netip.Addr) *Names {
-	n := &Names{rules: rs, outside: outside, tables: map[*Chain]*Table{}, seen: map[string]bool{}, chains: map[*Chain]bool{}, places: map[netip.Prefix][]place{}}
+	n := &Names{rules: rs, outside: outside, tables: map[*Chain]*Table{}, seen: map[string]bool{}, chains: map[*Chain]bool{}, mentions: map[netip.Prefix][]mention{}}
 	for _, t := range rs.Tables {
 		for _, c := range t.Chains {
 			n.tables[c] = t
@@ -48,14 +68,14 @@ func (rs *Ruleset) Names(outside ...netip.Addr) *Names {
 	return n
 }
 
-// Meet takes in the chains that a packet came through, and says whether that
+// AddVisited takes in the chains that a packet came through, and says whether that
 // brought new names.
-func (n *Names) Meet(r Result) bool {
+func (n *Names) AddVisited(r Result) bool {
 	before := len(n.seen)
 	for c := range r.Chains {
 		if t := n.tables[c]; t != nil && !n.chains[c] {
 			n.chains[c] = true
-			n.Met += len(c.Rules)
+			n.VisitedRules += len(c.Rules)
 			for _, r := range c.Rules {
 				n.rule(t, r)
 			}
@@ -68,13 +88,13 @@ func (n *Names) Meet(r Result) bool {
 	return true
 }
 
-// Key names all places of the networks that hold p; two of one key fare alike.
-// It is "" where part of p is named: then p is like no other.
+// Key names all mentions of the networks that hold p; two of one key fare alike.
+// It is "" where a part of p is named: then p is like no other.
 func (n *Names) Key(p netip.Prefix) string {
 	if len(n.within(p)) > 0 {
 		return ""
 	}
-	return "in " + n.key(p, -1, func(place) bool { return true })
+	return "in " + n.key(p, -1, func(mention) bool { return true })
 }
 
 // Parts are the networks inside p that are named, the widest first.
@@ -84,36 +104,38 @@ func (n *Names) Parts(p netip.Prefix) []netip.Prefix {
 	return out
 }
 
-// Places names the places inside p that hold an address; two of one key fare
-// alike.
-func (n *Names) Places(a netip.Addr, p netip.Prefix) string {
-	return n.key(netip.PrefixFrom(a, a.BitLen()), p.Bits(), func(place) bool { return true })
+// KeyInside names the mentions of networks inside p that hold an address; two of
+// one key fare alike.
+func (n *Names) KeyInside(a netip.Addr, p netip.Prefix) string {
+	return n.key(netip.PrefixFrom(a, a.BitLen()), p.Bits(), func(mention) bool { return true })
 }
 
-// Harms is Places, but "" where all places can only be to an address's good: then
-// it fares well where an address that is named nowhere fares well.
-func (n *Names) Harms(a netip.Addr, p netip.Prefix) string {
-	if n.key(netip.PrefixFrom(a, a.BitLen()), p.Bits(), func(at place) bool { return !at.spares }) == "" {
+// HarmfulKey is KeyInside, but "" where all mentions can only be to an address's
+// good: then it fares well where an address that is named nowhere fares well. An
+// allow list with a thousand entries ("-s 10.16.5.7 -j ACCEPT") needs no walk for
+// each, if a Pod that is not on it gets through.
+func (n *Names) HarmfulKey(a netip.Addr, p netip.Prefix) string {
+	if n.key(netip.PrefixFrom(a, a.BitLen()), p.Bits(), func(at mention) bool { return !at.onlyAccepts }) == "" {
 		return ""
 	}
-	return n.Places(a, p)
+	return n.KeyInside(a, p)
 }
 
 // Named reports whether an address is in a network inside p that is named.
 func (n *Names) Named(a netip.Addr, p netip.Prefix) bool {
 	for bits := a.BitLen(); bits > p.Bits(); bits-- {
-		if len(n.places[netip.PrefixFrom(a, bits).Masked()]) > 0 {
+		if len(n.mentions[netip.PrefixFrom(a, bits).Masked()]) > 0 {
 			return true
 		}
 	}
 	return false
 }
 
-// key joins the places of the networks around p that are longer than above.
-func (n *Names) key(p netip.Prefix, above int, counts func(place) bool) string {
+// key joins the mentions of the networks around p that are longer than above.
+func (n *Names) key(p netip.Prefix, above int, counts func(mention) bool) string {
 	var where []string
 	for bits := p.Bits(); bits > above; bits-- {
-		for _, at := range n.places[netip.PrefixFrom(p.Addr(), bits).Masked()] {
+		for _, at := range n.mentions[netip.PrefixFrom(p.Addr(), bits).Masked()] {
 			if counts(at) {
 				where = append(where, at.where)
 			}
@@ -126,7 +148,7 @@ func (n *Names) key(p netip.Prefix, above int, counts func(place) bool) string {
 // within are the networks inside p and narrower.
 func (n *Names) within(p netip.Prefix) []netip.Prefix {
 	if n.sorted == nil {
-		for name := range n.places {
+		for name := range n.mentions {
 			n.sorted = append(n.sorted, name)
 		}
 		slices.SortFunc(n.sorted, netip.Prefix.Compare)
@@ -143,19 +165,21 @@ func (n *Names) within(p netip.Prefix) []netip.Prefix {
 	return n.sorted[i:j]
 }
 
-func (n *Names) add(r addrRange, at place) {
+// add takes in one mention of a range, as the prefixes that cover it.
+func (n *Names) add(r addrRange, at mention) {
 	for _, p := range r.prefixes() {
-		if !slices.Contains(n.places[p], at) {
-			n.places[p] = append(n.places[p], at)
+		if !slices.Contains(n.mentions[p], at) {
+			n.mentions[p] = append(n.mentions[p], at)
 			n.seen[at.where] = true
 		}
 	}
 }
 
 // rule takes in what stands in a rule. Addresses between two braces are alike,
-// unless each is mapped to something of its own.
+// unless each is mapped to something of its own. In a table that changes packets an
+// accept may still do harm: it skips the rule that would have set a mark.
 func (n *Names) rule(t *Table, r *Rule) {
-	spares := r.spares() && !t.changesPackets()
+	onlyAccepts := r.onlyAccepts() && !t.changesPackets()
 	maps := strings.Contains(r.Text, "map")
 	for begin, end := range fields(r.Text) {
 		word := r.Text[begin:end]
@@ -170,9 +194,9 @@ func (n *Names) rule(t *Table, r *Rule) {
 		if brace := strings.LastIndexAny(r.Text[:begin], "{}"); !maps && brace >= 0 && r.Text[brace] == '{' {
 			at = brace
 		}
-		n.add(span, place{fmt.Sprintf("%p %d", r, at), spares})
+		n.add(span, mention{fmt.Sprintf("%p %d", r, at), onlyAccepts})
 	}
-	n.sets(t, r, spares)
+	n.sets(t, r, onlyAccepts)
 }
 
 // fields gives where the words of a text begin and end that could be addresses.
@@ -180,7 +204,7 @@ func fields(text string) iter.Seq2[int, int] {
 	return func(yield func(int, int) bool) {
 		begin := -1
 		for i, c := range text + " " {
-			switch outside := outsideAddress(c); {
+			switch outside := notInAddress(c); {
 			case outside && begin >= 0:
 				if !yield(begin, i) {
 					return
@@ -194,20 +218,22 @@ func fields(text string) iter.Seq2[int, int] {
 }
 
 // sets takes in the sets that a rule asks.
-func (n *Names) sets(t *Table, r *Rule, spares bool) {
+func (n *Names) sets(t *Table, r *Rule, onlyAccepts bool) {
 	words := strings.Fields(r.Text)
 	for i, word := range words {
 		if s := t.sets[strings.TrimPrefix(word, "@")]; s != nil && strings.HasPrefix(word, "@") {
-			n.nftSet(t.Name+" "+word+" "+string(t.Family), s, spares, !strings.Contains(r.Text, "map"))
+			n.nftSet(t.Name+" "+word+" "+string(t.Family), s, onlyAccepts, !strings.Contains(r.Text, "map"))
 		}
 		if word == "--match-set" && i+1 < len(words) {
-			n.ipset(words[i+1], spares)
+			n.ipset(words[i+1], onlyAccepts)
 		}
 	}
 }
 
-func (n *Names) once(name string, spares bool) bool {
-	name = fmt.Sprint("set ", name, spares)
+// once reports whether a set is new. One that is asked by a rule that only accepts
+// and by another one is taken in for each.
+func (n *Names) once(name string, onlyAccepts bool) bool {
+	name = fmt.Sprint("set ", name, onlyAccepts)
 	if n.seen[name] {
 		return false
 	}
@@ -215,13 +241,14 @@ func (n *Names) once(name string, spares bool) bool {
 	return true
 }
 
-// nftSet takes in a set of nft's. Elements of one address each may be alike, but
-// not those of a map.
-func (n *Names) nftSet(name string, s *nftSet, spares, alike bool) {
+// nftSet takes in a set of nft's. Elements of one address each are alike, but not
+// those of a map, those with a limit of their own, and those with more to them: in
+// { 10.16.0.1 . 80, 10.16.0.2 . 443 } each has another port.
+func (n *Names) nftSet(name string, s *nftSet, onlyAccepts, alike bool) {
 	if !alike {
 		name += " mapped"
 	}
-	if !n.once(name, spares) {
+	if !n.once(name, onlyAccepts) {
 		return
 	}
 	for i, e := range s.elements {
@@ -235,19 +262,21 @@ func (n *Names) nftSet(name string, s *nftSet, spares, alike bool) {
 				ends = append(ends, k.addrs)
 			}
 		}
-		n.ends(ends, place{where, spares})
+		n.ends(ends, mention{where, onlyAccepts})
 	}
 }
 
-// ipset takes in an ipset. Members of one address each are alike; where some are
-// exceptions, the narrowest that has an address decides.
-func (n *Names) ipset(name string, spares bool) {
+// ipset takes in an ipset. Members of one address each are alike. Where some are
+// exceptions ("10.16.5.0/24 nomatch"), the narrowest that has an address decides
+// (ipset(8), hash:net), so length and kind belong to the mention, and none of them
+// only accepts. What is no address, such as "tcp:80", tells members apart too.
+func (n *Names) ipset(name string, onlyAccepts bool) {
 	s := n.rules.Sets[name]
-	if s == nil || !n.once(name, spares) {
+	if s == nil || !n.once(name, onlyAccepts) {
 		return
 	}
 	for _, l := range s.lists {
-		n.ipset(l, spares)
+		n.ipset(l, onlyAccepts)
 	}
 	exceptions := slices.ContainsFunc(s.members, func(m ipsetMember) bool { return m.nomatch })
 	for _, m := range s.members {
@@ -269,12 +298,14 @@ func (n *Names) ipset(name string, spares bool) {
 			}
 			ends = append(ends, span)
 		}
-		n.ends(ends, place{where, spares && !exceptions})
+		n.ends(ends, mention{where, onlyAccepts && !exceptions})
 	}
 }
 
-// ends takes in the addresses of one element. Of two, one is the far end's.
-func (n *Names) ends(ends []addrRange, at place) {
+// ends takes in the addresses of one element. Of two, one is the far end's: in
+// hash:net,net the member 10.16.0.0/16,192.0.2.0/24 says nothing of 10.16.0.1 where
+// no far end is in 192.0.2.0/24.
+func (n *Names) ends(ends []addrRange, at mention) {
 	where := at.where
 	for i, end := range ends {
 		far := len(ends) == 1
@@ -288,9 +319,9 @@ func (n *Names) ends(ends []addrRange, at place) {
 	}
 }
 
-// spares reports whether all that can come of being named in the rule is that a
+// onlyAccepts reports whether all that can come of being named in the rule is that a
 // packet is let through, or goes on unchanged.
-func (r *Rule) spares() bool {
+func (r *Rule) onlyAccepts() bool {
 	if strings.Contains(r.Text, "!") {
 		return false // it may let through all but those that it names
 	}
@@ -310,12 +341,16 @@ func (r *Rule) spares() bool {
 	return true
 }
 
+// changesPackets is whether rules of the table write marks, addresses or whether
+// packets are tracked.
 func (t *Table) changesPackets() bool {
 	touched := t.touches()
 	return touched.writes || touched.addresses
 }
 
-// prefixes cover the range.
+// prefixes cover the range: from its beginning the widest prefix that begins there
+// and does not reach beyond the end, and so on. 10.0.0.1-10.0.0.4 is 10.0.0.1/32,
+// 10.0.0.2/31 and 10.0.0.4/32.
 func (r addrRange) prefixes() []netip.Prefix {
 	if r.from == r.to {
 		return []netip.Prefix{netip.PrefixFrom(r.from, r.from.BitLen())}

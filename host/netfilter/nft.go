@@ -7,6 +7,24 @@ import (
 	"strings"
 )
 
+// This file answers: which tables, chains, sets and rules does `nft -j list ruleset`
+// print (libnftables-json(5))?
+//
+//	{"nftables": [
+//	  {"table": {"family": "inet", "name": "t", …}},
+//	  {"chain": {"table": "t", "name": "f", "hook": "forward", "prio": 0, …}},
+//	  {"set":   {"table": "t", "name": "blocked", "type": "ipv4_addr", "elem": […]}},
+//	  {"rule":  {"table": "t", "chain": "f", "expr": […]}}]}
+//
+// A rule's expr is a list of objects with one name each: {"match": …}, {"counter":
+// …}, {"drop": null}. nft_statement.go turns each into statements.
+//
+// JSON is read for its meaning and nft's own text for people. Either leaves out
+// what the other has. nft drops the question that it put in front of another one by
+// itself: "tcp dport 80" is "meta l4proto tcp" and the port in the kernel, and "ip
+// saddr" in a table of family inet asks for IPv4 first. So a field here is absent
+// from packets of another protocol or family, and its question ends the rule.
+
 // nftObject is one entry of what `nft -j list` prints (libnftables-json(5)).
 type nftObject struct {
 	Table *struct {
@@ -61,8 +79,12 @@ type nftSetJSON struct {
 }
 
 // ParseNft reads what `nft -j list ruleset` or `nft -j list table` prints. Rules
-// have no text that people like to read; see Describe. Tables of other families
-// than ip, ip6 and inet see no routed packet and are left out.
+// have no text that people like to read; see Describe. Only tables of the families
+// ip, ip6 and inet are read. Chains of family netdev, which see a packet before
+// routing or after it, and of family bridge are not judged.
+//
+// It goes through the list three times, because a rule may name what comes later: a
+// chain to jump to, a set to ask.
 func ParseNft(listing []byte) ([]*Table, error) {
 	var doc struct{ Nftables []nftObject }
 	if err := json.Unmarshal(listing, &doc); err != nil {
@@ -104,6 +126,7 @@ func ParseNft(listing []byte) ([]*Table, error) {
 	return tables.list, nil
 }
 
+// nftTables are the tables read so far.
 type nftTables struct{ list []*Table }
 
 func (ts *nftTables) find(family, name string) *Table {
@@ -114,6 +137,7 @@ func (ts *nftTables) find(family, name string) *Table {
 	return ts.list[i]
 }
 
+// declare takes in a table or a chain. A chain without a hook is only jumped to.
 func (ts *nftTables) declare(o nftObject) {
 	switch {
 	case o.Table != nil:
@@ -135,7 +159,8 @@ func (ts *nftTables) declare(o nftObject) {
 	}
 }
 
-// textOf is a rule as JSON, for lack of its own text.
+// textOf is a rule as JSON, for lack of its own text. It still serves to find names of
+// networks and sets in it (names.go).
 func textOf(exprs []map[string]json.RawMessage) string {
 	b, err := json.Marshal(exprs)
 	if err != nil {
@@ -219,7 +244,7 @@ func rejection(raw json.RawMessage, familyKnown bool) statement {
 }
 
 // namesFamily reports whether one of the expressions asks for a family in a way
-// that nft prints.
+// that nft prints: "meta nfproto ipv6" in front of a match, or "meta protocol ip".
 func namesFamily(exprs []map[string]json.RawMessage) bool {
 	for _, e := range exprs {
 		text := string(e["match"])
@@ -232,6 +257,8 @@ func namesFamily(exprs []map[string]json.RawMessage) bool {
 	return false
 }
 
+// verdictOf reads {"accept": null}, {"jump": {"target": "c"}} and the like (nft(8),
+// VERDICT STATEMENTS).
 func verdictOf(e map[string]json.RawMessage) (decision, bool) {
 	for name, raw := range e {
 		switch name {
@@ -242,7 +269,7 @@ func verdictOf(e map[string]json.RawMessage) (decision, bool) {
 		case "reject":
 			return decision{kind: reject}, true
 		case "return":
-			return decision{kind: leave}, true
+			return decision{kind: returnToCaller}, true
 		case "continue":
 			return decision{kind: goOn}, true
 		case "jump", "goto":

@@ -5,6 +5,14 @@ import (
 	"slices"
 )
 
+// This file answers: what does a packet hold in a field that an nft rule asks for?
+//
+// Fields are of four sorts (nft(8), PAYLOAD EXPRESSIONS and META, CONNTRACK, FIB
+// EXPRESSIONS): header fields (tcp dport), what the kernel notes beside the packet
+// (meta iifname), what it knows of the connection (ct state), and what the routing
+// table says (fib saddr type). What is not listed here is unknown: "ip ttl", "meta
+// length", "ct bytes", "ct original saddr", "socket", "rt", "numgen".
+
 // nftExpression is the left side of a comparison.
 type nftExpression struct {
 	Payload *struct{ Protocol, Field string }
@@ -23,9 +31,9 @@ type flagList []string
 
 // UnmarshalJSON reads both forms.
 func (f *flagList) UnmarshalJSON(b []byte) error {
-	var one string
-	if json.Unmarshal(b, &one) == nil {
-		*f = flagList{one}
+	var word string
+	if json.Unmarshal(b, &word) == nil {
+		*f = flagList{word}
 		return nil
 	}
 	return json.Unmarshal(b, (*[]string)(f))
@@ -53,6 +61,7 @@ func (t *Table) fields(raw json.RawMessage) ([]field, bool) {
 	return out, true
 }
 
+// field gives what one expression reads.
 func (t *Table) field(e nftExpression) (field, bool) {
 	switch {
 	case e.Payload != nil:
@@ -72,7 +81,8 @@ func (t *Table) field(e nftExpression) (field, bool) {
 	return field{}, false
 }
 
-// masked is FIELD & NUMBER, of marks and flags.
+// masked is FIELD & NUMBER, of marks and flags: "tcp flags & (fin|syn) == syn", "meta
+// mark & 0x4000 != 0". Masked addresses ("ip saddr & 255.0.0.255") are unknown.
 func (t *Table) masked(operands []json.RawMessage) (field, bool) {
 	inner, ok := t.fields(operands[0])
 	if !ok || len(inner) != 1 || inner[0].kind != kindMark && inner[0].kind != kindFlags {
@@ -112,18 +122,22 @@ var payloadFields = map[string]field{
 	"icmpv6 type": icmpField("icmpv6", "type"), "icmpv6 code": icmpField("icmpv6", "code"),
 }
 
+// addressField is absent from packets of the other family.
 func addressField(six, source bool) field {
 	return field{kindAddr, func(p *Packet) (value, presence) {
 		return has(p.is6() == six, value{addr: p.addr(source)})
 	}}
 }
 
+// protocolField is "ip protocol" or "ip6 nexthdr". The packet asked about has no
+// extension headers, so the next header is the transport protocol.
 func protocolField(six bool) field {
 	return field{kindProtocol, func(p *Packet) (value, presence) {
 		return has(p.is6() == six, value{number: uint64(p.Protocol)})
 	}}
 }
 
+// portOf is a port of one protocol, absent from packets of others.
 func portOf(protocol uint8, source bool) field {
 	return field{kindNumber, func(p *Packet) (value, presence) {
 		port, ok := p.port(source)
@@ -143,6 +157,7 @@ func anyPort(source bool) field {
 	}}
 }
 
+// icmpField is "icmp type" and the like, absent from packets of other protocols.
 func icmpField(protocol, name string) field {
 	k, number := kindICMP, uint8(ICMP)
 	if protocol == "icmpv6" {
@@ -160,7 +175,10 @@ func icmpField(protocol, name string) field {
 	}}
 }
 
-// metaFields are what the kernel knows of a packet beside its headers.
+// metaFields are what the kernel knows of a packet beside its headers. A link that is
+// not there yet, as the outgoing one in prerouting, has the empty name
+// (nft_meta_store_ifname in nft_meta.c). "iif eth0" is a link by its index: nft
+// prints the index's name at the time of listing.
 var metaFields = map[string]field{
 	"iifname":  always(kindLink, func(p *Packet) value { return value{link: p.In} }),
 	"iif":      always(kindLink, func(p *Packet) value { return value{link: p.In} }),
@@ -188,7 +206,9 @@ func ipVersion(p *Packet) value {
 // nf_conntrack_common.h).
 const statusSNAT, statusDNAT = 16, 32
 
-// ctFields are what conntrack knows of a packet's connection.
+// ctFields are what conntrack knows of a packet's connection. Without a connection
+// only the state can be asked for; it is invalid or untracked. All else ends the
+// rule (nft_ct_get_eval in nft_ct.c).
 var ctFields = map[string]field{
 	"state": {kindState, func(p *Packet) (value, presence) {
 		v := value{number: uint64(p.State)}
@@ -201,10 +221,11 @@ var ctFields = map[string]field{
 		switch {
 		case p.State&^(Invalid|Untracked) == 0:
 			return value{}, absent // no connection
-		case p.State&(Invalid|Untracked) != 0 || p.source.truth != No || p.target.truth != No:
+		case p.State&(Invalid|Untracked) != 0 || p.source.truth != No || p.destination.truth != No:
 			return value{}, unknownValue
 		}
-		// What is asked about is not translated; the other bits are not known.
+		// What is asked about comes untranslated, so SNAT and DNAT are known to be off.
+		// Whether the connection is assured or confirmed is not known.
 		return value{unknownBits: ^uint32(statusSNAT | statusDNAT)}, known
 	}},
 	"mark": {kindMark, func(p *Packet) (value, presence) {
@@ -219,7 +240,10 @@ var ctFields = map[string]field{
 }
 
 // fibField asks the routing table (nft(8), FIB EXPRESSIONS): the type of an
-// address, or whether the way back to the source leaves by the incoming link.
+// address ("fib daddr type local"), or whether the way back to the source leaves by
+// the incoming link: "fib saddr . iif oif missing drop" is a strict reverse path
+// filter, and firewalld has one for IPv6. With "mark" in it the kernel looks the way
+// up with the packet's mark; here it is that of the main table all the same.
 func fibField(result string, flags flagList) (field, bool) {
 	switch {
 	case result == "type" && len(flags) == 1 && (flags[0] == "saddr" || flags[0] == "daddr"):

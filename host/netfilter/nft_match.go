@@ -7,7 +7,23 @@ import (
 	"strconv"
 )
 
-// kind is what sort of constants a field is compared with.
+// This file answers: does a comparison of nft's hold for a packet?
+//
+//	tcp dport 80                {"match": {"op": "==", "left": {"payload": {"protocol":
+//	                            "tcp", "field": "dport"}}, "right": 80}}
+//	ip saddr != 10.0.0.0/8      op "!=", right {"prefix": {"addr": "10.0.0.0", "len": 8}}
+//	ip saddr @blocked           op "==", right "@blocked"
+//	tcp dport { 80, 443 }       op "==", right {"set": [80, 443]}
+//	ct state new,established    op "in", right ["new", "established"]
+//	ip saddr . tcp dport @web   left {"concat": […]}
+//
+// The left side is read from the packet (nft_field.go), the right side is a set of
+// one or more elements (nft_set.go). A right side that does not parse makes the whole
+// match unknown. What cannot be told of a packet, as the state behind a zone, makes
+// it unknown for that packet.
+
+// kind is what sort of constants a field is compared with: "new" is a number for ct
+// state, another for icmp type, and a name for iifname.
 type kind uint8
 
 const (
@@ -31,17 +47,22 @@ const (
 
 // value is what a field of a packet holds.
 type value struct {
-	addr        netip.Addr
-	number      uint64
-	link        string
+	addr   netip.Addr
+	number uint64
+	link   string
+	// unknownBits are bits of number that are not known.
 	unknownBits uint32
 }
 
-// presence is whether a packet has a field at all, and whether it is known.
+// presence is whether a packet has a field at all, and whether it is known. The
+// order makes the larger of two what holds for both: of a concatenation with one
+// unknown part nothing is known.
 type presence uint8
 
 const (
 	known presence = iota
+	// absent is what the kernel cannot read: it ends the rule (NFT_BREAK), also for
+	// "!=". So "udp dport != 53 drop" does not drop TCP.
 	absent
 	unknownValue
 )
@@ -49,10 +70,14 @@ const (
 // field reads one thing of a packet.
 type field struct {
 	kind kind
+	// read gives the value, and whether the packet has one. A value that is absent or
+	// unknown means nothing.
 	read func(*Packet) (value, presence)
 }
 
-// constants are the names of values, by kind (nft describe).
+// constants are the names of values, by kind: those that `nft describe ct state` and
+// the like print. Only kinds that a packet here has are in it; states and address
+// types have numbers of this package's own.
 var constants = map[kind]map[string]uint64{
 	kindState:  {"new": uint64(New), "established": uint64(Established), "related": uint64(Related), "invalid": uint64(Invalid), "untracked": uint64(Untracked)},
 	kindStatus: {"expected": 1, "seen-reply": 2, "assured": 4, "confirmed": 8, "snat": statusSNAT, "dnat": statusDNAT, "dying": 512},
@@ -70,7 +95,7 @@ var constants = map[kind]map[string]uint64{
 	kindPktType:  {"unicast": 1, "host": 1, "broadcast": 2, "multicast": 3, "other": 4},
 }
 
-// constant gives the value of a name.
+// constant gives the value of a name. Protocols have the names of iptables too.
 func constant(k kind, name string) (uint64, bool) {
 	if k == kindProtocol {
 		n, ok := protocols[name]
@@ -81,7 +106,8 @@ func constant(k kind, name string) (uint64, bool) {
 }
 
 // parseNumber reads a number, a boolean, the name of a constant, or a list of
-// names that are flags.
+// names that are flags: 80, false, "established", {"|": ["syn", "ack"]}. A bare number
+// is refused where this package's numbers are not the kernel's.
 func parseNumber(raw json.RawMessage, k kind) (uint64, bool) {
 	var n uint64
 	if json.Unmarshal(raw, &n) == nil {
@@ -106,8 +132,8 @@ func parseNumber(raw json.RawMessage, k kind) (uint64, bool) {
 		Or []json.RawMessage `json:"|"`
 	}
 	if json.Unmarshal(raw, &or) == nil && or.Or != nil {
-		for _, one := range or.Or {
-			bits, ok := parseNumber(one, k)
+		for _, part := range or.Or {
+			bits, ok := parseNumber(part, k)
 			if !ok {
 				return 0, false
 			}
@@ -117,8 +143,8 @@ func parseNumber(raw json.RawMessage, k kind) (uint64, bool) {
 	}
 	var names []json.RawMessage
 	if (k == kindState || k == kindFlags || k == kindStatus) && json.Unmarshal(raw, &names) == nil {
-		for _, one := range names {
-			bit, ok := parseNumber(one, k)
+		for _, part := range names {
+			bit, ok := parseNumber(part, k)
 			if !ok {
 				return 0, false
 			}
@@ -129,7 +155,8 @@ func parseNumber(raw json.RawMessage, k kind) (uint64, bool) {
 	return 0, false
 }
 
-// match is {"op": …, "left": …, "right": …}.
+// match is {"op": …, "left": …, "right": …}. A named set that a rule on the way has
+// written to ("add @seen { ip saddr }") is no longer what was listed.
 func (t *Table) match(raw json.RawMessage) statement {
 	var m struct {
 		Op          string
@@ -151,7 +178,7 @@ func (t *Table) match(raw json.RawMessage) statement {
 			equal := compare
 			compare = func(v []value) Truth { return equal(v).Not() }
 		}
-	case "in":
+	case "in": // nft prints it for "tcp flags syn" and "ct state new", which have no operator
 		compare, ok = anyBit(m.Right, fields)
 	case "<", ">", "<=", ">=":
 		compare, ok = ordered(m.Op, m.Right, fields)
@@ -177,6 +204,8 @@ func (t *Table) match(raw json.RawMessage) statement {
 	})
 }
 
+// readAll reads the fields of a left side. One that is absent makes all absent,
+// whatever the others hold: the kernel ends the rule at it.
 func readAll(fields []field, p *Packet) ([]value, presence) {
 	values, there := make([]value, 0, len(fields)), known
 	for _, f := range fields {
@@ -190,7 +219,9 @@ func readAll(fields []field, p *Packet) ([]value, presence) {
 	return values, there
 }
 
-// oneOf compares with a constant, an anonymous set or a named one.
+// oneOf compares with a constant, an anonymous set or a named one. An element that
+// fits makes it Yes even where others did not parse; that none fits is only certain
+// where all did.
 func (t *Table) oneOf(raw json.RawMessage, fields []field) (func([]value) Truth, bool) {
 	set, ok := t.setOf(raw, fields)
 	if !ok {
@@ -204,13 +235,15 @@ func (t *Table) oneOf(raw json.RawMessage, fields []field) (func([]value) Truth,
 				return Yes
 			}
 		}
-		if set.odd {
+		if set.unparsed {
 			return Maybe
 		}
 		return truth
 	}, true
 }
 
+// holds is whether the element fits. One with a limit of its own may refuse even
+// then.
 func (e nftElement) holds(v []value) Truth {
 	truth := Yes
 	for i, p := range e.key {
@@ -222,7 +255,8 @@ func (e nftElement) holds(v []value) Truth {
 	return truth
 }
 
-// named gives the set that "@NAME" stands for; named is whether it is a name.
+// named gives the set that "@NAME" stands for; named is whether it is a name, and ok
+// whether the set is there and has keys of as many parts as the left side.
 func (t *Table) named(raw json.RawMessage, fields []field) (s *nftSet, named, ok bool) {
 	var name string
 	if json.Unmarshal(raw, &name) != nil || len(name) < 2 || name[0] != '@' {
@@ -232,6 +266,7 @@ func (t *Table) named(raw json.RawMessage, fields []field) (s *nftSet, named, ok
 	return s, true, s != nil && (len(s.elements) == 0 || len(s.elements[0].key) == len(fields))
 }
 
+// kindsOf are the kinds of constants that a left side is compared with.
 func kindsOf(fields []field) []kind {
 	var kinds []kind
 	for _, f := range fields {
@@ -240,7 +275,7 @@ func kindsOf(fields []field) []kind {
 	return kinds
 }
 
-// mapOf gives the data of a map, named or not.
+// mapOf gives the data of a map, named ("vmap @services") or not ("vmap { … }").
 func (t *Table) mapOf(raw json.RawMessage, fields []field) (*nftSet, bool) {
 	if s, named, ok := t.named(raw, fields); named {
 		return s, ok
@@ -256,7 +291,8 @@ func (t *Table) mapOf(raw json.RawMessage, fields []field) (*nftSet, bool) {
 	return s, true
 }
 
-// setOf gives the right side of a comparison as a set.
+// setOf gives the right side of a comparison as a set; a single value is a set of
+// one. Of that, if it does not parse, nothing can be said.
 func (t *Table) setOf(raw json.RawMessage, fields []field) (*nftSet, bool) {
 	if s, named, ok := t.named(raw, fields); named {
 		return s, ok
@@ -271,10 +307,13 @@ func (t *Table) setOf(raw json.RawMessage, fields []field) (*nftSet, bool) {
 		return s, true
 	}
 	s.add(raw, kinds)
-	return s, !s.odd
+	return s, !s.unparsed
 }
 
-// anyBit is nft's implicit comparison of flags: any of them.
+// anyBit is nft's implicit comparison of flags: "tcp flags syn,ack" holds where any
+// of them is set, also among others (netlink_gen_flagcmp in nftables: value & flags
+// != 0). Of a connection's state exactly one bit is true; where several are possible,
+// they must all be asked for.
 func anyBit(raw json.RawMessage, fields []field) (func([]value) Truth, bool) {
 	if len(fields) != 1 || fields[0].kind != kindState && fields[0].kind != kindFlags && fields[0].kind != kindStatus {
 		return nil, false
@@ -295,6 +334,8 @@ func anyBit(raw json.RawMessage, fields []field) (func([]value) Truth, bool) {
 	}, ok
 }
 
+// ordered is "tcp dport > 1023". The kernel compares bytes in network order, which
+// for numbers of one size is their order (nft_cmp.c).
 func ordered(op string, raw json.RawMessage, fields []field) (func([]value) Truth, bool) {
 	if len(fields) != 1 || fields[0].kind != kindNumber && fields[0].kind != kindProtocol {
 		return nil, false
@@ -306,22 +347,24 @@ func ordered(op string, raw json.RawMessage, fields []field) (func([]value) Trut
 	}, ok
 }
 
-// verdictMap is {"key": …, "data": …}. A packet that no element fits goes on
-// with the next rule.
+// verdictMap is {"key": …, "data": …}: "ct state vmap { invalid : drop, established :
+// accept }". A packet that no element fits goes on, as does one without the key. Of
+// elements that may fit each is a decision that may be made; nft lets no two elements
+// overlap, so that the first that surely fits is the only one.
 func (t *Table) verdictMap(raw json.RawMessage) statement {
 	var m struct{ Key, Data json.RawMessage }
 	text := "vmap " + string(raw)
-	foreignMap := decides(text, decision{kind: foreign})
+	unknownMap := decides(text, decision{kind: unknownTarget})
 	if json.Unmarshal(raw, &m) != nil {
-		return foreignMap
+		return unknownMap
 	}
 	fields, ok := t.fields(m.Key)
 	if !ok {
-		return foreignMap
+		return unknownMap
 	}
 	set, ok := t.mapOf(m.Data, fields)
-	if !ok || set.odd || slices.ContainsFunc(set.elements, func(e nftElement) bool { return e.verdict == nil }) {
-		return foreignMap
+	if !ok || set.unparsed || slices.ContainsFunc(set.elements, func(e nftElement) bool { return e.verdict == nil }) {
+		return unknownMap
 	}
 	written := writtenBit(m.Data)
 	return statement{text: text, decide: func(p *Packet) []decision {
@@ -350,7 +393,8 @@ func (t *Table) verdictMap(raw json.RawMessage) statement {
 }
 
 // markExpression reads a number, meta mark, ct mark, or "&", "|", "^" of one of
-// them with a number.
+// them with a number: "meta mark set meta mark & 0xff | 0x100". Bits are followed one
+// by one: after "& 0xff" all others are known to be 0, whatever they were.
 func markExpression(raw json.RawMessage) (func(*Packet) mark, bool) {
 	if n, ok := parseNumber(raw, kindMark); ok {
 		return func(*Packet) mark { return mark{uint32(n), ^uint32(0)} }, true
@@ -379,6 +423,7 @@ func markExpression(raw json.RawMessage) (func(*Packet) mark, bool) {
 	return nil, false
 }
 
+// combined is an operation of an expression with a number.
 func combined(operands []json.RawMessage, f func(mark, uint32) mark) (func(*Packet) mark, bool) {
 	left, okLeft := markExpression(operands[0])
 	n, okRight := parseNumber(operands[1], kindMark)

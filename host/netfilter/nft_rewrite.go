@@ -5,6 +5,16 @@ import (
 	"net/netip"
 )
 
+// This file answers: what do nft's rules write into a packet, and how does it go on
+// with that?
+//
+// Addresses are rewritten in two ways. NAT (snat, dnat, masquerade, redirect) is for
+// the whole connection, and replies are translated back. "ip saddr set 10.0.0.1"
+// writes into this one packet, at any hook, without a connection. Either way later
+// rules see the new address. "meta mark set" and "ct mark set" write numbers that
+// later rules and the routing may ask for; "ip dscp set" and others write what
+// nothing here asks for.
+
 // newAddress gives the address, or the range of them, that a packet's is
 // replaced by, and whether there is one: a map may have none for the packet. The
 // zero range is an address that is not known.
@@ -33,7 +43,8 @@ func (t *Table) newAddress(raw json.RawMessage) newAddress {
 	return func(*Packet) (addrRange, Truth) { return addrRange{}, Maybe }
 }
 
-// sure is whether a value is there.
+// sure is whether a value is there, as far as that is known: an address that is there
+// but not known is a Maybe too, for a map may have nothing for it.
 func (h presence) sure() Truth {
 	if h == absent {
 		return No
@@ -41,7 +52,9 @@ func (h presence) sure() Truth {
 	return Maybe
 }
 
-// mapped looks the packet's key up in a map of addresses.
+// mapped looks the packet's key up in a map of addresses: "ip saddr map { 10.0.0.1 :
+// 192.0.2.1 }". Where no element surely fits but one may, the address is not
+// known.
 func (t *Table) mapped(key, data json.RawMessage) newAddress {
 	unsure := func(*Packet) (addrRange, Truth) { return addrRange{}, Maybe }
 	fields, ok := t.fields(key)
@@ -49,7 +62,7 @@ func (t *Table) mapped(key, data json.RawMessage) newAddress {
 		return unsure
 	}
 	set, ok := t.mapOf(data, fields)
-	if !ok || set.odd {
+	if !ok || set.unparsed {
 		return unsure
 	}
 	written := writtenBit(data)
@@ -71,7 +84,9 @@ func (t *Table) mapped(key, data json.RawMessage) newAddress {
 }
 
 // translation is snat or dnat: {"family": …, "addr": …, "port": …}. Where a map
-// has no address for the packet, the rule ends there and nothing is rewritten.
+// has no address for the packet ("snat to ip saddr map { 10.0.0.1 : 192.0.2.1 }"), the
+// rule ends there and nothing is rewritten; so it does for a packet of the other
+// family in a table of family inet.
 func (t *Table) translation(name string, raw json.RawMessage) []statement {
 	var n struct {
 		Family string
@@ -79,10 +94,10 @@ func (t *Table) translation(name string, raw json.RawMessage) []statement {
 	}
 	kind := rewriteSource
 	if name == "dnat" {
-		kind = rewriteTarget
+		kind = rewriteDestination
 	}
 	if json.Unmarshal(raw, &n) != nil {
-		return []statement{decides(name, decision{kind: foreign})}
+		return []statement{decides(name, decision{kind: unknownTarget})}
 	}
 	if n.Addr == nil { // ports alone
 		if kind == rewriteSource {
@@ -113,7 +128,8 @@ type mangleKey struct {
 	TCPOption *struct{ Name string } `json:"tcp option"`
 }
 
-// mangle is {"key": …, "value": …}.
+// mangle is {"key": …, "value": …}: "meta mark set 1" is key {"meta": {"key":
+// "mark"}}, value 1. Writing what is not known here may do anything.
 func (t *Table) mangle(name string, raw json.RawMessage) []statement {
 	var m struct {
 		Key   mangleKey
@@ -121,7 +137,7 @@ func (t *Table) mangle(name string, raw json.RawMessage) []statement {
 	}
 	text := name + " " + string(raw)
 	if json.Unmarshal(raw, &m) != nil {
-		return []statement{decides(text, decision{kind: foreign})}
+		return []statement{decides(text, decision{kind: unknownTarget})}
 	}
 	switch k := m.Key; {
 	case k.Meta != nil && k.Meta.Key == "mark":
@@ -133,16 +149,18 @@ func (t *Table) mangle(name string, raw json.RawMessage) []statement {
 			}
 		})}
 	case k.Ct != nil && k.Ct.Key == "zone":
-		return []statement{{text: text, change: retrack, carries: true}}
+		return []statement{{text: text, change: changeConnection, carries: true}}
 	case k.Payload != nil && (k.Payload.Field == "saddr" || k.Payload.Field == "daddr") && k.Payload.Protocol != "ether":
 		return t.rewritesAddress(text, k.Payload.Protocol == "ip6", k.Payload.Field == "saddr", m.Value)
 	case k.isHarmless():
-		return []statement{nothing(text)}
+		return []statement{noEffect(text)}
 	}
-	return []statement{decides(text, decision{kind: foreign})}
+	return []statement{decides(text, decision{kind: unknownTarget})}
 }
 
-// harmlessFields are header fields that no verdict hangs on.
+// harmlessFields are header fields that no verdict hangs on: nothing here asks for
+// them, and the kernel routes by none of them but the DSCP, where a rule of ip-rule(8)
+// has a tos.
 var harmlessFields = map[string]bool{"ip dscp": true, "ip ecn": true, "ip id": true, "ip6 dscp": true, "ip6 ecn": true, "ip6 flowlabel": true,
 	"ether saddr": true, "ether daddr": true}
 
@@ -159,6 +177,7 @@ func (k mangleKey) isHarmless() bool {
 	return k.TCPOption != nil
 }
 
+// setsMark writes a mark; an expression that does not parse makes it unknown.
 func setsMark(text string, raw json.RawMessage, set func(*Packet, mark)) statement {
 	read, ok := markExpression(raw)
 	return statement{text: text, carries: true, change: func(p *Packet) {
@@ -171,7 +190,8 @@ func setsMark(text string, raw json.RawMessage, set func(*Packet, mark)) stateme
 }
 
 // rewritesAddress writes an address into the header, without a connection
-// (stateless NAT).
+// (stateless NAT, nft(8), PAYLOAD STATEMENT). In front of conntrack it makes the
+// packet one of another connection, whose state is not known.
 func (t *Table) rewritesAddress(text string, six, source bool, value json.RawMessage) []statement {
 	to := t.newAddress(value)
 	return []statement{
@@ -185,23 +205,28 @@ func (t *Table) rewritesAddress(text string, six, source bool, value json.RawMes
 		{text: text, rewrites: true, change: func(p *Packet) {
 			address, _ := to(p)
 			p.rewrite(source, address)
-			if p.early {
-				retrack(p)
+			if p.beforeConntrack {
+				changeConnection(p)
 			}
 		}},
 	}
 }
 
-// retrack makes the connection another one than the packet's State speaks of.
-func retrack(p *Packet) { p.retracked = true }
+// changeConnection makes the connection another one than the packet's State speaks of.
+func changeConnection(p *Packet) { p.otherConnection = true }
 
-// rewrite replaces an address; the zero range is another one that is not known.
-// In front of the routing decision the way then
-// follows from the new one.
+// rewrite replaces an address; the zero range is another one that is not known. Out
+// of a range the kernel picks one by itself (find_best_ips_proto in nf_nat_core.c),
+// so then the address is not known either.
+//
+// Behind the routing decision the packet's way stays. In front of it, in prerouting,
+// the way follows from the new addresses: a destination chooses the link, and a
+// source may be one that the kernel refuses, such as an address of its own
+// (fib_validate_source).
 func (p *Packet) rewrite(source bool, to addrRange) {
 	address, done := &p.Src, &p.source
 	if !source {
-		address, done = &p.Dst, &p.target
+		address, done = &p.Dst, &p.destination
 	}
 	changes := Yes
 	single := to.from.IsValid() && to.from == to.to

@@ -6,10 +6,27 @@ import (
 	"strings"
 )
 
+// This file answers: which elements has a set or a map of nft's, and does a value fit
+// one of them?
+//
+//	{ 80, 443 }                     anonymous, in the rule itself
+//	@blocked                        named, an object of its own
+//	{ 10.0.0.0/8 : accept }         a map; here from addresses to verdicts
+//	{ 10.0.0.1 . 80 }               a key of two parts
+//
+// Elements may carry more (libnftables-json(5), SET and ELEMENT): a timeout, a
+// counter or a comment changes nothing, a limit or a quota may refuse the packet.
+//
+// An element that does not parse does not fail the set: what the others hold is still
+// certain. Only that something is not in the set cannot be said any more. Such are
+// "*", the element for all that is not named, and types that are not listed in
+// kindsOfSet.
+
 // nftSet is a set, a map, or a verdict map.
 type nftSet struct {
 	elements []nftElement
-	odd      bool
+	// unparsed is set where an element does not parse.
+	unparsed bool
 	// limited is set where the set gives all its elements a limit.
 	limited bool
 }
@@ -24,6 +41,7 @@ type nftElement struct {
 	limited bool
 }
 
+// newSet reads a named set or map, with its elements.
 func (t *Table) newSet(j *nftSetJSON) *nftSet {
 	s := &nftSet{limited: mayRefuse(j.Stmt)}
 	add := s.add
@@ -36,12 +54,13 @@ func (t *Table) newSet(j *nftSetJSON) *nftSet {
 	return s
 }
 
-// kindsOfSet reads the type of a named set: one name, or a list of them.
+// kindsOfSet reads the type of a named set: one name, or a list of them for keys of
+// several parts. An anonymous set has no type; what it is compared with says it.
 func kindsOfSet(raw json.RawMessage) []kind {
 	var names []string
-	var one string
-	if json.Unmarshal(raw, &one) == nil {
-		names = []string{one}
+	var single string
+	if json.Unmarshal(raw, &single) == nil {
+		names = []string{single}
 	} else if json.Unmarshal(raw, &names) != nil {
 		return nil
 	}
@@ -56,11 +75,13 @@ func kindsOfSet(raw json.RawMessage) []kind {
 	return out
 }
 
-// addPair reads one element of a map: a list of the key and what it leads to.
+// addPair reads one element of a map: a list of the key and what it leads to, which
+// is a verdict, an address, or something that nobody asks for here. A map whose
+// elements lead to no verdict is none to decide by (verdictMap looks for that).
 func (s *nftSet) addPair(raw json.RawMessage, kinds []kind) {
 	var pair []json.RawMessage
 	if json.Unmarshal(raw, &pair) != nil || len(pair) != 2 {
-		s.odd = true
+		s.unparsed = true
 		return
 	}
 	before := len(s.elements)
@@ -87,13 +108,14 @@ func (s *nftSet) add(raw json.RawMessage, kinds []kind) {
 	e := nftElement{limited: s.limited || hasLimit(raw)}
 	var ok bool
 	if e.key, ok = parseKey(unwrapElem(raw), kinds); !ok {
-		s.odd = true
+		s.unparsed = true
 		return
 	}
 	s.elements = append(s.elements, e)
 }
 
-// hasLimit reports whether an element carries more than notes and counts.
+// hasLimit reports whether an element carries more than notes and counts: {"elem":
+// {"val": "10.0.0.1", "limit": {…}}}. What is not known here counts as a limit.
 func hasLimit(raw json.RawMessage) bool {
 	var wrapped struct{ Elem map[string]json.RawMessage }
 	if json.Unmarshal(raw, &wrapped) != nil {
@@ -110,15 +132,16 @@ func hasLimit(raw json.RawMessage) bool {
 }
 
 // mayRefuse reports whether one of a set's or a meter's statements, one object
-// or a list of them, can end a rule. Those that only count cannot.
+// or a list of them, can end a rule. Those that only count cannot; "limit rate
+// 5/second" can, and does so for each element by itself.
 func mayRefuse(raw json.RawMessage) bool {
 	var list []map[string]json.RawMessage
-	var one map[string]json.RawMessage
+	var single map[string]json.RawMessage
 	switch {
 	case len(raw) == 0:
 		return false
-	case json.Unmarshal(raw, &one) == nil:
-		list = []map[string]json.RawMessage{one}
+	case json.Unmarshal(raw, &single) == nil:
+		list = []map[string]json.RawMessage{single}
 	case json.Unmarshal(raw, &list) != nil:
 		return true
 	}
@@ -132,6 +155,7 @@ func mayRefuse(raw json.RawMessage) bool {
 	return false
 }
 
+// unwrapElem gives an element's value, without its options.
 func unwrapElem(raw json.RawMessage) json.RawMessage {
 	var wrapped struct {
 		Elem *struct{ Val json.RawMessage }
@@ -142,7 +166,7 @@ func unwrapElem(raw json.RawMessage) json.RawMessage {
 	return raw
 }
 
-// parseKey reads a value, or {"concat": […]} of several.
+// parseKey reads a value, or {"concat": […]} of several, one for each part of the key.
 func parseKey(raw json.RawMessage, kinds []kind) ([]pattern, bool) {
 	var concat struct{ Concat []json.RawMessage }
 	parts := []json.RawMessage{raw}
@@ -163,7 +187,8 @@ func parseKey(raw json.RawMessage, kinds []kind) ([]pattern, bool) {
 	return out, true
 }
 
-// pattern is one value or range that a field is compared with.
+// pattern is one value or range that a field is compared with. A field is an address,
+// a link, or a number; which of the three is set follows from its kind.
 type pattern struct {
 	addrs    addrRange
 	from, to uint64
@@ -172,7 +197,8 @@ type pattern struct {
 	isLink   bool
 }
 
-// holds compares; the field's value is known.
+// holds compares; the field's value is known, except for its unknownBits. A name of a
+// link that ends in "*" stands for all that begin so.
 func (p pattern) holds(v value) Truth {
 	switch {
 	case p.isAddr:
@@ -192,7 +218,8 @@ func (p pattern) holds(v value) Truth {
 	return truthOf(p.from <= v.number && v.number <= p.to)
 }
 
-// parsePattern reads a constant, {"prefix": …} or {"range": […]}.
+// parsePattern reads a constant, {"prefix": …} or {"range": […]}, both ends of which
+// are in it.
 func parsePattern(raw json.RawMessage, k kind) (pattern, bool) {
 	var object struct {
 		Prefix *struct {

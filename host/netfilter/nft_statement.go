@@ -6,16 +6,29 @@ import (
 	"strings"
 )
 
-// nothing is a statement that changes nothing that is asked about.
-func nothing(text string) statement {
+// This file answers: what does each expression of an nft rule do: ask, change the
+// packet, or decide?
+//
+// The kernel runs them from the left to the right. Each may end the rule for this
+// packet (NFT_BREAK in nf_tables_core.c): then the next rule's turn comes, and what
+// was changed before stays. A question that is answered with no ends it, and so does
+// an expression that cannot be computed, such as the port of a packet without ports.
+//
+// An expression with a name that is not listed is a question that nothing is known
+// about: "limit rate 5/second", "quota", "ct count", "socket". It may end the rule
+// or not. Statements that take the packet out of the kernel's hands (queue, tproxy,
+// synproxy, fwd) may do anything with it.
+
+// noEffect is a statement that changes nothing that is asked about.
+func noEffect(text string) statement {
 	return statement{text: text, change: func(*Packet) {}}
 }
 
 // nftStatements are nft's statements by their names in JSON
 // (libnftables-json(5)). Verdicts are verdictOf's.
 var nftStatements = map[string]func(*Table, string, json.RawMessage) []statement{
-	"match":      one((*Table).match),
-	"vmap":       one((*Table).verdictMap),
+	"match":      single((*Table).match),
+	"vmap":       single((*Table).verdictMap),
 	"mangle":     (*Table).mangle,
 	"set":        (*Table).update,
 	"map":        (*Table).update,
@@ -23,36 +36,39 @@ var nftStatements = map[string]func(*Table, string, json.RawMessage) []statement
 	"masquerade": decidesAlways(decision{kind: rewriteSource}),
 	"snat":       (*Table).translation,
 	"dnat":       (*Table).translation,
-	"redirect":   decidesAlways(decision{kind: rewriteTarget}),
-	"notrack": one(func(*Table, json.RawMessage) statement {
+	"redirect":   decidesAlways(decision{kind: rewriteDestination}),
+	"notrack": single(func(*Table, json.RawMessage) statement {
 		return statement{text: "notrack", change: untrack, carries: true}
 	}),
-	"xt":             one(func(_ *Table, raw json.RawMessage) statement { return foreignModule(raw) }),
-	"queue":          decidesAlways(decision{kind: foreign}),
-	"tproxy":         decidesAlways(decision{kind: foreign}),
-	"synproxy":       decidesAlways(decision{kind: foreign}),
-	"fwd":            decidesAlways(decision{kind: foreign}),
-	"counter":        changesNothing,
-	"log":            changesNothing,
-	"flow":           changesNothing,
-	"ct helper":      changesNothing,
-	"ct timeout":     changesNothing,
-	"ct expectation": changesNothing,
-	"dup":            changesNothing,
-	"secmark":        changesNothing,
-	"last":           changesNothing,
+	"xt":             single(func(_ *Table, raw json.RawMessage) statement { return xtStatement(raw) }),
+	"queue":          decidesAlways(decision{kind: unknownTarget}),
+	"tproxy":         decidesAlways(decision{kind: unknownTarget}),
+	"synproxy":       decidesAlways(decision{kind: unknownTarget}),
+	"fwd":            decidesAlways(decision{kind: unknownTarget}),
+	"counter":        noEffectStatement,
+	"log":            noEffectStatement,
+	"flow":           noEffectStatement,
+	"ct helper":      noEffectStatement,
+	"ct timeout":     noEffectStatement,
+	"ct expectation": noEffectStatement,
+	"dup":            noEffectStatement,
+	"secmark":        noEffectStatement,
+	"last":           noEffectStatement,
 }
 
-func one(f func(*Table, json.RawMessage) statement) func(*Table, string, json.RawMessage) []statement {
+// single makes a list of one statement.
+func single(f func(*Table, json.RawMessage) statement) func(*Table, string, json.RawMessage) []statement {
 	return func(t *Table, _ string, raw json.RawMessage) []statement { return []statement{f(t, raw)} }
 }
 
+// decidesAlways is a statement that comes to one decision for every packet.
 func decidesAlways(d decision) func(*Table, string, json.RawMessage) []statement {
 	return func(_ *Table, name string, _ json.RawMessage) []statement { return []statement{decides(name, d)} }
 }
 
-func changesNothing(_ *Table, name string, _ json.RawMessage) []statement {
-	return []statement{nothing(name)}
+// noEffectStatement is noEffect for the table of statements.
+func noEffectStatement(_ *Table, name string, _ json.RawMessage) []statement {
+	return []statement{noEffect(name)}
 }
 
 // compile turns one expression of a rule into statements.
@@ -66,13 +82,15 @@ func (t *Table) compile(e map[string]json.RawMessage) []statement {
 		}
 		return []statement{unknown(name + " " + string(raw))}
 	}
-	return []statement{nothing("nothing")}
+	return []statement{noEffect("nothing")}
 }
 
-// foreignModule is a match or target of iptables', which nft only names.
-func foreignModule(raw json.RawMessage) statement {
+// xtStatement is a match or target of iptables', which nft only names: {"xt":
+// {"type": "match", "name": "recent"}}. Rules of iptables-nft have them; the same
+// rule is then read from iptables-nft-save (see Reconcile).
+func xtStatement(raw json.RawMessage) statement {
 	if strings.Contains(string(raw), `"target"`) {
-		return decides("xt "+string(raw), decision{kind: foreign})
+		return decides("xt "+string(raw), decision{kind: unknownTarget})
 	}
 	return unknown("xt " + string(raw))
 }
@@ -113,8 +131,9 @@ func (t *Table) update(verb string, raw json.RawMessage) []statement {
 	}), {text: text, change: func(p *Packet) { p.written |= written }}}
 }
 
-// writtenBit stands for a set in Packet.written. Sets that share one are only
-// doubted together.
+// writtenBit stands for a set in Packet.written: one of 64 bits, by a hash of the
+// name. Two sets may share a bit; then writing to one makes the other unknown too,
+// which is never wrong.
 func writtenBit(raw json.RawMessage) uint64 {
 	var name string
 	if json.Unmarshal(raw, &name) != nil || len(name) < 2 || name[0] != '@' {
@@ -123,6 +142,7 @@ func writtenBit(raw json.RawMessage) uint64 {
 	return setBit(name[1:])
 }
 
+// setBit is writtenBit of a set's name.
 func setBit(name string) uint64 {
 	h := fnv.New64a()
 	_, _ = h.Write([]byte(name)) // never fails

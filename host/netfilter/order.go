@@ -6,14 +6,22 @@ import (
 	"strings"
 )
 
+// This file answers: in which order does the kernel run the base chains of a hook?
+//
+// By priority, the lowest first: raw (-300), conntrack itself (-200), mangle
+// (-150), DNAT (-100), filter (0), security (50), SNAT (100); see enum
+// nf_ip_hook_priorities in linux/netfilter_ipv4.h. The order matters only where one
+// chain writes what another asks for. Drops need no order: one is enough.
+
 // base is a base chain with its table.
 type base struct {
 	table *Table
 	chain *Chain
-	// disputed is set where another table's chain of equal priority matters.
-	disputed bool
-	// readdressed is set where such a chain writes addresses.
-	readdressed bool
+	// orderMatters is set where another table's chain has the same priority, and
+	// what comes out depends on which of them runs first.
+	orderMatters bool
+	// addressesUnsure is set where such a chain writes addresses.
+	addressesUnsure bool
 }
 
 // bases are the base chains of a hook in the kernel's order.
@@ -30,7 +38,8 @@ func (rs *Ruleset) bases(hook Hook, p *Packet) []base {
 		}
 	}
 	// Of equal priority, the chain registered last runs first
-	// (nf_hook_entries_grow); within a table that is the one listed last.
+	// (nf_hook_entries_grow puts it in front of its equals); within a table that is
+	// the one listed last. Of different tables nothing tells which came later.
 	slices.Reverse(out)
 	slices.SortStableFunc(out, func(a, b base) int {
 		return cmp.Or(cmp.Compare(a.chain.runsAt(), b.chain.runsAt()), cmp.Compare(a.chain.Priority, b.chain.Priority))
@@ -38,17 +47,18 @@ func (rs *Ruleset) bases(hook Hook, p *Packet) []base {
 	for i := range out {
 		for _, o := range out {
 			if o.table != out[i].table && o.chain.runsAt() == out[i].chain.runsAt() {
-				out[i].disputed = out[i].disputed || disputed(o.table, out[i].table)
-				out[i].readdressed = out[i].readdressed || o.table.touches().addresses
+				out[i].orderMatters = out[i].orderMatters || orderMatters(o.table, out[i].table)
+				out[i].addressesUnsure = out[i].addressesUnsure || o.table.touches().addresses
 			}
 		}
 	}
 	return out
 }
 
-// runsAt is the priority at which a chain runs. All chains of type nat run at
-// NAT's own place, and their priorities only order them there
-// (nf_nat_register_fn).
+// runsAt is the priority at which a chain runs. All chains of type nat run within
+// NAT's own hook, and their priorities only order them there
+// (nf_nat_register_fn): "type nat hook postrouting priority -50" still runs at 100,
+// behind a filter chain of priority 0.
 func (c *Chain) runsAt() int {
 	switch {
 	case c.NAT && c.Hook == Prerouting:
@@ -59,10 +69,12 @@ func (c *Chain) runsAt() int {
 	return c.Priority
 }
 
-// disputed is whether it matters which of two tables' chains runs first: one
+// orderMatters is whether it matters which of two tables' chains runs first: one
 // writes marks, or forbids tracking, and the other asks or writes too. The order
-// of chains of equal priority in different tables cannot be read.
-func disputed(a, b *Table) bool {
+// of chains of equal priority in different tables cannot be read. Example:
+// iptables-legacy's mangle has "-j MARK --set-mark 1", and a table of nft's at
+// priority -150 has "meta mark 1 drop".
+func orderMatters(a, b *Table) bool {
 	mine, other := a.touches(), b.touches()
 	return mine.writes && (other.reads || other.writes) || other.writes && (mine.reads || mine.writes)
 }
@@ -71,6 +83,8 @@ func disputed(a, b *Table) bool {
 // along, and whether they write addresses.
 type touches struct{ reads, writes, addresses bool }
 
+// touches looks for the words in the texts of rules, which is coarse: it takes a
+// comment with "mark" in it for a question. That only makes more unknown.
 func (t *Table) touches() touches {
 	if t.touched == nil {
 		var all touches

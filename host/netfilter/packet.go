@@ -6,6 +6,9 @@ import (
 	"strings"
 )
 
+// This file has the packet that is walked through the rules, with all that rules
+// may ask of it, and what is known of one that went two ways at once.
+
 // IANA protocol numbers that the evaluator gives a meaning to.
 const (
 	ICMP   = 1
@@ -24,8 +27,9 @@ const (
 	URG
 )
 
-// State is a set of conntrack states (nf_conntrack_tuple_common.h). A packet has
-// one of them; more than one bit means that it is not known which.
+// State is a set of conntrack states (enum ip_conntrack_info in
+// nf_conntrack_common.h). A packet has one of them; more than one bit means that it
+// is not known which.
 type State uint8
 
 // The states of conntrack(8).
@@ -62,27 +66,29 @@ type Packet struct {
 	Type, Code       uint8
 	State            State
 	// ReturnsByIn is whether the route back to Src leaves by In, which reverse
-	// path filters in rules ask.
+	// path filters in rules ask ("-m rpfilter", "fib saddr . iif oif"). The caller knows
+	// the routes; here it is only passed on, and unknown once a rule writes the source.
 	ReturnsByIn Truth
 
-	// rules and hook are where the packet is on its way; early is in front of
-	// conntrack.
-	rules *Ruleset
-	hook  Hook
-	early bool
-	six   bool
-	// retracked is set where a rule has made the connection another one.
-	retracked bool
-	// bound is whether NAT has been decided on for this connection and hook: then
-	// no further chain of type nat sees it.
-	bound Truth
+	// rules and hook are where the packet is on its way; beforeConntrack is set in
+	// chains that run before conntrack has looked at it.
+	rules           *Ruleset
+	hook            Hook
+	beforeConntrack bool
+	six             bool
+	// otherConnection is set where a rule has made the connection another one, by a
+	// conntrack zone ("-j CT --zone 7") or another address in front of conntrack.
+	otherConnection bool
+	// natDone is whether NAT has been decided on for this connection and hook: then
+	// no further chain of type nat sees it (nf_nat_initialized).
+	natDone Truth
 	// mark and ctMark are what rules on the way have set.
 	mark, ctMark mark
 	// written are the sets that rules on the way have written to, by setBit:
 	// what was listed of them is no longer known.
 	written uint64
-	// source and target are whether a rule on the way rewrites the address.
-	source, target rewrite
+	// source and destination are whether a rule on the way rewrites the address.
+	source, destination rewrite
 	// routed is whether the kernel chooses the way by a source that a rule wrote,
 	// which it may refuse.
 	routed rewrite
@@ -92,7 +98,9 @@ type Packet struct {
 // for an address that is not known. No link has that name.
 const unknownLink = "/"
 
-// mark is a number of which only the bits in known are known.
+// mark is a number of which only the bits in known are known. Kubernetes and
+// Kube-OVN give meanings to single bits ("--set-xmark 0x4000/0x4000"), so a rule may
+// be certain of a bit where the others are not known.
 type mark struct{ value, known uint32 }
 
 // join keeps the bits that are known to be the same in both.
@@ -109,7 +117,8 @@ func (m mark) set(value, mask uint32) mark {
 	return mark{v & known, known}
 }
 
-// equals is whether mark & mask == value.
+// equals is whether mark & mask == value. A value with a bit outside the mask is
+// never equal, as in the kernel (xt_mark.c).
 func (m mark) equals(value, mask uint32) Truth {
 	if (m.value^value)&mask&m.known != 0 || value&^mask != 0 {
 		return No
@@ -133,18 +142,20 @@ func (r rewrite) join(o rewrite) rewrite {
 	return rewrite{either(r.truth, o.truth), by}
 }
 
-// is6 is whether it is an IPv6 packet. On the way its addresses may be unknown
-// after NAT.
+// is6 is whether it is an IPv6 packet. It is kept apart from the addresses, which
+// may be unknown after NAT.
 func (p *Packet) is6() bool { return p.six }
 
-// join is what is known of a packet that went one of two ways.
+// join is what is known of a packet that went one of two ways: what both have in
+// common. A state is one of either, a set that one way wrote to is no longer
+// known, an address or a link that differs is unknown.
 func (p Packet) join(q Packet) Packet {
 	p.State |= q.State
 	p.written |= q.written
 	p.mark, p.ctMark = p.mark.join(q.mark), p.ctMark.join(q.ctMark)
-	p.source, p.target, p.routed = p.source.join(q.source), p.target.join(q.target), p.routed.join(q.routed)
-	p.bound = either(p.bound, q.bound)
-	p.retracked = p.retracked || q.retracked
+	p.source, p.destination, p.routed = p.source.join(q.source), p.destination.join(q.destination), p.routed.join(q.routed)
+	p.natDone = either(p.natDone, q.natDone)
+	p.otherConnection = p.otherConnection || q.otherConnection
 	if p.ReturnsByIn != q.ReturnsByIn {
 		p.ReturnsByIn = Maybe
 	}

@@ -5,6 +5,11 @@ import (
 	"strings"
 )
 
+// This file answers: which rules of iptables-nft's tables are not what
+// iptables-nft-save prints? Both programs keep their rules in nf_tables, so nft can
+// put rules into iptables' tables. Example: "nft insert rule ip filter FORWARD ip
+// saddr @blocked drop" reads as "-A FORWARD -j DROP" in iptables-nft-save 1.8.9.
+
 // Reconcile corrects what iptables-nft-save printed of a table by what nft says
 // of the same one, and reports whether that was needed. iptables-nft leaves out,
 // without a word, what only nft can express: whole base chains of other names,
@@ -32,13 +37,15 @@ func (t *Table) Reconcile(n *Table) bool {
 			}
 		}
 	}
-	t.touched = nil
+	t.touched = nil // it was worked out from the rules as they were
 	return corrected
 }
 
 // beyondIptables reports whether an nft rule is not one that iptables-nft makes:
 // those count, always, and ask only simple questions or such of its own modules
-// (xt), which nobody else can add.
+// (xt), which nobody else can add. "ip saddr 10.0.0.1 counter drop" typed in nft
+// looks like iptables' own, and iptables-nft-save prints it rightly; without
+// "counter", or with a set, it does not.
 func beyondIptables(exprs []map[string]json.RawMessage) bool {
 	counts := false
 	for _, e := range exprs {
@@ -64,7 +71,8 @@ func beyondIptables(exprs []map[string]json.RawMessage) bool {
 }
 
 // plainMatch is a comparison of a header field or of a link's name with a
-// constant.
+// constant, as iptables-nft makes of -s, -i, -p, --dport and --mark. A set, a
+// range or a question of nft's own (ct state) is taken for somebody else's.
 func plainMatch(raw json.RawMessage) bool {
 	var m struct {
 		Left struct {

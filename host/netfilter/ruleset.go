@@ -5,7 +5,11 @@ import (
 	"strings"
 )
 
-// Backend is who keeps a table. The kernel runs all of them.
+// This file has what all backends' rules are turned into, so that one walk judges
+// them: tables, chains, rules, and rules' statements.
+
+// Backend is who keeps a table. The kernel runs all of them: a packet that
+// iptables-nft accepts may be dropped by a forgotten table of iptables-legacy.
 type Backend string
 
 // The backends. IptablesNft are tables of nftables that iptables-nft owns.
@@ -29,7 +33,8 @@ func (f Family) sees(p *Packet) bool {
 	return f == Inet || (f == IPv6) == p.is6()
 }
 
-// Hook is a place in the kernel's way of a packet (netfilter.h).
+// Hook is a point on a packet's way through the kernel at which chains run
+// (linux/netfilter.h, nft(8) ADDRESS FAMILIES).
 type Hook string
 
 // The hooks of a forwarded packet, in its order.
@@ -105,8 +110,9 @@ type Rule struct {
 	beyondIptables bool
 }
 
-// statement is one part of a rule: a question, a change of the packet, or a
-// decision. Exactly one function is set.
+// statement is one part of a rule: a question ("-s 10.0.0.0/8"), a change of the
+// packet ("meta mark set 1"), or a decision ("-j DROP"). Exactly one function is
+// set.
 type statement struct {
 	text   string
 	test   func(*Packet) Truth
@@ -114,9 +120,10 @@ type statement struct {
 	// decide gives the decisions that are possible; more than one where it is
 	// not known which.
 	decide func(*Packet) []decision
-	// carries is set for changes that the packet carries to later chains.
+	// carries is set for changes that the packet carries to later chains: marks, and
+	// not to be tracked.
 	carries bool
-	// rewrites is set for changes of an address.
+	// rewrites is set for changes of an address without NAT: "ip saddr set 10.0.0.1".
 	rewrites bool
 }
 
@@ -131,30 +138,36 @@ type decision struct {
 type decisionKind uint8
 
 const (
+	// goOn goes on with the next rule: nft's continue.
 	goOn decisionKind = iota
 	accept
 	drop
 	reject
 	jump
 	goTo
-	leave
+	// returnToCaller is RETURN: back behind the jump, in a base chain to the policy.
+	returnToCaller
 	rewriteSource
-	rewriteTarget
+	rewriteDestination
 	// rewritePort is NAT that leaves the address.
 	rewritePort
-	// foreign is a target that is not known: anything may come of it.
-	foreign
+	// unknownTarget is a target that is not known ("-j NFQUEUE"): anything may come
+	// of it.
+	unknownTarget
 )
 
+// decides is a statement that always comes to the same decisions.
 func decides(text string, ds ...decision) statement {
 	return statement{text: text, decide: func(*Packet) []decision { return ds }}
 }
 
+// asks is a statement that asks a question of the packet.
 func asks(text string, test func(*Packet) Truth) statement {
 	return statement{text: text, test: test}
 }
 
-// unknown is a question that nothing is known about.
+// unknown is a question that nothing is known about: its answer is Maybe for every
+// packet. Both are taken into account from there on.
 func unknown(text string) statement {
 	return asks(text, func(*Packet) Truth { return Maybe })
 }

@@ -8,6 +8,25 @@ import (
 	"strings"
 )
 
+// This file answers: is a packet in an ipset? It also has the addresses, ranges and
+// ports that rules of every backend are made of.
+//
+// A rule asks "-m set --match-set NAME src,dst": for each part of a member, whether
+// the packet's source or its destination is compared (ipset(8)). For hash:net,iface
+// and "src,src" that is the source address and the link the packet came in by.
+// Examples of members, as `ipset save` prints them:
+//
+//	add nets 10.16.0.0/16               hash:net
+//	add nets 10.16.5.0/24 nomatch       an exception from it
+//	add web 10.16.0.1,tcp:80            hash:ip,port
+//	add by 10.16.0.0/16,eth0            hash:net,iface
+//	add all nets                        list:set
+//
+// Not modelled, so that the whole set is unknown: MAC addresses, ports of ICMP
+// ("icmp:8/0"), ports of bridges (physdev:), the options bitmask and markmask. A
+// set that rules write to (-j SET) is unknown behind such a rule. Timeouts are
+// taken as they were when the set was read.
+
 // IPSets are the kernel's ipsets by name.
 type IPSets map[string]*IPSet
 
@@ -15,18 +34,25 @@ type IPSets map[string]*IPSet
 type IPSet struct {
 	Name string
 	// Type is such as hash:net or hash:ip,port.
-	Type    string
-	is6     bool
+	Type string
+	is6  bool
+	// netmask is the length to which addresses are cut before they are compared; 0
+	// for none.
 	netmask int
 	members []ipsetMember
-	lists   []string
-	// odd is set where a member does not parse: then nothing is known.
-	odd bool
+	// lists are the sets in a list:set.
+	lists []string
+	// unparsed is set where a member does not parse: then nothing is known.
+	unparsed bool
 }
 
+// ipsetMember is one element.
 type ipsetMember struct {
-	fields  []func(p *Packet, source bool) Truth
-	bits    int
+	// fields are the tests of its parts, each of the packet's source or destination.
+	fields []func(p *Packet, source bool) Truth
+	// bits is how narrow it is: the lengths of all parts together.
+	bits int
+	// nomatch makes it an exception: what it holds is not in the set.
 	nomatch bool
 	text    string
 }
@@ -82,6 +108,8 @@ func unquoted(line string) string {
 	return b.String()
 }
 
+// newIPSet reads "create NAME TYPE OPTION…". Some options have a value and some have
+// none, so every word is looked at.
 func newIPSet(words []string) *IPSet {
 	s := &IPSet{Name: words[1], Type: words[2]}
 	for i := 3; i+1 < len(words); i++ {
@@ -90,14 +118,16 @@ func newIPSet(words []string) *IPSet {
 			s.is6 = words[i+1] == "inet6"
 		case "netmask":
 			n, err := strconv.Atoi(words[i+1])
-			s.netmask, s.odd = n, s.odd || err != nil
+			s.netmask, s.unparsed = n, s.unparsed || err != nil
 		case "bitmask", "markmask":
-			s.odd = true
+			s.unparsed = true
 		}
 	}
 	return s
 }
 
+// add reads one member and its options; counters, comments and timeouts change
+// nothing.
 func (s *IPSet) add(text string, options []string) {
 	kind, parts, _ := strings.Cut(s.Type, ":")
 	if kind == "list" {
@@ -111,18 +141,18 @@ func (s *IPSet) add(text string, options []string) {
 	values := strings.Split(text, ",")
 	names := strings.Split(parts, ",")
 	if len(values) != len(names) {
-		s.odd = true
+		s.unparsed = true
 		return
 	}
 	for i, name := range names {
 		compile := ipsetFields[name]
 		if compile == nil {
-			s.odd = true
+			s.unparsed = true
 			return
 		}
 		f, bits, ok := compile(s, values[i])
 		if !ok {
-			s.odd = true
+			s.unparsed = true
 			return
 		}
 		m.fields, m.bits = append(m.fields, f), m.bits+bits
@@ -143,6 +173,7 @@ var ipsetFields = map[string]func(s *IPSet, value string) (test func(*Packet, bo
 	},
 }
 
+// addresses is a part that is an address, a prefix or a range.
 func (s *IPSet) addresses(value string) (func(*Packet, bool) Truth, int, bool) {
 	n, ok := parseRange(value)
 	if s.netmask > 0 && n.from.IsValid() {
@@ -155,6 +186,8 @@ func (s *IPSet) addresses(value string) (func(*Packet, bool) Truth, int, bool) {
 	return func(p *Packet, source bool) Truth { return n.has(p.addr(source)) }, n.bits(), ok
 }
 
+// linkField is a part that is a link: that which the packet came in by for a
+// source, that which it goes out by for a destination.
 func linkField(value string) (func(*Packet, bool) Truth, int, bool) {
 	return func(p *Packet, source bool) Truth {
 		switch {
@@ -167,7 +200,8 @@ func linkField(value string) (func(*Packet, bool) Truth, int, bool) {
 	}, 16, !strings.HasPrefix(value, "physdev:")
 }
 
-// portField reads PORT, FROM-TO or PROTO:PORT.
+// portField reads PORT, FROM-TO or PROTO:PORT. For ICMP the kernel compares type
+// and code instead (ip_set_get_ip4_port in ip_set_getport.c); that is not modelled.
 func portField(value string) (func(*Packet, bool) Truth, int, bool) {
 	proto, ports, has := strings.Cut(value, ":")
 	number := -1
@@ -188,10 +222,11 @@ func portField(value string) (func(*Packet, bool) Truth, int, bool) {
 }
 
 // has asks whether the packet is in the set, each part of a member compared with
-// the source or the destination as sources says.
+// the source or the destination as sources says. A set of one family never has a
+// packet of the other. The kernel takes no list into a list (ip_set_list_set.c). A set that is not known cannot be answered for.
 func (sets IPSets) has(name string, p *Packet, sources []bool) Truth {
 	s := sets[name]
-	if s == nil || s.odd {
+	if s == nil || s.unparsed {
 		return Maybe
 	}
 	if len(s.lists) > 0 {
@@ -217,7 +252,10 @@ func (sets IPSets) typeOf(name string) string {
 }
 
 // lookUp takes the narrowest member that matches, as the kernel does
-// (ip_set_hash_gen.h tries the longest prefix first).
+// (mtype_test_cidrs in ip_set_hash_gen.h tries the longest prefix first). So
+// "10.0.0.0/8 nomatch" and 10.16.0.0/16 together have 10.16.0.1, in either order.
+// A member that may match makes the answer unknown, unless a narrower one was found
+// before it.
 func (s *IPSet) lookUp(p *Packet, sources []bool) Truth {
 	found, bits := No, -1
 	if s.Type == "hash:net,iface" {
@@ -294,6 +332,7 @@ func parseRange(text string) (addrRange, bool) {
 	return rangeOf(p), true
 }
 
+// rangeOf is from a prefix's first address to its last.
 func rangeOf(p netip.Prefix) addrRange {
 	p = p.Masked()
 	last := p.Addr().AsSlice()
@@ -304,6 +343,8 @@ func rangeOf(p netip.Prefix) addrRange {
 	return addrRange{p.Addr(), to}
 }
 
+// has is whether the range holds an address; unknown for one that NAT made so.
+// Addresses of the other family are never in it.
 func (r addrRange) has(a netip.Addr) Truth {
 	if !a.IsValid() {
 		return Maybe
@@ -322,6 +363,7 @@ func (r addrRange) bits() int {
 	return len(a) * 8
 }
 
+// portRange is from..to, both in it.
 type portRange struct{ from, to uint16 }
 
 // parsePorts reads PORT or FROM and TO with a separator between; a missing end

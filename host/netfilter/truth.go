@@ -1,7 +1,8 @@
 package netfilter
 
 // Truth is an answer that may be unknown. Its order makes "and" the minimum and
-// "or" the maximum (Kleene's logic).
+// "or" the maximum (Kleene's logic): No and Maybe is No, for whatever the second is,
+// the rule does not match; Yes and Maybe is Maybe.
 type Truth uint8
 
 // The three answers.

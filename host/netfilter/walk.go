@@ -7,6 +7,28 @@ import (
 	"strings"
 )
 
+// This file answers: what becomes of one packet on its way through all hooks, and
+// which rule decided?
+//
+// The kernel runs the base chains of a hook one after the other, whoever
+// registered them (nf_hook_slow in net/netfilter/core.c). An accept ends only the
+// base chain that it is in: the packet goes on to the next one, and a drop there is
+// final. So one drop anywhere is enough, and no accept is ever the last word.
+// Inside a base chain jumps, returns and the policy work alike in nft_do_chain
+// (net/netfilter/nf_tables_core.c) and ipt_do_table
+// (net/ipv4/netfilter/ip_tables.c).
+//
+// Where a rule asks what is not known, the walk takes both ways: the packet splits
+// into one that matched and one that did not, and both are joined again behind the
+// rule. What differs between them is unknown from there on. The verdict is Unknown
+// only if the ways end differently: "-m limit --limit 5/sec -j LOG" splits and
+// joins without a trace, "-m limit --limit 5/sec -j DROP" leaves a doubt.
+//
+// Not modelled: the hooks ingress and egress (families netdev and inet), chains of
+// family bridge, traffic control, XDP, and flow tables, which take packets past
+// the hook forward. Neither is routing by mark or by another table than main: the
+// packet's Out is taken as given.
+
 // Verdict is what becomes of a packet.
 type Verdict string
 
@@ -17,7 +39,7 @@ const (
 	Unknown  Verdict = "unknown"
 )
 
-// Step is a place on the way: a rule, or a chain's policy where Rule is nil.
+// Step is one station on the way: a rule, or a chain's policy where Rule is nil.
 type Step struct {
 	Backend Backend
 	Family  Family
@@ -42,7 +64,8 @@ func (s *Step) Where() string {
 	return fmt.Sprintf("%s %s %s", name, s.Table, s.Chain.Name)
 }
 
-// String is place and text.
+// String is chain, number and text: "iptables-nft filter FORWARD rule 3: -A
+// FORWARD -j DROP".
 func (s *Step) String() string {
 	if s.Rule == nil {
 		policy := "ACCEPT"
@@ -60,7 +83,8 @@ type Result struct {
 	// By is the rule or policy that dropped the packet; nil unless Dropped.
 	By *Step
 	// Doubt is the first rule that could change the verdict and that this package
-	// does not understand, and Question the part of it; only where Unknown.
+	// does not understand, and Question the part of it, such as "-m limit --limit
+	// 5/sec"; only where Unknown.
 	Doubt    *Step
 	Question string
 	// Rewritten is whether the source address is rewritten on the way out, and
@@ -69,7 +93,7 @@ type Result struct {
 	RewrittenBy *Step
 	// Chains are those that the packet came, or may have come, through.
 	Chains map[*Chain]bool
-	// Trail has every rule that matched or may match, and every policy met.
+	// Trail has every rule that matched or may match, and every policy on the way.
 	Trail []Step
 }
 
@@ -91,6 +115,13 @@ func (rs *Ruleset) Source(p Packet) Result {
 }
 
 // WalkHooks follows a packet through the given hooks only.
+//
+// A new connection begins with mark 0 (init_conntrack in nf_conntrack_core.c), and
+// so does every packet that comes in by a link. That of a connection that is
+// already there may be anything.
+//
+// The source counts as rewritten where the packet leaves with another address than
+// it came with. One that a rule wrote and another wrote back is the old one again.
 func (rs *Ruleset) WalkHooks(p Packet, hooks ...Hook) Result {
 	p.rules = rs
 	p.mark.known = ^uint32(0) // a packet arrives with mark 0
@@ -98,27 +129,27 @@ func (rs *Ruleset) WalkHooks(p Packet, hooks ...Hook) Result {
 		p.ctMark.known = ^uint32(0)
 	}
 	p.six = p.Src.Is6()
-	w := &walk{rules: rs, met: map[*Chain]bool{}}
+	w := &walk{rules: rs, visited: map[*Chain]bool{}}
 	cur, from := &p, p.Src
 	for _, hook := range hooks {
 		if cur == nil {
 			break
 		}
-		cur.bound = No
+		cur.natDone = No
 		for _, b := range rs.bases(hook, cur) {
 			if cur != nil {
 				cur = w.pass(b, *cur)
 			}
 		}
-		w.follow(cur)
+		w.checkRerouted(cur)
 	}
-	end := Result{Verdict: Accepted, Trail: w.trail, Chains: w.met}
+	end := Result{Verdict: Accepted, Trail: w.trail, Chains: w.visited}
 	if cur != nil && (cur.Src != from || cur.source.truth == Maybe) { // what was written may be written back
 		end.Rewritten, end.RewrittenBy = cur.source.truth, cur.source.by
 	}
 	switch {
-	case w.elsewhere != nil:
-		end.Verdict, end.Doubt, end.Question = Unknown, w.elsewhere, w.because
+	case w.rerouted != nil:
+		end.Verdict, end.Doubt, end.Question = Unknown, w.rerouted, w.rerouting
 	case cur == nil:
 		end.Verdict, end.By = Dropped, w.drops[len(w.drops)-1]
 	case len(w.drops) > 0:
@@ -128,14 +159,21 @@ func (rs *Ruleset) WalkHooks(p Packet, hooks ...Hook) Result {
 }
 
 // pass runs one base chain, if the packet comes to it.
+//
+// A chain of type nat is special (nf_nat_inet_fn in nf_nat_core.c). It sees only
+// the first packet of a tracked connection, in state new or related; what it
+// decides is kept with the connection and done to all later packets without a
+// look at the rules. And once one chain has decided for this connection and
+// direction, the remaining ones of type nat are left out. Where either is not
+// known, the packet both skips the chain and goes through it.
 func (w *walk) pass(b base, p Packet) *Packet {
-	if b.chain.NAT && (p.State&(New|Related) == 0 || p.bound == Yes) {
+	if b.chain.NAT && (p.State&(New|Related) == 0 || p.natDone == Yes) {
 		return &p
 	}
 	dropsBefore := len(w.drops)
 	behind := w.base(b, p)
-	// NAT asks for the first packet of a connection that is tracked, once.
-	if !b.chain.NAT || p.bound == No && p.State&^(New|Related) == 0 {
+	// Certain are only: no NAT done yet, and a state that is new or related alone.
+	if !b.chain.NAT || p.natDone == No && p.State&^(New|Related) == 0 {
 		return behind
 	}
 	if len(w.drops) > dropsBefore && w.doubt == nil {
@@ -144,31 +182,40 @@ func (w *walk) pass(b base, p Packet) *Packet {
 	return joined(&p, behind)
 }
 
-// follow looks at a packet behind a hook. What becomes of one that goes to
-// another address is not known, whatever rules it seems to meet then.
-func (w *walk) follow(p *Packet) {
+// checkRerouted looks at a packet behind a hook. One whose destination was rewritten (-j
+// DNAT --to-destination 10.96.0.10) goes another way than the caller gave, by
+// another link perhaps or to this node itself. What becomes of it is unknown,
+// whatever rules it seems to pass then. The same holds for a source that was
+// written before the routing decision: the kernel may refuse to route it.
+func (w *walk) checkRerouted(p *Packet) {
 	switch {
-	case p == nil || w.elsewhere != nil:
-	case p.target.truth != No:
-		w.elsewhere, w.because = p.target.by, "the destination is rewritten"
+	case p == nil || w.rerouted != nil:
+	case p.destination.truth != No:
+		w.rerouted, w.rerouting = p.destination.by, "the destination is rewritten"
 	case p.routed.truth != No:
-		w.elsewhere, w.because = p.routed.by, "the kernel chooses the way after the source is rewritten"
+		w.rerouted, w.rerouting = p.routed.by, "the kernel chooses the way after the source is rewritten"
 	}
 }
 
+// walk is one packet's way through the rules, and what was noted on it.
 type walk struct {
-	rules    *Ruleset
-	trail    []Step
-	drops    []*Step
+	rules *Ruleset
+	trail []Step
+	// drops are the steps that dropped the packet or a part of it. Any may be the
+	// verdict; where there is none it is accepted.
+	drops []*Step
+	// doubt is the first rule that split the packet in a way that matters, and question
+	// what it asks.
 	doubt    *Step
 	question string
-	// elsewhere is the rule that sends the packet another way, and because says
+	// rerouted is the rule that sends the packet another way, and rerouting says
 	// how.
-	elsewhere *Step
-	because   string
-	at        base
-	// inside are the chains that the walk is in, met those it has been in.
-	inside, met map[*Chain]bool
+	rerouted  *Step
+	rerouting string
+	// at is the base chain that is being run.
+	at base
+	// inside are the chains that the walk is in, visited those it has been in.
+	inside, visited map[*Chain]bool
 }
 
 // flow is what can become of a packet in a rule or chain: each part is the
@@ -180,6 +227,8 @@ type flow struct {
 	dropped                  bool
 }
 
+// joined is one packet for two that may be there: what both agree on is known, the
+// rest is not. A nil packet is one that cannot come to be.
 func joined(a *Packet, b *Packet) *Packet {
 	switch {
 	case a == nil:
@@ -193,21 +242,33 @@ func joined(a *Packet, b *Packet) *Packet {
 
 // base runs one base chain and gives the packet behind it, nil if it cannot get
 // there.
+//
+// What the chain sees is not always what the packet carries:
+//   - In prerouting the link that it goes out by is not chosen yet, so Out is
+//     empty: "oifname eth0" is No there, and "oifname != eth0" is Yes.
+//   - Before conntrack (priority -200, nf_conntrack_proto.c) no packet has a
+//     connection, and conntrack's state of such a one is INVALID: "-m conntrack
+//     --ctstate INVALID -j DROP" in table raw drops everything.
+//   - Where chains of another table have the same priority and write what this one
+//     asks for, their order decides, and it cannot be read (see orderMatters).
+//     Then the chain sees marks and addresses as unknown.
+//
+// A doubt from inside counts only if some way through the chain drops the packet.
 func (w *walk) base(b base, p Packet) *Packet {
 	w.at = b
 	seen := p
 	seen.hook = b.chain.Hook
-	seen.early = b.chain.Hook == Prerouting && b.chain.Priority <= priorityConntrack
+	seen.beforeConntrack = b.chain.Hook == Prerouting && b.chain.Priority <= priorityConntrack
 	if b.chain.Hook == Prerouting {
 		seen.Out = ""
-		if seen.early && p.State != Untracked {
+		if seen.beforeConntrack && p.State != Untracked {
 			seen.State = Invalid // nothing has been tracked yet
 		}
 	}
-	if b.readdressed {
+	if b.addressesUnsure {
 		seen.Src, seen.Dst = netip.Addr{}, netip.Addr{}
 	}
-	if b.disputed {
+	if b.orderMatters {
 		seen.mark, seen.ctMark = mark{}, mark{}
 		if seen.State != p.State {
 			seen.State |= Untracked
@@ -236,15 +297,15 @@ func (w *walk) base(b base, p Packet) *Packet {
 	if out.Out == "" {
 		out.Out = p.Out
 	}
-	if b.readdressed {
+	if b.addressesUnsure {
 		if out.source.truth == p.source.truth {
 			out.Src = p.Src
 		}
-		if out.target.truth == p.target.truth {
+		if out.destination.truth == p.destination.truth {
 			out.Dst = p.Dst
 		}
 	}
-	if out.retracked && seen.early && p.State != Untracked {
+	if out.otherConnection && seen.beforeConntrack && p.State != Untracked {
 		p.State |= New | Established | Related | Invalid
 		p.ctMark = mark{}
 	}
@@ -254,11 +315,13 @@ func (w *walk) base(b base, p Packet) *Packet {
 	return &out
 }
 
+// chain runs the rules of one chain from the first to the last. Parts of the packet
+// may leave on the way, by accept or return; the rest falls off the end.
 func (w *walk) chain(c *Chain, p Packet) flow {
 	if w.inside == nil {
 		w.inside = map[*Chain]bool{}
 	}
-	w.inside[c], w.met[c] = true, true
+	w.inside[c], w.visited[c] = true, true
 	defer delete(w.inside, c)
 	var out flow
 	cur := &p
@@ -275,11 +338,18 @@ func (w *walk) chain(c *Chain, p Packet) flow {
 	return out
 }
 
+// step names a rule, or the policy, of a chain below the present base chain.
 func (w *walk) step(c *Chain, r *Rule) *Step {
 	return &Step{Backend: w.at.table.Backend, Family: w.at.table.Family, Table: w.at.table.Name, Chain: c, Rule: r, Base: w.at.chain}
 }
 
-// rule runs one rule.
+// rule runs one rule: its statements from the left to the right, as nft_do_chain
+// does, until one says no or decides. A change in front of a question is done even
+// if the question then says no: in "meta mark set 1 ip saddr 10.0.0.1 drop" every
+// packet gets the mark. iptables' rules have their one target last.
+//
+// With a Maybe the packet splits: missed is that for which the rule ended there,
+// with the changes made so far.
 func (w *walk) rule(c *Chain, r *Rule, p Packet) flow {
 	var missed *Packet // the packet as it is where a doubtful question said no
 	question := ""
@@ -299,28 +369,29 @@ func (w *walk) rule(c *Chain, r *Rule, p Packet) flow {
 		case s.change != nil:
 			s.change(&p)
 			if s.rewrites {
-				w.sign(c, r, &p)
+				w.creditRewrite(c, r, &p)
 			}
 		default:
 			return w.decide(c, r, p, s, missed, question)
 		}
 	}
 	if missed == nil && len(r.statements) > 0 {
-		w.note(c, r, "matches, and goes on")
+		w.addStep(c, r, "matches, and goes on")
 	}
 	return flow{next: joined(missed, &p)}
 }
 
-// sign names the rule that has rewritten an address.
-func (w *walk) sign(c *Chain, r *Rule, p *Packet) {
-	for _, done := range []*rewrite{&p.source, &p.target, &p.routed} {
+// creditRewrite names the rule that has rewritten an address, if none is named yet.
+func (w *walk) creditRewrite(c *Chain, r *Rule, p *Packet) {
+	for _, done := range []*rewrite{&p.source, &p.destination, &p.routed} {
 		if done.truth != No && done.by == nil {
-			done.by = w.note(c, r, "rewrites an address")
+			done.by = w.addStep(c, r, "rewrites an address")
 		}
 	}
 }
 
-func (w *walk) note(c *Chain, r *Rule, did string) *Step {
+// addStep adds a rule to the trail, with what it did.
+func (w *walk) addStep(c *Chain, r *Rule, did string) *Step {
 	s := w.step(c, r)
 	s.Did = did
 	w.trail = append(w.trail, *s)
@@ -328,10 +399,13 @@ func (w *walk) note(c *Chain, r *Rule, did string) *Step {
 }
 
 // decide carries out the decisions of a rule that matches, or may match where
-// missed is set.
+// missed is set. There are several where a verdict map is asked for a key that is
+// not known, and all of them are carried out on a copy of the packet each. The
+// rule is a doubt only if it can end the packet's way through the chain, or drop
+// it: whether "-j LOG" matched makes no difference.
 func (w *walk) decide(c *Chain, r *Rule, p Packet, s statement, missed *Packet, question string) flow {
 	decisions := s.decide(&p)
-	sure := missed == nil && len(decisions) == 1 && decisions[0].kind != foreign
+	sure := missed == nil && len(decisions) == 1 && decisions[0].kind != unknownTarget
 	if question == "" && !sure {
 		question = s.text
 	}
@@ -342,7 +416,7 @@ func (w *walk) decide(c *Chain, r *Rule, p Packet, s statement, missed *Packet, 
 		if !sure {
 			did = "may match (" + question + "): " + did
 		}
-		w.carryOut(&out, c, d, p, w.note(c, r, did))
+		w.carryOut(&out, c, d, p, w.addStep(c, r, did))
 	}
 	if !sure && w.doubt == nil && (out.accepted != nil || out.returned != nil || len(w.drops) > dropsBefore) {
 		w.doubt, w.question = w.step(c, r), question
@@ -350,20 +424,23 @@ func (w *walk) decide(c *Chain, r *Rule, p Packet, s statement, missed *Packet, 
 	return out
 }
 
+// carryOut does one decision to the packet and adds what becomes of it to out. An
+// unknown target may do anything: what is left of the packet has unknown marks,
+// may be untracked and rewritten, is accepted, goes on, and is dropped.
 func (w *walk) carryOut(out *flow, c *Chain, d decision, p Packet, step *Step) {
 	here := p
 	switch d.kind {
 	case goOn:
 		out.next = joined(out.next, &here)
-	case leave:
+	case returnToCaller:
 		out.returned = joined(out.returned, &here)
 	case accept:
 		out.accepted = joined(out.accepted, &here)
 	case drop, reject:
 		out.dropped = true
 		w.drops = append(w.drops, step)
-	case rewriteSource, rewriteTarget, rewritePort:
-		here.bound = Yes
+	case rewriteSource, rewriteDestination, rewritePort:
+		here.natDone = Yes
 		switch {
 		case d.kind != rewritePort:
 			here.rewrite(d.kind == rewriteSource, d.to)
@@ -372,13 +449,13 @@ func (w *walk) carryOut(out *flow, c *Chain, d decision, p Packet, step *Step) {
 			// (nf_nat_manip_pkt), whatever a rule wrote since.
 			here.Src, here.source.truth = netip.Addr{}, Maybe
 		}
-		for _, done := range []*rewrite{&here.source, &here.target, &here.routed} {
+		for _, done := range []*rewrite{&here.source, &here.destination, &here.routed} {
 			if done.truth != No && done.by == nil {
 				done.by = step
 			}
 		}
 		out.accepted = joined(out.accepted, &here)
-	case foreign:
+	case unknownTarget:
 		here.mark, here.ctMark = mark{}, mark{}
 		here.State |= Untracked
 		w.rewriteUnknown(&here, step)
@@ -390,20 +467,24 @@ func (w *walk) carryOut(out *flow, c *Chain, d decision, p Packet, step *Step) {
 	}
 }
 
-// rewriteUnknown is what a target that is not known may do to addresses.
+// rewriteUnknown is what a target that is not known may do to addresses. -j NETMAP
+// rewrites sources, or destinations in prerouting's chains of type nat.
 func (w *walk) rewriteUnknown(p *Packet, step *Step) {
 	if p.source.truth == No {
 		p.source = rewrite{Maybe, step}
 	}
-	if p.target.truth == No && p.hook == Prerouting && w.at.chain.NAT {
-		p.target = rewrite{Maybe, step}
+	if p.destination.truth == No && p.hook == Prerouting && w.at.chain.NAT {
+		p.destination = rewrite{Maybe, step}
 	}
-	p.bound = p.bound.or(Maybe)
+	p.natDone = p.natDone.or(Maybe)
 }
 
-// enter follows a jump or goto. A chain that is not there, or a loop, which a
-// text taken in the middle of a change can show, is as one without rules: the
-// kernel has neither.
+// enter follows a jump or goto. Both differ in where a return, or the chain's end,
+// leads: behind the jump, or for a goto to where the chain it stands in would have
+// returned to; in a base chain that is its policy (nft(8), VERDICT STATEMENTS).
+//
+// A chain that is not there, or a loop, which a text taken in the middle of a
+// change can show, is as one without rules: the kernel has neither.
 func (w *walk) enter(out *flow, d decision, p Packet) {
 	target := w.at.table.Chains[d.chain]
 	if target == nil || w.inside[target] {
@@ -421,6 +502,7 @@ func (w *walk) enter(out *flow, d decision, p Packet) {
 	}
 }
 
+// text says what a decision does, for the trail.
 func (d decision) text() string {
 	switch d.kind {
 	case accept:
@@ -433,15 +515,15 @@ func (d decision) text() string {
 		return "jumps to " + d.chain
 	case goTo:
 		return "goes to " + d.chain
-	case leave:
+	case returnToCaller:
 		return "returns"
 	case rewriteSource:
 		return "rewrites the source"
-	case rewriteTarget:
+	case rewriteDestination:
 		return "rewrites the destination"
 	case rewritePort:
 		return "rewrites the port"
-	case foreign:
+	case unknownTarget:
 		return "does something that is not known here"
 	}
 	return "goes on"

@@ -9,7 +9,7 @@ import (
 )
 
 // Ports of the packets that are asked about: such as no rule is made for.
-const askedSrcPort, askedDstPort = 47613, 21879
+const sampleSrcPort, sampleDstPort = 47613, 21879
 
 // traffic is a kind of what crosses this node between a network and the outside.
 type traffic struct {
@@ -24,35 +24,35 @@ type traffic struct {
 	refusal bool
 }
 
-// plain is the traffic that decides whether a network is lost: TCP, with
+// decisive is the traffic that decides whether a network is lost: TCP, with
 // anywhere.
-func plain(six bool) traffic {
-	return traffic{name: "tcp", protocol: netfilter.TCP, client: stranger(six)}
+func decisive(six bool) traffic {
+	return traffic{name: "tcp", protocol: netfilter.TCP, client: outsideAddress(six)}
 }
 
-// partial are the other kinds that are asked about. Ports and single clients
-// are not: that one of them is shut out is somebody's decision.
-func (v *view) partial(six bool) []traffic {
-	named := v.facts.Filter.of(six).Mentions()
+// otherTraffic are the other kinds that are asked about. Single ports and single
+// clients are not: to shut one of them out is somebody's decision.
+func (c *checker) otherTraffic(six bool) []traffic {
+	named := c.facts.Filter.of(six).Mentions()
 	echo := uint8(netfilter.ICMP)
 	if six {
 		echo = netfilter.ICMPv6
 	}
 	out := []traffic{
-		{name: "udp", protocol: netfilter.UDP, client: stranger(six)},
-		{name: "icmp", protocol: echo, client: stranger(six)},
+		{name: "udp", protocol: netfilter.UDP, client: outsideAddress(six)},
+		{name: "icmp", protocol: echo, client: outsideAddress(six)},
 	}
-	for _, p := range private(six) {
-		if a, ok := v.clientIn(p, named); ok {
+	for _, p := range privateNetworks(six) {
+		if a, ok := c.clientIn(p, named); ok {
 			out = append(out, traffic{name: "tcp with " + p.String(), protocol: netfilter.TCP, clients: p, client: a})
 		}
 	}
 	return out
 }
 
-// private are the networks of RFC 1918 and RFC 4193: firewalls between a site and
+// privateNetworks are the networks of RFC 1918 and RFC 4193: firewalls between a site and
 // the Internet drop them as sources, where the site's own clients have them.
-func private(six bool) []netip.Prefix {
+func privateNetworks(six bool) []netip.Prefix {
 	if six {
 		return []netip.Prefix{netip.MustParsePrefix("fc00::/7")}
 	}
@@ -62,10 +62,10 @@ func private(six bool) []netip.Prefix {
 // clientIn is an address of a private network that can be a client's: outside
 // what is announced and what the overlay has, and if one is found soon, outside
 // what rules name in particular.
-func (v *view) clientIn(p netip.Prefix, named []netip.Prefix) (netip.Addr, bool) {
+func (c *checker) clientIn(p netip.Prefix, named []netip.Prefix) (netip.Addr, bool) {
 	var possible netip.Addr
-	for a := range spread(p) {
-		if v.want.covers(a) || slices.Contains(v.facts.Datapath.linksTo(a), v.want.Overlay) {
+	for a := range sampleAddresses(p) {
+		if c.want.covers(a) || slices.Contains(c.facts.Datapath.linksTo(a), c.want.Overlay) {
 			continue
 		}
 		if !possible.IsValid() {
@@ -101,11 +101,11 @@ func (t traffic) subject(n netip.Prefix, direction string) string {
 	return n.String() + " " + t.name
 }
 
-// crossing is a packet of this kind between its client and an address inside.
-func (t traffic) crossing(inside netip.Addr, overlay, uplink string, inbound bool, state netfilter.State) netfilter.Packet {
+// packet is a packet of this kind between its client and an address inside.
+func (t traffic) packet(inside netip.Addr, overlay, uplink string, inbound bool, state netfilter.State) netfilter.Packet {
 	p := netfilter.Packet{
 		In: overlay, Out: uplink, Src: inside, Dst: t.client,
-		Protocol: t.protocol, SrcPort: askedSrcPort, DstPort: askedDstPort, State: state,
+		Protocol: t.protocol, SrcPort: sampleSrcPort, DstPort: sampleDstPort, State: state,
 	}
 	begins := state == netfilter.New
 	switch {
@@ -137,14 +137,14 @@ const (
 	echoReply6   = 129
 )
 
-// ways are the packets of some states to and from an address, by every uplink.
-func (v *view) ways(inside netip.Addr, t traffic, states ...netfilter.State) []netfilter.Packet {
+// packets are those of some states to and from an address, by every uplink.
+func (c *checker) packets(inside netip.Addr, t traffic, states ...netfilter.State) []netfilter.Packet {
 	var out []netfilter.Packet
-	for _, uplink := range v.uplinks[inside.Is6()] {
+	for _, uplink := range c.uplinks[inside.Is6()] {
 		for _, state := range states {
 			for _, inbound := range []bool{true, false} {
-				p := t.crossing(inside, v.want.Overlay, uplink, inbound, state)
-				p.ReturnsByIn = v.facts.Datapath.returns(p)
+				p := t.packet(inside, c.want.Overlay, uplink, inbound, state)
+				p.ReturnsByIn = c.facts.Datapath.returns(p)
 				out = append(out, p)
 			}
 		}
@@ -152,8 +152,9 @@ func (v *view) ways(inside netip.Addr, t traffic, states ...netfilter.State) []n
 	return out
 }
 
-// spread goes through some addresses of a prefix, evenly.
-func spread(p netip.Prefix) iter.Seq[netip.Addr] {
+// sampleAddresses goes through some addresses of a prefix, evenly: at most 4096 of
+// them, so that a /8 takes no longer than a /20.
+func sampleAddresses(p netip.Prefix) iter.Seq[netip.Addr] {
 	const steps = 4096
 	first := p.Masked().Addr()
 	stride := uint64(1)<<max(min(first.BitLen()-p.Bits(), 63)-12, 0) | 1 // odd, so that it meets every last byte

@@ -10,16 +10,20 @@ import (
 	"github.com/fairway-bgp/fairway/host/netfilter"
 )
 
-// Amendment is what is to be done to the host, in this order. An empty one says
+// Repair is what is to be done to the host, in this order. An empty one says
 // that all is as it should be.
-type Amendment struct {
+//
+// The order keeps traffic flowing at each step: a set is filled before a rule
+// names it, and destroyed after the last rule that does is gone, for the kernel
+// neither takes a rule that names a missing set nor destroys one that is named.
+type Repair struct {
 	// Sets is an input for `ipset restore` that adds what rules will name.
 	Sets string
 	// Restores replace chains, each in one transaction.
 	Restores []Restore
-	// Strips is an input for nft that takes our chains out of tables that
+	// NftRemovals is an input for nft that takes our chains out of tables that
 	// iptables-nft cannot handle any more.
-	Strips string
+	NftRemovals string
 	// Leftovers is an input for `ipset restore` that removes what no rule names
 	// any more.
 	Leftovers string
@@ -31,31 +35,31 @@ type Restore struct {
 	Backend netfilter.Backend
 	Family  netfilter.Family
 	Input   string
-	// Into are the places that get a jump and may not be there yet: iptables-save
-	// prints base chains that are not.
-	Into []place
+	// Into are the positions that get a jump and whose base chain may not be there
+	// yet: iptables-save prints base chains that are not.
+	Into []position
 }
 
 // SysctlChange sets a path below /proc/sys to a value.
 type SysctlChange struct{ Key, Value string }
 
 // Empty reports whether there is nothing to do.
-func (a Amendment) Empty() bool {
-	return a.Sets == "" && len(a.Restores) == 0 && a.Strips == "" && a.Leftovers == "" && len(a.Sysctls) == 0
+func (r Repair) Empty() bool {
+	return r.Sets == "" && len(r.Restores) == 0 && r.NftRemovals == "" && r.Leftovers == "" && len(r.Sysctls) == 0
 }
 
-// place is a chain of iptables that we put a jump into, and our own chain behind
-// it.
-type place struct {
+// position is a chain of iptables that we put a jump into, and our own chain that
+// it leads to: filter FORWARD and FAIRWAY-FORWARD.
+type position struct {
 	table, chain, own string
 	// only narrows the accept; target is what our rules do.
 	only, target string
 }
 
-// places are where an accept can help. Never inside OVN-* or KUBE-*: those are
+// positions are where an accept can help. Never inside OVN-* or KUBE-*: those are
 // rewritten by their owners every few seconds.
-func places() []place {
-	return []place{
+func positions() []position {
+	return []position{
 		{"filter", "FORWARD", "FAIRWAY-FORWARD", "", "ACCEPT"},
 		// Kube-OVN drops RSTs in state INVALID there (pkg/daemon/gateway_linux.go).
 		{"mangle", "POSTROUTING", "FAIRWAY-POSTROUTING", " -p tcp -m conntrack --ctstate INVALID -m tcp --tcp-flags RST RST", "ACCEPT"},
@@ -65,8 +69,8 @@ func places() []place {
 // untracking is where packets of the CIDRs can be kept from conntrack, so that no
 // rule finds them INVALID. It breaks NodePort replies with externalTrafficPolicy
 // Local, which need their connection's entry.
-func untracking() place {
-	return place{"raw", "PREROUTING", "FAIRWAY-PREROUTING", "", "CT --notrack"}
+func untracking() position {
+	return position{"raw", "PREROUTING", "FAIRWAY-PREROUTING", "", "CT --notrack"}
 }
 
 // Means are how the Enforcer may reach its end.
@@ -75,10 +79,11 @@ type Means struct {
 	NoTrack bool
 }
 
-// Amend says what is missing for the Want. It looks only at what we own:
-// our chains, our sets, and the sysctls that forwarding needs.
-func Amend(f Facts, w Want, m Means) Amendment {
-	var a Amendment
+// PlanRepair says what is missing for the Want. It looks only at what we own: our
+// chains, our sets, and the sysctls that forwarding needs. An empty Want gives the
+// Repair that takes everything of ours away, sysctls aside.
+func PlanRepair(f Facts, w Want, m Means) Repair {
+	var repair Repair
 	for _, six := range []bool{false, true} {
 		networks := w.prefixes(six)
 		inUse := false // of our rules
@@ -86,22 +91,22 @@ func Amend(f Facts, w Want, m Means) Amendment {
 			r, holds := f.Filter.restore(b, six, w, m, networks)
 			inUse = inUse || holds
 			if r.Input != "" {
-				a.Restores = append(a.Restores, r)
+				repair.Restores = append(repair.Restores, r)
 			}
 		}
-		strips, holds := f.Filter.strips(six, networks)
-		a.Strips += strips
+		removals, holds := f.Filter.nftRemovals(six, networks)
+		repair.NftRemovals += removals
 		if !f.Filter.SetTool || !inUse && !holds {
 			networks = nil
 		}
-		before, after := ownSet(six, f.Filter.of(six).Sets).amend(networks)
-		a.Sets, a.Leftovers = a.Sets+before, a.Leftovers+after
+		before, after := readOwnSet(six, f.Filter.of(six).Sets).changes(networks)
+		repair.Sets, repair.Leftovers = repair.Sets+before, repair.Leftovers+after
 	}
-	a.Sysctls = sysctlChanges(f, w)
-	return a
+	repair.Sysctls = sysctlChanges(f, w)
+	return repair
 }
 
-func family(six bool) netfilter.Family {
+func familyOf(six bool) netfilter.Family {
 	if six {
 		return netfilter.IPv6
 	}
@@ -120,20 +125,20 @@ func (w Want) prefixes(six bool) []netip.Prefix {
 	return slices.Compact(out)
 }
 
-// members is our ipset of a family as it is.
-type members struct {
-	name, family string
-	exists       bool
-	has          []string
+// ownSet is our ipset of a family as it is.
+type ownSet struct {
+	name, ipsetFamily string
+	exists            bool
+	members           []string
 }
 
-func ownSet(six bool, sets netfilter.IPSets) members {
-	m := members{name: setName(six), family: "inet"}
+func readOwnSet(six bool, sets netfilter.IPSets) ownSet {
+	m := ownSet{name: setName(six), ipsetFamily: "inet"}
 	if six {
-		m.family = "inet6"
+		m.ipsetFamily = "inet6"
 	}
 	if s := sets[m.name]; s != nil {
-		m.exists, m.has = true, s.Members()
+		m.exists, m.members = true, s.Members()
 	}
 	return m
 }
@@ -145,29 +150,29 @@ func setName(six bool) string {
 	return "fairway4"
 }
 
-// amend gives what brings the set to the wanted networks: adds before, removals
-// after the rules have changed.
-func (m members) amend(wanted []netip.Prefix) (before, after string) {
+// changes gives what brings the set to the wanted networks: what is added before
+// the rules change, and what is removed after.
+func (m ownSet) changes(wanted []netip.Prefix) (added, removed string) {
 	want := make(map[string]bool, len(wanted))
 	for _, p := range wanted {
 		want[memberText(p)] = true
 	}
 	if len(want) == 0 {
 		if m.exists {
-			after = "destroy " + m.name + "\n"
+			removed = "destroy " + m.name + "\n"
 		}
-		return "", after
+		return "", removed
 	}
 	var add, del strings.Builder
 	if !m.exists {
-		fmt.Fprintf(&add, "create %s hash:net family %s maxelem 1048576\n", m.name, m.family)
+		fmt.Fprintf(&add, "create %s hash:net family %s maxelem 1048576\n", m.name, m.ipsetFamily)
 	}
 	for _, p := range wanted {
-		if !slices.Contains(m.has, memberText(p)) {
+		if !slices.Contains(m.members, memberText(p)) {
 			fmt.Fprintf(&add, "add %s %s\n", m.name, memberText(p))
 		}
 	}
-	for _, h := range m.has {
+	for _, h := range m.members {
 		// An exception ("nomatch") is replaced by what is added under its name.
 		if net, _, _ := strings.Cut(h, " "); !want[net] {
 			fmt.Fprintf(&del, "del %s %s\n", m.name, net)
@@ -188,14 +193,14 @@ func memberText(p netip.Prefix) string {
 // they are, and whether any of ours belongs there.
 func (f *Filter) restore(b netfilter.Backend, six bool, w Want, m Means, networks []netip.Prefix) (r Restore, holds bool) {
 	rules := f.of(six)
-	r = Restore{Backend: b, Family: family(six)}
-	for _, p := range append(places(), untracking()) {
+	r = Restore{Backend: b, Family: familyOf(six)}
+	for _, p := range append(positions(), untracking()) {
 		t := rules.Find(b, r.Family, p.table)
 		wanted := []string{}
-		if len(networks) > 0 && f.serves(p, b, six, w, m, t) {
+		if len(networks) > 0 && f.isUseful(p, b, six, w, m, t) {
 			wanted, holds = p.rules(six, w, f.SetTool, networks), true
 		}
-		body := p.amend(t, wanted)
+		body := p.restoreLines(t, wanted)
 		if body == "" {
 			continue
 		}
@@ -207,9 +212,9 @@ func (f *Filter) restore(b netfilter.Backend, six bool, w Want, m Means, network
 	return r, holds
 }
 
-// serves is whether a place is of use now. A table without rules drops nothing
+// isUseful is whether a position is of use now. A table without rules drops nothing
 // and stays untouched, and none is made where there is none.
-func (f *Filter) serves(p place, b netfilter.Backend, six bool, w Want, m Means, t *netfilter.Table) bool {
+func (f *Filter) isUseful(p position, b netfilter.Backend, six bool, w Want, m Means, t *netfilter.Table) bool {
 	switch p.table {
 	case "filter":
 		return t != nil && !t.Empty()
@@ -221,16 +226,16 @@ func (f *Filter) serves(p place, b netfilter.Backend, six bool, w Want, m Means,
 	}
 	// Untracking once is enough; nftables' backend comes first.
 	first := netfilter.IptablesNft
-	if f.of(six).Find(first, family(six), "filter") == nil && f.of(six).Find(netfilter.IptablesLegacy, family(six), "filter") != nil {
+	if f.of(six).Find(first, familyOf(six), "filter") == nil && f.of(six).Find(netfilter.IptablesLegacy, familyOf(six), "filter") != nil {
 		first = netfilter.IptablesLegacy
 	}
 	return m.NoTrack && w.asymmetric(six) && b == first
 }
 
-// rules are what our own chain of a place shall hold, much as iptables-save prints
-// them. The number in a comment is of the whole rule, so that rules of one place
-// have different comments.
-func (p place) rules(six bool, w Want, sets bool, networks []netip.Prefix) []string {
+// rules are what our own chain of a position shall hold, much as iptables-save
+// prints them. The number in a comment is a hash of the whole rule, so that the
+// rules of one chain have different comments.
+func (p position) rules(six bool, w Want, sets bool, networks []netip.Prefix) []string {
 	directions := []struct{ link, set, flag, what string }{{"-i " + w.Overlay, "src", "-s", "from"}, {"-o " + w.Overlay, "dst", "-d", "to"}}
 	switch p.chain {
 	case "PREROUTING":
@@ -261,12 +266,13 @@ func (p place) rules(six bool, w Want, sets bool, networks []netip.Prefix) []str
 // commentStart begins the comment of every rule of ours.
 const commentStart = "fairway:"
 
-func (p place) jump() string {
+func (p position) jump() string {
 	return fmt.Sprintf(`%s -m comment --comment "%s announced Subnets first" -j %s`, p.chain, commentStart, p.own)
 }
 
-// amend gives the lines that make the place as wanted; "" where it is.
-func (p place) amend(t *netfilter.Table, wanted []string) string {
+// restoreLines gives the lines for iptables-restore that make jump and chain as
+// wanted; "" where they are.
+func (p position) restoreLines(t *netfilter.Table, wanted []string) string {
 	var own *netfilter.Chain
 	var jumps []*netfilter.Rule
 	inPlace := false
@@ -310,10 +316,11 @@ func sameRules(c *netfilter.Chain, wanted []string) bool {
 
 // sameRule compares rules as text, but for what versions of iptables-save print
 // in different ways: the order of what is asked, and which module asks.
-func sameRule(a, b string) bool { return slices.Equal(phrases(a), phrases(b)) }
+func sameRule(a, b string) bool { return slices.Equal(sortedOptions(a), sortedOptions(b)) }
 
-// phrases are the options of a rule, each with its values, sorted.
-func phrases(rule string) []string {
+// sortedOptions are the options of a rule, each with its values: "! -i ovn0". The
+// modules (-m) are left out, for which of them asks differs between versions.
+func sortedOptions(rule string) []string {
 	var out []string
 	negated := false
 	for _, word := range strings.Fields(strings.ReplaceAll(rule, `"`, "")) {
@@ -344,7 +351,7 @@ func sysctlChanges(f Facts, w Want) []SysctlChange {
 			continue
 		}
 		for _, key := range f.forwardingKeys(w, six) {
-			if state, _ := f.is(key, one); state == Wrong {
+			if state, _ := f.setting(key, isOne); state == Wrong {
 				out = append(out, f.keepLearning(key)...)
 				out = append(out, SysctlChange{key, "1"})
 			}
