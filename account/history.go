@@ -23,16 +23,16 @@ func History(s *v1alpha1.Speaker, subnets []routes.Subnet) routes.History {
 		}
 		of := h.Subnets[a.Subnet]
 		if of.Prefixes == nil {
-			of.Prefixes = map[netip.Prefix]routes.PrefixHistory{}
-			h.Subnets[a.Subnet] = of
+			of.Prefixes = routes.PrefixHistories{}
 		}
 		for _, cidr := range cidrs[a.Subnet] {
-			past := of.Prefixes[cidr]
+			past, _ := of.Prefixes.Of(cidr)
 			if cidr.Overlaps(p) { // itself, or Pods of it
 				past.Role = routes.Role(a.Role)
 			}
-			of.Prefixes[cidr] = past
+			of.Prefixes = of.Prefixes.With(cidr, past)
 		}
+		h.Subnets[a.Subnet] = of
 	}
 	return h
 }

@@ -97,7 +97,7 @@ func historyIsTheDaemonsOwn(t *testing.T, m made, p *status.Status, s *v1alpha1.
 	for i := range m.snapshot.Subnets {
 		sub := &m.snapshot.Subnets[i]
 		for _, cidr := range sub.CIDRs {
-			is, want := got.Subnets[sub.Name].Prefixes[cidr].Role, own.Subnets[sub.Name].Prefixes[cidr].Role
+			is, want := got.Prefix(sub.Name, cidr).Role, own.Prefix(sub.Name, cidr).Role
 			if is != want && (got.Known || is != "") {
 				t.Errorf("%s: %s of %s: role %q, want %q", p.Node, cidr, sub.Name, is, want)
 			}

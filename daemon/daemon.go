@@ -147,7 +147,7 @@ func (d *Daemon) decide(s policy.Snapshot) policy.Plan {
 	s = d.memory.Recall(s)
 	// Without its monotonic part the time is the same after a restart.
 	s.At = time.Now().UTC().Round(0)
-	live, asked := routes.Live{}, prefixes(s)
+	live, asked := routes.Live{}, s.SelectedCIDRs()
 	if d.Gate != nil {
 		live.DatapathDown = d.Gate.Down(asked, !s.HasNode(d.Node))
 		live.Translated = d.Gate.Translated(s.Translating())
@@ -189,17 +189,6 @@ func drainOf(s policy.Snapshot, p policy.Plan) drain {
 		out.until = until
 	}
 	return out
-}
-
-// prefixes gives the CIDRs of all selected Subnets that parse.
-func prefixes(s policy.Snapshot) []netip.Prefix {
-	var out []netip.Prefix
-	for _, c := range routes.Cases(&s.Snapshot, nil, nil) {
-		if c.Prefix.IsValid() {
-			out = append(out, c.Prefix)
-		}
-	}
-	return routes.SortedSet(out, netip.Prefix.Compare)
 }
 
 // sleep waits d, or reports false where ctx ended first.
@@ -263,8 +252,7 @@ func (d *Daemon) astray(wanted []policy.Session) []string {
 // speakerStatus turns what was observed, and what went wrong, into the
 // published form.
 func speakerStatus(o speaker.Observed, p policy.Plan, errs []error) status.Speaker {
-	wish := p.Wish()
-	out := status.Speaker{RouterID: wish.RouterID, ASN: wish.ASN, Originated: len(o.RIB), Errors: []string{}, InSync: true}
+	out := status.Speaker{RouterID: p.RouterID, ASN: p.ASN(), Originated: o.Originated, Errors: []string{}, InSync: true}
 	for _, err := range errs {
 		if err != nil {
 			out.InSync = false

@@ -84,7 +84,7 @@ func (r *recorder) Observe(context.Context) (speaker.Observed, error) {
 	if len(r.wishes) == 0 {
 		return speaker.Observed{}, nil
 	}
-	return speaker.Observed{RIB: r.wishes[len(r.wishes)-1].RIB}, nil
+	return speaker.Observed{Originated: len(r.wishes[len(r.wishes)-1].RIB)}, nil
 }
 
 func (r *recorder) setFail(err error) {

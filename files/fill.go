@@ -11,8 +11,10 @@ import (
 // snapshotOfFiles makes the Snapshot of objects that no controller has seen.
 func snapshotOfFiles(values objects.Good, settings routes.Settings) policy.Snapshot {
 	d := values.Lists()
+	subnets, nodes := fillIn(d.Subnets, d.Nodes, settings)
+	d.Subnets, d.Nodes = nil, nil
 	s := d.Snapshot(settings)
-	s.Subnets, s.Nodes = fillIn(d.Subnets, d.Nodes, settings)
+	s.Subnets, s.Nodes = subnets, nodes
 	return s
 }
 
@@ -28,12 +30,12 @@ func fillIn(subnets []objects.Subnet, nodes []objects.Node, settings routes.Sett
 		n.Allocated = n.Allocated || !n.Judged
 		filledNodes = append(filledNodes, n.Node)
 	}
-	var filled []routes.Subnet
-	for _, s := range subnets {
-		if !s.Formatted && s.Name != settings.NodeSwitch {
-			format(&s.Subnet, filledNodes, settings)
+	filled := slices.Grow([]routes.Subnet(nil), len(subnets))
+	for i := range subnets {
+		filled = append(filled, subnets[i].Subnet)
+		if s := &filled[i]; !subnets[i].Formatted && s.Name != settings.NodeSwitch {
+			format(s, filledNodes, settings)
 		}
-		filled = append(filled, s.Subnet)
 	}
 	return filled, filledNodes
 }

@@ -90,13 +90,13 @@ func dated(files []file, since map[objects.Key]time.Time) []objects.Batch {
 			o := &b.Objects[i]
 			switch d := o.Value.(type) {
 			case objects.Subnet:
-				if d.Created.IsZero() {
-					d.Created = since[o.Key]
+				if begun := since[o.Key]; d.Created.IsZero() && !begun.IsZero() {
+					d.Created = begun
 					o.Value = d
 				}
 			case objects.Peer:
-				if d.Created.IsZero() {
-					d.Created = since[o.Key]
+				if begun := since[o.Key]; d.Created.IsZero() && !begun.IsZero() {
+					d.Created = begun
 					o.Value = d
 				}
 			}
@@ -110,7 +110,7 @@ func dated(files []file, since map[objects.Key]time.Time) []objects.Batch {
 // file and no wish, for nobody takes every node out by forgetting its name. Of
 // single ones that are gone it keeps only what they were.
 func (k *known) keepNodes(last known) {
-	before, now := last.good.Lists().Nodes, k.good.Lists().Nodes
+	before, now := last.good.Nodes(), k.good.Nodes()
 	k.gone = maps.Clone(last.gone)
 	if k.gone == nil {
 		k.gone = map[string]objects.Node{}

@@ -279,9 +279,27 @@ type Lists struct {
 	Peers []policy.Peer
 }
 
+// Nodes gives the Nodes among the values, sorted by name.
+func (g Good) Nodes() []Node {
+	var nodes []Node
+	for _, v := range g {
+		if n, ok := v.(Node); ok {
+			nodes = append(nodes, n)
+		}
+	}
+	slices.SortFunc(nodes, func(a, b Node) int { return strings.Compare(a.Name, b.Name) })
+	return nodes
+}
+
 // Lists gives the values by kind.
 func (g Good) Lists() Lists {
-	var d Lists
+	subnets := 0
+	for k := range g {
+		if k.Kind == KindSubnet {
+			subnets++
+		}
+	}
+	d := Lists{Subnets: slices.Grow([]Subnet(nil), subnets)}
 	for _, k := range slices.SortedFunc(maps.Keys(g), Key.Compare) {
 		switch v := g[k].(type) {
 		case Subnet:
@@ -306,18 +324,22 @@ func (g Good) Lists() Lists {
 func (d Lists) Snapshot(settings routes.Settings) policy.Snapshot {
 	s := policy.Snapshot{Peers: d.Peers}
 	s.Settings, s.Pods, s.Vlans = settings, d.Pods, d.Vlans
-	for _, n := range d.Nodes {
-		s.Nodes = append(s.Nodes, n.Node)
+	s.Nodes, s.Subnets = slices.Grow(s.Nodes, len(d.Nodes)), slices.Grow(s.Subnets, len(d.Subnets))
+	for i := range d.Nodes {
+		s.Nodes = append(s.Nodes, d.Nodes[i].Node)
 	}
-	for _, sub := range d.Subnets {
-		s.Subnets = append(s.Subnets, sub.Subnet)
+	for i := range d.Subnets {
+		s.Subnets = append(s.Subnets, d.Subnets[i].Subnet)
 	}
 	return s
 }
 
 // Compare sorts by kind, namespace and name.
 func (k Key) Compare(l Key) int {
-	return cmp.Or(strings.Compare(k.Kind, l.Kind), strings.Compare(k.Namespace, l.Namespace), strings.Compare(k.Name, l.Name))
+	if c := strings.Compare(k.Kind, l.Kind); c != 0 {
+		return c
+	}
+	return cmp.Or(strings.Compare(k.Namespace, l.Namespace), strings.Compare(k.Name, l.Name))
 }
 
 func ignored(batches []Batch) []string {

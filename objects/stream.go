@@ -29,21 +29,20 @@ type document struct {
 func split(stream []byte) []document {
 	stream = bytes.TrimPrefix(stream, []byte("\xef\xbb\xbf"))
 	var docs []document
-	var text []byte
+	begin, at := 0, 0 // of the document and of the line, in the stream
 	start, line := 0, 0
 	flush := func() {
-		if hasContent(text) {
+		if text := stream[begin:at:at]; hasContent(text) {
 			docs = append(docs, document{text: text, number: len(docs) + 1, line: start})
 		}
-		text, start = nil, line
+		start = line
 	}
 	for l := range bytes.Lines(stream) {
 		if rest, ok := marker(l); ok {
 			flush()
-			text = append(text, rest...)
-		} else {
-			text = append(text, l...)
+			begin = at + len(l) - len(rest)
 		}
+		at += len(l)
 		line++
 	}
 	flush()

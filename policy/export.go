@@ -3,10 +3,10 @@ package policy
 import (
 	"cmp"
 	"fmt"
-	"hash/fnv"
 	"math"
 	"net/netip"
 	"slices"
+	"strconv"
 
 	"github.com/fairway-bgp/fairway/routes"
 )
@@ -28,24 +28,55 @@ const (
 // classOf hashes everything of a Case that export rules are made of, except the
 // peers themselves: so a BGPPeer that comes, goes or changes leaves the class,
 // and with it the path, as it is, and only that peer hears of it.
-func classOf(c *routes.Case, role routes.Role, p netip.Prefix) routes.Class {
-	h := fnv.New64a()
-	t := c.Tuning
-	fmt.Fprintf(h, "%s|%t|%q|%t%t|%v|%v|%s|%s|%s|%s", FamilyOf(p), t.Peers == nil, t.Peers, role == routes.RoleStandby, c.Gently(),
-		t.Communities, t.LargeCommunities, number(t.MED), number(t.LocalPref), number(t.ASPathPrepend), t.NextHop(p))
-	return routes.Class(h.Sum64())
+func classOf(c *routes.Case) routes.Class {
+	var room [256]byte // most recipes are shorter, and cost no memory then
+	t, b := c.Tuning, room[:0]
+	b = append(b, FamilyOf(c.Prefix)...)
+	b = strconv.AppendBool(append(b, '|'), t.Peers == nil)
+	b = appendList(append(b, '|'), t.Peers, strconv.AppendQuote)
+	b = strconv.AppendBool(append(b, '|'), c.Role() == routes.RoleStandby)
+	b = strconv.AppendBool(b, c.Gently())
+	b = appendList(append(b, '|'), t.Communities, appendText[routes.Community])
+	b = appendList(append(b, '|'), t.LargeCommunities, appendText[routes.LargeCommunity])
+	b = appendNumber(append(b, '|'), t.MED)
+	b = appendNumber(append(b, '|'), t.LocalPref)
+	b = appendNumber(append(b, '|'), t.ASPathPrepend)
+	b = append(append(b, '|'), t.NextHop(c.Prefix).String()...)
+	return routes.Class(fnv1a(b))
 }
 
-func number[T uint8 | uint32](n *T) string {
-	if n == nil {
-		return "-"
+// fnv1a is the hash of hash/fnv, which would put each recipe on the heap.
+func fnv1a(b []byte) uint64 {
+	h := uint64(14695981039346656037)
+	for _, x := range b {
+		h = (h ^ uint64(x)) * 1099511628211
 	}
-	return fmt.Sprint(*n)
+	return h
+}
+
+func appendList[T any](b []byte, list []T, item func([]byte, T) []byte) []byte {
+	b = append(b, '[')
+	for i, x := range list {
+		if i > 0 {
+			b = append(b, ' ')
+		}
+		b = item(b, x)
+	}
+	return append(b, ']')
+}
+
+func appendText[T fmt.Stringer](b []byte, x T) []byte { return append(b, x.String()...) }
+
+func appendNumber[T uint8 | uint32](b []byte, n *T) []byte {
+	if n == nil {
+		return append(b, '-')
+	}
+	return strconv.AppendUint(b, uint64(*n), 10)
 }
 
 // attributes gives what a path of the Case has when it leaves by the session:
 // the Subnet's annotations, then the peer's defaults, then what the role costs.
-func attributes(c *routes.Case, s Session, role routes.Role, hop netip.Addr) Attributes {
+func attributes(c *routes.Case, s *Session, hop netip.Addr) Attributes {
 	t, d := c.Tuning, s.Defaults
 	a := Attributes{
 		NextHop:          hop,
@@ -60,7 +91,7 @@ func attributes(c *routes.Case, s Session, role routes.Role, hop netip.Addr) Att
 	} else if n := cmp.Or(t.ASPathPrepend, d.ASPathPrepend); n != nil {
 		a.ASPathPrepend = *n
 	}
-	if role == routes.RoleStandby {
+	if c.Role() == routes.RoleStandby {
 		a.worsen(s.Internal())
 	}
 	if c.Gently() {
@@ -99,14 +130,19 @@ func (a *Attributes) worsen(internal bool) {
 
 // Wish gives what the speaker shall have for the plan.
 func (p Plan) Wish() Wish {
-	w := Wish{RouterID: p.RouterID, Sessions: p.Sessions, RIB: routes.RIB{}, Exports: p.exports}
-	if len(p.Sessions) > 0 {
-		w.ASN = p.Sessions[0].LocalASN
-	}
+	w := Wish{RouterID: p.RouterID, ASN: p.ASN(), Sessions: p.Sessions, RIB: make(routes.RIB, len(p.Adverts)), Exports: p.exports}
 	for _, a := range p.Adverts {
 		w.RIB[a.Prefix] = routes.Path{NextHop: a.NextHop, Class: a.class}
 	}
 	return w
+}
+
+// ASN is the BGP process's, 0 without sessions; each session states its own.
+func (p Plan) ASN() uint32 {
+	if len(p.Sessions) == 0 {
+		return 0
+	}
+	return p.Sessions[0].LocalASN
 }
 
 // Exports gives what each session makes of an advert, sorted by peer.

@@ -38,13 +38,9 @@ func (v *view) carries(c *routes.Case) bool {
 // announcedBySomebody reports whether there is a BGPPeer that the CIDR could go
 // to, from this node or, for all that is known here, from another one.
 func (v *view) announcedBySomebody(c *routes.Case) bool {
-	if to, _ := v.reached(c); len(to) > 0 {
-		return true
-	}
-	return slices.ContainsFunc(v.s.Peers, func(p Peer) bool {
+	return len(c.Peers) > 0 || slices.ContainsFunc(v.s.Peers, func(p Peer) bool {
 		elsewhere := !slices.ContainsFunc(v.sessions, func(s Session) bool { return s.Peer == p.Name })
-		asked := c.Tuning.Peers == nil || slices.Contains(c.Tuning.Peers, p.Name)
-		return elsewhere && asked && slices.Contains(p.Families, FamilyOf(c.Prefix))
+		return elsewhere && asks(c, p.Name) && slices.Contains(p.Families, FamilyOf(c.Prefix))
 	})
 }
 

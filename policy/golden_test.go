@@ -83,7 +83,7 @@ func (c *goldenCase) announced(t *testing.T, words []string) {
 		c.histories = map[string]routes.History{}
 	}
 	c.histories[words[0]] = routes.History{Known: true, Subnets: map[string]routes.SubnetHistory{words[1]: {
-		Prefixes: map[netip.Prefix]routes.PrefixHistory{netip.MustParsePrefix(words[2]): {Role: routes.Role(words[3])}},
+		Prefixes: routes.PrefixHistories{}.With(netip.MustParsePrefix(words[2]), routes.PrefixHistory{Role: routes.Role(words[3])}),
 	}}}
 }
 

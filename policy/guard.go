@@ -59,7 +59,7 @@ func (g *guard) add(a netip.Addr, owner string) {
 }
 
 // unsafe says why a prefix must not be announced by anyone, or "".
-func (g guard) unsafe(p netip.Prefix) string {
+func (g *guard) unsafe(p netip.Prefix) string {
 	if p.Bits() == 0 {
 		return p.String() + " is a default route"
 	}
@@ -76,11 +76,11 @@ func (g guard) unsafe(p netip.Prefix) string {
 	return ""
 }
 
-func (g guard) check() routes.Check {
+func unsafePrefix() routes.Check {
 	return routes.Check{
 		Reason: routes.UnsafePrefix,
 		When:   "Leak guard: a default route, loopback, link-local, multicast or reserved prefix, or one that contains a node's InternalIP or a peer's address.",
-		Refuse: func(c *routes.Case) string { return g.unsafe(c.Prefix) },
+		Refuse: func(c *routes.Case) string { return c.Unsafe },
 		Fact:   func(c *routes.Case) string { return "safe to announce" },
 		Mend: func(c *routes.Case) string {
 			return "choose another CIDR for the Subnet; this one would break routing for the nodes or the peers"

@@ -1,7 +1,6 @@
 package policy
 
 import (
-	"net/netip"
 	"time"
 
 	"github.com/fairway-bgp/fairway/routes"
@@ -17,16 +16,11 @@ func (p *Plan) wake(at []time.Time) {
 }
 
 // history gives what the plan leaves to the next one.
-func (v *view) history(p *Plan) routes.History {
-	type key struct {
-		subnet string
-		cidr   netip.Prefix
+func (v *view) history() routes.History {
+	next := routes.History{
+		Known: true, RouterID: v.routerID, DrainSince: v.s.DrainSince(v.node),
+		Subnets: make(map[string]routes.SubnetHistory, len(v.cases)),
 	}
-	announced := make(map[key]routes.Role, len(p.Adverts))
-	for _, a := range p.Adverts {
-		announced[key{a.Subnet, a.cidr}] = a.Role
-	}
-	next := routes.History{Known: true, RouterID: v.routerID, DrainSince: v.s.DrainSince(v.node), Subnets: map[string]routes.SubnetHistory{}}
 	for i := range v.cases {
 		c := &v.cases[i]
 		s, begun := next.Subnets[c.Subnet.Name]
@@ -34,11 +28,19 @@ func (v *view) history(p *Plan) routes.History {
 			s = c.SubnetHistory()
 		}
 		if c.CIDRErr == nil {
-			s.Prefixes[c.Prefix] = c.Next(announced[key{c.Subnet.Name, c.Prefix}])
+			s.Prefixes = s.Prefixes.With(c.Prefix, c.Next(v.announcedAs(i)))
 		}
 		next.Subnets[c.Subnet.Name] = s
 	}
 	return next
+}
+
+// announcedAs gives the role in which a Case is announced, "" for not at all.
+func (v *view) announcedAs(i int) routes.Role {
+	if v.refused[i].check != nil {
+		return ""
+	}
+	return v.cases[i].Role()
 }
 
 // undecided reports whether a Case that is refused would pass if the node had
@@ -53,8 +55,7 @@ func (v *view) wouldPass(checks []routes.Check, c *routes.Case) bool {
 		return false
 	}
 	assumed := c.Assuming(assumedRole(c))
-	check, _ := firstRefusal(checks, &assumed)
-	return check == nil
+	return firstRefusal(checks, &assumed).check == nil
 }
 
 // assumedRole is a role in which the Case may have been announced.

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"maps"
 	"net/netip"
+	"slices"
 
 	"github.com/fairway-bgp/fairway/routes"
 )
@@ -72,7 +73,7 @@ func (m Memory) Recall(s Snapshot) Snapshot {
 // they do not parse the last good ones stay, and they are forgotten when the
 // Subnet is no longer selected or gone.
 func (m Memory) Remember(s Snapshot, p Plan) Memory {
-	next := Memory{subnets: map[string]map[string]string{}, node: maps.Clone(m.node), sessions: map[netip.Addr]InForce{}, history: p.history}
+	next := Memory{subnets: make(map[string]map[string]string, len(m.subnets)), node: maps.Clone(m.node), sessions: map[netip.Addr]InForce{}, history: p.history}
 	for i := range s.Subnets {
 		sub := &s.Subnets[i]
 		good, known := m.subnets[sub.Name]
@@ -80,7 +81,7 @@ func (m Memory) Remember(s Snapshot, p Plan) Memory {
 		switch {
 		case err != nil && known:
 			next.subnets[sub.Name] = good
-		case err == nil && (known || p.announceable[sub.Name]) && routes.Selected(sub.Annotations, s.Settings):
+		case err == nil && (known || p.canAnnounce(sub.Name)) && routes.Selected(sub.Annotations, s.Settings):
 			next.subnets[sub.Name] = sub.Annotations
 		}
 	}
@@ -93,6 +94,12 @@ func (m Memory) Remember(s Snapshot, p Plan) Memory {
 		}
 	}
 	return next
+}
+
+// canAnnounce reports whether some node could announce a Subnet.
+func (p *Plan) canAnnounce(subnet string) bool {
+	_, can := slices.BinarySearch(p.announceable, subnet)
+	return can
 }
 
 // rememberNode keeps each node annotation that parses; one that is gone is

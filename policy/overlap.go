@@ -10,14 +10,6 @@ import (
 	"github.com/fairway-bgp/fairway/routes"
 )
 
-// caseKey identifies a Case within a Snapshot.
-type caseKey struct {
-	subnet string
-	prefix netip.Prefix
-}
-
-func keyOf(c *routes.Case) caseKey { return caseKey{c.Subnet.Name, c.Prefix} }
-
 // claim is a prefix that a Subnet keeps.
 type claim struct {
 	prefix netip.Prefix
@@ -26,23 +18,36 @@ type claim struct {
 	held bool
 }
 
-// overlaps gives, for each Case that loses its prefix to another Subnet, which
-// one keeps it and what. The older Subnet wins, then the first by name, so that a
-// newcomer never takes traffic away. That holds among those that are Ready, on
-// every node alike; one that is announced and not Ready keeps what it has until
-// it is, too. Cases are those that every Subnet check let pass.
-func overlaps(cases []*routes.Case) map[caseKey]string {
+// overlaps says in each Case that loses its prefix to another Subnet (Lost) which
+// one keeps it and what. Cases are those that every Subnet check let pass, sorted by
+// prefix: so those that overlap the widest follow it.
+func overlaps(cases []*routes.Case) {
+	for len(cases) > 0 {
+		widest, n := cases[0].Prefix, 1
+		for n < len(cases) && widest.Overlaps(cases[n].Prefix) {
+			n++
+		}
+		if n > 1 {
+			contend(cases[:n])
+		}
+		cases = cases[n:]
+	}
+}
+
+// contend decides among Cases that overlap. The older Subnet wins, then the first by
+// name, so that a newcomer never takes traffic away. That holds among those that are
+// Ready, on every node alike; one that is announced and not Ready keeps what it has
+// until it is, too.
+func contend(cases []*routes.Case) {
 	order := slices.SortedStableFunc(slices.Values(cases), func(a, b *routes.Case) int {
 		return cmp.Or(holder(a)-holder(b), a.Subnet.Created.Compare(b.Subnet.Created), strings.Compare(a.Subnet.Name, b.Subnet.Name), a.Prefix.Compare(b.Prefix))
 	})
-	lost := map[caseKey]string{}
 	var kept keptPrefixes
 	for _, c := range order {
 		if owner, ok := kept.add(claim{c.Prefix, c.Subnet, holder(c) == 0}); !ok {
-			lost[keyOf(c)] = owner.beats(c.Subnet)
+			c.Lost = owner.beats(c.Subnet)
 		}
 	}
-	return lost
 }
 
 // holder is 0 for what is announced of a Subnet that is not Ready, else 1.
@@ -81,11 +86,11 @@ func (k *keptPrefixes) add(c claim) (claim, bool) {
 	return claim{}, true
 }
 
-func overlapCheck(lost map[caseKey]string) routes.Check {
+func overlap() routes.Check {
 	return routes.Check{
 		Reason: routes.Overlap,
 		When:   "Another announceable Subnet overlaps it: the older one, then the first by name, keeps the prefix, on every node. One that is not Ready takes nothing from one that is announced.",
-		Refuse: func(c *routes.Case) string { return lost[keyOf(c)] },
+		Refuse: func(c *routes.Case) string { return c.Lost },
 		Fact:   func(c *routes.Case) string { return "no other announceable Subnet overlaps it" },
 		Mend: func(c *routes.Case) string {
 			return "give one of the two another CIDR, or take annotation " + routes.AnnotationAdvertise + " off one"

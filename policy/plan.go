@@ -31,8 +31,8 @@ type Plan struct {
 	// history is what the plan leaves to the next one.
 	history routes.History
 	// announceable names the Subnets that no question about the Subnet alone
-	// refuses, on whichever node; Memory keeps their annotations.
-	announceable map[string]bool
+	// refuses, on whichever node, sorted; Memory keeps their annotations.
+	announceable []string
 }
 
 // Advert is one prefix that the node announces.
@@ -51,9 +51,8 @@ type Advert struct {
 	// Draining is whether it leaves with GRACEFUL_SHUTDOWN and a path that loses,
 	// because the node is about to withdraw it.
 	Draining bool `json:"draining,omitempty"`
-	// class groups adverts that leave alike; cidr is the Subnet's that it is of.
+	// class groups adverts that leave alike.
 	class routes.Class
-	cidr  netip.Prefix
 }
 
 // Withheld is one prefix of a selected Subnet that the node does not announce.

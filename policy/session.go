@@ -126,7 +126,7 @@ func internalIP(node *routes.Node, f Family) netip.Addr {
 // crossFamilyNextHop gives the next hop for a prefix over a session: the zero
 // Addr where the session's own address serves, else the node's InternalIP of
 // the prefix's family. problem is set where the session cannot carry the prefix.
-func crossFamilyNextHop(s Session, node *routes.Node, p netip.Prefix) (hop netip.Addr, problem string) {
+func crossFamilyNextHop(s *Session, node *routes.Node, p netip.Prefix) (hop netip.Addr, problem string) {
 	f := FamilyOf(p)
 	switch {
 	case !slices.Contains(s.Families, f):

@@ -11,7 +11,7 @@ import (
 
 // subnetWarnings gives what the user should know about a Subnet that is
 // announced.
-func (v *view) subnetWarnings(c *routes.Case, role routes.Role) []Warning {
+func (v *view) subnetWarnings(c *routes.Case) []Warning {
 	var out []Warning
 	warn := func(r routes.Reason, format string, args ...any) {
 		out = append(out, Warning{c.Subnet.Name, r, fmt.Sprintf(format, args...)})
@@ -43,16 +43,28 @@ func (v *view) subnetWarnings(c *routes.Case, role routes.Role) []Warning {
 	if c.Tuning.Standby && (c.Subnet.GatewayType != routes.Centralized || c.Subnet.EnableECMP) {
 		warn(routes.IgnoredAnnotation, "annotation %s works only for centralized without ECMP", routes.AnnotationStandby)
 	}
-	to, _ := v.reached(c)
-	for _, s := range to {
-		if pref := cmp.Or(c.Tuning.LocalPref, s.Defaults.LocalPref); c.Tuning.Standby && s.Internal() && pref != nil && *pref == 0 {
+	for i := range v.sessions {
+		s := &v.sessions[i]
+		// That some sessions are of the other family is how a node with an IPv4 and an
+		// IPv6 peer is made: no news while there is one that carries the prefix.
+		if problem := ownAddress(c, s); problem != "" && asks(c, s.Peer) {
+			warn(routes.PeerSkipped, "%s", problem)
+		}
+		if c.Tuning.Standby && v.cannotLose(c, s) {
 			warn(routes.IgnoredAnnotation, "annotation %s cannot make a path lose to BGPPeer %s: local-pref is 0 already", routes.AnnotationStandby, s.Peer)
 		}
 	}
-	if role == routes.RolePod && c.Subnet.GatewayType == routes.Centralized {
+	if c.Role() == routes.RolePod && c.Subnet.GatewayType == routes.Centralized {
 		warn(routes.AsymmetricReturn, "mode pods on a centralized Subnet: requests come to the Pod's node, replies leave by the gateway")
 	}
 	return out
+}
+
+// cannotLose reports whether a path of the Case has the least local-pref at a session
+// anyway.
+func (v *view) cannotLose(c *routes.Case, s *Session) bool {
+	pref := cmp.Or(c.Tuning.LocalPref, s.Defaults.LocalPref)
+	return s.Internal() && pref != nil && *pref == 0 && slices.Contains(c.Peers, s.Peer)
 }
 
 // nodeWarnings gives what the user should know about annotations of the Node that

@@ -42,11 +42,11 @@ type ExplainedAdvert struct {
 // follows. It is empty for a Subnet that is not selected or not there.
 func Why(s Snapshot, node, subnet string) []Explanation {
 	v := newView(s, node)
-	checks := v.chain()
+	checks := Chain()
 	var out []Explanation
-	for _, c := range v.cases {
-		if c.Subnet.Name == subnet {
-			out = append(out, v.explain(checks, &c))
+	for i := range v.cases {
+		if c := &v.cases[i]; c.Subnet.Name == subnet {
+			out = append(out, v.explain(checks, c))
 		}
 	}
 	return out
@@ -54,21 +54,21 @@ func Why(s Snapshot, node, subnet string) []Explanation {
 
 func (v *view) explain(checks []routes.Check, c *routes.Case) Explanation {
 	e := Explanation{
-		Node: v.node.Name, Subnet: c.Subnet.Name, Prefix: c.Text,
+		Node: v.node.Name, Subnet: c.Subnet.Name, Prefix: c.Text(),
 		Steps: []Step{}, Adverts: []ExplainedAdvert{}, Warnings: []Warning{},
 	}
-	refused, detail := firstRefusal(checks, c)
+	refused := firstRefusal(checks, c)
 	for i := range checks {
-		if refused == &checks[i] {
-			e.Steps = append(e.Steps, Step{checks[i].Reason, false, detail})
-			e.Reason, e.Detail, e.Mend = refused.Reason, detail, refused.Mend(c)
+		if refused.check == &checks[i] {
+			e.Steps = append(e.Steps, Step{checks[i].Reason, false, refused.detail})
+			e.Reason, e.Detail, e.Mend = checks[i].Reason, refused.detail, checks[i].Mend(c)
 			e.Undecided = v.undecided(checks, c)
 			return e
 		}
 		e.Steps = append(e.Steps, Step{checks[i].Reason, true, checks[i].Fact(c)})
 	}
 	var plan Plan
-	v.announce(&plan, c)
+	plan.exports = v.exports(c, v.announce(&plan, c))
 	plan.sort()
 	for _, a := range plan.Adverts {
 		e.Adverts = append(e.Adverts, ExplainedAdvert{a, plan.Exports(a)})

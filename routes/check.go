@@ -1,7 +1,6 @@
 package routes
 
 import (
-	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -12,33 +11,42 @@ import (
 type Case struct {
 	Snapshot *Snapshot
 	Subnet   *Subnet
-	// Node is nil while only the Subnet is in question.
-	Node *Node
-	// Prefix is the zero Prefix where the CIDR does not parse; Text is the CIDR
-	// as it is shown.
+	Node     *Node
+	// Prefix is the zero Prefix where the CIDR does not parse.
 	Prefix  netip.Prefix
-	Text    string
 	CIDRErr error
 	// Tuning is meaningless where TuningErr is set.
-	Tuning    Tuning
+	Tuning    *Tuning
 	TuningErr error
 	// Kept is set where the annotations do not parse and the last good ones are
 	// in force instead.
 	Kept error
 	// Past is what was done about the CIDR so far, with what is seen now. The zero
-	// value, also while only the Subnet is in question, is of one never announced.
+	// value is of one never announced.
 	Past PrefixHistory
 
-	reach Reach
-	nodes map[string]*Node
-	// gone is whether the Node does not exist.
-	gone      bool
-	natEnded  time.Time
+	// Package policy, which knows the BGPPeers, answers what follows before it asks the
+	// questions. Peers are the names of those that the CIDR goes to, sorted; NoPeer says
+	// why there are none, Unsafe why nobody may announce the CIDR, and Lost which Subnet
+	// keeps it, each "" where that is not so.
+	Peers                []string
+	NoPeer, Unsafe, Lost string
+
+	*scene
+	// text is the CIDR as it is shown where it does not parse.
+	text string
+	// gateways are the names of the Subnet's gateways, where it is not distributed.
+	gateways []string
+	// prefixes are what the node announces for a Case that passed.
+	prefixes []netip.Prefix
+	natEnded time.Time
+	// down is what the node itself knows against its way to the CIDR, or "".
+	down      string
 	carriage  carriage
 	readiness readiness
 	drain     leave
-	// verdict, translated and downNow are refusals, "" for none.
-	verdict, translated, downNow string
+	// verdict, translated and datapath are refusals, "" for none.
+	verdict, translated, datapath string
 	// leaving is since when another node is seen to be the one to announce it; wakes
 	// are the moments at which time alone may change the answer.
 	leaving time.Time
@@ -61,53 +69,92 @@ type Check struct {
 
 // Cases gives one Case for each CIDR of each selected Subnet, by Subnet name.
 // A Subnet whose CIDRs do not all parse gives a Case for each part of the text.
-// node is nil where only the Subnets are in question; reach is nil where peers
-// are not known.
+// reach is nil where peers are not known.
 func Cases(s *Snapshot, node *Node, reach Reach) []Case {
-	base := Case{Snapshot: s, Node: node, reach: reach, nodes: make(map[string]*Node, len(s.Nodes))}
-	for i := range s.Nodes {
-		base.nodes[s.Nodes[i].Name] = &s.Nodes[i]
-	}
-	base.gone = node != nil && base.nodes[node.Name] == nil
-	order := make([]*Subnet, len(s.Subnets))
-	for i := range s.Subnets {
-		order[i] = &s.Subnets[i]
-	}
-	slices.SortStableFunc(order, func(a, b *Subnet) int { return strings.Compare(a.Name, b.Name) })
-	cases := make([]Case, 0, len(order))
-	for _, subnet := range order {
-		cases = appendCases(cases, base, subnet)
+	around := newScene(s, node, reach)
+	cases := make([]Case, 0, len(s.Subnets))
+	for _, i := range byName(s.Subnets) {
+		cases = appendCases(cases, Case{Snapshot: s, Node: node, scene: around}, &s.Subnets[i])
 	}
 	return cases
 }
 
+// byName gives the places of Subnets in the order of their names.
+func byName(subnets []Subnet) []int {
+	order := make([]int, len(subnets))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortFunc(order, func(i, j int) int {
+		if c := strings.Compare(subnets[i].Name, subnets[j].Name); c != 0 {
+			return c
+		}
+		return i - j
+	})
+	return order
+}
+
+// appendCases adds the Cases of a Subnet to base, which has what all have in common.
 func appendCases(cases []Case, base Case, subnet *Subnet) []Case {
 	s := base.Snapshot
-	base.Subnet = subnet
-	annotations := subnet.Annotations
-	base.Tuning, base.TuningErr = subnet.Tuning, subnet.TuningErr
-	if good, ok := s.LastGood[subnet.Name]; ok && base.TuningErr != nil {
-		if t, err := tuningOf(subnet, good); err == nil {
-			annotations, base.Tuning, base.Kept, base.TuningErr = good, t, base.TuningErr, nil
-		}
-	}
-	if !Selected(annotations, s.Settings) {
+	f := s.inForce(subnet)
+	if !Selected(f.annotations, s.Settings) {
 		return cases
 	}
+	base.Subnet, base.Tuning, base.TuningErr, base.Kept = subnet, f.tuning, f.err, f.kept
 	if subnet.CIDRErr != nil {
 		return append(cases, unparsed(base, subnet.CIDRErr)...)
 	}
-	base.natEnded = s.History.Subnets[subnet.Name].seenNow(subnet, s.At).NATEnded
-	for _, p := range subnet.CIDRs {
-		c := base
-		c.Prefix, c.Text = p, p.String()
-		if c.Node != nil {
-			c.Past = c.past()
-			c.judge()
+	past := s.History.Subnets[subnet.Name]
+	base.natEnded = past.seenNow(subnet, s.At).NATEnded
+	if subnet.GatewayType != Distributed {
+		base.gateways = Gateways(subnet, s.Nodes)
+	}
+	for i, p := range subnet.CIDRs {
+		cases = append(cases, base)
+		c := &cases[len(cases)-1]
+		c.Prefix, c.prefixes = p, subnet.CIDRs[i:i+1:i+1]
+		if c.Tuning.Mode == ModePods {
+			c.prefixes = c.podsOf(subnet.Name, p)
 		}
-		cases = append(cases, c)
+		c.down = c.judgeDown()
+		c.Past = c.past(past)
+		c.judge()
 	}
 	return cases
+}
+
+// inForce is which annotations of a Subnet count, and what they ask for.
+type inForce struct {
+	annotations map[string]string
+	tuning      *Tuning
+	// err is set where tuning is meaningless; kept where the last good annotations
+	// count in place of those that the Subnet has, which do not parse.
+	err, kept error
+}
+
+func (s *Snapshot) inForce(subnet *Subnet) inForce {
+	now := inForce{annotations: subnet.Annotations, tuning: &subnet.Tuning, err: subnet.TuningErr}
+	good, ok := s.LastGood[subnet.Name]
+	if now.err == nil || !ok {
+		return now
+	}
+	t, err := tuningOf(subnet, good)
+	if err != nil {
+		return now
+	}
+	return inForce{annotations: good, tuning: &t, kept: now.err}
+}
+
+// SelectedCIDRs gives the CIDRs of all selected Subnets that parse, sorted.
+func (s *Snapshot) SelectedCIDRs() []netip.Prefix {
+	out := make([]netip.Prefix, 0, len(s.Subnets))
+	for i := range s.Subnets {
+		if Selected(s.inForce(&s.Subnets[i]).annotations, s.Settings) {
+			out = append(out, s.Subnets[i].CIDRs...)
+		}
+	}
+	return SortedSet(out, netip.Prefix.Compare)
 }
 
 // judge answers what several questions ask.
@@ -117,13 +164,13 @@ func (c *Case) judge() {
 	c.carriage = c.judgeCarriage()
 	c.readiness = c.judgeReadiness()
 	c.drain = c.judgeDrain()
-	c.downNow = c.judgeDatapath()
+	c.datapath = c.judgeDatapath()
 }
 
 // Assuming gives the Case as it would be if the node announced the CIDR already.
 func (c Case) Assuming(role Role) Case {
 	c.Past.Role, c.Past.Leaving = role, time.Time{}
-	if c.Node != nil && c.CIDRErr == nil {
+	if c.CIDRErr == nil {
 		c.judge()
 	}
 	return c
@@ -171,10 +218,18 @@ func unparsed(base Case, err error) []Case {
 	cases := make([]Case, 0, len(texts))
 	for _, text := range texts {
 		c := base
-		c.Text, c.CIDRErr = text, err
+		c.text, c.CIDRErr = text, err
 		cases = append(cases, c)
 	}
 	return cases
+}
+
+// Text is the CIDR as it is shown, also where it does not parse.
+func (c *Case) Text() string {
+	if c.CIDRErr != nil {
+		return c.text
+	}
+	return c.Prefix.String()
 }
 
 // Role says as what the node carries the Subnet; it is empty where it does not.
@@ -182,37 +237,7 @@ func (c *Case) Role() Role { return c.carriage.role }
 
 // Prefixes gives what the node announces for a Case that passed: the CIDR, or in
 // mode pods the node's Pods in it, aggregated.
-func (c *Case) Prefixes() []netip.Prefix {
-	if c.Tuning.Mode != ModePods {
-		return []netip.Prefix{c.Prefix}
-	}
-	return c.pods()
-}
-
-// pods gives the aggregated addresses of the Subnet's live Pods on the node.
-func (c *Case) pods() []netip.Prefix {
-	var addrs []netip.Addr
-	for i := range c.Snapshot.Pods {
-		p := &c.Snapshot.Pods[i]
-		if p.Subnet != c.Subnet.Name || p.Node != c.Node.Name {
-			continue
-		}
-		for _, a := range p.Addresses {
-			if c.Prefix.Contains(a) {
-				addrs = append(addrs, a)
-			}
-		}
-	}
-	return Aggregate(addrs)
-}
+func (c *Case) Prefixes() []netip.Prefix { return c.prefixes }
 
 // says makes a Fact or Mend of a fixed sentence.
 func says(s string) func(*Case) string { return func(*Case) string { return s } }
-
-// detail gives s where bad, else "".
-func detail(bad bool, format string, args ...any) string {
-	if !bad {
-		return ""
-	}
-	return fmt.Sprintf(format, args...)
-}

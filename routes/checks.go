@@ -25,7 +25,7 @@ func invalidAnnotation() Check {
 			if len(c.Tuning.NextHops) == 0 || !c.Prefix.IsValid() || c.Tuning.NextHop(c.Prefix).IsValid() {
 				return ""
 			}
-			return fmt.Sprintf("%s: %q: has no address of the family of %s", AnnotationNextHop, c.Subnet.Annotations[AnnotationNextHop], c.Text)
+			return fmt.Sprintf("%s: %q: has no address of the family of %s", AnnotationNextHop, c.Subnet.Annotations[AnnotationNextHop], c.Text())
 		},
 		Fact: says("annotations parse"),
 		Mend: func(c *Case) string {
@@ -58,7 +58,10 @@ func joinSubnet() Check {
 		Reason: JoinSubnet,
 		When:   "It is the join Subnet (flag `--node-switch`), which connects nodes to the overlay and means nothing outside.",
 		Refuse: func(c *Case) string {
-			return detail(c.Subnet.Name == c.Snapshot.NodeSwitch, "%s is the join Subnet", c.Subnet.Name)
+			if c.Subnet.Name == c.Snapshot.NodeSwitch {
+				return c.Subnet.Name + " is the join Subnet"
+			}
+			return ""
 		},
 		Fact: says("not the join Subnet"),
 		Mend: func(c *Case) string {
@@ -74,8 +77,10 @@ func foreignProvider() Check {
 		Reason: ForeignProvider,
 		When:   "`spec.provider` is not `\"\"`, `ovn` or `*.ovn`: another network carries the Subnet.",
 		Refuse: func(c *Case) string {
-			p := c.Subnet.Provider
-			return detail(p != "" && p != "ovn" && !strings.HasSuffix(p, ".ovn"), "spec.provider is %s", p)
+			if p := c.Subnet.Provider; p != "" && p != "ovn" && !strings.HasSuffix(p, ".ovn") {
+				return "spec.provider is " + p
+			}
+			return ""
 		},
 		Fact: func(c *Case) string { return fmt.Sprintf("spec.provider is %q", c.Subnet.Provider) },
 		Mend: says("announce it where its provider's network meets the routers; Fairway cannot carry it"),
@@ -87,8 +92,10 @@ func customVPC() Check {
 		Reason: CustomVPC,
 		When:   "`spec.vpc` is set and is not the default VPC (flag `--cluster-router`): nodes have no route to it.",
 		Refuse: func(c *Case) string {
-			v := c.Subnet.VPC
-			return detail(v != "" && v != c.Snapshot.ClusterRouter, "spec.vpc is %s, not %s", v, c.Snapshot.ClusterRouter)
+			if v := c.Subnet.VPC; v != "" && v != c.Snapshot.ClusterRouter {
+				return fmt.Sprintf("spec.vpc is %s, not %s", v, c.Snapshot.ClusterRouter)
+			}
+			return ""
 		},
 		Fact: func(c *Case) string { return "spec.vpc is " + c.Subnet.VPC },
 		Mend: says("use a VPC gateway for custom VPCs, or put the workload in a Subnet of the default VPC"),
@@ -127,7 +134,10 @@ func underlay() Check {
 		Reason: Underlay,
 		When:   "`spec.vlan` is set without `logicalGateway`: the physical switch is the gateway, not the nodes.",
 		Refuse: func(c *Case) string {
-			return detail(c.Subnet.VLAN != "" && !c.Subnet.LogicalGateway, "spec.vlan is %s and logicalGateway is false", c.Subnet.VLAN)
+			if c.Subnet.VLAN != "" && !c.Subnet.LogicalGateway {
+				return fmt.Sprintf("spec.vlan is %s and logicalGateway is false", c.Subnet.VLAN)
+			}
+			return ""
 		},
 		Fact: func(c *Case) string {
 			if c.Subnet.VLAN == "" {
@@ -144,7 +154,10 @@ func deleting() Check {
 		Reason: Deleting,
 		When:   "`metadata.deletionTimestamp` is set, and the prefix is not announced yet. What is announced stays, with a warning, until the object goes: Pods that are left are still reached.",
 		Refuse: func(c *Case) string {
-			return detail(c.Subnet.Deleting && c.Past.Role == "", "metadata.deletionTimestamp is set")
+			if c.Subnet.Deleting && c.Past.Role == "" {
+				return "metadata.deletionTimestamp is set"
+			}
+			return ""
 		},
 		Fact: func(c *Case) string {
 			if c.Subnet.Deleting {
@@ -248,8 +261,10 @@ func externalEgressGateway() Check {
 		Reason: ExternalEgressGateway,
 		When:   "`spec.externalEgressGateway` is set: replies would leave past the peers.",
 		Refuse: func(c *Case) string {
-			g := c.Subnet.ExternalEgressGateway
-			return detail(g != "", "spec.externalEgressGateway is %s", g)
+			if g := c.Subnet.ExternalEgressGateway; g != "" {
+				return "spec.externalEgressGateway is " + g
+			}
+			return ""
 		},
 		Fact: says("no external egress gateway"),
 		Mend: says("remove spec.externalEgressGateway, or announce the Subnet from that gateway"),
@@ -321,8 +336,10 @@ func nodeExcluded() Check {
 		Reason: NodeExcluded,
 		When:   "The node has the label `" + LabelExclude + "`.",
 		Refuse: func(c *Case) string {
-			_, ok := c.Node.Labels[LabelExclude]
-			return detail(ok, "Node %s has label %s", c.Node.Name, LabelExclude)
+			if _, excluded := c.Node.Labels[LabelExclude]; excluded {
+				return fmt.Sprintf("Node %s has label %s", c.Node.Name, LabelExclude)
+			}
+			return ""
 		},
 		Fact: says("node is not excluded by label"),
 		Mend: func(c *Case) string {
@@ -378,14 +395,14 @@ func datapathDown() Check {
 	return Check{
 		Reason: DatapathDown,
 		When:   "Live only: this node has no working path to the CIDR (route by ovn0, link, join gateway, provider network of a vlan), or had none a moment ago and loses it again and again: then only seconds of quiet, more each time, count as up.",
-		Refuse: func(c *Case) string { return c.downNow },
+		Refuse: func(c *Case) string { return c.datapath },
 		Fact:   says("the datapath is up, or not known here"),
 		Mend:   says("look at kube-ovn-cni on this node: it makes ovn0 and the routes by it"),
 	}
 }
 
-// down says what the node itself knows against its way to the CIDR, or "".
-func (c *Case) down() string {
+// judgeDown says what the node itself knows against its way to the CIDR, or "".
+func (c *Case) judgeDown() string {
 	if why := c.noProviderNetwork(); why != "" || c.Snapshot.Live == nil {
 		return why
 	}
@@ -409,8 +426,8 @@ func (c *Case) noProviderNetwork() string {
 
 // judgeDatapath holds a CIDR back whose datapath flaps.
 func (c *Case) judgeDatapath() string {
-	if why := c.down(); why != "" {
-		return why
+	if c.down != "" {
+		return c.down
 	}
 	up := c.Past.Turned.Add(quiet(c.Past.Downs))
 	if c.Past.Role != "" || !c.Snapshot.At.Before(up) {
@@ -441,11 +458,14 @@ func noPods() Check {
 		Reason: NoPods,
 		When:   "Mode `pods`, and there is no live Pod of the Subnet on this node.",
 		Refuse: func(c *Case) string {
-			return detail(c.Tuning.Mode == ModePods && len(c.pods()) == 0, "no live Pod of %s in %s on %s", c.Subnet.Name, c.Text, c.Node.Name)
+			if c.Tuning.Mode == ModePods && len(c.prefixes) == 0 {
+				return fmt.Sprintf("no live Pod of %s in %s on %s", c.Subnet.Name, c.Text(), c.Node.Name)
+			}
+			return ""
 		},
 		Fact: func(c *Case) string {
 			if c.Tuning.Mode == ModePods {
-				return fmt.Sprintf("mode pods: %d of this node's prefixes", len(c.pods()))
+				return fmt.Sprintf("mode pods: %d of this node's prefixes", len(c.prefixes))
 			}
 			return "mode cidr"
 		},

@@ -85,7 +85,7 @@ type leave struct {
 }
 
 func (c *Case) judgeDrain() leave {
-	d, _ := DrainOf(c.Node, c.Snapshot.Settings, c.Snapshot.LastGoodNode)
+	d := c.emptied
 	if !d.On() {
 		return leave{}
 	}

@@ -82,19 +82,19 @@ func (c *Case) judgeCarriage() carriage {
 // carriageECMP computes ready ∩ list: with ECMP status.activateGateway may be
 // stale (pkg/controller/subnet.go).
 func (c *Case) carriageECMP() carriage {
-	gateways := c.gateways()
-	others := slices.DeleteFunc(slices.Clone(gateways), func(name string) bool {
-		n := c.nodes[name]
-		return name == c.Node.Name || n == nil || !n.Usable()
-	})
-	able := slices.ContainsFunc(others, c.canCarry)
-	switch {
-	case !slices.Contains(gateways, c.Node.Name):
-		return c.unless(able, NotGateway, notOneOf(gateways))
-	case c.Node.Usable(), c.Past.Role != "":
+	listed := slices.Contains(c.gateways, c.Node.Name)
+	if listed && (c.Node.Usable() || c.Past.Role != "") {
 		return carriage{role: RoleECMP} // whether it stays is asked with its readiness
+	}
+	others := slices.DeleteFunc(slices.Clone(c.gateways), func(name string) bool {
+		n, there := c.others[name]
+		return name == c.Node.Name || !there || !n.Usable()
+	})
+	switch {
+	case !listed:
+		return c.unless(slices.ContainsFunc(others, c.canCarry), NotGateway, notOneOf(c.gateways))
 	case len(others) == 0:
-		return carriage{reason: NoActiveGateway, detail: "none of the gateways " + strings.Join(gateways, ", ") + " is known to be Ready"}
+		return carriage{reason: NoActiveGateway, detail: "none of the gateways " + strings.Join(c.gateways, ", ") + " is known to be Ready"}
 	}
 	return carriage{reason: NotGateway, detail: fmt.Sprintf("%s is not Ready; carried by %s", c.Node.Name, strings.Join(others, ", "))}
 }
@@ -106,8 +106,7 @@ func (c *Case) carriageECMP() carriage {
 // with NoActiveGatewayFound it is empty for good; all the while OVN forwards by
 // its old policies. So who announced goes on until a node is named that can carry.
 func (c *Case) carriageSingle() carriage {
-	active, gateways := c.Subnet.ActiveGateway, c.gateways()
-	listed := slices.Contains(gateways, c.Node.Name)
+	active, listed := c.Subnet.ActiveGateway, slices.Contains(c.gateways, c.Node.Name)
 	switch {
 	case active == c.Node.Name:
 		return carriage{role: RoleActive}
@@ -115,11 +114,11 @@ func (c *Case) carriageSingle() carriage {
 		if listed && c.Tuning.Standby && active != "" {
 			return carriage{role: RoleStandby}
 		}
-		return c.unless(true, c.notActive(listed), c.notActiveText(listed, gateways))
+		return c.unless(true, c.notActive(listed), c.notActiveText(listed))
 	case (c.Past.Role == "" || c.Past.Role == RoleStandby) && listed && c.Tuning.Standby && active != "":
 		return carriage{role: RoleStandby}
 	}
-	return c.unless(false, c.notActive(listed), c.notActiveText(listed, gateways))
+	return c.unless(false, c.notActive(listed), c.notActiveText(listed))
 }
 
 func (c *Case) notActive(listed bool) Reason {
@@ -129,12 +128,12 @@ func (c *Case) notActive(listed bool) Reason {
 	return NotGateway
 }
 
-func (c *Case) notActiveText(listed bool, gateways []string) string {
+func (c *Case) notActiveText(listed bool) string {
 	switch active := c.Subnet.ActiveGateway; {
 	case !listed:
-		return notOneOf(gateways)
+		return notOneOf(c.gateways)
 	case active == "":
-		text := "status.activateGateway is empty: Kube-OVN has none of " + strings.Join(gateways, ", ") + " active"
+		text := "status.activateGateway is empty: Kube-OVN has none of " + strings.Join(c.gateways, ", ") + " active"
 		if c.Subnet.GatewayVerdict != "" {
 			text += " (" + c.Subnet.GatewayVerdict + ")"
 		}
@@ -178,22 +177,17 @@ func (c *Case) stays(another bool) bool {
 	return true
 }
 
-// gateways gives the names of the Subnet's gateways.
-func (c *Case) gateways() []string { return Gateways(c.Subnet, c.Snapshot.Nodes) }
-
 // canCarry reports whether a node, by all that is known, would announce the CIDR
 // if it is the one to. Nobody begins with a Subnet that is not Ready, or on its
 // way out. A Snapshot of one Node, as in a machine's own folder, tells nothing of
 // others.
 func (c *Case) canCarry(name string) bool {
-	n := c.nodes[name]
-	if n == nil {
+	n, there := c.others[name]
+	if !there {
 		return len(c.Snapshot.Nodes) <= 1
 	}
-	_, excluded := n.Labels[LabelExclude]
-	drain, _ := DrainOf(n, c.Snapshot.Settings, nil) // a value that does not parse is not ours to judge
 	mayBegin := c.Subnet.Ready && !c.Subnet.Deleting
-	return mayBegin && n.Usable() && n.Allocated && !excluded && !drain.On() && (c.reach == nil || c.reach(n, c))
+	return mayBegin && n.fit && (c.reach == nil || c.reach(n.Node, c))
 }
 
 // elsewhere reports whether another node would announce the CIDR by its own rules.
@@ -204,9 +198,14 @@ func (c *Case) elsewhere() bool {
 	case c.Tuning.Mode == ModePods:
 		return false
 	case c.Subnet.GatewayType == Distributed:
-		return slices.ContainsFunc(c.Snapshot.Nodes, func(n Node) bool { return able(n.Name) })
+		for name := range c.others {
+			if able(name) {
+				return true
+			}
+		}
+		return false
 	case c.Subnet.EnableECMP, c.Tuning.Standby:
-		return slices.ContainsFunc(c.gateways(), able)
+		return slices.ContainsFunc(c.gateways, able)
 	}
 	return c.Subnet.ActiveGateway != "" && able(c.Subnet.ActiveGateway)
 }
@@ -255,9 +254,9 @@ func (c *Case) CarriesReplies() bool {
 	case c.carriage.stay != "":
 		return true
 	case c.Subnet.GatewayType == Distributed:
-		return len(c.Prefixes()) > 0
+		return len(c.prefixes) > 0
 	case c.Subnet.EnableECMP:
-		return slices.Contains(c.gateways(), c.Node.Name)
+		return slices.Contains(c.gateways, c.Node.Name)
 	}
 	return c.Subnet.ActiveGateway == c.Node.Name
 }

@@ -1,8 +1,10 @@
 package routes
 
 import (
+	"encoding/json"
 	"maps"
 	"net/netip"
+	"slices"
 	"time"
 )
 
@@ -31,8 +33,8 @@ type SubnetHistory struct {
 	NAT      bool      `json:"nat,omitempty"`
 	NATEnded time.Time `json:"natEnded,omitzero"`
 	// Prefixes is by the Subnet's CIDR, also in mode pods. A CIDR that is not among
-	// them is new to the Subnet.
-	Prefixes map[netip.Prefix]PrefixHistory `json:"prefixes,omitempty"`
+	// them is new to the Subnet, unless Prefixes is nil.
+	Prefixes PrefixHistories `json:"prefixes,omitempty"`
 }
 
 // PrefixHistory is what was done about one CIDR of a Subnet.
@@ -56,17 +58,70 @@ type PrefixHistory struct {
 	Downs  int       `json:"downs,omitempty"`
 }
 
+// PrefixHistories is what was done about each CIDR of a Subnet, sorted by CIDR: a
+// Subnet has one or two.
+type PrefixHistories []CIDRHistory
+
+// CIDRHistory is what was done about a CIDR.
+type CIDRHistory struct {
+	CIDR netip.Prefix
+	PrefixHistory
+}
+
+// Of gives what was done about a CIDR; known is false where it is not among them.
+func (h PrefixHistories) Of(cidr netip.Prefix) (past PrefixHistory, known bool) {
+	for i := range h {
+		if h[i].CIDR == cidr {
+			return h[i].PrefixHistory, true
+		}
+	}
+	return PrefixHistory{}, false
+}
+
+// With gives the histories with that of a CIDR added or replaced; h may change.
+func (h PrefixHistories) With(cidr netip.Prefix, past PrefixHistory) PrefixHistories {
+	i, known := slices.BinarySearchFunc(h, cidr, func(e CIDRHistory, p netip.Prefix) int { return e.CIDR.Compare(p) })
+	if known {
+		h[i].PrefixHistory = past
+		return h
+	}
+	return slices.Insert(h, i, CIDRHistory{cidr, past})
+}
+
+// MarshalJSON writes an object with the CIDRs as keys.
+func (h PrefixHistories) MarshalJSON() ([]byte, error) {
+	byCIDR := make(map[netip.Prefix]PrefixHistory, len(h))
+	for _, e := range h {
+		byCIDR[e.CIDR] = e.PrefixHistory
+	}
+	return json.Marshal(byCIDR)
+}
+
+// UnmarshalJSON reads what MarshalJSON wrote.
+func (h *PrefixHistories) UnmarshalJSON(b []byte) error {
+	var byCIDR map[netip.Prefix]PrefixHistory
+	if err := json.Unmarshal(b, &byCIDR); err != nil {
+		return err
+	}
+	*h = nil
+	for cidr, past := range byCIDR {
+		*h = h.With(cidr, past)
+	}
+	return nil
+}
+
 // Equal reports whether two histories are the same.
 func (h History) Equal(o History) bool {
 	return h.Known == o.Known && h.RouterID == o.RouterID && h.DrainSince.Equal(o.DrainSince) &&
 		maps.EqualFunc(h.Subnets, o.Subnets, func(a, b SubnetHistory) bool {
-			return a.NAT == b.NAT && a.NATEnded.Equal(b.NATEnded) && maps.Equal(a.Prefixes, b.Prefixes)
+			return a.NAT == b.NAT && a.NATEnded.Equal(b.NATEnded) && slices.Equal(a.Prefixes, b.Prefixes)
 		})
 }
 
 // Prefix gives what was done about a CIDR of a Subnet.
 func (h History) Prefix(subnet string, cidr netip.Prefix) PrefixHistory {
-	return h.Subnets[subnet].Prefixes[cidr]
+	p, _ := h.Subnets[subnet].Prefixes.Of(cidr)
+	return p
 }
 
 // Translating gives the CIDRs of which it matters whether this node still
@@ -78,8 +133,8 @@ func (s *Snapshot) Translating() []netip.Prefix {
 		if past.seenNow(&s.Subnets[i], s.At).NATEnded.IsZero() {
 			continue
 		}
-		for p := range past.Prefixes {
-			out = append(out, p)
+		for _, p := range past.Prefixes {
+			out = append(out, p.CIDR)
 		}
 	}
 	return SortedSet(out, netip.Prefix.Compare)
@@ -127,16 +182,16 @@ func (h SubnetHistory) seenNow(s *Subnet, at time.Time) SubnetHistory {
 // SubnetHistory is what the Case leaves to the next decision about its Subnet, still
 // without CIDRs.
 func (c *Case) SubnetHistory() SubnetHistory {
-	past := c.Snapshot.History.Subnets[c.Subnet.Name]
-	next := past.seenNow(c.Subnet, c.Snapshot.At)
-	next.Prefixes = make(map[netip.Prefix]PrefixHistory, len(past.Prefixes))
+	next := c.Snapshot.History.Subnets[c.Subnet.Name].seenNow(c.Subnet, c.Snapshot.At)
+	next.Prefixes = PrefixHistories{}
 	return next
 }
 
-// past gives what was done about the Case's CIDR, with what is seen now.
-func (c *Case) past() PrefixHistory {
-	at, subnet := c.Snapshot.At, c.Snapshot.History.Subnets[c.Subnet.Name]
-	p, known := subnet.Prefixes[c.Prefix]
+// past gives what was done about the Case's CIDR by its Subnet's history, with what
+// is seen now.
+func (c *Case) past(subnet SubnetHistory) PrefixHistory {
+	at := c.Snapshot.At
+	p, known := subnet.Prefixes.Of(c.Prefix)
 	if !known && subnet.Prefixes != nil {
 		p.New = at
 		if c.Subnet.Ready {
@@ -146,7 +201,7 @@ func (c *Case) past() PrefixHistory {
 	if (p.Role == RolePod) != (c.Tuning.Mode == ModePods) {
 		p.Role, p.Since = "", time.Time{} // other prefixes than those of the CIDR
 	}
-	return p.looked(c.down() != "", at)
+	return p.looked(c.down != "", at)
 }
 
 // looked gives the history after a look at the datapath. What was not announced

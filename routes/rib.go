@@ -55,16 +55,18 @@ func (c Changes) Empty() bool { return len(c.Set) == 0 && len(c.Withdraw) == 0 }
 // again, one that is no longer wanted is withdrawn whatever its path is.
 func Diff(have, want RIB) Changes {
 	var c Changes
-	for _, p := range sortedPrefixes(want) {
-		if h, ok := have[p]; !ok || h != want[p] {
-			c.Set = append(c.Set, Change{p, want[p]})
+	for p, path := range want {
+		if h, ok := have[p]; !ok || h != path {
+			c.Set = append(c.Set, Change{p, path})
 		}
 	}
-	for _, p := range sortedPrefixes(have) {
+	for p := range have {
 		if _, ok := want[p]; !ok {
 			c.Withdraw = append(c.Withdraw, p)
 		}
 	}
+	slices.SortFunc(c.Set, func(a, b Change) int { return a.Prefix.Compare(b.Prefix) })
+	slices.SortFunc(c.Withdraw, netip.Prefix.Compare)
 	return c
 }
 
@@ -81,8 +83,4 @@ func Apply(have RIB, c Changes) RIB {
 		delete(out, p)
 	}
 	return out
-}
-
-func sortedPrefixes(r RIB) []netip.Prefix {
-	return slices.SortedFunc(maps.Keys(r), netip.Prefix.Compare)
 }

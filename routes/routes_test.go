@@ -1,6 +1,7 @@
 package routes_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
@@ -379,4 +380,24 @@ func FuzzParseNumbers(f *testing.F) {
 			t.Errorf("ParseRouterID(%q) = %s", s, id)
 		}
 	})
+}
+
+// What an older daemon has left is read by a newer one.
+func TestHistoryIsAnObjectByCIDR(t *testing.T) {
+	const text = `{"prefixes":{"10.1.0.0/16":{"role":"active"},"fd00:1::/64":{"down":true,"downs":2}}}`
+	var h routes.SubnetHistory
+	if err := json.Unmarshal([]byte(text), &h); err != nil {
+		t.Fatal(err)
+	}
+	four, six := netip.MustParsePrefix("10.1.0.0/16"), netip.MustParsePrefix("fd00:1::/64")
+	want := routes.PrefixHistories{}.With(six, routes.PrefixHistory{Down: true, Downs: 2}).With(four, routes.PrefixHistory{Role: routes.RoleActive})
+	if !slices.Equal(h.Prefixes, want) || want[0].CIDR != four {
+		t.Errorf("%+v, want %+v", h.Prefixes, want)
+	}
+	if back, err := json.Marshal(h); err != nil || string(back) != text {
+		t.Errorf("written again: %s, %v", back, err)
+	}
+	if _, known := h.Prefixes.Of(netip.MustParsePrefix("10.1.0.0/24")); known {
+		t.Error("a CIDR counts as known that is only part of one")
+	}
 }

@@ -2,7 +2,6 @@ package speaker
 
 import (
 	"context"
-	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -13,7 +12,6 @@ import (
 	"github.com/osrg/gobgp/v4/pkg/packet/bgp"
 
 	"github.com/fairway-bgp/fairway/policy"
-	"github.com/fairway-bgp/fairway/routes"
 )
 
 // State is where a session is in BGP's state machine (RFC 4271 section 8.2.2).
@@ -33,8 +31,9 @@ const (
 type Observed struct {
 	// Sessions are sorted by peer.
 	Sessions []Session
-	// RIB holds what is originated; empty before the first session is wanted.
-	RIB routes.RIB
+	// Originated counts the prefixes in the table; 0 before the first session is
+	// wanted.
+	Originated int
 }
 
 // Session is one BGP session as it is.
@@ -62,8 +61,8 @@ type Session struct {
 	Flaps int
 }
 
-// Observe reads sessions and RIB. Before Run, and after Stop, both are empty. It
-// returns when ctx is over, whatever it waits for.
+// Observe reads the sessions and counts the prefixes. Before Run, and after Stop,
+// there are none. It returns when ctx is over, whatever it waits for.
 func (s *Speaker) Observe(ctx context.Context) (Observed, error) {
 	var out Observed
 	err := during(ctx, func() (err error) {
@@ -82,7 +81,7 @@ func (s *Speaker) observe(ctx context.Context) (Observed, error) {
 	}
 	defer s.tables.Release(1)
 	v := s.view.Load()
-	out := Observed{Sessions: []Session{}, RIB: routes.RIB{}}
+	out := Observed{Sessions: []Session{}}
 	for _, srv := range v.servers {
 		err := srv.ListPeer(ctx, &api.ListPeerRequest{EnableAdvertised: true}, func(p *api.Peer) {
 			out.Sessions = append(out.Sessions, s.session(p, v))
@@ -90,11 +89,11 @@ func (s *Speaker) observe(ctx context.Context) (Observed, error) {
 		if err != nil {
 			return Observed{}, err
 		}
-		rib, err := srv.ribNow()
+		n, err := srv.originated(ctx)
 		if err != nil {
 			return Observed{}, err
 		}
-		maps.Copy(out.RIB, rib)
+		out.Originated = max(out.Originated, n) // each server has the whole RIB
 	}
 	slices.SortFunc(out.Sessions, func(a, b Session) int { return strings.Compare(a.Peer, b.Peer) })
 	return out, nil

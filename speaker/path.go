@@ -1,6 +1,7 @@
 package speaker
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -104,9 +105,8 @@ func (s *server) ribNow() (routes.RIB, error) {
 	for _, family := range []bgp.Family{bgp.RF_IPv4_UC, bgp.RF_IPv6_UC} {
 		r := apiutil.ListPathRequest{TableType: api.TableType_TABLE_TYPE_GLOBAL, Family: family}
 		err := s.ListPath(r, func(nlri bgp.NLRI, paths []*apiutil.Path) {
-			prefix, err := netip.ParsePrefix(nlri.String())
-			if err == nil && len(paths) > 0 {
-				out[prefix] = parsePath(paths[0])
+			if p, ok := nlri.(*bgp.IPAddrPrefix); ok && len(paths) > 0 {
+				out[p.Prefix] = parsePath(paths[0])
 			}
 		})
 		if err != nil {
@@ -114,6 +114,20 @@ func (s *server) ribNow() (routes.RIB, error) {
 		}
 	}
 	return out, nil
+}
+
+// originated counts the prefixes in GoBGP's table.
+func (s *server) originated(ctx context.Context) (int, error) {
+	n := 0
+	for _, f := range []policy.Family{policy.IPv4Unicast, policy.IPv6Unicast} {
+		r := &api.GetTableRequest{TableType: api.TableType_TABLE_TYPE_GLOBAL, Family: apiFamily(f)}
+		table, err := s.GetTable(ctx, r)
+		if err != nil {
+			return 0, fmt.Errorf("count the RIB: %w", err)
+		}
+		n += int(table.NumDestination)
+	}
+	return n, nil
 }
 
 func parsePath(p *apiutil.Path) routes.Path {

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/osrg/gobgp/v4/api"
@@ -184,11 +185,14 @@ func parseRuleName(name string) (ruleKey, error) {
 
 // parseClass reads the mark of a class, Class.String.
 func parseClass(s string) (routes.Class, error) {
-	var admin, hi, lo uint32
-	if n, err := fmt.Sscanf(s, "%d:%d:%d", &admin, &hi, &lo); n != 3 || admin != 0 {
-		return 0, fmt.Errorf("%q is not the mark of a class: %w", s, err)
+	numbers, ours := strings.CutPrefix(s, "0:")
+	high, low, _ := strings.Cut(numbers, ":")
+	hi, errHigh := strconv.ParseUint(high, 10, 32)
+	lo, errLow := strconv.ParseUint(low, 10, 32)
+	if !ours || errHigh != nil || errLow != nil {
+		return 0, fmt.Errorf("%q is not the mark of a class, such as 0:1:2", s)
 	}
-	return routes.Class(uint64(hi)<<32 | uint64(lo)), nil
+	return routes.Class(hi<<32 | lo), nil
 }
 
 // policiesOf gives GoBGP's whole routing policy for a set of rules.

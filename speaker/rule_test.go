@@ -109,3 +109,16 @@ func TestParseStatementRefusesForeignNames(t *testing.T) {
 		}
 	}
 }
+
+func TestMarkOfAClass(t *testing.T) {
+	for _, c := range []routes.Class{0, 1, 7 << 32, 1<<64 - 1} {
+		if got, err := parseClass(c.String()); err != nil || got != c {
+			t.Errorf("%s: %d, %v, want %d", c, got, err, c)
+		}
+	}
+	for _, bad := range []string{"", "0", "0:", "0:1", "1:2:3", "0:1:2:3", "0:-1:2", "0:1:x", "0:4294967296:1"} {
+		if c, err := parseClass(bad); err == nil {
+			t.Errorf("%q is taken for class %d", bad, c)
+		}
+	}
+}

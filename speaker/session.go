@@ -111,17 +111,13 @@ func familyNames(p *api.Peer) string {
 	return strings.Join(names, " ")
 }
 
-// removePeers deletes the peers that are no longer wanted.
-func (s *server) removePeers(ctx context.Context, wish policy.Wish) error {
-	have, err := s.peersNow(ctx)
-	if err != nil {
-		return err
-	}
-	for _, session := range wish.Sessions {
-		delete(have, session.Address)
-	}
+// removePeers deletes those of the peers that are no longer wanted.
+func (s *server) removePeers(ctx context.Context, wish policy.Wish, peers map[netip.Addr]*api.Peer) error {
 	var errs []error
-	for _, a := range slices.SortedFunc(maps.Keys(have), netip.Addr.Compare) {
+	for _, a := range slices.SortedFunc(maps.Keys(peers), netip.Addr.Compare) {
+		if slices.ContainsFunc(wish.Sessions, func(wanted policy.Session) bool { return wanted.Address == a }) {
+			continue
+		}
 		if err := s.DeletePeer(ctx, &api.DeletePeerRequest{Address: a.String()}); err != nil {
 			errs = append(errs, fmt.Errorf("remove peer %s: %w", a, err))
 			continue
@@ -132,18 +128,14 @@ func (s *server) removePeers(ctx context.Context, wish policy.Wish) error {
 	return errors.Join(errs...)
 }
 
-// addPeers adds the peers that are missing and updates those that differ. It
+// addPeers adds what is missing among the peers and updates those that differ. It
 // comes after prepare: a peer gets the End-of-RIB marker with what the RIB holds
 // when the session comes up, and drops what it kept from before (RFC 4724
 // section 4.2).
-func (s *server) addPeers(ctx context.Context, wish policy.Wish) error {
-	have, err := s.peersNow(ctx)
-	if err != nil {
-		return err
-	}
+func (s *server) addPeers(ctx context.Context, wish policy.Wish, peers map[netip.Addr]*api.Peer) error {
 	var errs []error
 	for _, session := range wish.Sessions {
-		if err := s.setPeer(ctx, have[session.Address], session); err != nil {
+		if err := s.setPeer(ctx, peers[session.Address], session); err != nil {
 			errs = append(errs, err)
 		}
 	}

@@ -174,17 +174,14 @@ func (s *Speaker) sync(ctx context.Context, wish policy.Wish) error {
 	wish.Sessions = wait
 	errs = append(errs, s.ensure(ctx, &s.passive, wish, s.options.ListenPort))
 	s.publish(sessions)
+	halves, err := s.halves(ctx, dial, wait)
+	errs = append(errs, err)
 	// All rules and paths go before all sessions, and all removals before all
 	// additions: a peer may change from one server to the other.
-	for _, step := range []func(*server, context.Context, policy.Wish) error{(*server).prepare, (*server).removePeers, (*server).addPeers} {
-		for _, half := range []struct {
-			server   *server
-			sessions []policy.Session
-		}{{s.active, dial}, {s.passive, wait}} {
-			if half.server != nil {
-				wish.Sessions = half.sessions
-				errs = append(errs, step(half.server, ctx, wish))
-			}
+	for _, step := range []func(*server, context.Context, policy.Wish, map[netip.Addr]*api.Peer) error{(*server).prepare, (*server).removePeers, (*server).addPeers} {
+		for _, half := range halves {
+			wish.Sessions = half.sessions
+			errs = append(errs, step(half.server, ctx, wish, half.peers))
 		}
 	}
 	if len(wait) == 0 && s.passive != nil {
@@ -193,6 +190,32 @@ func (s *Speaker) sync(ctx context.Context, wish policy.Wish) error {
 		s.publish(sessions)
 	}
 	return errors.Join(errs...)
+}
+
+// half is a server that runs, the sessions that it is to have, and the peers that it
+// has when a Sync begins.
+type half struct {
+	server   *server
+	sessions []policy.Session
+	peers    map[netip.Addr]*api.Peer
+}
+
+// halves gives the servers that run and can say which peers they have.
+func (s *Speaker) halves(ctx context.Context, dial, wait []policy.Session) ([]half, error) {
+	var out []half
+	var errs []error
+	for _, h := range []half{{server: s.active, sessions: dial}, {server: s.passive, sessions: wait}} {
+		if h.server == nil {
+			continue
+		}
+		var err error
+		if h.peers, err = h.server.peersNow(ctx); err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		out = append(out, h)
+	}
+	return out, errors.Join(errs...)
 }
 
 // ensure starts a server if there are sessions for it, and starts it anew if the

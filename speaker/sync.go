@@ -14,16 +14,13 @@ import (
 	"github.com/fairway-bgp/fairway/routes"
 )
 
-// prepare brings rules and paths to the wish; peers come later (addPeers).
+// prepare brings rules and paths to the wish; peers come later (addPeers). peers are
+// those that GoBGP has.
 //
 // The order matters. GoBGP asks the export policy about a path's old version to
 // find out whether a peer is owed a withdrawal (pkg/server/server.go,
 // filterpath): so rules come before the paths that need them, and go after.
-func (s *server) prepare(ctx context.Context, wish policy.Wish) error {
-	peers, err := s.peersNow(ctx)
-	if err != nil {
-		return err
-	}
+func (s *server) prepare(ctx context.Context, wish policy.Wish, peers map[netip.Addr]*api.Peer) error {
 	rules, err := s.rulesNow(ctx)
 	if err != nil {
 		return err
@@ -51,6 +48,9 @@ func (s *server) prepare(ctx context.Context, wish policy.Wish) error {
 // stalePeers gives the peers for which a rule changed of paths that themselves
 // stayed: GoBGP does not evaluate those again by itself.
 func stalePeers(have, want map[ruleKey]rule, before, after routes.RIB) []netip.Addr {
+	if maps.Equal(have, want) {
+		return nil
+	}
 	stayed := map[routes.Class]bool{}
 	for p, path := range after {
 		if before[p] == path {

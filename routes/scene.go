@@ -1,0 +1,57 @@
+package routes
+
+import "net/netip"
+
+// scene is what all Cases of one pass have in common, worked out once.
+type scene struct {
+	reach Reach
+	// others are the Nodes by name, the Case's own among them.
+	others map[string]other
+	// gone is whether the Case's Node does not exist.
+	gone bool
+	// emptied is why the Case's Node is to be emptied of routes.
+	emptied Drain
+	// pods are the addresses of live Pods on the Case's Node, by Subnet.
+	pods map[string][]netip.Addr
+}
+
+// other is a Node, and whether it is fit to begin with a Subnet.
+type other struct {
+	*Node
+	fit bool
+}
+
+func newScene(s *Snapshot, node *Node, reach Reach) *scene {
+	out := &scene{reach: reach, others: make(map[string]other, len(s.Nodes)), pods: map[string][]netip.Addr{}}
+	for i := range s.Nodes {
+		n := &s.Nodes[i]
+		out.others[n.Name] = other{n, fit(n, s.Settings)}
+	}
+	_, there := out.others[node.Name]
+	out.gone = !there
+	out.emptied, _ = DrainOf(node, s.Settings, s.LastGoodNode) // a bad value is a warning of the plan
+	for i := range s.Pods {
+		if p := &s.Pods[i]; p.Node == node.Name {
+			out.pods[p.Subnet] = append(out.pods[p.Subnet], p.Addresses...)
+		}
+	}
+	return out
+}
+
+// fit reports whether a Node, by itself, could begin to announce.
+func fit(n *Node, s Settings) bool {
+	_, excluded := n.Labels[LabelExclude]
+	drain, _ := DrainOf(n, s, nil) // a value that does not parse is not ours to judge
+	return n.Usable() && n.Allocated && !excluded && !drain.On()
+}
+
+// podsOf gives the aggregated addresses of a Subnet's live Pods that are in a CIDR.
+func (s *scene) podsOf(subnet string, cidr netip.Prefix) []netip.Prefix {
+	var in []netip.Addr
+	for _, a := range s.pods[subnet] {
+		if cidr.Contains(a) {
+			in = append(in, a)
+		}
+	}
+	return Aggregate(in)
+}
