@@ -33,6 +33,8 @@ var update = flag.Bool("update", false, "rewrite the golden files")
 //	datapath-down CIDR TEXT    live fact
 //	host-not-ready CIDR TEXT   live fact
 //	announced NODE SUBNET CIDR ROLE   what the node announces already
+//	cidr-was SUBNET CIDRBLOCK         what it was when it parsed last
+//	wide             --allow-wide-prefixes
 type goldenCase struct {
 	settings  routes.Settings
 	node, why string
@@ -40,6 +42,7 @@ type goldenCase struct {
 	live      *routes.Live
 	// histories is by node; those of the other nodes are not known.
 	histories   map[string]routes.History
+	cidrs       map[string]string
 	archive     *txtar.Archive
 	archivePath string
 }
@@ -60,6 +63,11 @@ func readCase(t *testing.T, path string) goldenCase {
 			c.why = rest
 		case "adopt":
 			c.settings.AdoptKubeOVN = true
+		case "wide":
+			c.settings.AllowWidePrefixes = true
+		case "cidr-was":
+			subnet, block, _ := strings.Cut(rest, " ")
+			c.cidrs = map[string]string{subnet: block}
 		case "alone":
 			c.alone = true
 		case "datapath-down", "host-not-ready":
@@ -133,10 +141,27 @@ func (c goldenCase) snapshot(t *testing.T) policy.Snapshot {
 	return s
 }
 
+// recall gives the Snapshot as a daemon has it that knows the last good CIDRs.
+func (c goldenCase) recall(t *testing.T, s policy.Snapshot) policy.Snapshot {
+	t.Helper()
+	if c.cidrs == nil {
+		return s
+	}
+	text, err := json.Marshal(map[string]any{"cidrs": c.cidrs})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var m policy.Memory
+	if err := json.Unmarshal(text, &m); err != nil {
+		t.Fatal(err)
+	}
+	return m.Recall(s)
+}
+
 // outputs gives what Fairway prints for the case, by file name.
 func (c goldenCase) outputs(t *testing.T) map[string][]byte {
 	t.Helper()
-	s := c.snapshot(t)
+	s := c.recall(t, c.snapshot(t))
 	names := []string{c.node}
 	if c.node == "" {
 		names = nil

@@ -538,3 +538,42 @@ func TestSubnetThatIsMadeAnewStaysWhileNobodyHasJudgedIt(t *testing.T) {
 	w.s.Subnets[0].Validated = false
 	w.at(5, routed, "")
 }
+
+// TestTypoInTheCIDRWithdrawsNothing, nor does a file that is cut off before it; what
+// else the Subnet says counts at once.
+func TestTypoInTheCIDRWithdrawsNothing(t *testing.T) {
+	for name, typo := range map[string]string{"a typo": "10.166.0.0/166", "missing": ""} {
+		t.Run(name, func(t *testing.T) {
+			w := tell(t)
+			w.at(0, routed, "n1 n2")
+			w.subnet("routed").CIDRBlock = typo
+			w.at(1, routed, "n1 n2")
+			w.warned(routes.InvalidCIDR, "its last good CIDRs stay in force until it is mended")
+			w.at(1000, routed, "n1 n2") // it does not run out
+			w.subnet("routed").NATOutgoing = true
+			w.at(1001, routed, "")
+			w.subnet("routed").NATOutgoing = false
+			w.at(1010, routed, "")
+			w.at(1014, routed, "n1 n2") // as after any end of NAT
+			w.live["n1"].DatapathDown = map[netip.Prefix]string{netip.MustParsePrefix(routed): "link ovn0 is down"}
+			w.at(1020, routed, "n2")
+			delete(w.subnet("routed").Annotations, routes.AnnotationAdvertise)
+			w.at(1030, routed, "")
+			w.subnet("routed").Annotations[routes.AnnotationAdvertise] = "true"
+			w.at(1040, routed, "") // what was not selected is forgotten
+		})
+	}
+}
+
+// TestAValidClaimantTakesTheCIDRThatATypoKept, though it is younger.
+func TestAValidClaimantTakesTheCIDRThatATypoKept(t *testing.T) {
+	w := tell(t)
+	w.at(0, routed, "n1 n2")
+	w.subnet("routed").CIDRBlock = "10.166.0.0/166"
+	w.s.Subnets = append(w.s.Subnets, subnetOf("younger", "10.166.0.0/17"))
+	w.subnet("younger").Created = begin
+	w.at(1, "10.166.0.0/17", "n1 n2")
+	w.at(1, routed, "")
+	w.subnet("routed").CIDRBlock = routed
+	w.at(10, routed, "n1 n2")
+}

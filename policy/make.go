@@ -52,9 +52,7 @@ func (v *view) decide(plan *Plan) (passed []*routes.Case) {
 			continue
 		}
 		plan.Withheld = append(plan.Withheld, Withheld{c.Text(), c.Subnet.Name, refused.check.Reason, refused.detail, v.undecided(all, c)})
-		if c.Kept != nil {
-			plan.Warnings = append(plan.Warnings, kept(c))
-		}
+		plan.Warnings = append(plan.Warnings, kept(c)...)
 	}
 	return passed
 }

@@ -13,7 +13,9 @@ import (
 // withdrawal, and a newcomer takes no session away. The zero Memory knows nothing.
 type Memory struct {
 	subnets map[string]map[string]string
-	node    map[string]string
+	// cidrs holds, by Subnet, the spec.cidrBlock that parsed last.
+	cidrs map[string]string
+	node  map[string]string
 	// sessions holds what is in force with each neighbour.
 	sessions map[netip.Addr]InForce
 	history  routes.History
@@ -22,6 +24,7 @@ type Memory struct {
 // memoryJSON is how a Memory is written, for a daemon that is started again.
 type memoryJSON struct {
 	Subnets map[string]map[string]string `json:"subnets,omitempty"`
+	CIDRs   map[string]string            `json:"cidrs,omitempty"`
 	Node    map[string]string            `json:"node,omitempty"`
 	// Sessions holds what is in force with each neighbour.
 	Sessions map[netip.Addr]InForce `json:"sessions,omitempty"`
@@ -29,9 +32,9 @@ type memoryJSON struct {
 	History routes.History `json:"history,omitzero"`
 }
 
-// MarshalJSON writes the last good annotations and the sessions in force.
+// MarshalJSON writes the last good annotations and CIDRs, and the sessions in force.
 func (m Memory) MarshalJSON() ([]byte, error) {
-	return json.Marshal(memoryJSON{m.subnets, m.node, m.sessions, m.history})
+	return json.Marshal(memoryJSON{m.subnets, m.cidrs, m.node, m.sessions, m.history})
 }
 
 // UnmarshalJSON reads what MarshalJSON wrote.
@@ -40,7 +43,7 @@ func (m *Memory) UnmarshalJSON(b []byte) error {
 	if err := json.Unmarshal(b, &j); err != nil {
 		return err
 	}
-	*m = Memory{j.Subnets, j.Node, j.Sessions, j.History}
+	*m = Memory{j.Subnets, j.CIDRs, j.Node, j.Sessions, j.History}
 	return nil
 }
 
@@ -53,27 +56,48 @@ func (m Memory) Subnet(name string) (annotations map[string]string, ok bool) {
 // Equal reports whether two memories are of the same.
 func (m Memory) Equal(n Memory) bool {
 	return maps.EqualFunc(m.subnets, n.subnets, maps.Equal[map[string]string, map[string]string]) &&
-		maps.Equal(m.node, n.node) && maps.Equal(m.sessions, n.sessions) && m.history.Equal(n.history)
+		maps.Equal(m.cidrs, n.cidrs) && maps.Equal(m.node, n.node) && maps.Equal(m.sessions, n.sessions) && m.history.Equal(n.history)
 }
 
 // History is what was announced and seen.
 func (m Memory) History() routes.History { return m.history }
 
-// Recall gives the Snapshot with the last good annotations, the sessions in force,
-// and what was announced and seen, filled in.
+// Recall gives the Snapshot with the last good annotations and CIDRs, the sessions in
+// force, and what was announced and seen, filled in.
 func (m Memory) Recall(s Snapshot) Snapshot {
 	s.LastGood, s.LastGoodNode, s.InForce, s.History = m.subnets, m.node, m.sessions, m.history
 	s.History.Known = true
+	s.Subnets = m.recallCIDRs(s.Subnets)
 	return s
 }
 
-// Remember gives the memory after a pass. Annotations of a Subnet are kept from
-// the first time on that the cluster can announce it, on this node or another
+// recallCIDRs gives the Subnets with their last good CIDRs in the place of what does
+// not parse.
+func (m Memory) recallCIDRs(subnets []routes.Subnet) []routes.Subnet {
+	own := false
+	for i := range subnets {
+		if subnets[i].CIDRErr == nil {
+			continue
+		}
+		sub, ok := subnets[i].KeepingCIDRs(m.cidrs[subnets[i].Name])
+		if !ok {
+			continue
+		}
+		if !own { // others read the list that was given
+			subnets, own = slices.Clone(subnets), true
+		}
+		subnets[i] = sub
+	}
+	return subnets
+}
+
+// Remember gives the memory after a pass. Annotations and CIDRs of a Subnet are kept
+// from the first time on that the cluster can announce it, on this node or another
 // (so that a typo changes neither its own routes nor who wins an overlap); while
 // they do not parse the last good ones stay, and they are forgotten when the
 // Subnet is no longer selected or gone.
 func (m Memory) Remember(s Snapshot, p Plan) Memory {
-	next := Memory{subnets: make(map[string]map[string]string, len(m.subnets)), node: maps.Clone(m.node), sessions: map[netip.Addr]InForce{}, history: p.history}
+	next := Memory{subnets: make(map[string]map[string]string, len(m.subnets)), cidrs: make(map[string]string, len(m.cidrs)), node: maps.Clone(m.node), sessions: map[netip.Addr]InForce{}, history: p.history}
 	for i := range s.Subnets {
 		sub := &s.Subnets[i]
 		good, known := m.subnets[sub.Name]
@@ -83,6 +107,9 @@ func (m Memory) Remember(s Snapshot, p Plan) Memory {
 			next.subnets[sub.Name] = good
 		case err == nil && (known || p.canAnnounce(sub.Name)) && routes.Selected(sub.Annotations, s.Settings):
 			next.subnets[sub.Name] = sub.Annotations
+		}
+		if _, kept := next.subnets[sub.Name]; kept {
+			next.rememberCIDRs(sub, m.cidrs)
 		}
 	}
 	for _, e := range p.Sessions {
@@ -94,6 +121,16 @@ func (m Memory) Remember(s Snapshot, p Plan) Memory {
 		}
 	}
 	return next
+}
+
+// rememberCIDRs keeps the CIDRs of a Subnet whose annotations are kept, or those that
+// it had last.
+func (m *Memory) rememberCIDRs(sub *routes.Subnet, last map[string]string) {
+	if sub.CIDRErr == nil && sub.CIDRKept == nil {
+		m.cidrs[sub.Name] = sub.CIDRBlock
+	} else if block, ok := last[sub.Name]; ok {
+		m.cidrs[sub.Name] = block
+	}
 }
 
 // canAnnounce reports whether some node could announce a Subnet.

@@ -37,10 +37,10 @@ func overlaps(cases []*routes.Case) {
 // contend decides among Cases that overlap. The older Subnet wins, then the first by
 // name, so that a newcomer never takes traffic away. That holds among those that are
 // Ready, on every node alike; one that is announced and not Ready keeps what it has
-// until it is, too.
+// until it is, too. Last come CIDRs of a spec.cidrBlock that parses no more.
 func contend(cases []*routes.Case) {
 	order := slices.SortedStableFunc(slices.Values(cases), func(a, b *routes.Case) int {
-		return cmp.Or(holder(a)-holder(b), a.Subnet.Created.Compare(b.Subnet.Created), strings.Compare(a.Subnet.Name, b.Subnet.Name), a.Prefix.Compare(b.Prefix))
+		return cmp.Or(keeping(a.Subnet)-keeping(b.Subnet), holder(a)-holder(b), a.Subnet.Created.Compare(b.Subnet.Created), strings.Compare(a.Subnet.Name, b.Subnet.Name), a.Prefix.Compare(b.Prefix))
 	})
 	var kept keptPrefixes
 	for _, c := range order {
@@ -48,6 +48,15 @@ func contend(cases []*routes.Case) {
 			c.Lost = owner.beats(c.Subnet)
 		}
 	}
+}
+
+// keeping is 1 for a Subnet that has its CIDRs only because what it says now does not
+// parse, else 0.
+func keeping(s *routes.Subnet) int {
+	if s.CIDRKept != nil {
+		return 1
+	}
+	return 0
 }
 
 // holder is 0 for what is announced of a Subnet that is not Ready, else 1.
@@ -62,6 +71,8 @@ func holder(c *routes.Case) int {
 func (w claim) beats(loser *routes.Subnet) string {
 	why := "was created earlier"
 	switch {
+	case keeping(loser) > keeping(w.subnet):
+		why = "has it in its spec.cidrBlock now"
 	case w.held:
 		why = "is announced, until both are Ready"
 	case w.subnet.Created.Equal(loser.Created):
@@ -89,7 +100,7 @@ func (k *keptPrefixes) add(c claim) (claim, bool) {
 func overlap() routes.Check {
 	return routes.Check{
 		Reason: routes.Overlap,
-		When:   "Another announceable Subnet overlaps it: the older one, then the first by name, keeps the prefix, on every node. One that is not Ready takes nothing from one that is announced.",
+		When:   "Another announceable Subnet overlaps it: the older one, then the first by name, keeps the prefix, on every node. One that is not Ready takes nothing from one that is announced, and one whose `cidrBlock` parses no more nothing from any.",
 		Refuse: func(c *routes.Case) string { return c.Lost },
 		Fact:   func(c *routes.Case) string { return "no other announceable Subnet overlaps it" },
 		Mend: func(c *routes.Case) string {

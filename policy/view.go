@@ -43,7 +43,7 @@ func newView(s Snapshot, name string) *view {
 	v.routerID, v.warnings = id, slices.Concat(v.warnings, warnings, nodeWarnings(node, &s))
 	v.cases = routes.Cases(&s.Snapshot, node, v.reach)
 	v.byPrefix = byPrefix(v.cases)
-	guard := newGuard(&s)
+	guard := newLeakGuard(&s)
 	for i := range v.cases {
 		if c := &v.cases[i]; c.CIDRErr == nil {
 			c.Unsafe = guard.unsafe(c.Prefix)

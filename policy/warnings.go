@@ -16,9 +16,7 @@ func (v *view) subnetWarnings(c *routes.Case) []Warning {
 	warn := func(r routes.Reason, format string, args ...any) {
 		out = append(out, Warning{c.Subnet.Name, r, fmt.Sprintf(format, args...)})
 	}
-	if c.Kept != nil {
-		out = append(out, kept(c))
-	}
+	out = append(out, kept(c)...)
 	if r, why := c.Stay(); r != "" {
 		warn(routes.KeptAnnounced, "%s: %s", r, why)
 	}
@@ -92,8 +90,16 @@ func privateReach(s *routes.Subnet) string {
 	return "ACLs drop sources other than " + strings.Join(s.AllowSubnets, ", ")
 }
 
-func kept(c *routes.Case) Warning {
-	return Warning{c.Subnet.Name, routes.InvalidAnnotation, fmt.Sprintf("%v; the last good annotations stay in force until it is mended", c.Kept)}
+// kept tells of what does not parse and counts as it was last.
+func kept(c *routes.Case) []Warning {
+	var out []Warning
+	if c.Kept != nil {
+		out = append(out, Warning{c.Subnet.Name, routes.InvalidAnnotation, fmt.Sprintf("%v; the last good annotations stay in force until it is mended", c.Kept)})
+	}
+	if c.Subnet.CIDRKept != nil {
+		out = append(out, Warning{c.Subnet.Name, routes.InvalidCIDR, fmt.Sprintf("%v; its last good CIDRs stay in force until it is mended", c.Subnet.CIDRKept)})
+	}
+	return out
 }
 
 // WarningReason documents one reason that warnings are given for.
@@ -111,6 +117,7 @@ func WarningReasons() []WarningReason {
 		{routes.PeerSkipped, "Annotation `next-hop` is a neighbour's own address, which it would refuse; the others still get the prefix. That a session cannot carry the prefix's family is told only where none can (`NoPeer`)."},
 		{routes.InvalidPeer, "A BGPPeer selects the node but gives no session there: it has no local AS (one that it had stays in force), or its address is another BGPPeer's."},
 		{routes.InvalidAnnotation, "An annotation of the Node does not parse, or one of the Subnet no longer does and the last good ones stay in force."},
+		{routes.InvalidCIDR, "`spec.cidrBlock` no longer parses, and its last good CIDRs stay in force; everything else counts as it is now, and a Subnet whose own CIDR overlaps them goes before."},
 		{routes.UnknownAnnotation, "A `fairway.dev/` annotation has a name that means nothing: a typo, or one of another version."},
 		{routes.IgnoredAnnotation, "An annotation has no effect on this Subnet: `standby` without centralized, with ECMP, or where local-pref is 0."},
 		{routes.NATPolicy, "Announced by `allow-nat-policy`: of connections that Pods open, what no `forward` rule matches leaves with the node's address."},

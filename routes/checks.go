@@ -3,6 +3,8 @@ package routes
 import (
 	"fmt"
 	"strings"
+
+	"github.com/fairway-bgp/fairway/columns"
 )
 
 // SubnetChecks are the questions about the Subnet alone, from InvalidAnnotation
@@ -33,7 +35,7 @@ func invalidAnnotation() Check {
 			if e, ok := c.TuningErr.(*AnnotationError); ok {
 				name = e.Name
 			}
-			return fmt.Sprintf("correct it, or remove it: kubectl annotate subnet %s %s-", c.Subnet.Name, name)
+			return fmt.Sprintf("correct it, or remove it: kubectl annotate subnet %s %s-", columns.Quote(c.Subnet.Name), name)
 		},
 	}
 }
@@ -41,14 +43,19 @@ func invalidAnnotation() Check {
 func invalidCIDR() Check {
 	return Check{
 		Reason: InvalidCIDR,
-		When:   "A CIDR of `spec.cidrBlock` does not parse: the whole Subnet is withheld. Host bits are masked, not refused.",
+		When:   "A CIDR of `spec.cidrBlock` does not parse: the whole Subnet is withheld, unless the node knows its last good CIDRs (a warning then). Host bits are masked, not refused.",
 		Refuse: func(c *Case) string {
 			if c.CIDRErr == nil {
 				return ""
 			}
 			return c.CIDRErr.Error()
 		},
-		Fact: func(c *Case) string { return "spec.cidrBlock is " + c.Subnet.CIDRBlock },
+		Fact: func(c *Case) string {
+			if c.Subnet.CIDRKept != nil {
+				return "spec.cidrBlock no longer parses, and its last good CIDRs count"
+			}
+			return "spec.cidrBlock is " + c.Subnet.CIDRBlock
+		},
 		Mend: says("correct spec.cidrBlock"),
 	}
 }
@@ -65,7 +72,7 @@ func joinSubnet() Check {
 		},
 		Fact: says("not the join Subnet"),
 		Mend: func(c *Case) string {
-			return fmt.Sprintf("remove its annotation: kubectl annotate subnet %s %s-", c.Subnet.Name, AnnotationAdvertise)
+			return fmt.Sprintf("remove its annotation: kubectl annotate subnet %s %s-", columns.Quote(c.Subnet.Name), AnnotationAdvertise)
 		},
 	}
 }
@@ -184,7 +191,7 @@ func notValidated() Check {
 			return "status has Validated=True; Ready is asked before the first announcement only"
 		},
 		Mend: func(c *Case) string {
-			return fmt.Sprintf("read Kube-OVN's verdict: kubectl get subnet %s -o jsonpath='{.status.conditions}'", c.Subnet.Name)
+			return fmt.Sprintf("read Kube-OVN's verdict: kubectl get subnet %s -o jsonpath='{.status.conditions}'", columns.Quote(c.Subnet.Name))
 		},
 	}
 }
@@ -235,7 +242,7 @@ func natOutgoing() Check {
 			return "spec.natOutgoing is false"
 		},
 		Mend: func(c *Case) string {
-			return fmt.Sprintf(`set natOutgoing to false: kubectl patch subnet %s --type=merge -p '{"spec":{"natOutgoing":false}}'`, c.Subnet.Name)
+			return fmt.Sprintf(`set natOutgoing to false: kubectl patch subnet %s --type=merge -p '{"spec":{"natOutgoing":false}}'`, columns.Quote(c.Subnet.Name))
 		},
 	}
 }
@@ -343,7 +350,7 @@ func nodeExcluded() Check {
 		},
 		Fact: says("node is not excluded by label"),
 		Mend: func(c *Case) string {
-			return fmt.Sprintf("remove the label: kubectl label node %s %s-", c.Node.Name, LabelExclude)
+			return fmt.Sprintf("remove the label: kubectl label node %s %s-", columns.Quote(c.Node.Name), LabelExclude)
 		},
 	}
 }

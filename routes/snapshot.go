@@ -44,6 +44,8 @@ type Settings struct {
 	// AdoptKubeOVN makes ovn.kubernetes.io/bgp select a Subnet that has no
 	// fairway.dev/advertise annotation.
 	AdoptKubeOVN bool
+	// AllowWidePrefixes lets CIDRs be announced that are wider than clusters need.
+	AllowWidePrefixes bool
 	// DrainWait is how long a drained node goes on announcing with a path that loses.
 	DrainWait time.Duration
 	// DrainTaints are taints that drain a node, "key" or "key=value".
@@ -122,8 +124,11 @@ type Subnet struct {
 
 	// CIDRs are what CIDRBlock holds, or CIDRErr is what is wrong with it; Tuning is
 	// what Annotations ask for, or TuningErr. Parsed fills them in.
-	CIDRs     []netip.Prefix
-	CIDRErr   error
+	CIDRs   []netip.Prefix
+	CIDRErr error
+	// CIDRKept is set, and CIDRErr is not, where CIDRBlock does not parse and CIDRs are
+	// those that it had last. Everything else is as the object has it now.
+	CIDRKept  error
 	Tuning    Tuning
 	TuningErr error
 }
@@ -134,6 +139,17 @@ func (s Subnet) Parsed() Subnet {
 	s.CIDRs, s.CIDRErr = ParseCIDRBlock(s.CIDRBlock)
 	s.Tuning, s.TuningErr = tuningOf(&s, s.Annotations)
 	return s
+}
+
+// KeepingCIDRs gives a Subnet whose CIDRBlock does not parse with the CIDRs of
+// another, and reports whether that parses.
+func (s Subnet) KeepingCIDRs(block string) (Subnet, bool) {
+	cidrs, err := ParseCIDRBlock(block)
+	if err != nil {
+		return s, false
+	}
+	s.CIDRs, s.CIDRErr, s.CIDRKept = cidrs, nil, s.CIDRErr
+	return s, true
 }
 
 // Node is what Fairway reads of a Kubernetes Node.

@@ -38,6 +38,7 @@ func (in *input) addFlags(c *cobra.Command) {
 // addPlanSettings are the flags that decide who announces what.
 func (in *input) addPlanSettings(c *cobra.Command) {
 	f := c.Flags()
+	f.BoolVar(&in.settings.AllowWidePrefixes, "allow-wide-prefixes", false, "announce also CIDRs wider than /9 (10.0.0.0/8 always may be), or than /32 in IPv6")
 	f.BoolVar(&in.settings.AdoptKubeOVN, "adopt-kube-ovn-annotations", false, "let "+routes.AnnotationKubeOVN+" select a Subnet without "+routes.AnnotationAdvertise)
 	f.StringVar(&in.settings.ClusterRouter, "cluster-router", routes.DefaultSettings.ClusterRouter, "name of Kube-OVN's default VPC")
 	f.StringVar(&in.settings.NodeSwitch, "node-switch", routes.DefaultSettings.NodeSwitch, "name of Kube-OVN's join Subnet")
