@@ -79,6 +79,13 @@ type look struct {
 	stat os.FileInfo
 }
 
+// failed reports whether something that is there could not be read.
+func (l look) failed() bool {
+	return l.err != nil && !errors.Is(l.err, fs.ErrNotExist) || slices.ContainsFunc(l.files, func(c content) bool {
+		return c.err != nil && !errors.Is(c.err, fs.ErrNotExist)
+	})
+}
+
 // lookAll reads every path; a file that two paths lead to counts for the first
 // one only.
 func lookAll(d *disk, paths []string, stdin io.Reader) []look {

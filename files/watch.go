@@ -34,8 +34,11 @@ const (
 	// relook is how often it looks without being told, for what the kernel tells
 	// nobody: mounts and unmounts, other hosts' writes to a network file system.
 	relook = time.Minute
-	// retry is how often it does where the kernel refuses to watch.
+	// retry is how often it does where the kernel refuses to watch, and soon where a
+	// read has failed: descriptors may have run out, and nobody tells that they are
+	// back.
 	retry = 10 * time.Second
+	soon  = 2 * time.Second
 )
 
 // Source is the file source of a daemon: it reads files and folders, and again
@@ -175,7 +178,10 @@ func (w *watcher) pass(now time.Time) (again time.Duration) {
 	}
 	w.missing = time.Time{}
 	w.publish(w.known.next(looks, w.settings, now))
-	if w.deaf != "" {
+	switch {
+	case slices.ContainsFunc(looks, look.failed):
+		return soon
+	case w.deaf != "":
 		return retry
 	}
 	return relook

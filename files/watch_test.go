@@ -651,3 +651,20 @@ func TestAFileThatIsWrittenSlowlyIsNotDeletedByItsFirstComment(t *testing.T) {
 	w.write("in/a.yaml", "# No more.\n")
 	w.until("b", "no Node is in the input any more") // a deletion, but of the last Node
 }
+
+// TestAReadThatFailedIsTriedAgainSoon: descriptors have run out for a while, and
+// nothing tells that they are back.
+func TestAReadThatFailedIsTriedAgainSoon(t *testing.T) {
+	w := startWatch(t, map[string]string{"in/a.yaml": nodeText("a")}, "in")
+	w.until("a", "")
+	var limit, none syscall.Rlimit
+	w.do(syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit))
+	none = limit
+	none.Cur = 3 // what is open stays so
+	w.do(syscall.Setrlimit(syscall.RLIMIT_NOFILE, &none))
+	defer syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit)
+	w.do(os.Rename(w.path("in/a.yaml"), w.path("in/b.yaml"))) // an event, and no open file
+	w.until("a", "too many open files")
+	w.do(syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit))
+	w.until("a", "")
+}
