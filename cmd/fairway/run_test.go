@@ -267,3 +267,40 @@ func eventually(t *testing.T, what string, yes func() bool) {
 		}
 	}
 }
+
+// TestVisitorsWhoFillThePageDoNotReachTheProbes: they take all connections that there
+// are, and say nothing.
+func TestVisitorsWhoFillThePageDoNotReachTheProbes(t *testing.T) {
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := free.Addr().String()
+	free.Close()
+	folder := t.TempDir()
+	stop := startedWith(t, runFlags{listen: address, grpcSocket: filepath.Join(folder, "gobgp.sock"), runDir: folder})
+	var visitors []net.Conn
+	eventually(t, "the page is full", func() bool {
+		c, err := net.Dial("tcp", address)
+		if err != nil {
+			return false // it is not served yet
+		}
+		visitors = append(visitors, c)
+		t.Cleanup(func() { c.Close() })
+		c.SetReadDeadline(time.Now().Add(10 * time.Millisecond))
+		_, err = c.Read(make([]byte, 1))
+		return errors.Is(err, io.EOF) // closed as it came
+	})
+	if n := len(visitors); n <= mostPageConns {
+		t.Errorf("full with %d", n)
+	}
+	for _, what := range []string{"live", "ready"} {
+		eventually(t, what, func() bool {
+			_, code := try("probe", what, "--run-dir", folder)
+			return code == exitGood
+		})
+	}
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+}
