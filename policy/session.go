@@ -84,8 +84,7 @@ func nodeASN(node *routes.Node, lastGood map[string]string) (uint32, error) {
 }
 
 // routerID gives the node's BGP identifier: annotation router-id, else its first
-// IPv4 InternalIP, else a number made of its name (RFC 6286 asks only that it be
-// non-zero and unique in the AS). To change it resets every session, so the one
+// IPv4 InternalIP, else a number made of its name (RFC 6286: unique in the AS). To change it resets every session, so the one
 // that runs stays while it is among the Node's addresses, and while there are
 // none: addresses are reordered, and vanish for moments.
 func routerID(node *routes.Node, lastGood map[string]string, running netip.Addr) (netip.Addr, []Warning) {
@@ -101,16 +100,25 @@ func routerID(node *routes.Node, lastGood map[string]string, running netip.Addr)
 		}
 	}
 	first := internalIP(node, IPv4Unicast)
-	if running.IsValid() && (!first.IsValid() || slices.Contains(node.InternalIPs, running)) {
+	if running.Is4() && routes.GoodRouterID(running) && (!first.IsValid() || slices.Contains(node.InternalIPs, running)) {
 		return running, warnings
 	}
 	if first.IsValid() {
 		return first, warnings
 	}
+	return routerIDOf(node.Name), warnings
+}
+
+// routerIDOf makes an identifier of a name, one that every router takes.
+func routerIDOf(name string) netip.Addr {
 	h := fnv.New32a()
-	h.Write([]byte(node.Name))
+	h.Write([]byte(name))
 	sum := h.Sum32() | 1
-	return netip.AddrFrom4([4]byte{byte(sum >> 24), byte(sum >> 16), byte(sum >> 8), byte(sum)}), warnings
+	id := [4]byte{byte(sum >> 24), byte(sum >> 16), byte(sum >> 8), byte(sum)}
+	if !routes.GoodRouterID(netip.AddrFrom4(id)) {
+		id[0] = id[0]%64 + 1
+	}
+	return netip.AddrFrom4(id)
 }
 
 // internalIP gives the node's first InternalIP of a family, or the zero Addr.

@@ -1,6 +1,7 @@
 package policy_test
 
 import (
+	"fmt"
 	"net/netip"
 	"testing"
 	"time"
@@ -53,5 +54,34 @@ func TestOfTwoPeersWithOneAddressTheOneInForceStays(t *testing.T) {
 				t.Errorf("warnings %+v, want one of each loser", plan.Warnings)
 			}
 		})
+	}
+}
+
+// TestRouterIDMadeOfANameIsOneThatRoutersTake: Junos and older routers refuse
+// multicast, reserved and loopback ones.
+func TestRouterIDMadeOfANameIsOneThatRoutersTake(t *testing.T) {
+	ids := map[netip.Addr]string{}
+	for i := range 5000 {
+		name := fmt.Sprint("node-", i)
+		s := policy.Snapshot{Snapshot: routes.Snapshot{Settings: routes.DefaultSettings, Nodes: []routes.Node{
+			{Name: name, Ready: true, InternalIPs: []netip.Addr{netip.MustParseAddr("2001:db8::1")}},
+		}}}
+		id := policy.Make(s, name).RouterID
+		if !routes.GoodRouterID(id) {
+			t.Fatalf("%s: %s", name, id)
+		}
+		if other, taken := ids[id]; taken {
+			t.Errorf("%s and %s: %s", name, other, id)
+		}
+		ids[id] = name
+	}
+}
+
+// TestBadRouterIDThatRunsIsReplaced: an earlier version may have begun with it.
+func TestBadRouterIDThatRunsIsReplaced(t *testing.T) {
+	s := policy.Snapshot{Snapshot: routes.Snapshot{Settings: routes.DefaultSettings, Nodes: []routes.Node{{Name: "n1", Ready: true}},
+		History: routes.History{Known: true, RouterID: netip.MustParseAddr("239.1.2.3")}}}
+	if id := policy.Make(s, "n1").RouterID; !routes.GoodRouterID(id) {
+		t.Errorf("%s goes on", id)
 	}
 }

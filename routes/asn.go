@@ -38,8 +38,17 @@ func CheckASN(n uint32) error {
 // IPv4 address; 0.0.0.0 is none (RFC 6286).
 func ParseRouterID(s string) (netip.Addr, error) {
 	a, err := netip.ParseAddr(strings.TrimSpace(s))
-	if err != nil || !a.Is4() || a.IsUnspecified() {
-		return netip.Addr{}, fmt.Errorf("%q is not an IPv4 address other than 0.0.0.0", s)
+	if err != nil || !a.Is4() || !GoodRouterID(a) {
+		return netip.Addr{}, fmt.Errorf("%q is not an IPv4 address that begins with 1 to 223, and not with 127", s)
 	}
 	return a, nil
+}
+
+// GoodRouterID reports whether every router takes an IPv4 address as an identifier.
+// RFC 6286 asks only that it be non-zero, but RFC 4271 section 4.2 that it be the
+// address of a host, and Junos and older routers refuse others.
+func GoodRouterID(a netip.Addr) bool {
+	const loopback, lastOfHosts = 127, 223
+	first := a.As4()[0]
+	return first >= 1 && first <= lastOfHosts && first != loopback
 }
