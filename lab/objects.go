@@ -152,11 +152,9 @@ func (c *cluster) addObject(o object) error {
 		return c.addPod(o)
 	case "Node":
 		c.nodes = append(c.nodes, node{o.file, o.Metadata.Name, o.Metadata.Labels, o.ready()})
+	case "", "List", "BGPPeer", "Secret", "Vlan", "Speaker", "Namespace", "ConfigMap": // nothing for an agent
 	default:
-		switch strings.TrimSuffix(strings.ToLower(o.Kind), "s") {
-		case "subnet", "pod", "node":
-			return errors.New("no such kind; a typo is no deletion")
-		}
+		return errors.New("no kind that a lab has; a typo is no deletion")
 	}
 	return nil
 }

@@ -193,3 +193,21 @@ func TestHalfAFileIsNoEmptyFile(t *testing.T) {
 		}
 	}
 }
+
+// TestATypoInKindIsNoDeletion: what the file said before goes on.
+func TestATypoInKindIsNoDeletion(t *testing.T) {
+	for kind, good := range map[string]bool{"Subnet": true, "BGPPeer": true, "Secret": true, "Subent": false, "subnet": false, "Nodes": false, "Pdo": false} {
+		dir := t.TempDir()
+		text := "kind: " + kind + "\nmetadata: {name: s}\nspec: {cidrBlock: 10.1.0.0/24}\n"
+		if err := os.WriteFile(filepath.Join(dir, "a.yaml"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, problems, err := readCluster(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := problems["a.yaml"] == nil; got != good {
+			t.Errorf("%s: %v", kind, problems)
+		}
+	}
+}
