@@ -60,6 +60,8 @@ type world struct {
 	// calls counts the connections that the daemon has opened to the API server, in
 	// vain or not.
 	calls atomic.Int64
+	// carried are the connections of the daemon that are open.
+	carried sync.Map
 }
 
 // newWorld brings everything up but the daemon.
@@ -177,11 +179,19 @@ func (w *world) carry(c net.Conn, address string) {
 		return
 	}
 	defer s.Close()
+	w.carried.Store(c, nil)
+	defer w.carried.Delete(c)
 	done := make(chan struct{}, 2)
 	for _, pair := range [][2]net.Conn{{c, s}, {s, c}} {
 		go func() { io.Copy(slow{pair[0], &w.line}, pair[1]); done <- struct{}{} }()
 	}
 	<-done
+}
+
+// hangUp ends all connections of the daemon to the API server, and with them its
+// watches.
+func (w *world) hangUp() {
+	w.carried.Range(func(c, _ any) bool { c.(net.Conn).Close(); return true })
 }
 
 // slow writes when the line is free: while it is not, nothing gets through and
