@@ -55,7 +55,6 @@ func (s *Server) WriteKubeconfig(folder, host, token, namespace string) (string,
 	}
 	c := clientcmdapi.NewConfig()
 	c.Clusters["test"] = &clientcmdapi.Cluster{Server: s.URLFor(host), CertificateAuthorityData: s.Authority()}
-	c.AuthInfos["test"] = &clientcmdapi.AuthInfo{Token: token}
 	c.Contexts["test"] = &clientcmdapi.Context{Cluster: "test", AuthInfo: "test", Namespace: namespace}
 	c.CurrentContext = "test"
 	f, err := os.CreateTemp(folder, "kubeconfig-*.yaml")
@@ -63,11 +62,18 @@ func (s *Server) WriteKubeconfig(folder, host, token, namespace string) (string,
 		return "", fmt.Errorf("kubeconfig: %w", err)
 	}
 	defer f.Close()
+	c.AuthInfos["test"] = &clientcmdapi.AuthInfo{TokenFile: TokenFile(f.Name())}
+	if err := os.WriteFile(TokenFile(f.Name()), []byte(token), 0o600); err != nil {
+		return "", fmt.Errorf("kubeconfig: %w", err)
+	}
 	if err := clientcmd.WriteToFile(*c, f.Name()); err != nil {
 		return "", fmt.Errorf("kubeconfig %s: %w", f.Name(), err)
 	}
 	return f.Name(), nil
 }
+
+// TokenFile is where the token of a kubeconfig is, as a Pod's is: it may be replaced.
+func TokenFile(kubeconfig string) string { return kubeconfig + ".token" }
 
 // Apply applies a stream of YAML or JSON documents, in order, by server-side apply
 // as field manager kubetest, as `kubectl apply --server-side --force-conflicts`

@@ -7,6 +7,9 @@ import (
 	"strings"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/fairway-bgp/fairway/e2e/kubetest"
 	"github.com/fairway-bgp/fairway/status"
 )
 
@@ -23,6 +26,19 @@ func (w *world) away(calls int64) time.Duration {
 		}
 		return lack(time.Since(began) >= least)
 	})
+}
+
+// kill takes a Pod away at once: no kubelet is there to end it.
+func (w *world) kill(pod string) {
+	w.Helper()
+	resource, err := kubetest.Resource(w.server.Config(), like("v1", "Pod", namespace))
+	if err == nil {
+		now := int64(0)
+		err = resource.Delete(w.ctx(), pod, metav1.DeleteOptions{GracePeriodSeconds: &now})
+	}
+	if err != nil {
+		w.Fatal(err)
+	}
 }
 
 // startAPI brings the API server back and waits until it answers.

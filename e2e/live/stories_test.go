@@ -1,10 +1,13 @@
 package live
 
 import (
+	"os"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/fairway-bgp/fairway/e2e/kubetest"
 )
 
 // TestAPIServerGoesAway: nothing that is announced depends on it, and a change
@@ -49,6 +52,29 @@ func TestAPIServerGoesAway(t *testing.T) {
 		w.subnet("green", "10.2.0.0/16", "")
 		took := a.has("10.1.0.0/16 10.2.0.0/16")
 		t.Logf("after %s without a word, a change was announced %s after it was made", gone.Round(time.Millisecond), took.Round(time.Millisecond))
+		w.advertise("green", "null")
+		a.has("10.1.0.0/16")
+	})
+	t.Run("the token expires, and another takes its place", func(t *testing.T) {
+		lost := a.losses()
+		w.kill("fairway-n1") // its token is worth nothing from now on
+		w.until("the API server refuses the token", func() string {
+			w.hangUp()
+			text, _ := w.ask("/status.json")
+			return lack(strings.Contains(text, "Unauthorized"))
+		})
+		token, err := w.server.PodToken(w.ctx(), namespace, "fairway", "n1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(kubetest.TokenFile(w.kubeconfig), []byte(token), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		w.subnet("green", "10.2.0.0/16", "")
+		w.within(3*patience, "a change is announced", func() string { return lack(a.routes() == "10.1.0.0/16 10.2.0.0/16") })
+		if got := lost(); len(got) > 0 {
+			t.Errorf("the router lost %v", got)
+		}
 		w.advertise("green", "null")
 		a.has("10.1.0.0/16")
 	})
