@@ -52,7 +52,7 @@ func runAgent(ctx context.Context, opts Options, log *logrus.Entry) error {
 		return fmt.Errorf("watch: %w", err)
 	}
 	defer func() { _ = watcher.Close() }() // read only
-	for _, dir := range []string{filepath.Dir(opts.State), opts.ClusterDir()} {
+	for _, dir := range []string{filepath.Dir(opts.State), opts.State, opts.ClusterDir()} {
 		if err := watcher.Add(dir); err != nil {
 			return fmt.Errorf("watch %s: %w", dir, err)
 		}
@@ -76,7 +76,13 @@ func (a *agent) follow(ctx context.Context, watcher *fsnotify.Watcher) error {
 			if event.Name == a.options.State && event.Has(fsnotify.Remove) {
 				return nil
 			}
-			if filepath.Dir(event.Name) == a.options.ClusterDir() {
+			if event.Name == a.options.ClusterDir() && event.Has(fsnotify.Create) {
+				// A folder that was moved away takes its watch with it.
+				if err := watcher.Add(event.Name); err != nil {
+					a.log.WithError(err).Warn("watch")
+				}
+			}
+			if filepath.Dir(event.Name) == a.options.ClusterDir() || event.Name == a.options.ClusterDir() {
 				pass = time.After(settle)
 			}
 		case <-pass:

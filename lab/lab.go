@@ -257,6 +257,29 @@ func (l *Lab) Ended(name string) <-chan struct{} {
 	return nil
 }
 
+// Restart ends a process of the lab by a signal, such as the router's "bgpd", "zebra"
+// or "bird", and once it has ended starts it again as it was started. between, if
+// any, is done meanwhile.
+func (l *Lab) Restart(ctx context.Context, name string, signal os.Signal, between func() error) error {
+	if err := l.Signal(name, signal); err != nil {
+		return err
+	}
+	select {
+	case <-l.Ended(name):
+	case <-ctx.Done():
+		return fmt.Errorf("%s does not end by %v: %w", name, signal, context.Cause(ctx))
+	}
+	if between != nil {
+		if err := between(); err != nil {
+			return err
+		}
+	}
+	i := slices.IndexFunc(l.running, func(p *process) bool { return p.name == name })
+	argv := l.running[i].cmd.Args // with its namespace
+	l.running = slices.DeleteFunc(l.running, func(p *process) bool { return p.name == name })
+	return l.run(name, "", argv...)
+}
+
 func (l *Lab) run(name, space string, argv ...string) error {
 	p, err := l.start(name, space, argv...)
 	if err != nil {

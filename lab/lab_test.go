@@ -242,6 +242,26 @@ func TestEmbeddedRouterKeepsTheKernelInStep(t *testing.T) {
 }
 
 // The agent follows the folder: return paths, CIDRs and Pods.
+func TestAgentFollowsAFolderThatWasMovedAwayAndBack(t *testing.T) {
+	l := startLab(t, testOptions(t))
+	away := l.ClusterDir() + ".away"
+	if err := errors.Join(os.Rename(l.ClusterDir(), away), os.Rename(away, l.ClusterDir())); err != nil {
+		t.Fatal(err)
+	}
+	// Once it is seen that the agent has looked at the folder that is back, what it
+	// reads later must come from a watch.
+	for _, cidr := range []string{"10.168.0.0/16", "10.169.0.0/16"} {
+		name := "more-" + cidr[3:6]
+		text := "apiVersion: kubeovn.io/v1\nkind: Subnet\nmetadata: {name: " + name + "}\nspec: {cidrBlock: " + cidr + "}\n"
+		if err := l.WriteYAML(name+".yaml", text); err != nil {
+			t.Fatal(err)
+		}
+		if err := l.WaitForRoute(t.Context(), "n1", netip.MustParsePrefix(cidr), joinGateway(false)); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 func TestAgentFollowsTheFolder(t *testing.T) {
 	l := startLab(t, testOptions(t))
 	web := netip.MustParseAddr(webPod4)
