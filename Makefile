@@ -9,7 +9,7 @@ DEMO_NEEDS := iproute2 nftables iptables ipset
 TEST_NEEDS := $(DEMO_NEEDS) frr bird2 gobgpd conntrack ethtool iputils-ping keepalived jq etcd-server curl procps chromium
 
 .DEFAULT_GOAL := help
-.PHONY: help build test replay demo lint golden bench
+.PHONY: help build test soak replay demo lint golden bench
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,6 +26,15 @@ test: ## Run every test, with real routers and the real kernel (root)
 	$(GO) vet ./...
 	$(GO) run ./e2e/kubetest/build
 	$(GO) test -timeout 40m ./...
+
+# A seed of its own for each soak; make soak FAIRWAY_CHAOS_SEED=7 plays that of another again.
+FAIRWAY_CHAOS_SEED ?= $(shell od -An -N3 -tu4 /dev/urandom | tr -d ' ')
+FAIRWAY_CHAOS_STEPS ?= 1000
+
+soak: ## Play misfortune to the lab for about an hour, from a random seed, with FRR and BIRD (root)
+	@./scripts/need $(TEST_NEEDS)
+	@echo "to play it again: make soak FAIRWAY_CHAOS_SEED=$(FAIRWAY_CHAOS_SEED) FAIRWAY_CHAOS_STEPS=$(FAIRWAY_CHAOS_STEPS)"
+	FAIRWAY_CHAOS_SEED=$(FAIRWAY_CHAOS_SEED) FAIRWAY_CHAOS_STEPS=$(FAIRWAY_CHAOS_STEPS) $(GO) test ./e2e/chaos -count 1 -v -timeout 6h
 
 replay: build ## Play recorded changes of Kube-OVN in their own time to two daemons and a router (root, 9 minutes)
 	@./scripts/need $(TEST_NEEDS)

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -326,6 +327,42 @@ func TestEveryReasonIsDocumented(t *testing.T) {
 		if !strings.Contains(string(doc), "### "+string(w.Reason)+"\n") {
 			t.Errorf("docs/reasons.md has no entry for warning %s", w.Reason)
 		}
+	}
+}
+
+// TestEveryPromiseIsShownByTests looks for the tests that docs/promises.md names.
+func TestEveryPromiseIsShownByTests(t *testing.T) {
+	doc, err := os.ReadFile("docs/promises.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	there := map[string]bool{}
+	for _, s := range sources(t) {
+		for _, d := range s.file.Decls {
+			if f, ok := d.(*ast.FuncDecl); ok && s.test && f.Recv == nil {
+				there[f.Name.Name] = true
+			}
+		}
+	}
+	named := regexp.MustCompile("`((?:Test|Fuzz)[A-Za-z0-9_]*)`")
+	promises := 0
+	for line := range strings.Lines(string(doc)) {
+		if !strings.HasPrefix(line, "| ") || strings.HasPrefix(line, "| promise |") {
+			continue
+		}
+		promises++
+		tests := named.FindAllStringSubmatch(line, -1)
+		if len(tests) == 0 {
+			t.Errorf("docs/promises.md: no test shows this: %s", line)
+		}
+		for _, test := range tests {
+			if !there[test[1]] {
+				t.Errorf("docs/promises.md: there is no %s, which is to show this: %s", test[1], line)
+			}
+		}
+	}
+	if promises == 0 {
+		t.Error("docs/promises.md promises nothing")
 	}
 }
 
