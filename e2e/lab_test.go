@@ -2,8 +2,9 @@
 // network namespaces that each test makes and removes itself, driven as a user
 // would, by editing files. What else is told lies beside it: routers (what FRR and
 // BIRD make of what is announced), install (charts and rights), live (a cluster's
-// API server), replay (recorded changes). The tests need root and install nothing;
-// with CI set a missing program is a failure, otherwise they are skipped.
+// API server), replay (recorded changes), chaos (seeded misfortune). The tests need
+// root and install nothing; with CI set a missing program is a failure, otherwise they
+// are skipped.
 package e2e
 
 import (

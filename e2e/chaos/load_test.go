@@ -41,22 +41,31 @@ func (r *run) flooded() {
 // crowd is how many connections come at once: more than any door has room for.
 const crowd = 300
 
-// sayNothing opens connections from inside a node and leaves them silent.
+// sayNothing opens connections from inside a node and leaves them silent. The door is
+// open some time after the daemon's start; of the crowd, who is refused is refused.
 func (r *run) sayNothing(n, target string) {
 	r.Helper()
+	must.Await(r, target+" is open on "+n, func() bool { return r.silent(n, target, 1, 0) > 0 })
+	r.silent(n, target, crowd, moment)
+}
+
+// silent opens connections, holds them for a time, and gives how many there were.
+func (r *run) silent(n, target string, most int, hold time.Duration) (opened int) {
+	r.Helper()
 	err := inside(r.Prefix+n, func() error {
-		for range crowd {
-			// One that is refused is what bounds are for.
+		for range most {
 			if c, err := net.DialTimeout("tcp", target, moment); err == nil {
+				opened++
 				defer c.Close()
 			}
 		}
-		time.Sleep(moment)
+		time.Sleep(hold)
 		return nil
 	})
 	if err != nil {
 		r.Fatal(err)
 	}
+	return opened
 }
 
 // inside runs f on a thread in a namespace, which ends with it.
