@@ -99,7 +99,7 @@ type fault struct {
 func begin(t *testing.T, binary string, router lab.Router, rng *rand.Rand) *run {
 	t.Helper()
 	l, err := lab.Start(t.Context(), lab.Options{
-		Prefix: fmt.Sprintf("fwc%d-", os.Getpid()), Binary: binary, Router: router, RouterConfig: config(router), DaemonFlags: []string{"--drain-wait=1s"},
+		Prefix: fmt.Sprintf("fwc%d-", os.Getpid()), Binary: binary, Router: router, DaemonFlags: []string{"--drain-wait=1s"},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -125,24 +125,6 @@ func begin(t *testing.T, binary string, router lab.Router, rng *rand.Rand) *run 
 		r.first[n] = r.usage(n)
 	}
 	return r
-}
-
-// config is what the lab gives a router by itself, but for BIRD: that turns a
-// neighbour away for a minute after an error, unless told.
-func config(router lab.Router) string {
-	if router != lab.BIRD {
-		return ""
-	}
-	var b strings.Builder
-	b.WriteString("log stderr all;\nrouter id 172.30.0.1;\nprotocol device {}\n")
-	for _, family := range []string{"ipv4", "ipv6"} {
-		fmt.Fprintf(&b, "protocol kernel { merge paths yes; %s { import none; export where source = RTS_BGP; }; }\n", family)
-	}
-	for _, n := range nodeNames() {
-		fmt.Fprintf(&b, "protocol bgp { local as %d; neighbor %s as %d; passive on; error wait time 1, 2; ipv4 { import all; export none; }; ipv6 { import all; export none; }; }\n",
-			lab.RouterASN, addressOf(n, false), lab.NodeASN)
-	}
-	return b.String()
 }
 
 // play does a number of steps, and mends everything at the end.

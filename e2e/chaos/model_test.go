@@ -75,6 +75,11 @@ type subnet struct {
 	ecmp     bool
 }
 
+// String is what there is to know of it.
+func (s subnet) String() string {
+	return fmt.Sprintf("%v, advertise %t, NAT %t, gateways %v with ECMP %t", s.cidrs, s.advertise, s.nat, s.gateways, s.ecmp)
+}
+
 // beacon is the Subnet that is announced or not so that it can be seen that every
 // daemon has read the files.
 const beacon = "beacon"

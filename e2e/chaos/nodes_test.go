@@ -98,7 +98,8 @@ func (r *run) overlayRouteRemoved() {
 func (r *run) awaitRoute(n string, p netip.Prefix) {
 	r.Helper()
 	must.Await(r, fmt.Sprintf("%s has a route to %s", n, p), func() bool {
-		return strings.TrimSpace(must.Run(r, "ip", "-n", r.Prefix+n, "route", "show", p.String(), "root", p.String())) != ""
+		hops, err := r.NextHops(n, p)
+		return err == nil && len(hops) > 0
 	})
 }
 

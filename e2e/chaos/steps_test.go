@@ -219,7 +219,7 @@ func (r *run) subnetAddedOrRemoved() {
 		return
 	}
 	s := subnet{cidrs: cidrsOf(int(name[1] - '0')), advertise: true, gateways: r.drawGateways(), ecmp: r.rng.IntN(2) == 0}
-	r.say("Subnet %s is added: %+v", name, s)
+	r.say("Subnet %s is added: %v", name, s)
 	r.change(func() { r.subnets[name] = s }, func() { r.writeSubnet(name) })
 }
 
