@@ -37,6 +37,7 @@ func (r *run) poke() {
 func (r *run) cutOff(n, what string, make, mend func()) {
 	r.Helper()
 	r.say("%s: %s", n, what)
+	r.shines()
 	r.change(func() { r.cut[n] = true }, make)
 	r.breaks(fault{what, n, func() { r.change(func() { delete(r.cut, n) }, mend) }})
 }
@@ -51,7 +52,7 @@ func (r *run) unnoticed(n, what string, make, mend func()) {
 }
 
 func (r *run) cableCut() {
-	n := draw(r, r.free())
+	n := draw(r, r.heard())
 	r.cutOff(n, "its cable to the router's network is cut", func() { r.ip("lan", "link set %s down", n) }, func() { r.ip("lan", "link set %s up", n) })
 }
 
@@ -76,6 +77,7 @@ func (r *run) overlayLinkDown() {
 	n := r.drawCalm()
 	const what = "its link into the overlay is taken down"
 	r.say("%s: %s", n, what)
+	r.shines()
 	r.change(func() { r.blind[n] = true }, func() { r.ip(n, "link set ovn0 down") })
 	r.breaks(fault{what, n, func() {
 		r.change(func() { delete(r.blind, n) }, func() { r.ip(n, "link set ovn0 up"); r.poke() })

@@ -24,18 +24,19 @@ const mostOpen = 2
 // misfortunes are all that can happen. Those that wait for a hold timer weigh less.
 func misfortunes() []step {
 	freeNode := func(r *run) bool { return len(r.free()) > 0 }
+	heardNode := func(r *run) bool { return len(r.heard()) > 0 }
 	calmNode := func(r *run) bool { return len(r.calm()) > 0 }
 	return []step{
 		{3, freeNode, (*run).killed}, {3, freeNode, (*run).terminated},
-		{2, freeNode, (*run).stoppedForAMoment}, {1, freeNode, (*run).stoppedForLong},
-		{2, nil, (*run).routerRestarted},
-		{1, freeNode, (*run).cableCut}, {1, calmNode, (*run).uplinkDown},
+		{2, freeNode, (*run).stoppedForAMoment}, {1, heardNode, (*run).stoppedForLong},
+		{3, nil, (*run).routerRestarted},
+		{1, heardNode, (*run).cableCut}, {1, calmNode, (*run).uplinkDown},
 		{2, calmNode, (*run).overlayLinkDown}, {2, calmNode, (*run).overlayRouteRemoved},
 		{2, freeNode, (*run).addressAdded}, {1, calmNode, (*run).addressReplaced},
 		{1, freeNode, (*run).firewallFlushed}, {2, freeNode, (*run).forwardDropped}, {1, calmNode, (*run).inputDropped},
 		{3, nil, (*run).subnetAddedOrRemoved}, {3, nil, (*run).annotationChanged}, {4, nil, (*run).gatewaysChanged}, {3, nil, (*run).natChanged},
-		{3, nil, (*run).nodeReadyOrNot}, {3, nil, (*run).drainedOrNot},
-		{6, func(r *run) bool { return len(r.names(r.announced)) > 0 }, (*run).fileBroken}, {2, nil, (*run).nodesFileBroken}, {2, nil, (*run).folderMoved},
+		{5, nil, (*run).nodeOutOrBack},
+		{6, func(r *run) bool { return len(r.names(r.announced)) > 0 }, (*run).fileBroken}, {2, nil, (*run).nodesFileBroken}, {1, nil, (*run).folderMoved},
 		{3, freeNode, (*run).flooded}, {2, freeNode, (*run).fewDescriptors}, {1, freeNode, (*run).runFolderFull},
 		{4, func(r *run) bool { return len(r.open) > 0 }, (*run).oneMended},
 	}
@@ -61,11 +62,24 @@ func (r *run) free() []string {
 	})
 }
 
+// heard are those of them that announce something, so that their silence is seen.
+func (r *run) heard() []string {
+	return slices.DeleteFunc(r.free(), func(n string) bool { return n == r.notReady || n == r.drained })
+}
+
+// shines has the beacon announced, so that whoever is cut off is missed.
+func (r *run) shines() {
+	r.Helper()
+	if !r.subnets[beacon].advertise {
+		r.allRead()
+	}
+}
+
 // calm are those of them that may lose their way into the overlay: after each time a
 // daemon waits for longer until it trusts it again, up to minutes.
 func (r *run) calm() []string {
 	const most = 3
-	return slices.DeleteFunc(r.free(), func(n string) bool { return r.flaps[n] >= most })
+	return slices.DeleteFunc(r.heard(), func(n string) bool { return r.flaps[n] >= most })
 }
 
 // drawCalm picks one of them, and counts.
@@ -96,6 +110,7 @@ func (r *run) oneMended() {
 // ended ends a daemon by a signal and waits until the router knows.
 func (r *run) ended(n string, by syscall.Signal) {
 	r.Helper()
+	r.shines()
 	r.change(func() { r.cut[n] = true }, func() { r.end(n, by) })
 }
 
@@ -162,8 +177,9 @@ func (r *run) stoppedForAMoment() {
 }
 
 func (r *run) stoppedForLong() {
-	n := draw(r, r.free())
+	n := draw(r, r.heard())
 	r.say("%s: the daemon is stopped until the router gives it up", n)
+	r.shines()
 	r.change(func() { r.cut[n] = true }, func() { r.signal(n, syscall.SIGSTOP) })
 	r.change(func() { delete(r.cut, n) }, func() { r.signal(n, syscall.SIGCONT) })
 }
@@ -172,6 +188,7 @@ func (r *run) routerRestarted() {
 	by := draw(r, []syscall.Signal{syscall.SIGKILL, syscall.SIGTERM})
 	name := map[lab.Router]string{lab.FRR: "bgpd", lab.BIRD: "bird"}[r.Router]
 	r.say("the router is restarted by %v", by)
+	r.shines()
 	r.router.guard(nil)
 	err := r.Restart(r.Context(), name, by, func() error {
 		r.routerDown = true
@@ -211,9 +228,17 @@ func (r *run) announced(s subnet) bool { return len(r.planned(s)) > 0 }
 
 func anySubnet(subnet) bool { return true }
 
+// fewSubnets is how many there are before one is removed.
+const fewSubnets = 4
+
 func (r *run) subnetAddedOrRemoved() {
 	name := nameOf(1 + r.rng.IntN(mostSubnets))
 	if _, there := r.subnets[name]; there {
+		if len(r.names(r.announced)) < fewSubnets {
+			r.say("Subnet %s is announced", name)
+			r.edit(name, func(s *subnet) { s.advertise, s.nat = true, false })
+			return
+		}
 		r.say("Subnet %s is removed", name)
 		r.change(func() { delete(r.subnets, name) }, func() { r.remove(fileOf(name)) })
 		return
@@ -235,8 +260,8 @@ func (r *run) drawGateways() []string {
 	return two[:2]
 }
 
-// mostly is true three times of four: most Subnets are to be announced.
-func (r *run) mostly() bool { return r.rng.IntN(4) > 0 }
+// mostly is true four times of five: most Subnets are to be announced.
+func (r *run) mostly() bool { return r.rng.IntN(5) > 0 }
 
 func (r *run) annotationChanged() {
 	name, advertise := draw(r, r.names(anySubnet)), r.mostly()
@@ -256,24 +281,24 @@ func (r *run) gatewaysChanged() {
 	r.edit(name, func(s *subnet) { s.gateways, s.ecmp = gateways, ecmp })
 }
 
-// nodeReadyOrNot leaves two nodes that are whole, for the last one goes on announcing
-// or not as it did before.
-func (r *run) nodeReadyOrNot() {
-	n := draw(r, nodeNames())
-	if r.notReady != "" || r.drained != "" {
-		n = ""
-	}
-	r.say("Nodes: not Ready is %q", n)
-	r.change(func() { r.notReady = n }, func() { r.write("nodes.yaml", r.nodesText()) })
-}
-
-func (r *run) drainedOrNot() {
-	n := draw(r, nodeNames())
-	if r.notReady != "" || r.drained != "" {
-		n = ""
-	}
-	r.say("Nodes: drained is %q", n)
-	r.change(func() { r.drained = n }, func() { r.write("nodes.yaml", r.nodesText()) })
+// nodeOutOrBack takes a node out by a drain or because it is not Ready, and the next
+// time back. Two are whole at all times: the last one goes on announcing or not as it
+// did before.
+func (r *run) nodeOutOrBack() {
+	n, drain := draw(r, nodeNames()), r.rng.IntN(2) == 0
+	r.change(func() {
+		switch {
+		case r.notReady+r.drained != "":
+			r.say("Nodes: %s is Ready and not drained", r.notReady+r.drained)
+			r.notReady, r.drained = "", ""
+		case drain:
+			r.say("Nodes: %s is drained", n)
+			r.drained = n
+		default:
+			r.say("Nodes: %s is not Ready", n)
+			r.notReady = n
+		}
+	}, func() { r.write("nodes.yaml", r.nodesText()) })
 }
 
 func fileOf(subnet string) string { return "subnet-" + subnet + ".yaml" }

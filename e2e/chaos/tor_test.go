@@ -28,8 +28,9 @@ type tor struct {
 }
 
 // ownGap is how long a router may take from removing a route to adding its
-// successor: BIRD replaces IPv6 routes so. IPv4 routes are replaced in one.
-const ownGap = 500 * time.Millisecond
+// successor: BIRD replaces IPv6 routes so. IPv4 routes are replaced in one, and show
+// what is withdrawn for a shorter time.
+const ownGap = 2 * time.Second
 
 // openTor watches the routes of the router's namespace until close.
 func openTor(namespace string) (*tor, error) {
@@ -117,18 +118,29 @@ func (t *tor) missing(p netip.Prefix) string {
 // (linux/rtnetlink.h).
 func protocols() []netlink.RouteProtocol { return []netlink.RouteProtocol{186, unix.RTPROT_BIRD} }
 
+// learned reads the routes that come from BGP; again, where they changed meanwhile.
+func (t *tor) learned(family int) ([]netlink.Route, error) {
+	for {
+		have, err := t.kernel.RouteList(nil, family)
+		if errors.Is(err, netlink.ErrDumpInterrupted) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("the router's routes: %w", err)
+		}
+		return slices.DeleteFunc(have, func(r netlink.Route) bool { return !slices.Contains(protocols(), r.Protocol) }), nil
+	}
+}
+
 // table reads what the router has learned into its kernel.
 func (t *tor) table() (table, error) {
 	out := table{}
 	for _, family := range []int{netlink.FAMILY_V4, netlink.FAMILY_V6} {
-		have, err := t.kernel.RouteList(nil, family)
+		learned, err := t.learned(family)
 		if err != nil {
-			return nil, fmt.Errorf("the router's routes: %w", err)
+			return nil, err
 		}
-		for _, r := range have {
-			if !slices.Contains(protocols(), r.Protocol) {
-				continue
-			}
+		for _, r := range learned {
 			p := prefixOf(r.Dst)
 			if r.Gw != nil {
 				out[p] = append(out[p], addrOf(r.Gw))
@@ -145,14 +157,11 @@ func (t *tor) table() (table, error) {
 // forget empties the kernel of what a killed router left, as a reboot does.
 func (t *tor) forget() error {
 	for _, family := range []int{netlink.FAMILY_V4, netlink.FAMILY_V6} {
-		have, err := t.kernel.RouteList(nil, family)
+		learned, err := t.learned(family)
 		if err != nil {
-			return fmt.Errorf("the router's routes: %w", err)
+			return err
 		}
-		for _, r := range have {
-			if !slices.Contains(protocols(), r.Protocol) {
-				continue
-			}
+		for _, r := range learned {
 			if err := t.kernel.RouteDel(&r); err != nil && !errors.Is(err, unix.ESRCH) {
 				return fmt.Errorf("remove route %s: %w", r.Dst, err)
 			}
