@@ -34,7 +34,7 @@ import (
 // What a run is if nobody says otherwise: about a minute with each router.
 const (
 	usualSeed  = 1
-	usualSteps = 40
+	usualSteps = 44
 )
 
 // leaksEvery is after how many steps the daemons are measured.
@@ -47,12 +47,8 @@ func TestWhateverHappensTheRouterHasWhatThePlanSays(t *testing.T) {
 	seed, steps := setting(t, "FAIRWAY_CHAOS_SEED", usualSeed), setting(t, "FAIRWAY_CHAOS_STEPS", usualSteps)
 	for i, router := range []lab.Router{lab.FRR, lab.BIRD} {
 		t.Run(string(router), func(t *testing.T) {
+			t.Logf("FAIRWAY_CHAOS_SEED=%d FAIRWAY_CHAOS_STEPS=%d, with %s", seed, steps, router)
 			r := begin(t, binary, router, rand.New(rand.NewPCG(uint64(seed), uint64(i))))
-			t.Cleanup(func() {
-				if t.Failed() {
-					r.report(seed, steps)
-				}
-			})
 			r.play(steps / 2)
 			t.Logf("seed %d: %d steps with %s, nothing lost", seed, len(r.played), router)
 		})
@@ -78,6 +74,8 @@ type run struct {
 	router *tor
 	// inForce is a folder with the files that are in force: the last good ones.
 	inForce string
+	// deck are the steps to come, in their order.
+	deck []step
 	// open are the faults that a later step mends.
 	open []fault
 	// flaps counts by node how often its way into the overlay went away since its
@@ -114,6 +112,11 @@ func begin(t *testing.T, binary string, router lab.Router, rng *rand.Rand) *run 
 		t.Fatal(err)
 	}
 	t.Cleanup(r.router.close)
+	t.Cleanup(func() {
+		if t.Failed() {
+			r.report()
+		}
+	})
 	r.write("bgppeer-tor.yaml", peersText)
 	r.write("nodes.yaml", r.nodesText())
 	for name := range r.subnets {
@@ -130,11 +133,10 @@ func begin(t *testing.T, binary string, router lab.Router, rng *rand.Rand) *run 
 // play does a number of steps, and mends everything at the end.
 func (r *run) play(steps int) {
 	r.Helper()
-	catalogue := misfortunes()
 	for i := range steps {
 		began := time.Now()
 		r.played = append(r.played, "")
-		r.drawStep(catalogue).do(r)
+		r.drawStep().do(r)
 		r.Logf("%3d  %s (%.1f s)", i+1, r.played[i], time.Since(began).Seconds())
 		if (i+1)%leaksEvery == 0 || i == steps-1 {
 			r.mendAll()
@@ -171,6 +173,7 @@ func (r *run) settle(want table) {
 	var have table
 	ok := must.Eventually(func() (yes bool) {
 		r.allRun()
+		r.nothingLost()
 		var err error
 		if have, err = r.router.table(); err != nil {
 			r.Fatal(err)
@@ -180,7 +183,6 @@ func (r *run) settle(want table) {
 	if !ok {
 		r.Fatalf("the router's table does not become what is wanted. It has\n%swanted is\n%s", have, want)
 	}
-	r.nothingLost()
 }
 
 func (r *run) nothingLost() {
@@ -259,11 +261,10 @@ func (r *run) mendOne(i int) {
 	f.mend()
 }
 
-// report is all that is needed to look for the cause.
-func (r *run) report(seed, steps int) {
+// report is all that is needed to look for the cause, besides the seed.
+func (r *run) report() {
 	have, err := r.router.table()
-	r.Logf("FAIRWAY_CHAOS_SEED=%d FAIRWAY_CHAOS_STEPS=%d, the steps so far:\n%s", seed, steps, strings.Join(r.played, "\n"))
-	r.Logf("the last step: %s", r.played[len(r.played)-1])
+	r.Logf("the steps so far, the last of which failed:\n%s", strings.Join(r.played, "\n"))
 	for _, f := range r.open {
 		r.Logf("broken still: %s on %s", f.what, f.node)
 	}

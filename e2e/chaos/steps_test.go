@@ -12,7 +12,6 @@ import (
 
 // step is one kind of misfortune.
 type step struct {
-	weight int
 	// can says whether it makes sense now; nil: always.
 	can func(*run) bool
 	do  func(*run)
@@ -21,36 +20,45 @@ type step struct {
 // mostOpen is how many faults may last into later steps at a time.
 const mostOpen = 2
 
-// misfortunes are all that can happen. Those that wait for a hold timer weigh less.
+// misfortunes are all that can happen, in the shares in which it does.
 func misfortunes() []step {
 	freeNode := func(r *run) bool { return len(r.free()) > 0 }
 	heardNode := func(r *run) bool { return len(r.heard()) > 0 }
 	calmNode := func(r *run) bool { return len(r.calm()) > 0 }
+	someAnnounced := func(r *run) bool { return len(r.names(r.announced)) > 0 }
+	someOpen := func(r *run) bool { return len(r.open) > 0 }
 	return []step{
-		{3, freeNode, (*run).killed}, {3, freeNode, (*run).terminated},
-		{2, freeNode, (*run).stoppedForAMoment}, {1, heardNode, (*run).stoppedForLong},
-		{3, nil, (*run).routerRestarted},
-		{1, heardNode, (*run).cableCut}, {1, calmNode, (*run).uplinkDown},
-		{2, calmNode, (*run).overlayLinkDown}, {2, calmNode, (*run).overlayRouteRemoved},
-		{2, freeNode, (*run).addressAdded}, {1, calmNode, (*run).addressReplaced},
-		{1, freeNode, (*run).firewallFlushed}, {2, freeNode, (*run).forwardDropped}, {1, calmNode, (*run).inputDropped},
-		{3, nil, (*run).subnetAddedOrRemoved}, {3, nil, (*run).annotationChanged}, {4, nil, (*run).gatewaysChanged}, {3, nil, (*run).natChanged},
-		{5, nil, (*run).nodeOutOrBack},
-		{6, func(r *run) bool { return len(r.names(r.announced)) > 0 }, (*run).fileBroken}, {2, nil, (*run).nodesFileBroken}, {1, nil, (*run).folderMoved},
-		{3, freeNode, (*run).flooded}, {2, freeNode, (*run).fewDescriptors}, {1, freeNode, (*run).runFolderFull},
-		{4, func(r *run) bool { return len(r.open) > 0 }, (*run).oneMended},
+		{freeNode, (*run).killed}, {freeNode, (*run).terminated},
+		{freeNode, (*run).stoppedForAMoment}, {heardNode, (*run).stoppedForLong},
+		{nil, (*run).routerRestarted},
+		{heardNode, (*run).cableCut}, {calmNode, (*run).uplinkDown},
+		{calmNode, (*run).overlayLinkDown}, {calmNode, (*run).overlayRouteRemoved},
+		{freeNode, (*run).addressAdded}, {calmNode, (*run).addressReplaced},
+		{freeNode, (*run).firewallFlushed}, {freeNode, (*run).forwardDropped}, {calmNode, (*run).inputDropped},
+		{nil, (*run).subnetAddedOrRemoved}, {nil, (*run).annotationChanged},
+		{nil, (*run).gatewaysChanged}, {nil, (*run).gatewaysChanged}, {nil, (*run).natChanged},
+		{nil, (*run).nodeOutOrBack}, {nil, (*run).nodeOutOrBack},
+		{someAnnounced, (*run).fileBroken}, {someAnnounced, (*run).fileBroken}, {someAnnounced, (*run).fileBroken},
+		{nil, (*run).nodesFileBroken}, {nil, (*run).folderMoved},
+		{freeNode, (*run).flooded}, {freeNode, (*run).flooded}, {freeNode, (*run).fewDescriptors}, {freeNode, (*run).runFolderFull},
+		{someOpen, (*run).oneMended}, {someOpen, (*run).oneMended},
 	}
 }
 
-// drawStep picks one of those that can happen now.
-func (r *run) drawStep(all []step) step {
-	var can []step
-	for _, s := range all {
-		if s.can == nil || s.can(r) {
-			can = append(can, slices.Repeat([]step{s}, s.weight)...)
+// drawStep takes the first card of the deck that can happen now. The others wait, so
+// that a short run has seen as much as it can.
+func (r *run) drawStep() step {
+	for {
+		i := slices.IndexFunc(r.deck, func(s step) bool { return s.can == nil || s.can(r) })
+		if i >= 0 {
+			s := r.deck[i]
+			r.deck = slices.Delete(r.deck, i, i+1)
+			return s
 		}
+		more := misfortunes()
+		r.rng.Shuffle(len(more), func(i, j int) { more[i], more[j] = more[j], more[i] })
+		r.deck = append(r.deck, more...)
 	}
-	return draw(r, can)
 }
 
 func draw[T any](r *run, from []T) T { return from[r.rng.IntN(len(from))] }
