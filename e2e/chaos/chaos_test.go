@@ -41,7 +41,7 @@ const (
 const leaksEvery = 25
 
 func TestWhateverHappensTheRouterHasWhatThePlanSays(t *testing.T) {
-	needs.Root(t, "ip", "nft", "iptables-nft", "pgrep", "bird")
+	needs.Root(t, "ip", "nft", "iptables-nft", "pgrep", "bird", "/usr/lib/frr/bgpd", "/usr/lib/frr/zebra")
 	binary := filepath.Join(t.TempDir(), "fairway")
 	must.BuildFairway(t, binary)
 	seed, steps := setting(t, "FAIRWAY_CHAOS_SEED", usualSeed), setting(t, "FAIRWAY_CHAOS_STEPS", usualSteps)
