@@ -28,7 +28,9 @@ test: ## Run every test, with real routers and the real kernel (root)
 	$(GO) test -timeout 40m ./...
 
 # A seed of its own for each soak; make soak FAIRWAY_CHAOS_SEED=7 plays that of another again.
-FAIRWAY_CHAOS_SEED ?= $(shell od -An -N3 -tu4 /dev/urandom | tr -d ' ')
+ifndef FAIRWAY_CHAOS_SEED
+FAIRWAY_CHAOS_SEED := $(shell od -An -N3 -tu4 /dev/urandom | tr -d ' ')
+endif
 FAIRWAY_CHAOS_STEPS ?= 1000
 
 soak: ## Play misfortune to the lab for about an hour, from a random seed, with FRR and BIRD (root)
