@@ -11,10 +11,11 @@ import (
 
 // logHandler hands GoBGP's lines (slog) to logrus, and notes in the journal what
 // GoBGP tells nobody but its log: the text of a peer's Cease (RFC 9003) and why
-// a connection does not come about.
+// a connection does not come about. A warning is said once, and then counted.
 type logHandler struct {
 	log     *logrus.Entry
 	journal *journal
+	repeats *repeats
 	// peer is the attribute "Key" of GoBGP's per-peer loggers.
 	peer netip.Addr
 }
@@ -44,6 +45,12 @@ func (h *logHandler) Handle(_ context.Context, r slog.Record) error {
 	}
 	if !h.log.Logger.IsLevelEnabled(level) {
 		return nil
+	}
+	if level <= logrus.WarnLevel {
+		k := repeatKey{h.peer, r.Message}
+		if !h.repeats.first(k, func(more int) { h.log.Log(level, k.again(more)) }) {
+			return nil
+		}
 	}
 	fields := logrus.Fields{}
 	r.Attrs(func(a slog.Attr) bool {

@@ -44,7 +44,7 @@ func start(ctx context.Context, log *logrus.Entry, j *journal, wish policy.Wish,
 	if !wish.RouterID.Is4() {
 		return nil, errors.New("start BGP: no router id: it is an IPv4 address, and the node has none (set the annotation fairway.dev/router-id)")
 	}
-	logger := slog.New(&logHandler{log: log, journal: j})
+	logger := slog.New(&logHandler{log: log, journal: j, repeats: newRepeats()})
 	s := &server{
 		BgpServer:  gobgp.NewBgpServer(gobgp.LoggerOption(logger, nil)),
 		log:        log,
