@@ -53,6 +53,10 @@ func (s *Speaker) serverOf(ctx context.Context, peer string) (*server, error) {
 
 // eachPeer gives all peers, without passwords, described by their BGPPeer's name.
 func (s *Speaker) eachPeer(ctx context.Context, r *api.ListPeerRequest, fn func(*api.Peer) error) error {
+	return s.looking.list(ctx, func(ctx context.Context) error { return s.sendPeers(ctx, r, fn) })
+}
+
+func (s *Speaker) sendPeers(ctx context.Context, r *api.ListPeerRequest, fn func(*api.Peer) error) error {
 	v := s.view.Load()
 	for _, srv := range v.servers {
 		var sendErr error
@@ -107,11 +111,18 @@ func (s *Speaker) tableServer(ctx context.Context, t api.TableType, name string)
 
 // GetTable shows how many paths a table has.
 func (l *look4) GetTable(ctx context.Context, r *api.GetTableRequest) (*api.GetTableResponse, error) {
-	srv, err := l.speaker.tableServer(ctx, r.TableType, r.Name)
-	if err != nil {
-		return nil, err
-	}
-	return srv.GetTable(ctx, r)
+	return l.speaker.countTable(ctx, r)
+}
+
+func (s *Speaker) countTable(ctx context.Context, r *api.GetTableRequest) (out *api.GetTableResponse, err error) {
+	err = s.looking.list(ctx, func(ctx context.Context) error {
+		srv, err := s.tableServer(ctx, r.TableType, r.Name)
+		if err == nil {
+			out, err = srv.GetTable(ctx, r)
+		}
+		return err
+	})
+	return out, err
 }
 
 // ListPath shows the paths of a table; adj-out has them as the peer gets them.
