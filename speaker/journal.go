@@ -33,6 +33,10 @@ type entry struct {
 	// text is what the peer said in the notification that is being handled.
 	text  string
 	flaps int
+	// connected is true from when the session is up until its connection is closed.
+	// GoBGP tells of a session that is down only when it has cleared what it had
+	// from the peer, which can take seconds.
+	connected bool
 }
 
 func newJournal(log *logrus.Entry, bell func()) *journal {
@@ -111,6 +115,15 @@ func (j *journal) said(a netip.Addr, text string) {
 	defer j.mu.Unlock()
 	if e, ok := j.entries[a]; ok {
 		e.text = text
+	}
+}
+
+// connected notes that a session has a connection, or that it is closed.
+func (j *journal) connected(a netip.Addr, is bool) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if e, ok := j.entries[a]; ok {
+		e.connected = is
 	}
 }
 

@@ -68,6 +68,10 @@ func (h *logHandler) tap(r slog.Record) {
 		return
 	}
 	switch r.Message {
+	case "Peer Up":
+		h.journal.connected(h.peer, true)
+	case "Peer Down":
+		h.journal.connected(h.peer, false)
 	case "received notification":
 		h.journal.said(h.peer, attribute(r, "Communicated-Reason").String())
 	case "failed to connect", "Session will be reset due to malformed BGP Header", "Session will be reset due to malformed BGP message":
