@@ -37,6 +37,8 @@ type entry struct {
 	// GoBGP tells of a session that is down only when it has cleared what it had
 	// from the peer, which can take seconds.
 	connected bool
+	// received is what the peer has announced since then.
+	received receivedPrefixes
 }
 
 func newJournal(log *logrus.Entry, bell func()) *journal {
@@ -123,8 +125,27 @@ func (j *journal) connected(a netip.Addr, is bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if e, ok := j.entries[a]; ok {
-		e.connected = is
+		e.connected, e.received = is, receivedPrefixes{}
 	}
+}
+
+// heard adds to what the peer has announced, and warns of the first.
+func (j *journal) heard(a netip.Addr, n receivedPrefixes) {
+	if n.all() == 0 {
+		return
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	e, ok := j.entries[a]
+	if !ok {
+		return
+	}
+	if e.received.all() == 0 {
+		defer j.bell()
+		j.log.WithFields(logrus.Fields{"peer": e.peer, "address": a.String()}).Warn("the peer sends prefixes: none is taken; have the router send this node none")
+	}
+	e.received.ipv4 += n.ipv4
+	e.received.ipv6 += n.ipv6
 }
 
 // failed notes why a session does not come up.

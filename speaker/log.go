@@ -11,7 +11,7 @@ import (
 
 // logHandler hands GoBGP's lines (slog) to logrus, and notes in the journal what
 // GoBGP tells nobody but its log: the text of a peer's Cease (RFC 9003) and why
-// a connection does not come about. A warning is said once, and then counted.
+// a connection does not come about. Routes that peers send end here (takeOut). A warning is said once, and then counted.
 type logHandler struct {
 	log     *logrus.Entry
 	journal *journal
@@ -68,6 +68,8 @@ func (h *logHandler) tap(r slog.Record) {
 		return
 	}
 	switch r.Message {
+	case updateShown:
+		h.journal.heard(h.peer, takeOut(r))
 	case "Peer Up":
 		h.journal.connected(h.peer, true)
 	case "Peer Down":

@@ -67,6 +67,7 @@ func (s *Speaker) sendPeers(ctx context.Context, r *api.ListPeerRequest, fn func
 			p.Conf.AuthPassword = ""
 			if a, err := netip.ParseAddr(p.Conf.NeighborAddress); err == nil {
 				p.Conf.Description = v.peers[a]
+				showReceived(p, s.journal.of(a).received)
 			}
 			sendErr = fn(p)
 		})
@@ -78,6 +79,15 @@ func (s *Speaker) sendPeers(ctx context.Context, r *api.ListPeerRequest, fn func
 		}
 	}
 	return nil
+}
+
+// showReceived says what the peer has announced in the place of what GoBGP has of it.
+func showReceived(p *api.Peer, n receivedPrefixes) {
+	for _, f := range p.AfiSafis {
+		if f.State != nil {
+			f.State.Received = uint64(n.of(familyOf(f.State.Family)))
+		}
+	}
 }
 
 // GetBgp shows router id and AS.
@@ -117,9 +127,14 @@ func (l *look4) GetTable(ctx context.Context, r *api.GetTableRequest) (*api.GetT
 func (s *Speaker) countTable(ctx context.Context, r *api.GetTableRequest) (out *api.GetTableResponse, err error) {
 	err = s.looking.list(ctx, func(ctx context.Context) error {
 		srv, err := s.tableServer(ctx, r.TableType, r.Name)
-		if err == nil {
-			out, err = srv.GetTable(ctx, r)
+		if err != nil {
+			return err
 		}
+		if r.TableType == api.TableType_TABLE_TYPE_ADJ_IN {
+			out = &api.GetTableResponse{}
+			return nil
+		}
+		out, err = srv.GetTable(ctx, r)
 		return err
 	})
 	return out, err
@@ -140,6 +155,9 @@ func (s *Speaker) eachDestination(ctx context.Context, r *api.ListPathRequest, f
 	srv, err := s.tableServer(ctx, r.TableType, r.Name)
 	if err != nil {
 		return err
+	}
+	if r.TableType == api.TableType_TABLE_TYPE_ADJ_IN {
+		return nil // nothing that a peer sends is kept
 	}
 	request := apiutil.ListPathRequest{
 		TableType: r.TableType, Name: r.Name, Family: bgp.RF_IPv4_UC, SortType: r.SortType, EnableFiltered: r.EnableFiltered,
