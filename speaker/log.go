@@ -11,7 +11,8 @@ import (
 
 // logHandler hands GoBGP's lines (slog) to logrus, and notes in the journal what
 // GoBGP tells nobody but its log: the text of a peer's Cease (RFC 9003) and why
-// a connection does not come about. Routes that peers send end here (takeOut). A warning is said once, and then counted.
+// a connection does not come about. Routes that peers send end here (takeOut). A
+// warning is said once, and then counted.
 type logHandler struct {
 	log     *logrus.Entry
 	journal *journal

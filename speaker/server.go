@@ -102,24 +102,26 @@ const (
 
 // stopWithText says goodbye to every peer, waits until that is said, and stops.
 func (s *server) stopWithText(ctx context.Context, text string) error {
-	if err := s.DisablePeer(ctx, &api.DisablePeerRequest{Communication: text}); err != nil {
-		return errors.Join(fmt.Errorf("shut down sessions: %w", err), s.stopPlainly(ctx))
+	speaking, cancel := context.WithTimeout(ctx, wordsBound)
+	defer cancel()
+	err := during(speaking, func() error { return s.DisablePeer(ctx, &api.DisablePeerRequest{Communication: text}) })
+	if err != nil {
+		err = fmt.Errorf("shut down sessions: %w", err)
+	} else {
+		s.waitForWords(speaking)
 	}
-	s.waitForWords(ctx)
 	clearing, cancel := context.WithTimeout(ctx, clearBound)
 	defer cancel()
-	err := during(clearing, func() error { return s.stopPlainly(ctx) })
-	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
-		s.log.Debug("what peers sent is still being cleared: left to the end of the process")
-		return nil
+	left := during(clearing, func() error { return s.stopPlainly(ctx) })
+	if errors.Is(left, context.DeadlineExceeded) && ctx.Err() == nil {
+		s.log.Debug("GoBGP still clears its tables: left to the end of the process")
+		left = nil
 	}
-	return err
+	return errors.Join(err, left)
 }
 
-// waitForWords returns when no session has a connection any more.
+// waitForWords returns when no session has a connection any more, or ctx is over.
 func (s *server) waitForWords(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, wordsBound)
-	defer cancel()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for s.anyConnected() {
