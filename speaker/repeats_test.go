@@ -45,6 +45,7 @@ func TestAFloodOfConnectionsIsOneLineAndACount(t *testing.T) {
 		time.Sleep(repeatWindow + time.Second)
 		tor.Warn("Closed an accepted connection")
 		time.Sleep(repeatWindow + time.Second)
+		synctest.Wait()
 		slices.Sort(kept.said)
 		want := []string{
 			"error gobgp: broken",

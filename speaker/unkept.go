@@ -25,6 +25,16 @@ type receivedPrefixes struct{ ipv4, ipv6 int }
 
 func (n receivedPrefixes) all() int { return n.ipv4 + n.ipv6 }
 
+// add counts a list that names its family: IPv4 prefixes come in one if their next
+// hop is IPv6 (RFC 8950).
+func (n *receivedPrefixes) add(reach *bgp.PathAttributeMpReachNLRI) {
+	if reach.AFI == bgp.AFI_IP {
+		n.ipv4 += len(reach.Value)
+	} else {
+		n.ipv6 += len(reach.Value)
+	}
+}
+
 func (n receivedPrefixes) of(f policy.Family) int {
 	if f == policy.IPv6Unicast {
 		return n.ipv6
@@ -32,9 +42,9 @@ func (n receivedPrefixes) of(f policy.Family) int {
 	return n.ipv4
 }
 
-// takeOut empties the UPDATE that a line shows and says how much it announced. Of
-// IPv4 prefixes only the list's copy is shown: they become one and the same there,
-// which GoBGP then keeps once.
+// takeOut empties the UPDATE that a line shows and says how much it announced. The
+// list of IPv4 prefixes cannot be made shorter from here: they become one and the
+// same in it, which GoBGP then keeps once.
 func takeOut(r slog.Record) receivedPrefixes {
 	var out receivedPrefixes
 	r.Attrs(func(a slog.Attr) bool {
@@ -47,7 +57,7 @@ func takeOut(r slog.Record) receivedPrefixes {
 		case []bgp.PathAttributeInterface:
 			for _, attribute := range list {
 				if reach, ok := attribute.(*bgp.PathAttributeMpReachNLRI); ok {
-					out.ipv6 += len(reach.Value)
+					out.add(reach)
 					reach.Value = nil
 				}
 			}
