@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"path/filepath"
 	"runtime"
 	"testing"
 	"time"
@@ -143,7 +144,8 @@ func heapNow() int {
 func TestAFullTableIsNotKept(t *testing.T) {
 	const n, asn = 200_000, 65100
 	r, session := newTalker(t, asn)
-	s := running(t, Options{})
+	socket := filepath.Join(t.TempDir(), "gobgp.sock")
+	s := running(t, Options{GRPCSocket: socket})
 	mustSync(t, s, wishFor(session))
 	wantEstablished(t, s, "tor")
 	before := heapNow()
@@ -156,6 +158,19 @@ func TestAFullTableIsNotKept(t *testing.T) {
 	}
 	if more := heapNow() - before; more > n*20 { // kept, they take 400 octets and more
 		t.Errorf("%d prefixes cost %d octets", 2*n, more)
+	}
+	peers, err := api.NewGoBgpServiceClient(reading(t, socket)).ListPeer(t.Context(), &api.ListPeerRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown, err := peers.Recv()
+	for _, f := range shown.GetPeer().GetAfiSafis() {
+		if f.State.Received != n || f.State.Accepted != 0 {
+			t.Errorf("gobgp neighbor shows %v", f.State)
+		}
+	}
+	if len(shown.GetPeer().GetAfiSafis()) != 2 {
+		t.Errorf("%v, %v", shown, err)
 	}
 	for _, family := range session.Families {
 		table, err := s.view.Load().servers[0].GetTable(context.Background(), &api.GetTableRequest{

@@ -85,7 +85,7 @@ func (s *Speaker) sendPeers(ctx context.Context, r *api.ListPeerRequest, fn func
 func showReceived(p *api.Peer, n receivedPrefixes) {
 	for _, f := range p.AfiSafis {
 		if f.State != nil {
-			f.State.Received = uint64(n.of(familyOf(f.State.Family)))
+			f.State.Received, f.State.Accepted = uint64(n.of(familyOf(f.State.Family))), 0
 		}
 	}
 }
