@@ -33,6 +33,12 @@ type entry struct {
 	// text is what the peer said in the notification that is being handled.
 	text  string
 	flaps int
+	// connected is true from when the session is up until its connection is closed.
+	// GoBGP tells of a session that is down only when it has cleared what it had
+	// from the peer, which can take seconds.
+	connected bool
+	// received is what the peer has announced since then.
+	received receivedPrefixes
 }
 
 func newJournal(log *logrus.Entry, bell func()) *journal {
@@ -112,6 +118,34 @@ func (j *journal) said(a netip.Addr, text string) {
 	if e, ok := j.entries[a]; ok {
 		e.text = text
 	}
+}
+
+// connected notes that a session has a connection, or that it is closed.
+func (j *journal) connected(a netip.Addr, is bool) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if e, ok := j.entries[a]; ok {
+		e.connected, e.received = is, receivedPrefixes{}
+	}
+}
+
+// heard adds to what the peer has announced, and warns of the first.
+func (j *journal) heard(a netip.Addr, n receivedPrefixes) {
+	if n.all() == 0 {
+		return
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	e, ok := j.entries[a]
+	if !ok {
+		return
+	}
+	if e.received.all() == 0 {
+		defer j.bell()
+		j.log.WithFields(logrus.Fields{"peer": e.peer, "address": a.String()}).Warn("the peer sends prefixes: none is taken; have the router send this node none")
+	}
+	e.received.ipv4 += n.ipv4
+	e.received.ipv6 += n.ipv6
 }
 
 // failed notes why a session does not come up.

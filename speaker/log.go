@@ -11,10 +11,12 @@ import (
 
 // logHandler hands GoBGP's lines (slog) to logrus, and notes in the journal what
 // GoBGP tells nobody but its log: the text of a peer's Cease (RFC 9003) and why
-// a connection does not come about.
+// a connection does not come about. Routes that peers send end here (takeOut). A
+// warning is said once, and then counted.
 type logHandler struct {
 	log     *logrus.Entry
 	journal *journal
+	repeats *repeats
 	// peer is the attribute "Key" of GoBGP's per-peer loggers.
 	peer netip.Addr
 }
@@ -45,6 +47,12 @@ func (h *logHandler) Handle(_ context.Context, r slog.Record) error {
 	if !h.log.Logger.IsLevelEnabled(level) {
 		return nil
 	}
+	if level <= logrus.WarnLevel {
+		k := repeatKey{h.peer, r.Message}
+		if !h.repeats.first(k, func(more int) { h.log.Log(level, k.again(more)) }) {
+			return nil
+		}
+	}
 	fields := logrus.Fields{}
 	r.Attrs(func(a slog.Attr) bool {
 		fields[a.Key] = a.Value.Any()
@@ -61,6 +69,12 @@ func (h *logHandler) tap(r slog.Record) {
 		return
 	}
 	switch r.Message {
+	case updateShown:
+		h.journal.heard(h.peer, takeOut(r))
+	case "Peer Up":
+		h.journal.connected(h.peer, true)
+	case "Peer Down":
+		h.journal.connected(h.peer, false)
 	case "received notification":
 		h.journal.said(h.peer, attribute(r, "Communicated-Reason").String())
 	case "failed to connect", "Session will be reset due to malformed BGP Header", "Session will be reset due to malformed BGP message":

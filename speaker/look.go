@@ -7,7 +7,6 @@ import (
 
 	api3 "github.com/osrg/gobgp/v3/api"
 	"github.com/osrg/gobgp/v4/api"
-	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -42,8 +41,7 @@ func (o Options) checkAddress() error {
 // look lets others look until ctx ends, in both dialects at each door. It returns
 // after the first try to open them; wait waits for their end.
 func (s *Speaker) look(ctx context.Context) (wait func()) {
-	server := grpc.NewServer(grpc.UnaryInterceptor(lookUnary), grpc.StreamInterceptor(s.looking.lookStream),
-		grpc.ConnectionTimeout(greetBound), grpc.MaxConcurrentStreams(mostCalls))
+	server := s.looking.server()
 	api.RegisterGoBgpServiceServer(server, &look4{speaker: s})
 	api3.RegisterGobgpApiServer(server, &look3{speaker: s})
 	stop := context.AfterFunc(ctx, server.Stop)
@@ -57,13 +55,6 @@ func (s *Speaker) look(ctx context.Context) (wait func()) {
 			<-c
 		}
 	}
-}
-
-func lookUnary(ctx context.Context, r any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
-	if err := mayLook(info.FullMethod); err != nil {
-		return nil, err
-	}
-	return next(ctx, r)
 }
 
 // mayLook allows what only reads. It is a list of what is allowed, so that a

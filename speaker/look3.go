@@ -38,12 +38,7 @@ func (l *look3) GetBgp(ctx context.Context, _ *api3.GetBgpRequest) (*api3.GetBgp
 
 // GetTable shows how many paths a table has.
 func (l *look3) GetTable(ctx context.Context, r *api3.GetTableRequest) (*api3.GetTableResponse, error) {
-	t := tableType(r.TableType)
-	srv, err := l.speaker.tableServer(ctx, t, r.Name)
-	if err != nil {
-		return nil, err
-	}
-	out, err := srv.GetTable(ctx, &api.GetTableRequest{TableType: t, Family: family4(r.Family), Name: r.Name})
+	out, err := l.speaker.countTable(ctx, &api.GetTableRequest{TableType: tableType(r.TableType), Family: family4(r.Family), Name: r.Name})
 	if err != nil {
 		return nil, err
 	}

@@ -53,6 +53,10 @@ func (s *Speaker) serverOf(ctx context.Context, peer string) (*server, error) {
 
 // eachPeer gives all peers, without passwords, described by their BGPPeer's name.
 func (s *Speaker) eachPeer(ctx context.Context, r *api.ListPeerRequest, fn func(*api.Peer) error) error {
+	return s.looking.list(ctx, func(ctx context.Context) error { return s.sendPeers(ctx, r, fn) })
+}
+
+func (s *Speaker) sendPeers(ctx context.Context, r *api.ListPeerRequest, fn func(*api.Peer) error) error {
 	v := s.view.Load()
 	for _, srv := range v.servers {
 		var sendErr error
@@ -63,6 +67,7 @@ func (s *Speaker) eachPeer(ctx context.Context, r *api.ListPeerRequest, fn func(
 			p.Conf.AuthPassword = ""
 			if a, err := netip.ParseAddr(p.Conf.NeighborAddress); err == nil {
 				p.Conf.Description = v.peers[a]
+				showReceived(p, s.journal.of(a).received)
 			}
 			sendErr = fn(p)
 		})
@@ -74,6 +79,15 @@ func (s *Speaker) eachPeer(ctx context.Context, r *api.ListPeerRequest, fn func(
 		}
 	}
 	return nil
+}
+
+// showReceived says what the peer has announced in the place of what GoBGP has of it.
+func showReceived(p *api.Peer, n receivedPrefixes) {
+	for _, f := range p.AfiSafis {
+		if f.State != nil {
+			f.State.Received, f.State.Accepted = uint64(n.of(familyOf(f.State.Family))), 0
+		}
+	}
 }
 
 // GetBgp shows router id and AS.
@@ -107,11 +121,23 @@ func (s *Speaker) tableServer(ctx context.Context, t api.TableType, name string)
 
 // GetTable shows how many paths a table has.
 func (l *look4) GetTable(ctx context.Context, r *api.GetTableRequest) (*api.GetTableResponse, error) {
-	srv, err := l.speaker.tableServer(ctx, r.TableType, r.Name)
-	if err != nil {
-		return nil, err
-	}
-	return srv.GetTable(ctx, r)
+	return l.speaker.countTable(ctx, r)
+}
+
+func (s *Speaker) countTable(ctx context.Context, r *api.GetTableRequest) (out *api.GetTableResponse, err error) {
+	err = s.looking.list(ctx, func(ctx context.Context) error {
+		srv, err := s.tableServer(ctx, r.TableType, r.Name)
+		if err != nil {
+			return err
+		}
+		if r.TableType == api.TableType_TABLE_TYPE_ADJ_IN {
+			out = &api.GetTableResponse{}
+			return nil
+		}
+		out, err = srv.GetTable(ctx, r)
+		return err
+	})
+	return out, err
 }
 
 // ListPath shows the paths of a table; adj-out has them as the peer gets them.
@@ -129,6 +155,9 @@ func (s *Speaker) eachDestination(ctx context.Context, r *api.ListPathRequest, f
 	srv, err := s.tableServer(ctx, r.TableType, r.Name)
 	if err != nil {
 		return err
+	}
+	if r.TableType == api.TableType_TABLE_TYPE_ADJ_IN {
+		return nil // nothing that a peer sends is kept
 	}
 	request := apiutil.ListPathRequest{
 		TableType: r.TableType, Name: r.Name, Family: bgp.RF_IPv4_UC, SortType: r.SortType, EnableFiltered: r.EnableFiltered,

@@ -6,9 +6,12 @@ import (
 	"time"
 
 	"golang.org/x/sync/semaphore"
+	"golang.org/x/time/rate"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/status"
+	"google.golang.org/grpc/tap"
 )
 
 // Bounds of looking: whoever looks may be slow, hang or come in masses, and
@@ -27,16 +30,49 @@ const (
 	mostLists, mostWatchers = 4, 16
 	// mostConns is for each listener, mostCalls for each connection.
 	mostConns, mostCalls = 64, 32
+	// callsPerSecond is how many calls all together may make, and callsAtOnce how
+	// many of them at once; one gobgp command makes one to three.
+	callsPerSecond, callsAtOnce = 50, 200
+	// mostRequest and mostHeader are in octets; the longest that gobgp sends have a
+	// few hundred. mostAhead is what a connection may send before it is read: with
+	// mostConns, what all of them can fill. gRPC takes no less.
+	mostRequest, mostHeader, mostAhead = 16 << 10, 16 << 10, 64 << 10
+	// idleBound is how long a connection without a call is kept.
+	idleBound = 5 * time.Minute
 )
 
 // bounds keeps those who look within bounds.
 type bounds struct {
 	readPatience    time.Duration
 	lists, watchers *semaphore.Weighted
+	calls           *rate.Limiter
 }
 
 func newBounds() bounds {
-	return bounds{readPatience: readPatience, lists: semaphore.NewWeighted(mostLists), watchers: semaphore.NewWeighted(mostWatchers)}
+	return bounds{
+		readPatience: readPatience, lists: semaphore.NewWeighted(mostLists), watchers: semaphore.NewWeighted(mostWatchers),
+		calls: rate.NewLimiter(callsPerSecond, callsAtOnce),
+	}
+}
+
+// server gives a gRPC server within the bounds.
+func (b bounds) server() *grpc.Server {
+	return grpc.NewServer(grpc.InTapHandle(b.enter), grpc.StreamInterceptor(b.lookStream),
+		grpc.ConnectionTimeout(greetBound), grpc.MaxConcurrentStreams(mostCalls),
+		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: idleBound}),
+		grpc.MaxRecvMsgSize(mostRequest), grpc.MaxHeaderListSize(mostHeader),
+		grpc.InitialWindowSize(mostAhead), grpc.InitialConnWindowSize(mostAhead))
+}
+
+// enter lets a call in that only looks, before its request is read.
+func (b bounds) enter(ctx context.Context, call *tap.Info) (context.Context, error) {
+	if err := mayLook(call.FullMethodName); err != nil {
+		return nil, err
+	}
+	if !b.calls.Allow() {
+		return nil, status.Errorf(codes.ResourceExhausted, "more than %d calls a second: try again", callsPerSecond)
+	}
+	return ctx, nil
 }
 
 // list does what reads a table and sends it.
@@ -59,13 +95,9 @@ func (b bounds) watch(send func() error) error {
 	return send()
 }
 
-// lookStream lets through what only looks, and ends it where its reader does not
-// read. A message that waits for its reader cannot be taken back; that its call
+// lookStream ends a call whose reader does not read. A message that waits for its reader cannot be taken back; that its call
 // ends is what ends the wait (finishStream in grpc's internal/transport).
 func (b bounds) lookStream(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) error {
-	if err := mayLook(info.FullMethod); err != nil {
-		return err
-	}
 	paced := &pacedStream{ServerStream: stream, patience: b.readPatience, stuck: make(chan struct{})}
 	done := make(chan error, 1)
 	go func() { done <- next(srv, paced) }()

@@ -56,6 +56,9 @@ type Session struct {
 	Families []policy.Family
 	// Advertised counts the prefixes that pass the export rules.
 	Advertised int
+	// Received counts the prefixes that the peer has announced since the session is
+	// up, one that comes again anew. None of them is taken.
+	Received int
 
 	// Flaps counts how often an established session went down.
 	Flaps int
@@ -120,6 +123,7 @@ func (s *Speaker) session(p *api.Peer, v *view) Session {
 	out.LastError = ""
 	out.LocalAddress, _ = netip.ParseAddr(p.Transport.LocalAddress)
 	out.Families = negotiated(p)
+	out.Received = e.received.all()
 	for _, f := range p.AfiSafis {
 		if f.State != nil {
 			out.Advertised += int(f.State.Advertised)

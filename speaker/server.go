@@ -44,7 +44,7 @@ func start(ctx context.Context, log *logrus.Entry, j *journal, wish policy.Wish,
 	if !wish.RouterID.Is4() {
 		return nil, errors.New("start BGP: no router id: it is an IPv4 address, and the node has none (set the annotation fairway.dev/router-id)")
 	}
-	logger := slog.New(&logHandler{log: log, journal: j})
+	logger := slog.New(&logHandler{log: log, journal: j, repeats: newRepeats()})
 	s := &server{
 		BgpServer:  gobgp.NewBgpServer(gobgp.LoggerOption(logger, nil)),
 		log:        log,
@@ -92,34 +92,54 @@ func (s *server) watch() error {
 	}, gobgp.WatchPeer())
 }
 
+// Bounds of a goodbye. GoBGP writes with a deadline of one second; more is not worth
+// waiting for. Then the peers know: that GoBGP clears what it had from them matters
+// to nobody who leaves, and takes seconds after a full table.
+const (
+	wordsBound = 2 * time.Second
+	clearBound = 500 * time.Millisecond
+)
+
 // stopWithText says goodbye to every peer, waits until that is said, and stops.
 func (s *server) stopWithText(ctx context.Context, text string) error {
-	if err := s.DisablePeer(ctx, &api.DisablePeerRequest{Communication: text}); err != nil {
-		return errors.Join(fmt.Errorf("shut down sessions: %w", err), s.stopPlainly(ctx))
+	speaking, cancel := context.WithTimeout(ctx, wordsBound)
+	defer cancel()
+	err := during(speaking, func() error { return s.DisablePeer(ctx, &api.DisablePeerRequest{Communication: text}) })
+	if err != nil {
+		err = fmt.Errorf("shut down sessions: %w", err)
+	} else {
+		s.waitForWords(speaking)
 	}
-	// GoBGP writes with a deadline of one second; more is not worth waiting for.
-	bound := time.NewTimer(2 * time.Second)
-	defer bound.Stop()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for s.anyEstablished(ctx) {
-		select {
-		case <-tick.C:
-		case <-bound.C:
-			return s.stopPlainly(ctx)
-		case <-ctx.Done():
-			return errors.Join(ctx.Err(), s.stopPlainly(ctx))
-		}
+	clearing, cancel := context.WithTimeout(ctx, clearBound)
+	defer cancel()
+	left := during(clearing, func() error { return s.stopPlainly(ctx) })
+	if errors.Is(left, context.DeadlineExceeded) && ctx.Err() == nil {
+		s.log.Debug("GoBGP still clears its tables: left to the end of the process")
+		left = nil
 	}
-	return s.stopPlainly(ctx)
+	return errors.Join(err, left)
 }
 
-func (s *server) anyEstablished(ctx context.Context) bool {
-	found := false
-	err := s.ListPeer(ctx, &api.ListPeerRequest{}, func(p *api.Peer) {
-		found = found || p.State.SessionState == api.PeerState_SESSION_STATE_ESTABLISHED
-	})
-	return err == nil && found
+// waitForWords returns when no session has a connection any more, or ctx is over.
+func (s *server) waitForWords(ctx context.Context) {
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for s.anyConnected() {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (s *server) anyConnected() bool {
+	for a := range s.sources {
+		if s.journal.of(a).connected {
+			return true
+		}
+	}
+	return false
 }
 
 // stopPlainly sends Cease/Peer De-configured: routes go at once.

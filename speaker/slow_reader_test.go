@@ -305,3 +305,40 @@ func (p *plug) Write(b []byte) (int, error) {
 	}
 	return len(b), nil
 }
+
+// TestRequestsAreSmallAndFew: what a client sends costs room and time before anybody
+// has looked at it.
+func TestRequestsAreSmallAndFew(t *testing.T) {
+	_, _, _, socket := watched(t)
+	conn := reading(t, socket)
+	client := api.NewGoBgpServiceClient(conn)
+	r := &api.ListPathRequest{TableType: api.TableType_TABLE_TYPE_GLOBAL, Family: apiFamily(policy.IPv4Unicast)}
+	for len(r.Prefixes) < mostRequest/8 {
+		r.Prefixes = append(r.Prefixes, &api.TableLookupPrefix{Prefix: "10.0.0.0/24"})
+	}
+	paths, err := client.ListPath(t.Context(), r)
+	if err == nil {
+		_, err = paths.Recv()
+	}
+	if status.Code(err) != codes.ResourceExhausted || !strings.Contains(err.Error(), "larger than max") {
+		t.Errorf("a long request: %v", err)
+	}
+	refused := 0
+	for range callsAtOnce + 10*callsPerSecond {
+		_, err := client.GetBgp(t.Context(), &api.GetBgpRequest{})
+		if status.Code(err) == codes.ResourceExhausted {
+			refused++
+		} else if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if refused == 0 {
+		t.Error("a flood of calls is let in")
+	}
+	if !within(patience, func() bool {
+		_, err := client.GetBgp(t.Context(), &api.GetBgpRequest{})
+		return err == nil
+	}) {
+		t.Error("nobody may call any more")
+	}
+}

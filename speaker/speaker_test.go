@@ -403,13 +403,7 @@ func TestImportsNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	arrived := func() (n uint64) {
-		for _, f := range gobgpPeer(t, s, a).GetAfiSafis() {
-			n += f.GetState().GetReceived()
-		}
-		return n
-	}
-	if !within(patience, func() bool { return arrived() == 2 }) {
+	if !within(patience, func() bool { return sessionOf(t, s, "tor-a").Received == 2 }) {
 		t.Fatalf("the router's paths do not arrive: %+v", sessionOf(t, s, "tor-a"))
 	}
 	if o := observe(t, s); o.Originated != 0 {

@@ -168,9 +168,12 @@ type Session struct {
 	// LastError says why it last went down or stays down; "" if it never did.
 	LastError string `json:"lastError"`
 	// Advertised is how many prefixes the peer has been sent.
-	Advertised int      `json:"advertised"`
-	Families   []string `json:"families"`
-	Flaps      int      `json:"flaps"`
+	Advertised int `json:"advertised"`
+	// Received is how many the peer has announced since the session is up, counting
+	// those that come again. None is taken.
+	Received int      `json:"received"`
+	Families []string `json:"families"`
+	Flaps    int      `json:"flaps"`
 }
 
 // Established reports whether the session is up.

@@ -102,6 +102,10 @@ func (s *Status) writeSessions(b *bytes.Buffer, now time.Time) {
 		if e.LastError != "" && !e.Established() {
 			t.Prose("    ", "    ", e.LastError)
 		}
+		if e.Received > 0 {
+			t.Prose("    ", "    ", fmt.Sprintf("has sent %s: none is taken or kept; have the router send this node none (an export filter)",
+				columns.Count(e.Received, "prefix", "prefixes")))
+		}
 	}
 	t.Write(b)
 }

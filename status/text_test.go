@@ -59,7 +59,7 @@ func TestTextGolden(t *testing.T) {
 			Source:  status.Source{Kind: "files", From: []string{"/etc/fairway"}, Nodes: 1, Peers: 3},
 			Speaker: status.Speaker{ASN: 65001, RouterID: netip.MustParseAddr("172.30.0.11"), InSync: true},
 			Sessions: []status.Session{
-				{Peer: "tor-a", Address: "172.30.0.1", State: "Established", Since: now.Add(-90 * time.Minute)},
+				{Peer: "tor-a", Address: "172.30.0.1", State: "Established", Since: now.Add(-90 * time.Minute), Received: 37},
 				{Peer: "router-" + longName, Address: "172.30.0.2", State: "Established", Since: now.Add(-90 * time.Minute), Advertised: 1200},
 				{Peer: "tor-b", Address: "2001:db8:1234:5678:9abc:def0:1234:5678", State: "Active", LastError: "connection refused"},
 			}},

@@ -40,6 +40,7 @@ func Metrics() []Metric {
 		{"fairway_session_up", gauge, "1 if the BGP session is Established.", []string{"peer"}, sessionSamples(func(e status.Session) float64 { return truth(e.Established()) })},
 		{"fairway_session_flaps_total", counter, "How often an Established session went down.", []string{"peer"}, sessionSamples(func(e status.Session) float64 { return float64(e.Flaps) })},
 		{"fairway_session_advertised_prefixes", gauge, "Prefixes that the peer has been sent; 0 while the session is down.", []string{"peer"}, sessionSamples(func(e status.Session) float64 { return float64(e.Advertised) })},
+		{"fairway_session_received_prefixes", gauge, "Prefixes that the peer has announced since the session is up, counting those that come again; none is taken.", []string{"peer"}, sessionSamples(func(e status.Session) float64 { return float64(e.Received) })},
 		{"fairway_announced_prefixes", gauge, "Prefixes that the plan announces, by role.", []string{"role"}, announced},
 		{"fairway_withheld_prefixes", gauge, "Prefixes of selected Subnets that the plan withholds, by reason.", []string{"reason"}, withheld},
 		{"fairway_warnings", gauge, "Warnings of the plan, by reason.", []string{"reason"}, warnings},

@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"syscall"
 	"time"
 
@@ -101,15 +100,6 @@ func (f *runFlags) run(ctx context.Context, stderr io.Writer) error {
 	}
 	defer release()
 	return p.work(ctx, signalled)
-}
-
-// spareMemory collects garbage earlier than Go does by itself: a daemon on every
-// node rarely works, and always takes room. GOGC goes before.
-func spareMemory() {
-	const percent = 50
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(percent)
-	}
 }
 
 // gate looks at the kernel's way into the overlay; nil where nobody asked for it.
