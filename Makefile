@@ -35,8 +35,9 @@ FAIRWAY_CHAOS_STEPS ?= 1000
 
 soak: ## Play misfortune to the lab for about an hour, from a random seed, with FRR and BIRD (root)
 	@./scripts/need $(TEST_NEEDS)
+	$(GO) run ./e2e/kubetest/build
 	@echo "to play it again: make soak FAIRWAY_CHAOS_SEED=$(FAIRWAY_CHAOS_SEED) FAIRWAY_CHAOS_STEPS=$(FAIRWAY_CHAOS_STEPS)"
-	FAIRWAY_CHAOS_SEED=$(FAIRWAY_CHAOS_SEED) FAIRWAY_CHAOS_STEPS=$(FAIRWAY_CHAOS_STEPS) $(GO) test ./e2e/chaos -count 1 -v -timeout 6h
+	FAIRWAY_CHAOS_SEED=$(FAIRWAY_CHAOS_SEED) FAIRWAY_CHAOS_STEPS=$(FAIRWAY_CHAOS_STEPS) $(GO) test ./e2e/chaos ./e2e/live -run "TestWhatever|TestMisfortune" -count 1 -v -p 1 -timeout 6h
 
 replay: build ## Play recorded changes of Kube-OVN in their own time to two daemons and a router (root, 9 minutes)
 	@./scripts/need $(TEST_NEEDS)
