@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// cgroups is where the kernel shows its control groups, version 2 (cgroups(7)).
+// cgroups is where the kernel shows its control groups (cgroups(7)).
 const cgroups = "/sys/fs/cgroup"
 
 // spareMemory collects garbage earlier than Go does by itself: a daemon on every
@@ -27,15 +27,15 @@ func spareMemory() {
 	}
 }
 
-// memoryRoom gives the least memory.max, in octets, of a process's control group and
-// of those that it is in; limited is false where none has one. own is the content of
-// its /proc/PID/cgroup, and root the mount's folder.
+// memoryRoom gives the least limit, in octets, of a process's control group and of
+// those that it is in; limited is false where none has one. own is the content of
+// its /proc/PID/cgroup, and root the mounts' folder.
 func memoryRoom(root, own string) (room int64, limited bool) {
 	room = math.MaxInt64
 	for line := range strings.Lines(own) {
-		group, ok := strings.CutPrefix(strings.TrimSpace(line), "0::")
+		hierarchy, group, ok := memoryGroup(strings.TrimSpace(line))
 		for ok {
-			if n, found := readRoom(filepath.Join(root, group, "memory.max")); found {
+			if n, found := readRoom(filepath.Join(root, hierarchy, group)); found {
 				room, limited = min(room, n), true
 			}
 			ok = len(group) > 1
@@ -45,12 +45,27 @@ func memoryRoom(root, own string) (room int64, limited bool) {
 	return room, limited
 }
 
-// readRoom reads a memory.max; "max" is no limit.
-func readRoom(path string) (int64, bool) {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return 0, false
+// memoryGroup reads a line of /proc/PID/cgroup: version 2 has one hierarchy, and
+// version 1 one of its own for memory.
+func memoryGroup(line string) (hierarchy, group string, ok bool) {
+	if group, ok = strings.CutPrefix(line, "0::"); ok {
+		return "", group, true
 	}
-	n, err := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64)
-	return n, err == nil && n > 0
+	_, group, ok = strings.Cut(line, ":memory:")
+	return "memory", group, ok
+}
+
+// readRoom reads the limit of a group, in the file of either version. No limit is
+// "max" in version 2, and more than any machine has in version 1.
+func readRoom(folder string) (int64, bool) {
+	const most = 1 << 60
+	for _, file := range []string{"memory.max", "memory.limit_in_bytes"} {
+		text, err := os.ReadFile(filepath.Join(folder, file))
+		if err != nil {
+			continue
+		}
+		n, err := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64)
+		return n, err == nil && n > 0 && n < most
+	}
+	return 0, false
 }
