@@ -13,7 +13,7 @@ import (
 func forwardDrop() Criterion {
 	return Criterion{
 		ID:    "forward-drop",
-		Asks:  "Would a packet to or from the CIDR be dropped on its way through this node? Every rule is evaluated in order, through jumps and policies, in every place that the kernel runs: iptables-legacy, iptables-nft and native nft base chains on the hooks prerouting, forward and postrouting. Where a limit or a quota decides, or a rule rewrites the destination, the answer is unknown. " + trafficText,
+		Asks:  "Would a packet to or from the CIDR be dropped on its way through this node? Every rule is evaluated in order, through jumps and policies, in every place that the kernel runs: iptables-legacy, iptables-nft and native nft base chains on the hooks ingress, prerouting, forward, postrouting and egress. A chain on a port of a bridge or a bond below the uplink, or of family bridge there, makes unknown what it could drop. Where a limit or a quota decides, or a rule rewrites the destination, the answer is unknown. " + trafficText,
 		Why:   "one drop anywhere on the way is enough, whatever other rules accept.",
 		Mend:  "`fairway check --fix` or `--host=enforce` puts an accept for the announced CIDRs before the drop where that helps: in the same iptables backend's FORWARD chain. Elsewhere the owner's configuration must allow it.",
 		Drops: true,

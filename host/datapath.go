@@ -21,6 +21,8 @@ type Datapath struct {
 	Routes map[netip.Prefix][]Route
 	// Addresses are this node's own.
 	Addresses []netip.Addr
+	// Links are this node's links by name, with what lies below each.
+	Links map[string]netfilter.Link
 	// Learning are the links that have a default route from a router
 	// advertisement: IPv6 forwarding would end that (accept_ra).
 	Learning []string

@@ -10,6 +10,8 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/fairway-bgp/fairway/host/netfilter"
 )
 
 // ReadDatapath reads the overlay link and the main routing tables of this
@@ -21,6 +23,7 @@ func ReadDatapath(overlayLink string) Datapath {
 		d.Err = fmt.Errorf("list links: %w", err)
 		return d
 	}
+	d.Links = linksBelow(links)
 	names := map[int]string{}
 	for _, l := range links {
 		a := l.Attrs()
@@ -67,6 +70,38 @@ func ReadDatapath(overlayLink string) Datapath {
 	}
 	return d
 }
+
+// linksBelow says what each link's packets pass too: the ports of a bridge or a bond,
+// the link that a VLAN is on. Links of Open vSwitch have its ports below, any of them.
+func linksBelow(links []netlink.Link) map[string]netfilter.Link {
+	names, ports := map[int]string{}, map[int][]string{}
+	for _, l := range links {
+		names[l.Attrs().Index] = l.Attrs().Name
+		ports[l.Attrs().MasterIndex] = append(ports[l.Attrs().MasterIndex], l.Attrs().Name)
+	}
+	var ofSwitch []string
+	for _, l := range links {
+		if l.Type() == openvswitch {
+			ofSwitch = append(ofSwitch, ports[l.Attrs().Index]...)
+		}
+	}
+	out := map[string]netfilter.Link{}
+	for _, l := range links {
+		a := l.Attrs()
+		link := netfilter.Link{Bridge: l.Type() == "bridge", Below: ports[a.Index]}
+		switch l.Type() {
+		case openvswitch:
+			link.Below = ofSwitch
+		case "vlan", "macvlan", "macvtap", "ipvlan":
+			link.Below = append(link.Below, names[a.ParentIndex])
+		}
+		out[a.Name] = link
+	}
+	return out
+}
+
+// openvswitch is the kind of Open vSwitch's links.
+const openvswitch = "openvswitch"
 
 // refusals are the types of routes by which nothing is forwarded, as ip-route(8)
 // calls them.

@@ -23,7 +23,9 @@ const readBound = 20 * time.Second
 func Read(ctx context.Context, overlayLink string) Facts {
 	f := Facts{Datapath: ReadDatapath(overlayLink), Neighbours: neighboursOn(overlayLink), Sysctls: readSysctls(), Sockets: readSockets(), Processes: readProcesses()}
 	f.Filter = ReadFilter(ctx)
-	f.Filter.IPv4.Local, f.Filter.IPv6.Local = f.Datapath.Addresses, f.Datapath.Addresses
+	for _, rules := range []*netfilter.Ruleset{&f.Filter.IPv4, &f.Filter.IPv6} {
+		rules.Local, rules.Links = f.Datapath.Addresses, f.Datapath.Links
+	}
 	return f
 }
 
@@ -175,10 +177,10 @@ func (r *filterReader) nft(wait func() (string, error)) {
 	}
 	for _, t := range tables {
 		var printed *netfilter.Table
-		if t.Family != netfilter.Inet {
+		if t.Family == netfilter.IPv4 || t.Family == netfilter.IPv6 {
 			printed = r.of(t.Family == netfilter.IPv6).Find(netfilter.IptablesNft, t.Family, t.Name)
 		}
-		if printed != nil && !printed.Reconcile(t) && !t.Flagged {
+		if printed != nil && !printed.Reconcile(t) && !t.NeedsListing() {
 			continue
 		}
 		// What people read is the rule as nft prints it.
@@ -188,15 +190,16 @@ func (r *filterReader) nft(wait func() (string, error)) {
 		}
 		t.Describe(netfilter.ParseNftTexts(texts))
 		if printed != nil {
-			printed.ReadFlags(texts)
+			printed.ReadListing(texts)
 			continue
 		}
-		t.ReadFlags(texts)
+		t.ReadListing(texts)
 		r.addNative(t)
 	}
 }
 
-// addNative adds a table of nft's own, one that iptables-nft does not show.
+// addNative adds a table of nft's own, one that iptables-nft does not show. Those of
+// other families than IPv4's and IPv6's see packets of both.
 func (r *filterReader) addNative(t *netfilter.Table) {
 	if t.Family != netfilter.IPv6 {
 		r.IPv4.Tables = append(r.IPv4.Tables, t)

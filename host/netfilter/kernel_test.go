@@ -222,7 +222,7 @@ func (b *bench) read(six bool) *netfilter.Ruleset {
 	if six {
 		family, six6 = netfilter.IPv6, "6"
 	}
-	rs := &netfilter.Ruleset{Local: []netip.Addr{netip.MustParseAddr("10.1.0.1"), netip.MustParseAddr("10.2.0.1"), netip.MustParseAddr("fd01::1"), netip.MustParseAddr("fd02::1")}}
+	rs := &netfilter.Ruleset{Links: map[string]netfilter.Link{"up0": {}, "ovn0": {}}, Local: []netip.Addr{netip.MustParseAddr("10.1.0.1"), netip.MustParseAddr("10.2.0.1"), netip.MustParseAddr("fd01::1"), netip.MustParseAddr("fd02::1")}}
 	for _, backend := range []netfilter.Backend{netfilter.IptablesLegacy, netfilter.IptablesNft} {
 		save := "ip" + six6 + strings.TrimPrefix(string(backend), "ip") + "-save"
 		tables, err := netfilter.ParseIptables(b.router.Run("sh", "-c", save+" 2>/dev/null"), backend, family)
@@ -243,8 +243,8 @@ func (b *bench) read(six bool) *netfilter.Ruleset {
 		} else if printed.Reconcile(t) {
 			b.corrected++
 		}
-		if t.Flagged {
-			printed.ReadFlags(b.router.Run("nft", "list", "table", string(t.Family), t.Name))
+		if t.NeedsListing() {
+			printed.ReadListing(b.router.Run("nft", "list", "table", string(t.Family), t.Name))
 		}
 	}
 	if rs.Sets, err = netfilter.ParseIPSets(b.router.Run("ipset", "save")); err != nil {

@@ -64,6 +64,8 @@ func (t *Table) fields(raw json.RawMessage) ([]field, bool) {
 // field gives what one expression reads.
 func (t *Table) field(e nftExpression) (field, bool) {
 	switch {
+	case e.Payload != nil && e.Payload.Protocol == "arp":
+		return field{kindForeign, func(*Packet) (value, presence) { return value{}, absent }}, true
 	case e.Payload != nil:
 		f, ok := payloadFields[e.Payload.Protocol+" "+e.Payload.Field]
 		return f, ok

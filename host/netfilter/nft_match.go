@@ -43,6 +43,8 @@ const (
 	kindAddrType
 	kindPktType
 	kindBool
+	// kindForeign is for what no IP packet has; its constants are not looked at.
+	kindForeign
 )
 
 // value is what a field of a packet holds.
@@ -90,7 +92,7 @@ var constants = map[kind]map[string]uint64{
 		"mld-listener-reduction": 132, "nd-router-solicit": 133, "nd-router-advert": 134, "nd-neighbor-solicit": 135,
 		"nd-neighbor-advert": 136, "nd-redirect": 137, "router-renumbering": 138, "mld2-listener-report": 143},
 	kindNFProto:  {"ipv4": 4, "ipv6": 6},
-	kindEther:    {"ip": 4, "ip6": 6},
+	kindEther:    {"ip": 4, "ip6": 6, "arp": 1},
 	kindAddrType: {"local": 1, "unicast": 2, "multicast": 3, "broadcast": 4},
 	kindPktType:  {"unicast": 1, "host": 1, "broadcast": 2, "multicast": 3, "other": 4},
 }

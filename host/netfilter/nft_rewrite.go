@@ -247,7 +247,7 @@ func (p *Packet) rewrite(source bool, to addrRange) {
 		p.ReturnsByIn = Maybe // a rule may ask for the way back to the new one
 	}
 	switch {
-	case p.hook != Prerouting:
+	case !p.beforeRouting():
 	case source:
 		p.routed = rewrite{truth: Maybe}
 	default:

@@ -250,6 +250,8 @@ func parsePattern(raw json.RawMessage, k kind) (pattern, bool) {
 	switch k {
 	case kindNone:
 		return pattern{}, false
+	case kindForeign:
+		return pattern{}, true
 	case kindAddr:
 		var text string
 		if json.Unmarshal(raw, &text) != nil {

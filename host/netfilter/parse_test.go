@@ -126,7 +126,7 @@ func TestFlagsOfATable(t *testing.T) {
 			if !tables[0].Flagged {
 				t.Error("not flagged")
 			}
-			tables[0].ReadFlags(c.text)
+			tables[0].ReadListing(c.text)
 			if r := (&Ruleset{Tables: tables}).Walk(inFromOutside()); r.Verdict != c.want {
 				t.Errorf("%s, not %s", r.Verdict, c.want)
 			}

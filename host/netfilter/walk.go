@@ -24,10 +24,9 @@ import (
 // only if the ways end differently: "-m limit --limit 5/sec -j LOG" splits and
 // joins without a trace, "-m limit --limit 5/sec -j DROP" leaves a doubt.
 //
-// Not modelled: the hooks ingress and egress (families netdev and inet), chains of
-// family bridge, traffic control, XDP, and flow tables, which take packets past
-// the hook forward. Neither is routing by mark or by another table than main: the
-// packet's Out is taken as given.
+// Not modelled: programs of traffic control and XDP. A flow table takes packets past
+// the rules and drops none. Neither is routing modelled: the packet's Out is taken as
+// given.
 
 // Verdict is what becomes of a packet.
 type Verdict string
@@ -99,7 +98,7 @@ type Result struct {
 
 // Walk follows a forwarded packet through all hooks.
 func (rs *Ruleset) Walk(p Packet) Result {
-	return rs.WalkHooks(p, Prerouting, Forward, Postrouting)
+	return rs.WalkHooks(p, Ingress, Prerouting, Forward, Postrouting, Egress)
 }
 
 // Source follows a packet for what becomes of its source address. A drop in the
@@ -109,7 +108,7 @@ func (rs *Ruleset) Source(p Packet) Result {
 	if whole.Verdict != Dropped {
 		return whole
 	}
-	r := rs.WalkHooks(p, Prerouting, Postrouting)
+	r := rs.WalkHooks(p, Ingress, Prerouting, Postrouting, Egress)
 	maps.Copy(r.Chains, whole.Chains)
 	return r
 }
@@ -172,12 +171,17 @@ func (w *walk) pass(b base, p Packet) *Packet {
 	}
 	dropsBefore := len(w.drops)
 	behind := w.base(b, p)
-	// Certain are only: no NAT done yet, and a state that is new or related alone.
-	if !b.chain.NAT || p.natDone == No && p.State&^(New|Related) == 0 {
+	question := ""
+	switch {
+	case b.sees != Yes:
+		question = "whether the packet passes this chain: what lies below the link " + p.In + " or " + p.Out + " is seen too"
+	case b.chain.NAT && (p.natDone != No || p.State&^(New|Related) != 0):
+		question = "whether NAT sees the packet: a rule before may keep it from being tracked, or translate it"
+	default:
 		return behind
 	}
 	if len(w.drops) > dropsBefore && w.doubt == nil {
-		w.doubt, w.question = w.drops[dropsBefore], "whether NAT sees the packet: a rule before may keep it from being tracked, or translate it"
+		w.doubt, w.question = w.drops[dropsBefore], question
 	}
 	return joined(&p, behind)
 }
@@ -246,6 +250,9 @@ func joined(a *Packet, b *Packet) *Packet {
 // What the chain sees is not always what the packet carries:
 //   - In prerouting the link that it goes out by is not chosen yet, so Out is
 //     empty: "oifname eth0" is No there, and "oifname != eth0" is Yes.
+//   - Ingress is like the beginning of prerouting, and in egress the link that it came
+//     in by is not told any more (nf_hook_egress in netfilter_netdev.h).
+//   - A link below, or a bridge, hands the packet on by ports that are not known here.
 //   - Before conntrack (priority -200, nf_conntrack_proto.c) no packet has a
 //     connection, and conntrack's state of such a one is INVALID: "-m conntrack
 //     --ctstate INVALID -j DROP" in table raw drops everything.
@@ -257,14 +264,7 @@ func joined(a *Packet, b *Packet) *Packet {
 func (w *walk) base(b base, p Packet) *Packet {
 	w.at = b
 	seen := p
-	seen.hook = b.chain.Hook
-	seen.beforeConntrack = b.chain.Hook == Prerouting && b.chain.Priority <= priorityConntrack
-	if b.chain.Hook == Prerouting {
-		seen.Out = ""
-		if seen.beforeConntrack && p.State != Untracked {
-			seen.State = Invalid // nothing has been tracked yet
-		}
-	}
+	w.atHook(b, &seen)
 	if b.addressesUnsure {
 		seen.Src, seen.Dst = netip.Addr{}, netip.Addr{}
 	}
@@ -294,7 +294,8 @@ func (w *walk) base(b base, p Packet) *Packet {
 		return nil
 	}
 	out := *cur
-	if out.Out == "" {
+	out.In = p.In
+	if out.Out == seen.Out { // no rule has sent it another way
 		out.Out = p.Out
 	}
 	if b.addressesUnsure {
@@ -309,10 +310,43 @@ func (w *walk) base(b base, p Packet) *Packet {
 		p.State |= New | Established | Related | Invalid
 		p.ctMark = mark{}
 	}
-	if seen.State != p.State && out.State != Untracked {
+	switch {
+	case b.table.Family == Bridge:
+		out.State = p.State | out.State&Untracked
+	case seen.State != p.State && out.State != Untracked:
 		out.State = out.State&^Invalid | p.State // now it is tracked, unless a rule forbade it
 	}
 	return &out
+}
+
+// atHook makes the packet what a base chain sees of it.
+func (w *walk) atHook(b base, p *Packet) {
+	p.hook = b.chain.Hook
+	if b.table.Family == Bridge {
+		p.hook = Egress
+		if b.chain.Hook == Prerouting || b.chain.Hook == "input" {
+			p.hook = Ingress
+		}
+	}
+	p.beforeConntrack = p.hook == Ingress || p.hook == Prerouting && b.chain.Priority <= priorityConntrack
+	if p.beforeRouting() {
+		p.Out = ""
+	}
+	if p.hook == Egress {
+		p.In = ""
+	}
+	if p.beforeConntrack && p.State != Untracked {
+		p.State = Invalid // nothing has been tracked yet
+	}
+	switch {
+	case b.table.Family == Bridge: // which may track connections by itself
+		p.In, p.Out = unknownLink, unknownLink
+		p.State |= Invalid | New | Established | Related
+	case b.sees != Yes && p.hook == Ingress:
+		p.In = unknownLink
+	case b.sees != Yes && p.hook == Egress:
+		p.Out = unknownLink
+	}
 }
 
 // chain runs the rules of one chain from the first to the last. Parts of the packet
