@@ -75,6 +75,7 @@ type nftSetJSON struct {
 	Type                json.RawMessage
 	Map                 json.RawMessage
 	Elem                []json.RawMessage
+	Size                int
 	Stmt                json.RawMessage
 }
 

@@ -71,6 +71,9 @@ type Ruleset struct {
 	Sets IPSets
 	// Local are this node's own addresses, which addrtype and fib ask.
 	Local []netip.Addr
+	// PostroutingBlind is set for kernels that may not tell postrouting by which link a
+	// packet came in: those before 5.7 do not.
+	PostroutingBlind bool
 	// Links are the node's links by name. Of one that is not there it is not known what
 	// lies below it.
 	Links map[string]Link

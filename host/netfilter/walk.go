@@ -255,7 +255,8 @@ func joined(a *Packet, b *Packet) *Packet {
 //   - A link below, or a bridge, hands the packet on by ports that are not known here.
 //   - Before conntrack (priority -200, nf_conntrack_proto.c) no packet has a
 //     connection, and conntrack's state of such a one is INVALID: "-m conntrack
-//     --ctstate INVALID -j DROP" in table raw drops everything.
+//     --ctstate INVALID -j DROP" in table raw drops everything. At exactly that
+//     priority either may come first.
 //   - Where chains of another table have the same priority and write what this one
 //     asks for, their order decides, and it cannot be read (see orderMatters).
 //     Then the chain sees marks and addresses as unknown.
@@ -335,8 +336,15 @@ func (w *walk) atHook(b base, p *Packet) {
 	if p.hook == Egress {
 		p.In = ""
 	}
-	if p.beforeConntrack && p.State != Untracked {
+	switch {
+	case !p.beforeConntrack || p.State == Untracked:
+	case p.hook == Prerouting && b.chain.Priority == priorityConntrack:
+		p.State |= Invalid // whether conntrack comes first cannot be read
+	default:
 		p.State = Invalid // nothing has been tracked yet
+	}
+	if p.hook == Postrouting && w.rules.PostroutingBlind {
+		p.In = unknownLink
 	}
 	switch {
 	case b.table.Family == Bridge: // which may track connections by itself
