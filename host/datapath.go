@@ -23,6 +23,8 @@ type Datapath struct {
 	Addresses []netip.Addr
 	// Links are this node's links by name, with what lies below each.
 	Links map[string]netfilter.Link
+	// Policy is how the kernel chooses another table than main.
+	Policy Policy
 	// Learning are the links that have a default route from a router
 	// advertisement: IPv6 forwarding would end that (accept_ra).
 	Learning []string
@@ -144,11 +146,22 @@ func wider(p netip.Prefix) iter.Seq[netip.Prefix] {
 	}
 }
 
+// Policy is the rules of ip-rule(8) besides those that every node has: local, main and
+// default, without a condition.
+type Policy struct {
+	// Other is whether there is one, by family (true for IPv6), that a packet without a
+	// mark may match.
+	Other map[bool]bool
+	// Marks are the marks that rules ask for.
+	Marks map[bool][]netfilter.MarkRule
+}
+
 // returns is whether the way back to a packet's source leaves by the link that it
 // came in by. Where it does not, a real client's may all the same: the source is
-// only an example of one.
+// only an example of one. Routes holds the main table only: where another may be asked
+// first, the answer is not known.
 func (d Datapath) returns(p netfilter.Packet) netfilter.Truth {
-	if slices.Contains(d.linksTo(p.Src), p.In) {
+	if !d.Policy.Other[p.Src.Is6()] && slices.Contains(d.linksTo(p.Src), p.In) {
 		return netfilter.Yes
 	}
 	return netfilter.Maybe

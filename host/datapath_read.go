@@ -3,9 +3,11 @@ package host
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
+	"reflect"
 	"slices"
 
 	"github.com/vishvananda/netlink"
@@ -54,6 +56,10 @@ func ReadDatapath(overlayLink string) Datapath {
 	for _, to := range d.Routes {
 		slices.SortStableFunc(to, func(a, b Route) int { return cmp.Compare(a.Metric, b.Metric) })
 	}
+	if d.Policy, err = readPolicy(); err != nil {
+		d.Err = err
+		return d
+	}
 	addresses, err := netlink.AddrList(nil, netlink.FAMILY_ALL)
 	if err != nil {
 		d.Err = fmt.Errorf("list addresses: %w", err)
@@ -69,6 +75,46 @@ func ReadDatapath(overlayLink string) Datapath {
 		}
 	}
 	return d
+}
+
+// readPolicy reads the rules of ip-rule(8).
+func readPolicy() (Policy, error) {
+	p := Policy{Other: map[bool]bool{}, Marks: map[bool][]netfilter.MarkRule{}}
+	for _, six := range []bool{false, true} {
+		family := netlink.FAMILY_V4
+		if six {
+			family = netlink.FAMILY_V6
+		}
+		rules, err := netlink.RuleList(family)
+		switch {
+		case errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EAFNOSUPPORT):
+			continue // a kernel with one table, or without the family
+		case err != nil:
+			return p, fmt.Errorf("list rules of routing: %w", err)
+		}
+		for _, r := range rules {
+			mark := netfilter.MarkRule{Value: r.Mark, Mask: ^uint32(0)}
+			byMark := r.Mark != 0 || r.Mask != nil
+			if r.Mask != nil {
+				mark.Mask = *r.Mask
+			}
+			if byMark {
+				p.Marks[six] = append(p.Marks[six], mark)
+			}
+			if !isUsual(r) && (mark.Value == 0 || r.Invert || !byMark) {
+				p.Other[six] = true
+			}
+		}
+	}
+	return p, nil
+}
+
+// isUsual is whether every node has the rule: all packets look into the table local,
+// main or default. One that refuses (ip rule add blackhole) has no table.
+func isUsual(r netlink.Rule) bool {
+	unconditional := netlink.Rule{Table: r.Table, Priority: r.Priority, Family: r.Family, Protocol: r.Protocol,
+		SuppressIfgroup: -1, SuppressPrefixlen: -1, Goto: -1, Flow: -1}
+	return slices.Contains([]int{unix.RT_TABLE_LOCAL, unix.RT_TABLE_MAIN, unix.RT_TABLE_DEFAULT}, r.Table) && reflect.DeepEqual(r, unconditional)
 }
 
 // linksBelow says what each link's packets pass too: the ports of a bridge or a bond,

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/fairway-bgp/fairway/host/netfilter"
 )
 
@@ -23,10 +25,24 @@ const readBound = 20 * time.Second
 func Read(ctx context.Context, overlayLink string) Facts {
 	f := Facts{Datapath: ReadDatapath(overlayLink), Neighbours: neighboursOn(overlayLink), Sysctls: readSysctls(), Sockets: readSockets(), Processes: readProcesses()}
 	f.Filter = ReadFilter(ctx)
-	for _, rules := range []*netfilter.Ruleset{&f.Filter.IPv4, &f.Filter.IPv6} {
-		rules.Local, rules.Links = f.Datapath.Addresses, f.Datapath.Links
+	for _, six := range []bool{false, true} {
+		rules := f.Filter.of(six)
+		rules.Local, rules.Links, rules.RoutesByMark = f.Datapath.Addresses, f.Datapath.Links, f.Datapath.Policy.Marks[six]
+		rules.PostroutingBlind = postroutingBlind()
 	}
 	return f
+}
+
+// postroutingBlind is whether this kernel may be one that does not tell postrouting by
+// which link a packet came in: those before 5.7 (commit 28f8bfd1ac94 in Linux).
+func postroutingBlind() bool {
+	var u unix.Utsname
+	var major, minor int
+	if unix.Uname(&u) != nil {
+		return true
+	}
+	_, err := fmt.Sscanf(unix.ByteSliceToString(u.Release[:]), "%d.%d", &major, &minor)
+	return err != nil || major < 5 || major == 5 && minor < 7
 }
 
 // sysctlFiles are patterns below /proc/sys.

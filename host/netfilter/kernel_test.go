@@ -80,6 +80,8 @@ type bench struct {
 	rewritten     int
 	// corrected counts tables of iptables-nft that nft had to correct.
 	corrected int
+	// routesByMark are the marks of the router's own rules of ip-rule(8).
+	routesByMark []netfilter.MarkRule
 	// late are questions for the end.
 	late []func(*testing.T)
 }
@@ -222,7 +224,7 @@ func (b *bench) read(six bool) *netfilter.Ruleset {
 	if six {
 		family, six6 = netfilter.IPv6, "6"
 	}
-	rs := &netfilter.Ruleset{Links: map[string]netfilter.Link{"up0": {}, "ovn0": {}}, Local: []netip.Addr{netip.MustParseAddr("10.1.0.1"), netip.MustParseAddr("10.2.0.1"), netip.MustParseAddr("fd01::1"), netip.MustParseAddr("fd02::1")}}
+	rs := &netfilter.Ruleset{RoutesByMark: b.routesByMark, Links: map[string]netfilter.Link{"up0": {}, "ovn0": {}}, Local: []netip.Addr{netip.MustParseAddr("10.1.0.1"), netip.MustParseAddr("10.2.0.1"), netip.MustParseAddr("fd01::1"), netip.MustParseAddr("fd02::1")}}
 	for _, backend := range []netfilter.Backend{netfilter.IptablesLegacy, netfilter.IptablesNft} {
 		save := "ip" + six6 + strings.TrimPrefix(string(backend), "ip") + "-save"
 		tables, err := netfilter.ParseIptables(b.router.Run("sh", "-c", save+" 2>/dev/null"), backend, family)

@@ -95,6 +95,31 @@ func TestChosenPacketsAgreeWithTheKernel(t *testing.T) {
 	}
 }
 
+// TestAMarkThatRoutingAsksForLeadsAnotherWay: "ip rule add fwmark 0x77 blackhole" and a
+// rule in prerouting that sets the mark.
+func TestAMarkThatRoutingAsksForLeadsAnotherWay(t *testing.T) {
+	needs.Root(t, "iptables-legacy", "nft", "ipset", "ip")
+	b := newBench(t)
+	b.router.Sh("ip rule add fwmark 0x77/0xff blackhole; ip -6 rule add fwmark 0x77/0xff blackhole")
+	b.routesByMark = []netfilter.MarkRule{{Value: 0x77, Mask: 0xff}}
+	prerouting := func(rule string) ruleText {
+		return nftRules(" chain p {\n  type filter hook prerouting priority -150;\n  " + rule + "\n }\n")
+	}
+	for _, c := range []chosen{
+		{"the mark", prerouting("meta mark set 0x77"), false, netfilter.Unknown, netfilter.No, 0},
+		{"the mark, in IPv6", sixth(prerouting("meta mark set 0x77")), false, netfilter.Unknown, netfilter.No, 0},
+		{"the mark by iptables", ruleText{legacy: "*mangle\n-A PREROUTING -j MARK --set-mark 0x177\nCOMMIT\n"}, false, netfilter.Unknown, netfilter.No, 0},
+		{"another mark", prerouting("meta mark set 0x78"), false, netfilter.Accepted, netfilter.No, 4},
+		{"a bit beside the mask", prerouting("meta mark set meta mark or 0x4000"), false, netfilter.Accepted, netfilter.No, 4},
+		{"the mark, behind routing", nftRules(forwardChain("accept", "meta mark set 0x77")), false, netfilter.Accepted, netfilter.No, 4},
+	} {
+		t.Run(c.name, func(t *testing.T) { b.t = t; b.judge(c) })
+	}
+	for _, count := range b.late {
+		count(t)
+	}
+}
+
 // TestKernelsBefore57TellPostroutingNoIncomingLink: there a drop by "iifname" may or may
 // not hit.
 func TestKernelsBefore57TellPostroutingNoIncomingLink(t *testing.T) {

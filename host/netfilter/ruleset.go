@@ -71,12 +71,29 @@ type Ruleset struct {
 	Sets IPSets
 	// Local are this node's own addresses, which addrtype and fib ask.
 	Local []netip.Addr
+	// RoutesByMark are the marks by which rules of ip-rule(8) choose another way.
+	RoutesByMark []MarkRule
 	// PostroutingBlind is set for kernels that may not tell postrouting by which link a
 	// packet came in: those before 5.7 do not.
 	PostroutingBlind bool
 	// Links are the node's links by name. Of one that is not there it is not known what
 	// lies below it.
 	Links map[string]Link
+}
+
+// MarkRule is the fwmark VALUE/MASK of a rule of ip-rule(8).
+type MarkRule struct{ Value, Mask uint32 }
+
+// reroutes is whether a packet with this mark may go another way than one without a
+// mark.
+func (rs *Ruleset) reroutes(m mark) bool {
+	unmarked := mark{known: ^uint32(0)}
+	for _, r := range rs.RoutesByMark {
+		if m.equals(r.Value, r.Mask) != unmarked.equals(r.Value, r.Mask) {
+			return true
+		}
+	}
+	return false
 }
 
 // Link is what lies below a link: a packet passes the hooks ingress and egress there

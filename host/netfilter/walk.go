@@ -140,7 +140,7 @@ func (rs *Ruleset) WalkHooks(p Packet, hooks ...Hook) Result {
 				cur = w.pass(b, *cur)
 			}
 		}
-		w.checkRerouted(cur)
+		w.checkRerouted(hook, cur)
 	}
 	end := Result{Verdict: Accepted, Trail: w.trail, Chains: w.visited}
 	if cur != nil && (cur.Src != from || cur.source.truth == Maybe) { // what was written may be written back
@@ -190,14 +190,17 @@ func (w *walk) pass(b base, p Packet) *Packet {
 // DNAT --to-destination 10.96.0.10) goes another way than the caller gave, by
 // another link perhaps or to this node itself. What becomes of it is unknown,
 // whatever rules it seems to pass then. The same holds for a source that was
-// written before the routing decision: the kernel may refuse to route it.
-func (w *walk) checkRerouted(p *Packet) {
+// written before the routing decision: the kernel may refuse to route it. And for a mark
+// that it has by then and that ip-rule(8) asks for.
+func (w *walk) checkRerouted(hook Hook, p *Packet) {
 	switch {
 	case p == nil || w.rerouted != nil:
 	case p.destination.truth != No:
 		w.rerouted, w.rerouting = p.destination.by, "the destination is rewritten"
 	case p.routed.truth != No:
 		w.rerouted, w.rerouting = p.routed.by, "the kernel chooses the way after the source is rewritten"
+	case hook == Prerouting && w.rules.reroutes(p.mark):
+		w.rerouted, w.rerouting = w.marked, "a rule of ip rule chooses the way by the mark"
 	}
 }
 
@@ -216,6 +219,8 @@ type walk struct {
 	// how.
 	rerouted  *Step
 	rerouting string
+	// marked is the rule, or the chain, that last wrote the packet's mark.
+	marked *Step
 	// at is the base chain that is being run.
 	at base
 	// inside are the chains that the walk is in, visited those it has been in.
@@ -270,7 +275,7 @@ func (w *walk) base(b base, p Packet) *Packet {
 		seen.Src, seen.Dst = netip.Addr{}, netip.Addr{}
 	}
 	if b.orderMatters {
-		seen.mark, seen.ctMark = mark{}, mark{}
+		seen.mark, seen.ctMark, w.marked = mark{}, mark{}, w.step(b.chain, nil)
 		if seen.State != p.State {
 			seen.State |= Untracked
 		}
@@ -409,7 +414,11 @@ func (w *walk) rule(c *Chain, r *Rule, p Packet) flow {
 				}
 			}
 		case s.change != nil:
+			was := p.mark
 			s.change(&p)
+			if p.mark != was {
+				w.marked = w.step(c, r)
+			}
 			if s.rewrites {
 				w.creditRewrite(c, r, &p)
 			}
@@ -498,7 +507,7 @@ func (w *walk) carryOut(out *flow, c *Chain, d decision, p Packet, step *Step) {
 		}
 		out.accepted = joined(out.accepted, &here)
 	case unknownTarget:
-		here.mark, here.ctMark = mark{}, mark{}
+		here.mark, here.ctMark, w.marked = mark{}, mark{}, step
 		here.State |= Untracked
 		w.rewriteUnknown(&here, step)
 		out.next, out.accepted = joined(out.next, &here), joined(out.accepted, &here)
