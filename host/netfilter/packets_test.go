@@ -101,7 +101,7 @@ func TestAMarkThatRoutingAsksForLeadsAnotherWay(t *testing.T) {
 	needs.Root(t, "iptables-legacy", "nft", "ipset", "ip")
 	b := newBench(t)
 	b.router.Sh("ip rule add fwmark 0x77/0xff blackhole; ip -6 rule add fwmark 0x77/0xff blackhole")
-	b.routesByMark = []netfilter.MarkRule{{Value: 0x77, Mask: 0xff}}
+	b.routesByMark = append(b.routesByMark, netfilter.MarkRule{Value: 0x77, Mask: 0xff})
 	prerouting := func(rule string) ruleText {
 		return nftRules(" chain p {\n  type filter hook prerouting priority -150;\n  " + rule + "\n }\n")
 	}
@@ -109,7 +109,7 @@ func TestAMarkThatRoutingAsksForLeadsAnotherWay(t *testing.T) {
 		{"the mark", prerouting("meta mark set 0x77"), false, netfilter.Unknown, netfilter.No, 0},
 		{"the mark, in IPv6", sixth(prerouting("meta mark set 0x77")), false, netfilter.Unknown, netfilter.No, 0},
 		{"the mark by iptables", ruleText{legacy: "*mangle\n-A PREROUTING -j MARK --set-mark 0x177\nCOMMIT\n"}, false, netfilter.Unknown, netfilter.No, 0},
-		{"another mark", prerouting("meta mark set 0x78"), false, netfilter.Accepted, netfilter.No, 4},
+		{"another mark", prerouting("meta mark set 0x76"), false, netfilter.Accepted, netfilter.No, 4},
 		{"a bit beside the mask", prerouting("meta mark set meta mark or 0x4000"), false, netfilter.Accepted, netfilter.No, 4},
 		{"the mark, behind routing", nftRules(forwardChain("accept", "meta mark set 0x77")), false, netfilter.Accepted, netfilter.No, 4},
 	} {
