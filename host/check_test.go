@@ -137,6 +137,8 @@ func TestChecksAgainstRealRuleSets(t *testing.T) {
 			map[string]string{"forward-drop": "wrong ct state invalid drop", "invalid-drop": "wrong ct state invalid drop"}, false},
 		{"a rule for a part of the subnet", with("nft -f -", "table ip f {\n chain fw { type filter hook forward priority 0; policy accept;\n ip daddr 10.166.7.0/24 drop\n }\n}\n"), want4(),
 			map[string]string{"forward-drop": "wrong ip daddr 10.166.7.0/24 drop", "invalid-drop": "wrong ip daddr 10.166.7.0/24 drop"}, false},
+		{"a rule for a part of the subnet, at the uplink's ingress", with("nft -f -", "table netdev n {\n chain fw { type filter hook ingress device \"up0\" priority 0;\n ip daddr 10.166.7.0/24 drop\n }\n}\n"), want4(),
+			map[string]string{"forward-drop": "wrong ip daddr 10.166.7.0/24 drop", "invalid-drop": "wrong ip daddr 10.166.7.0/24 drop"}, false},
 		{"a verdict map that drops the last of 50", with("nft -f -", "table ip f {\n chain fw { type filter hook forward priority 0; policy accept;\n ip daddr vmap { "+strings.TrimSuffix(many(50, "ADDRESS : accept, "), ", ")+", 10.166.9.0/24 : drop }\n }\n}\n"), want4(),
 			map[string]string{"forward-drop": "wrong 10.166.9.0", "invalid-drop": "wrong 10.166.9.0"}, false},
 		{"50 ports closed, and a named set of addresses behind", with("nft -f -", "table ip f {\n set banned { type ipv4_addr; flags interval; elements = { 10.166.128.0/17 } }\n chain fw { type filter hook forward priority 0; policy accept;\n"+many(50, " ip daddr ADDRESS tcp dport 25 drop\n")+" ip saddr @banned drop\n }\n}\n"), want4(),

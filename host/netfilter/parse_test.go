@@ -11,6 +11,12 @@ func inFromOutside() Packet {
 		Protocol: TCP, SrcPort: 40000, DstPort: 80, Flags: SYN, State: New, ReturnsByIn: Yes}
 }
 
+func inFromOutside6() Packet {
+	p := inFromOutside()
+	p.Src, p.Dst = netip.MustParseAddr("fd99::1"), netip.MustParseAddr("fd00:166::10")
+	return p
+}
+
 func walkIptables(t *testing.T, text string, p Packet) Result {
 	t.Helper()
 	tables, err := ParseIptables(text, IptablesNft, IPv4)
