@@ -74,7 +74,44 @@ func ReadDatapath(overlayLink string) Datapath {
 			d.Addresses = append(d.Addresses, own)
 		}
 	}
+	d.Ways = d.askWays(names)
 	return d
+}
+
+// askWays asks the kernel for the ways of the overlay's networks (RTM_GETROUTE with the
+// incoming link and the source), where rules may lead them past table main.
+func (d Datapath) askWays(names map[int]string) map[netip.Prefix]Ways {
+	out := map[netip.Prefix]Ways{}
+	for p, routes := range d.Routes {
+		six := p.Addr().Is6()
+		outside := outsideAddress(six)
+		uplinks := d.linksTo(outside)
+		if !d.Policy.Other[six] || p.Bits() == 0 || !routes[0].leavesBy(d.Link.Name) || len(uplinks) == 0 || len(d.ownAddressesIn(p)) > 0 {
+			continue
+		}
+		inside := offset(p.Addr(), 10, p)
+		out[p] = Ways{To: askWay(outside, inside, uplinks[0], names), From: askWay(inside, outside, d.Link.Name, names)}
+	}
+	return out
+}
+
+// askWay asks where a packet goes that comes in by a link. A route or a rule that
+// refuses it is an error (fib_props in net/ipv4/fib_semantics.c) or, for IPv6, a
+// type; that the host is unreachable may also mean that nothing is forwarded.
+func askWay(from, to netip.Addr, by string, names map[int]string) Way {
+	routes, err := netlink.RouteGetWithOptions(to.AsSlice(), &netlink.RouteGetOptions{Iif: by, SrcAddr: from.AsSlice()})
+	switch {
+	case errors.Is(err, unix.EINVAL):
+		return Way{Refusal: refusals[unix.RTN_BLACKHOLE]}
+	case errors.Is(err, unix.EACCES):
+		return Way{Refusal: refusals[unix.RTN_PROHIBIT]}
+	case err == nil && len(routes) == 0:
+		err = errors.New("no answer")
+	}
+	if err != nil {
+		return Way{Err: fmt.Errorf("ip route get %s from %s iif %s: %w", to, from, by, err)}
+	}
+	return Way{Link: names[routes[0].LinkIndex], Refusal: refusals[routes[0].Type]}
 }
 
 // readPolicy reads the rules of ip-rule(8).

@@ -1,6 +1,7 @@
 package host_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/fairway-bgp/fairway/host"
@@ -61,6 +62,40 @@ func TestARulesetKnowsTheNode(t *testing.T) {
 	for _, rules := range []*netfilter.Ruleset{&facts.Filter.IPv4, &facts.Filter.IPv6} {
 		if _, ok := rules.Links["up0"]; !ok || rules.Links["up0"].Bridge || len(rules.Links["up0"].Below) > 0 {
 			t.Errorf("%+v", rules.Links)
+		}
+	}
+}
+
+// TestARuleOfRoutingThatLeadsAwayIsNeverOK: the main table is right, and the kernel
+// goes by another one. The kernel itself is asked.
+func TestARuleOfRoutingThatLeadsAwayIsNeverOK(t *testing.T) {
+	cases := map[string]struct {
+		rules string
+		state host.State
+		got   string
+	}{
+		"replies go into a blackhole":    {"ip RULE from CIDR blackhole", host.Wrong, "refuses packets from"},
+		"requests are prohibited":        {"ip RULE to CIDR prohibit", host.Wrong, "refuses packets to"},
+		"requests leave by another link": {"ip RULE to CIDR lookup 100; ip ROUTE default via GATEWAY dev up0 table 100", host.Wrong, "by up0, not by ovn0"},
+		"a table without a route of it":  {"ip RULE from CIDR lookup 100", host.OK, ""},
+		"the same way in another table":  {"ip RULE from CIDR lookup 100; ip ROUTE default via GATEWAY dev up0 table 100", host.OK, ""},
+		"unreachable, or not forwarded":  {"ip RULE to CIDR unreachable", "", ""},
+	}
+	for name, c := range cases {
+		for _, want := range []host.Want{want4(), want6()} {
+			six := want.Networks[0].Prefix.Addr().Is6()
+			t.Run(name+map[bool]string{true: ", IPv6"}[six], func(t *testing.T) {
+				n := node(t)
+				family, gateway := "", "172.30.0.1"
+				if six {
+					family, gateway = "-6 ", "fd00:30::1"
+				}
+				n.Sh(strings.NewReplacer("RULE", family+"rule add", "ROUTE", family+"route add", "CIDR", want.Networks[0].Prefix.String(), "GATEWAY", gateway).Replace(c.rules))
+				found := find(t, host.Check(read(n), want), "datapath")
+				if c.state == "" && found.State == host.OK || c.state != "" && found.State != c.state || !strings.Contains(found.Got, c.got) {
+					t.Errorf("%s: %s", found.State, found.Got)
+				}
+			})
 		}
 	}
 }
