@@ -542,7 +542,8 @@ func (g generator) nftChange(hook, ip string) string {
 	} else {
 		writes = append(writes, ip+" saddr set "+g.unusedAddress(), ip+" saddr set "+g.plain(false), ip+" saddr set "+ip+" saddr map @"+g.named("to"), ip+" saddr set "+ip+" saddr map { "+g.plain(false)+" : "+g.unusedAddress()+" }")
 	}
-	values := []string{"meta mark set ct mark", "meta mark set ct mark or 0x2", "meta mark set " + g.markMap(), "ct mark set " + g.markMap(), "ct mark set ct mark or 0x1",
+	ofConnection := g.one("meta mark set ct mark", "meta mark set ct mark or 0x2", "ct mark set ct mark or 0x1")
+	values := []string{ofConnection, ofConnection, ofConnection, "meta mark set " + g.markMap(), "ct mark set " + g.markMap(),
 		"meta priority set " + ip + " saddr map { " + g.plain(true) + " : 1:1 }", "meta mark set meta mark xor 0x1"}
 	switch g.IntN(12) {
 	case 0:
