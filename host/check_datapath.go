@@ -9,7 +9,7 @@ import (
 func datapath() Criterion {
 	return Criterion{
 		ID:    "datapath",
-		Asks:  "Is there exactly one route to the CIDR, by the overlay link, is that link up, does the join gateway answer, takes no narrower route a part of it another way, and is no address of the node inside the CIDR? Does the route to each router leave by another link?",
+		Asks:  "Is there exactly one route to the CIDR, by the overlay link, is that link up, does the join gateway answer, takes no narrower route a part of it another way, nor a rule of `ip rule`, and is no address of the node inside the CIDR? Does the route to each router leave by another link?",
 		Why:   "without a way by the overlay link, traffic that the routers send here has nowhere to go; with a second route, or a node address inside, kube-ovn-cni gives up or flaps (pkg/daemon/controller_linux.go).",
 		Mend:  "Look at kube-ovn-cni and ovn-controller on this node; remove routes to the CIDR, and to parts of it, that do not leave by the overlay link (`ip route del`), and addresses of the node that lie inside it. Give a Subnet that contains a router another CIDR.",
 		Drops: true,
@@ -115,6 +115,7 @@ func (d Datapath) judge(n Network, elsewhere []netip.Prefix) Finding {
 	}
 	part, parted := narrower(elsewhere, p)
 	second, isSecond := d.secondRoute(p)
+	away, unasked := d.ledAway(p)
 	switch inside := d.ownAddressesIn(p); {
 	case len(inside) > 0:
 		found.State, found.Got = Wrong, fmt.Sprintf("the node's own address %s lies inside, so kube-ovn-cni makes no route", inside[0])
@@ -129,6 +130,10 @@ func (d Datapath) judge(n Network, elsewhere []netip.Prefix) Finding {
 	case parted:
 		route := d.Routes[part][0]
 		found.State, found.Got, found.Fix = Wrong, fmt.Sprintf("the route to %s, a part of it, %s", part, route.describe()), route.deleteCommand(part)
+	case away != "":
+		found.State, found.Got, found.Fix = Wrong, away, "ip rule: have the rule's owner leave "+p.String()+" out"
+	case unasked != nil:
+		found.State, found.Got = Unknown, unasked.Error()
 	}
 	return found
 }

@@ -13,14 +13,14 @@ import (
 func forwardDrop() Criterion {
 	return Criterion{
 		ID:    "forward-drop",
-		Asks:  "Would a packet to or from the CIDR be dropped on its way through this node? Every rule is evaluated in order, through jumps and policies, in every place that the kernel runs: iptables-legacy, iptables-nft and native nft base chains on the hooks prerouting, forward and postrouting. Where a limit or a quota decides, or a rule rewrites the destination, the answer is unknown. " + trafficText,
+		Asks:  "Would a packet to or from the CIDR be dropped on its way through this node? Every rule is evaluated in order, through jumps and policies, in every place that the kernel runs: iptables-legacy, iptables-nft and native nft base chains on the hooks ingress, prerouting, forward, postrouting and egress. A chain on a port of a bridge or a bond below the uplink, or of family bridge there, makes unknown what it could drop. Where a limit or a quota decides, or a rule rewrites the destination, or sets a mark that `ip rule` asks for, the answer is unknown. Where returns are asymmetric, echo replies in conntrack state INVALID are asked about too. " + trafficText,
 		Why:   "one drop anywhere on the way is enough, whatever other rules accept.",
 		Mend:  "`fairway check --fix` or `--host=enforce` puts an accept for the announced CIDRs before the drop where that helps: in the same iptables backend's FORWARD chain. Elsewhere the owner's configuration must allow it.",
 		Drops: true,
 		judge: func(c *checker) []Finding {
 			var out []Finding
 			for _, n := range c.want.Networks {
-				out = append(out, c.byKind(n.Prefix, "from", "forwarded", c.forwarded)...)
+				out = append(out, c.byKind(n.Prefix, "from", "forwarded", c.forwarded(n.Asymmetric))...)
 			}
 			return out
 		},
@@ -30,8 +30,17 @@ func forwardDrop() Criterion {
 // trafficText says which traffic is asked about, for documents.
 const trafficText = "Asked about are a TCP connection, UDP and ICMP echo with any client outside, and TCP with clients in 10.0.0.0/8, 172.16.0.0/12 and 192.168.0.0/16 (IPv6: fc00::/7). TCP with any client decides about the CIDR; a loss of another kind is a finding of its own, such as `10.166.0.0/16 udp`, which withholds nothing. Single ports and single clients are not asked about, for to shut them out is somebody's decision: `fairway check --trace SRC DST` asks about one client. Of the CIDR, an address that no rule names is asked about, and one of each part that rules on the way can treat worse; where these are too many for a second's work, the answer is unknown and says so."
 
-func (c *checker) forwarded(p netip.Prefix, t traffic) Finding {
-	return c.passage.once("new "+t.name, p, func() Finding { return c.passes(p, t, netfilter.New, netfilter.Established) })
+// forwarded asks about a connection that this node sees from its beginning. Where
+// returns are asymmetric it sees no more of an echo than the reply, which conntrack
+// takes for the beginning of nothing: it is INVALID.
+func (c *checker) forwarded(asymmetric bool) func(netip.Prefix, traffic) Finding {
+	return func(p netip.Prefix, t traffic) Finding {
+		question, states := "new "+t.name, []netfilter.State{netfilter.New, netfilter.Established}
+		if asymmetric && (t.protocol == netfilter.ICMP || t.protocol == netfilter.ICMPv6) {
+			question, states = "any "+t.name, append(states, netfilter.Invalid)
+		}
+		return c.passage.once(question, p, func() Finding { return c.passes(p, t, states...) })
+	}
 }
 
 // byKind asks about each kind of traffic. What is lost of another kind than the

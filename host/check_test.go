@@ -120,11 +120,11 @@ func TestChecksAgainstRealRuleSets(t *testing.T) {
 			s.RunWith(kubeOVNRules, "iptables-nft-restore", "-n")
 		}, want4(), map[string]string{"masquerade": "wrong iptables-nft nat OVN-MASQUERADE", "invalid-drop": "wrong OVN-POSTROUTING"}, true},
 		{"kube-proxy", with("iptables-nft-restore", kubeProxyPlain), want4(),
-			map[string]string{"invalid-drop": "wrong iptables-nft filter KUBE-FORWARD rule 1: -A KUBE-FORWARD -m conntrack --ctstate INVALID -j DROP", "conntrack": "wrong nf_conntrack_tcp_be_liberal=0"}, true},
+			map[string]string{"forward-drop": "wrong KUBE-FORWARD rule 1", "invalid-drop": "wrong iptables-nft filter KUBE-FORWARD rule 1: -A KUBE-FORWARD -m conntrack --ctstate INVALID -j DROP", "conntrack": "wrong nf_conntrack_tcp_be_liberal=0"}, true},
 		{"kube-proxy and be_liberal set too late", func(s *hosttest.Space) {
 			s.RunWith(kubeProxyPlain, "iptables-legacy-restore")
 			s.Sysctl("net.netfilter.nf_conntrack_tcp_be_liberal", "1")
-		}, want4(), map[string]string{"invalid-drop": "wrong iptables-legacy filter KUBE-FORWARD rule 1", "conntrack": "wrong =1 now, but was not when kube-proxy started"}, true},
+		}, want4(), map[string]string{"forward-drop": "wrong KUBE-FORWARD rule 1", "invalid-drop": "wrong iptables-legacy filter KUBE-FORWARD rule 1", "conntrack": "wrong =1 now, but was not when kube-proxy started"}, true},
 		{"kube-proxy and a symmetric subnet", with("iptables-nft-restore", kubeProxyPlain), symmetric(), nil, false},
 		{"ufw", with("iptables-nft-restore", ufwRules), want4(),
 			map[string]string{"forward-drop": "wrong iptables-nft filter FORWARD: policy DROP", "invalid-drop": "wrong policy DROP"}, true},
@@ -134,8 +134,10 @@ func TestChecksAgainstRealRuleSets(t *testing.T) {
 		{"firewalld", with("nft -f -", fmt.Sprintf(firewalldRules, "")), want4(),
 			map[string]string{"forward-drop": "wrong nft inet firewalld filter_FWD_public rule 2: reject with icmpx admin-prohibited", "invalid-drop": "wrong nft inet firewalld filter_FORWARD rule 4: ct state invalid drop"}, false},
 		{"firewalld that allows the subnet, IPv6", with("nft -f -", fmt.Sprintf(firewalldRules, "ip6 daddr fd00:166::/64 accept; ip6 saddr fd00:166::/64 accept")), want6(),
-			map[string]string{"invalid-drop": "wrong ct state invalid drop"}, false},
+			map[string]string{"forward-drop": "wrong ct state invalid drop", "invalid-drop": "wrong ct state invalid drop"}, false},
 		{"a rule for a part of the subnet", with("nft -f -", "table ip f {\n chain fw { type filter hook forward priority 0; policy accept;\n ip daddr 10.166.7.0/24 drop\n }\n}\n"), want4(),
+			map[string]string{"forward-drop": "wrong ip daddr 10.166.7.0/24 drop", "invalid-drop": "wrong ip daddr 10.166.7.0/24 drop"}, false},
+		{"a rule for a part of the subnet, at the uplink's ingress", with("nft -f -", "table netdev n {\n chain fw { type filter hook ingress device \"up0\" priority 0;\n ip daddr 10.166.7.0/24 drop\n }\n}\n"), want4(),
 			map[string]string{"forward-drop": "wrong ip daddr 10.166.7.0/24 drop", "invalid-drop": "wrong ip daddr 10.166.7.0/24 drop"}, false},
 		{"a verdict map that drops the last of 50", with("nft -f -", "table ip f {\n chain fw { type filter hook forward priority 0; policy accept;\n ip daddr vmap { "+strings.TrimSuffix(many(50, "ADDRESS : accept, "), ", ")+", 10.166.9.0/24 : drop }\n }\n}\n"), want4(),
 			map[string]string{"forward-drop": "wrong 10.166.9.0", "invalid-drop": "wrong 10.166.9.0"}, false},

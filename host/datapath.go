@@ -21,6 +21,13 @@ type Datapath struct {
 	Routes map[netip.Prefix][]Route
 	// Addresses are this node's own.
 	Addresses []netip.Addr
+	// Links are this node's links by name, with what lies below each.
+	Links map[string]netfilter.Link
+	// Policy is how the kernel chooses another table than main.
+	Policy Policy
+	// Ways are the kernel's own answers of where packets to and from networks of the
+	// overlay go; only where Policy has rules that may lead them past table main.
+	Ways map[netip.Prefix]Ways
 	// Learning are the links that have a default route from a router
 	// advertisement: IPv6 forwarding would end that (accept_ra).
 	Learning []string
@@ -142,11 +149,54 @@ func wider(p netip.Prefix) iter.Seq[netip.Prefix] {
 	}
 }
 
+// Policy is the rules of ip-rule(8) besides those that every node has: local, main and
+// default, without a condition.
+type Policy struct {
+	// Other is whether there is one, by family (true for IPv6), that a packet without a
+	// mark may match.
+	Other map[bool]bool
+	// Marks are the marks that rules ask for.
+	Marks map[bool][]netfilter.MarkRule
+}
+
+// Ways are where packets from anywhere outside to a network go, and those back.
+type Ways struct{ To, From Way }
+
+// Way is the link that packets leave by, or why they do not.
+type Way struct {
+	Link, Refusal string
+	// Err is set where the kernel does not say.
+	Err error
+}
+
+// ledAway says how rules of ip-rule(8) lead a network's packets elsewhere than table
+// main does, or "" where they do not. err is why that is not known.
+func (d Datapath) ledAway(p netip.Prefix) (how string, err error) {
+	ways, asked := d.Ways[p]
+	switch {
+	case !asked:
+	case ways.To.Refusal != "":
+		return fmt.Sprintf("a rule of `ip rule` refuses packets to %s: %s", p, ways.To.Refusal), nil
+	case ways.From.Refusal != "":
+		return fmt.Sprintf("a rule of `ip rule` refuses packets from %s to the outside: %s", p, ways.From.Refusal), nil
+	case ways.To.Err != nil:
+		return "", ways.To.Err
+	case ways.From.Err != nil:
+		return "", ways.From.Err
+	case ways.To.Link != d.Link.Name:
+		return fmt.Sprintf("a rule of `ip rule` sends packets to %s by %s, not by %s", p, ways.To.Link, d.Link.Name), nil
+	case ways.From.Link == d.Link.Name:
+		return fmt.Sprintf("a rule of `ip rule` sends packets from %s to the outside back by %s", p, d.Link.Name), nil
+	}
+	return "", nil
+}
+
 // returns is whether the way back to a packet's source leaves by the link that it
 // came in by. Where it does not, a real client's may all the same: the source is
-// only an example of one.
+// only an example of one. Routes holds the main table only: where another may be asked
+// first, the answer is not known.
 func (d Datapath) returns(p netfilter.Packet) netfilter.Truth {
-	if slices.Contains(d.linksTo(p.Src), p.In) {
+	if !d.Policy.Other[p.Src.Is6()] && slices.Contains(d.linksTo(p.Src), p.In) {
 		return netfilter.Yes
 	}
 	return netfilter.Maybe

@@ -3,13 +3,17 @@ package host
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
+	"reflect"
 	"slices"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/fairway-bgp/fairway/host/netfilter"
 )
 
 // ReadDatapath reads the overlay link and the main routing tables of this
@@ -21,6 +25,7 @@ func ReadDatapath(overlayLink string) Datapath {
 		d.Err = fmt.Errorf("list links: %w", err)
 		return d
 	}
+	d.Links = linksBelow(links)
 	names := map[int]string{}
 	for _, l := range links {
 		a := l.Attrs()
@@ -51,6 +56,10 @@ func ReadDatapath(overlayLink string) Datapath {
 	for _, to := range d.Routes {
 		slices.SortStableFunc(to, func(a, b Route) int { return cmp.Compare(a.Metric, b.Metric) })
 	}
+	if d.Policy, err = readPolicy(); err != nil {
+		d.Err = err
+		return d
+	}
 	addresses, err := netlink.AddrList(nil, netlink.FAMILY_ALL)
 	if err != nil {
 		d.Err = fmt.Errorf("list addresses: %w", err)
@@ -65,8 +74,117 @@ func ReadDatapath(overlayLink string) Datapath {
 			d.Addresses = append(d.Addresses, own)
 		}
 	}
+	d.Ways = d.askWays(names)
 	return d
 }
+
+// askWays asks the kernel for the ways of the overlay's networks (RTM_GETROUTE with the
+// incoming link and the source), where rules may lead them past table main.
+func (d Datapath) askWays(names map[int]string) map[netip.Prefix]Ways {
+	out := map[netip.Prefix]Ways{}
+	for p, routes := range d.Routes {
+		six := p.Addr().Is6()
+		outside := outsideAddress(six)
+		uplinks := d.linksTo(outside)
+		if !d.Policy.Other[six] || p.Bits() == 0 || !routes[0].leavesBy(d.Link.Name) || len(uplinks) == 0 || len(d.ownAddressesIn(p)) > 0 {
+			continue
+		}
+		inside := offset(p.Addr(), 10, p)
+		out[p] = Ways{To: askWay(outside, inside, uplinks[0], names), From: askWay(inside, outside, d.Link.Name, names)}
+	}
+	return out
+}
+
+// askWay asks where a packet goes that comes in by a link. A route or a rule that
+// refuses it is an error (fib_props in net/ipv4/fib_semantics.c) or, for IPv6, a
+// type; that the host is unreachable may also mean that nothing is forwarded.
+func askWay(from, to netip.Addr, by string, names map[int]string) Way {
+	routes, err := netlink.RouteGetWithOptions(to.AsSlice(), &netlink.RouteGetOptions{Iif: by, SrcAddr: from.AsSlice()})
+	switch {
+	case errors.Is(err, unix.EINVAL):
+		return Way{Refusal: refusals[unix.RTN_BLACKHOLE]}
+	case errors.Is(err, unix.EACCES):
+		return Way{Refusal: refusals[unix.RTN_PROHIBIT]}
+	case err == nil && len(routes) == 0:
+		err = errors.New("no answer")
+	}
+	if err != nil {
+		return Way{Err: fmt.Errorf("ip route get %s from %s iif %s: %w", to, from, by, err)}
+	}
+	return Way{Link: names[routes[0].LinkIndex], Refusal: refusals[routes[0].Type]}
+}
+
+// readPolicy reads the rules of ip-rule(8).
+func readPolicy() (Policy, error) {
+	p := Policy{Other: map[bool]bool{}, Marks: map[bool][]netfilter.MarkRule{}}
+	for _, six := range []bool{false, true} {
+		family := netlink.FAMILY_V4
+		if six {
+			family = netlink.FAMILY_V6
+		}
+		rules, err := netlink.RuleList(family)
+		switch {
+		case errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EAFNOSUPPORT):
+			continue // a kernel with one table, or without the family
+		case err != nil:
+			return p, fmt.Errorf("list rules of routing: %w", err)
+		}
+		for _, r := range rules {
+			mark := netfilter.MarkRule{Value: r.Mark, Mask: ^uint32(0)}
+			byMark := r.Mark != 0 || r.Mask != nil
+			if r.Mask != nil {
+				mark.Mask = *r.Mask
+			}
+			if byMark {
+				p.Marks[six] = append(p.Marks[six], mark)
+			}
+			if !isUsual(r) && (mark.Value == 0 || r.Invert || !byMark) {
+				p.Other[six] = true
+			}
+		}
+	}
+	return p, nil
+}
+
+// isUsual is whether every node has the rule: all packets look into the table local,
+// main or default. One that refuses (ip rule add blackhole) has no table.
+func isUsual(r netlink.Rule) bool {
+	unconditional := netlink.Rule{Table: r.Table, Priority: r.Priority, Family: r.Family, Protocol: r.Protocol,
+		SuppressIfgroup: -1, SuppressPrefixlen: -1, Goto: -1, Flow: -1}
+	return slices.Contains([]int{unix.RT_TABLE_LOCAL, unix.RT_TABLE_MAIN, unix.RT_TABLE_DEFAULT}, r.Table) && reflect.DeepEqual(r, unconditional)
+}
+
+// linksBelow says what each link's packets pass too: the ports of a bridge or a bond,
+// the link that a VLAN is on. Links of Open vSwitch have its ports below, any of them.
+func linksBelow(links []netlink.Link) map[string]netfilter.Link {
+	names, ports := map[int]string{}, map[int][]string{}
+	for _, l := range links {
+		names[l.Attrs().Index] = l.Attrs().Name
+		ports[l.Attrs().MasterIndex] = append(ports[l.Attrs().MasterIndex], l.Attrs().Name)
+	}
+	var ofSwitch []string
+	for _, l := range links {
+		if l.Type() == openvswitch {
+			ofSwitch = append(ofSwitch, ports[l.Attrs().Index]...)
+		}
+	}
+	out := map[string]netfilter.Link{}
+	for _, l := range links {
+		a := l.Attrs()
+		link := netfilter.Link{Bridge: l.Type() == "bridge", Below: ports[a.Index]}
+		switch l.Type() {
+		case openvswitch:
+			link.Below = ofSwitch
+		case "vlan", "macvlan", "macvtap", "ipvlan":
+			link.Below = append(link.Below, names[a.ParentIndex])
+		}
+		out[a.Name] = link
+	}
+	return out
+}
+
+// openvswitch is the kind of Open vSwitch's links.
+const openvswitch = "openvswitch"
 
 // refusals are the types of routes by which nothing is forwarded, as ip-route(8)
 // calls them.

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/fairway-bgp/fairway/host/netfilter"
 )
 
@@ -23,8 +25,24 @@ const readBound = 20 * time.Second
 func Read(ctx context.Context, overlayLink string) Facts {
 	f := Facts{Datapath: ReadDatapath(overlayLink), Neighbours: neighboursOn(overlayLink), Sysctls: readSysctls(), Sockets: readSockets(), Processes: readProcesses()}
 	f.Filter = ReadFilter(ctx)
-	f.Filter.IPv4.Local, f.Filter.IPv6.Local = f.Datapath.Addresses, f.Datapath.Addresses
+	for _, six := range []bool{false, true} {
+		rules := f.Filter.of(six)
+		rules.Local, rules.Links, rules.RoutesByMark = f.Datapath.Addresses, f.Datapath.Links, f.Datapath.Policy.Marks[six]
+		rules.PostroutingBlind = postroutingBlind()
+	}
 	return f
+}
+
+// postroutingBlind is whether this kernel may be one that does not tell postrouting by
+// which link a packet came in: those before 5.7 (commit 28f8bfd1ac94 in Linux).
+func postroutingBlind() bool {
+	var u unix.Utsname
+	var major, minor int
+	if unix.Uname(&u) != nil {
+		return true
+	}
+	_, err := fmt.Sscanf(unix.ByteSliceToString(u.Release[:]), "%d.%d", &major, &minor)
+	return err != nil || major < 5 || major == 5 && minor < 7
 }
 
 // sysctlFiles are patterns below /proc/sys.
@@ -175,10 +193,10 @@ func (r *filterReader) nft(wait func() (string, error)) {
 	}
 	for _, t := range tables {
 		var printed *netfilter.Table
-		if t.Family != netfilter.Inet {
+		if t.Family == netfilter.IPv4 || t.Family == netfilter.IPv6 {
 			printed = r.of(t.Family == netfilter.IPv6).Find(netfilter.IptablesNft, t.Family, t.Name)
 		}
-		if printed != nil && !printed.Reconcile(t) && !t.Flagged {
+		if printed != nil && !printed.Reconcile(t) && !t.NeedsListing() {
 			continue
 		}
 		// What people read is the rule as nft prints it.
@@ -188,15 +206,16 @@ func (r *filterReader) nft(wait func() (string, error)) {
 		}
 		t.Describe(netfilter.ParseNftTexts(texts))
 		if printed != nil {
-			printed.ReadFlags(texts)
+			printed.ReadListing(texts)
 			continue
 		}
-		t.ReadFlags(texts)
+		t.ReadListing(texts)
 		r.addNative(t)
 	}
 }
 
-// addNative adds a table of nft's own, one that iptables-nft does not show.
+// addNative adds a table of nft's own, one that iptables-nft does not show. Those of
+// other families than IPv4's and IPv6's see packets of both.
 func (r *filterReader) addNative(t *netfilter.Table) {
 	if t.Family != netfilter.IPv6 {
 		r.IPv4.Tables = append(r.IPv4.Tables, t)

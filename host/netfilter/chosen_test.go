@@ -88,6 +88,16 @@ func TestChosenRulesAgreeWithTheKernel(t *testing.T) {
 		{"a statement that nft has no JSON for", nftRules(" map to { type ipv4_addr : ipv4_addr; size 100; flags dynamic; }\n" + forwardChain("accept", "add @to { ip saddr : ip daddr } drop")), false, netfilter.Unknown, no, 0},
 		{"a NAT chain drops what may not be tracked", ruleText{legacy: "*raw\n-A PREROUTING -m limit --limit 100/second --limit-burst 100 -j NOTRACK\nCOMMIT\n", nft: "table ip t {\n chain p {\n  type nat hook postrouting priority 100;\n  drop\n }\n}\n"}, true, netfilter.Unknown, no, 4},
 		{"the way back to a source that was written", nftRules(forwardChain("drop", "ip saddr set 10.1.0.99\n  fib saddr . iif oif missing accept")), true, netfilter.Unknown, yes, 4},
+		{"a drop at the ingress of the incoming link", ruleText{nft: "table netdev n {\n chain i {\n  type filter hook ingress device \"up0\" priority 0;\n  ip saddr 203.0.113.1 drop\n }\n}\n"}, false, netfilter.Dropped, no, 0},
+		{"a drop of IPv6 at the ingress of the incoming link", ruleText{six: true, nft: "table netdev n {\n chain i {\n  type filter hook ingress device \"up0\" priority 0;\n  ip6 saddr fd99::1 drop\n }\n}\n"}, false, netfilter.Dropped, no, 0},
+		{"a drop of the other family at an ingress", ruleText{six: true, nft: "table netdev n {\n chain i {\n  type filter hook ingress device \"up0\" priority 0;\n  ip saddr 0.0.0.0/0 drop\n }\n}\n"}, false, netfilter.Accepted, no, 4},
+		{"a policy at the ingress of several links", ruleText{nft: "table netdev n {\n chain i {\n  type filter hook ingress devices = { \"lo\", \"ovn0\" } priority 0; policy drop;\n  arp operation request accept\n }\n}\n"}, true, netfilter.Dropped, no, 0},
+		{"a drop at the ingress of another link", ruleText{nft: "table netdev n {\n chain i {\n  type filter hook ingress device \"ovn0\" priority 0; policy drop;\n }\n}\n"}, false, netfilter.Accepted, no, 4},
+		{"a drop at an ingress of family inet", nftRules(" chain i {\n  type filter hook ingress device \"up0\" priority 0;\n  ip daddr 10.166.0.0/16 drop\n }"), false, netfilter.Dropped, no, 0},
+		{"a drop at the egress of the outgoing link", ruleText{nft: "table netdev n {\n chain e {\n  type filter hook egress device \"up0\" priority 0;\n  iifname != \"ovn0\" ip saddr 10.166.0.10 drop\n }\n}\n"}, true, netfilter.Dropped, no, 0},
+		{"conntrack has seen nothing at an ingress", nftRules(" chain i {\n  type filter hook ingress device \"up0\" priority 0;\n  ct state invalid drop\n }"), false, netfilter.Dropped, no, 0},
+		{"a source is written at an ingress", ruleText{nft: "table netdev n {\n chain i {\n  type filter hook ingress device \"ovn0\" priority 0;\n  ip saddr set 10.2.0.99\n }\n}\n"}, true, netfilter.Unknown, yes, 4},
+		{"a bridge that the packet does not pass drops", ruleText{nft: "table bridge b {\n chain f {\n  type filter hook prerouting priority 0; policy drop;\n }\n}\n"}, false, netfilter.Accepted, no, 4},
 		{"a hop limit", ruleText{legacy: "*mangle\n-A PREROUTING -j TTL --ttl-set 64\nCOMMIT\n"}, true, netfilter.Accepted, no, 4},
 	}
 	b := newBench(t)
@@ -99,8 +109,9 @@ func TestChosenRulesAgreeWithTheKernel(t *testing.T) {
 	}
 }
 
-// judge compares one case with what is known and with the kernel.
-func (b *bench) judge(c chosen) {
+// judge compares one case with what is known and with the kernel. The packets are the
+// first ones of TCP connections, unless as makes others of them.
+func (b *bench) judge(c chosen, as ...func(*netfilter.Packet)) {
 	b.clear()
 	c.rules.install(b.router)
 	rules := b.read(c.rules.six)
@@ -108,6 +119,12 @@ func (b *bench) judge(c chosen) {
 	for i := range 4 {
 		p := netfilter.Packet{In: "up0", Out: "ovn0", Src: netip.MustParseAddr("203.0.113.1"), Dst: netip.MustParseAddr("10.166.0.10"), ReturnsByIn: netfilter.Yes,
 			Protocol: netfilter.TCP, SrcPort: uint16(40000 + i), DstPort: 80, Flags: netfilter.SYN, State: netfilter.New}
+		if c.rules.six {
+			p.Src, p.Dst = netip.MustParseAddr("fd99::1"), netip.MustParseAddr("fd00:166::10")
+		}
+		for _, change := range as {
+			change(&p)
+		}
 		if c.fromPod {
 			p.In, p.Out, p.Src, p.Dst = p.Out, p.In, p.Dst, p.Src
 		}

@@ -20,7 +20,6 @@ var notGenerated = map[string]string{
 	"nft statement ct helper":      "needs a helper, which the test kernel lacks",
 	"nft statement ct timeout":     "needs an object of its own",
 	"nft statement ct expectation": "needs an object of its own",
-	"nft statement dup":            "nft takes it in no table of family inet",
 	"nft statement secmark":        "needs SELinux",
 	"nft statement last":           "nft 1.0.6 lacks it",
 	"nft statement flow":           "needs a flow table, which takes packets past the rules",

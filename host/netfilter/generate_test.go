@@ -51,7 +51,7 @@ func generate(r *rand.Rand, six bool) ruleText {
 			out.overNft = g.iptables()
 		}
 		if r.IntN(2) == 0 {
-			out.nft = g.nft()
+			out.nft = g.nft() + g.sometimes(4, g.onLinks()) + g.sometimes(6, g.ofOneFamily())
 		}
 		if strings.Contains(out.overNft, "*filter") && r.IntN(3) == 0 {
 			out.nft += g.addition()
@@ -147,7 +147,7 @@ func (g generator) members(b *strings.Builder) {
 	a, port := g.address(g.IntN(2) == 0), g.one("tcp:", "udp:")+g.port()
 	if !strings.HasSuffix(a, "/0") {
 		fmt.Fprintf(b, "add -exist nets %s%s%s\n", a, g.sometimes(3, " nomatch"), g.sometimes(3, ` comment "no nomatch, this"`))
-		fmt.Fprintf(b, "add -exist links %s,%s\n", a, g.one("up0", "ovn0", "lo"))
+		fmt.Fprintf(b, "add -exist links %s,%s\n", a, g.one("up0", "ovn0", "lo", "up wildcard", "ovn wildcard"))
 		fmt.Fprintf(b, "add -exist netports %s,%s%s\n", a, port, g.sometimes(4, " nomatch"))
 		fmt.Fprintf(b, "add -exist flows %s,%s,%s%s\n", g.plain(g.IntN(2) == 0), port, a, g.sometimes(4, " nomatch"))
 	}
@@ -274,7 +274,7 @@ func (g generator) iptablesTarget(table, chain string, depth int) string {
 		if g.IntN(3) == 0 {
 			return g.passing()
 		}
-		return g.one("-j DROP", "-j ACCEPT", "-j MARK --set-xmark 0x1/0x1", "-j MARK --or-mark 0x2", "-j MARK --and-mark 0x1", "-j CONNMARK --save-mark", "-j CONNMARK --set-mark 1", "-j CONNMARK --restore-mark", "-j RETURN", "-j ACCEPT")
+		return g.one("-j DROP", "-j ACCEPT", "-j MARK --set-xmark 0x1/0x1", "-j MARK --or-mark 0x2", "-j MARK --and-mark 0x1", "-j CONNMARK --save-mark", "-j CONNMARK --set-mark 1", "-j CONNMARK --restore-mark", "-j RETURN", "-j ACCEPT", "-j MARK --or-mark "+g.one("0x4", "0x4", "0x80"))
 	case "nat":
 		if chain == "PREROUTING" {
 			return g.one("-j DNAT --to-destination "+g.nobody(), "-j REDIRECT", "-j RETURN", "-j ACCEPT", "-j ACCEPT", "")
@@ -334,14 +334,11 @@ func (g generator) addition() string {
 
 // nft is an input for nft: one table.
 func (g generator) nft() string {
-	kind := "ipv4_addr"
-	if g.six {
-		kind = "ipv6_addr"
-	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "table inet t1 {\n set nets { type %s; flags interval; auto-merge; elements = { %s, %s } }\n", kind, g.address(true), g.address(false))
-	fmt.Fprintf(&b, " set pairs { type %s . inet_service; elements = { %s . %s, %s . %s } }\n", kind, g.plain(false), "22", g.plain(false), "443")
-	fmt.Fprintf(&b, " set dyn { type %s; size 1000; flags dynamic; }\n map to { type %s : %s; elements = { %s : %s } }\n", kind, kind, kind, g.plain(false), g.unusedAddress())
+	b.WriteString("table inet t1 {\n")
+	for _, f := range []generator{{g.Rand, false}, {g.Rand, true}} {
+		f.nftSets(&b)
+	}
 	fmt.Fprintf(&b, " map ways { type ifname : verdict; elements = { \"up0\" : jump C2, \"lo\" : drop } }\n")
 	for i := 3; i >= 1; i-- {
 		fmt.Fprintf(&b, " chain C%d {\n", i)
@@ -358,7 +355,7 @@ func (g generator) nft() string {
 		if g.IntN(10) == 0 {
 			policy = "drop"
 		}
-		fmt.Fprintf(&b, " chain B%d {\n  type filter hook %s priority %s; policy %s;\n", i, hook, g.one("-310", "-150", "-10", "0", "10"), policy)
+		fmt.Fprintf(&b, " chain B%d {\n  type filter hook %s priority %s; policy %s;\n", i, hook, g.one("-310", "-200", "-150", "-10", "0", "10"), policy)
 		for range 1 + g.IntN(6) {
 			fmt.Fprintf(&b, "  %s\n", g.nftRule(hook, 0))
 		}
@@ -378,7 +375,52 @@ func (g generator) nft() string {
 	return b.String()
 }
 
+// nftSets are the sets of one family, which end in 4 or 6.
+func (g generator) nftSets(b *strings.Builder) {
+	kind := g.ofFamily("ipv4_addr", "ipv6_addr")
+	fmt.Fprintf(b, " set %s { type %s; flags interval; auto-merge; elements = { %s, %s } }\n", g.named("nets"), kind, g.address(true), g.address(false))
+	fmt.Fprintf(b, " set %s { type %s . inet_service; elements = { %s . %s, %s . %s } }\n", g.named("pairs"), kind, g.plain(false), "22", g.plain(false), "443")
+	fmt.Fprintf(b, " set %s { type %s; size 1000; flags dynamic; }\n map %s { type %s : %s; elements = { %s : %s } }\n", g.named("dyn"), kind, g.named("to"), kind, kind, g.plain(false), g.unusedAddress())
+	fmt.Fprintf(b, " set %s { type %s; size 1; flags dynamic,timeout; timeout 1h; elements = { %s } }\n", g.named("full"), kind, g.plain(false))
+}
+
+// named is the name of a set of this family's.
+func (g generator) named(set string) string { return set + g.ofFamily("4", "6") }
+
+// onLinks is a table of family netdev.
+func (g generator) onLinks() string {
+	var b strings.Builder
+	b.WriteString("table netdev n1 {\n")
+	for i := range 1 + g.IntN(2) {
+		fmt.Fprintf(&b, " chain L%d {\n  type filter hook %s %s priority %s; policy %s;\n", i, g.one("ingress", "egress"),
+			g.one(`device "up0"`, `device "ovn0"`, `devices = { "up0", "ovn0" }`, `device "lo"`), g.one("-10", "0", "10"), g.one("accept", "accept", "accept", "accept", "accept", "drop"))
+		for range 1 + g.IntN(3) {
+			f := generator{g.Rand, g.six != (g.IntN(4) == 0)}
+			ip := f.ofFamily("ip", "ip6")
+			match := f.one("", sensible(ip+" saddr "+f.address(true)), sensible(ip+" daddr "+f.address(false)), `iifname "up0"`, `oifname != "up0"`, "tcp dport "+f.port(), "meta mark 0x1", "meta protocol "+ip)
+			fmt.Fprintf(&b, "  %s %s\n", match, f.one("drop", "accept", "accept", "return", "counter", "meta mark set 0x1", ip+" dscp set cs1 accept", ip+" saddr set "+ip+" saddr accept", "meta mark set "+f.markMap()+" accept"))
+		}
+		b.WriteString(" }\n")
+	}
+	b.WriteString("}\n")
+	return b.String()
+}
+
+// markMap is a map of some addresses to marks.
+func (g generator) markMap() string {
+	ip := g.ofFamily("ip", "ip6")
+	return fmt.Sprintf("%s %s map { %s : 0x1 }", ip, g.one("saddr", "daddr"), g.plain(g.IntN(2) == 0))
+}
+
+// ofOneFamily is a table that sees one family, for what family inet does not take.
+func (g generator) ofOneFamily() string {
+	ip, nobody := g.ofFamily("ip", "ip6"), g.ofFamily("192.0.2.77", "fd77::77")
+	return fmt.Sprintf("table %s t2 {\n chain f {\n  type filter hook %s priority 20;\n  dup to %s saddr map { %s : %s } %s\n  dup to %s %s\n }\n}\n",
+		ip, g.one("forward", "postrouting"), ip, g.plain(g.IntN(2) == 0), nobody, g.one("drop", "accept"), nobody, g.one("", "accept", "tcp dport 80 drop"))
+}
+
 func (g generator) nftRule(hook string, depth int) string {
+	g.six = g.six != (g.IntN(4) == 0) // a table of family inet has rules for both
 	ip, icmp, request := "ip", "icmp", "8"
 	if g.six {
 		ip, icmp, request = "ip6", "icmpv6", "128"
@@ -386,10 +428,10 @@ func (g generator) nftRule(hook string, depth int) string {
 	op := func() string { return g.sometimes(4, "!= ") }
 	var words []string
 	if g.IntN(3) == 0 {
-		words = append(words, ip+" saddr "+op()+g.one(g.address(true), "@nets", "{ "+g.plain(true)+", "+g.address(true)+" }"))
+		words = append(words, ip+" saddr "+op()+g.one(g.address(true), "@"+g.named("nets"), "{ "+g.plain(true)+", "+g.address(true)+" }"))
 	}
 	if g.IntN(3) == 0 {
-		words = append(words, ip+" daddr "+op()+g.one(g.address(false), "@nets", g.ordered()))
+		words = append(words, ip+" daddr "+op()+g.one(g.address(false), "@"+g.named("nets"), g.ordered()))
 	}
 	if g.IntN(5) == 0 {
 		words = append(words, g.one("iifname ", "iif ", "oifname ")+op()+g.one(`"up0"`, `"ovn0"`))
@@ -418,7 +460,7 @@ func (g generator) nftRule(hook string, depth int) string {
 	case 4:
 		words = append(words, "meta l4proto "+op()+g.one("tcp", "{ tcp, udp }", "6-17"))
 	case 5:
-		words = append(words, ip+" daddr . tcp dport "+op()+g.one("@pairs", "{ "+g.plain(false)+" . 80, "+g.plain(false)+" . 1024 }"))
+		words = append(words, ip+" daddr . tcp dport "+op()+g.one("@"+g.named("pairs"), "{ "+g.plain(false)+" . 80, "+g.plain(false)+" . 1024 }"))
 	case 6:
 		if strings.HasSuffix(hook, "postrouting") {
 			break
@@ -449,7 +491,12 @@ func (g generator) nftRule(hook string, depth int) string {
 	for i, w := range words {
 		words[i] = sensible(strings.Replace(w, "!= & ", "& ", 1))
 	}
-	return strings.Join(append(words, g.nftVerdict(hook, depth)), " ")
+	verdict := g.nftVerdict(hook, depth)
+	if all := " " + strings.Join(append(words, verdict), " "); strings.Contains(verdict, "tcp option") || strings.Contains(verdict, g.ofFamily("ip6 ", "ip ")) && strings.Contains(all, g.ofFamily(" ip ", " ip6 ")) ||
+		strings.Contains(verdict, g.ofFamily("ip6 ", "ip ")) && strings.Contains(all, g.ofFamily("icmp ", "icmpv6 ")) {
+		words = nil // nft takes no contradictions
+	}
+	return strings.Join(append(words, verdict), " ")
 }
 
 func (g generator) nftVerdict(hook string, depth int) string {
@@ -458,7 +505,7 @@ func (g generator) nftVerdict(hook string, depth int) string {
 	ip := g.ofFamily("ip", "ip6")
 	switch hook {
 	case "nat postrouting":
-		return g.one("masquerade", "masquerade", "snat "+ip+" to "+g.unusedAddress(), "snat "+ip+" to "+ip+" saddr map @to", "snat "+ip+" to "+ip+" saddr map { "+g.plain(false)+" : "+g.unusedAddress()+" }",
+		return g.one("masquerade", "masquerade", "snat "+ip+" to "+g.unusedAddress(), "snat "+ip+" to "+ip+" saddr map @"+g.named("to"), "snat "+ip+" to "+ip+" saddr map { "+g.plain(false)+" : "+g.unusedAddress()+" }",
 			"meta l4proto tcp snat to :1024-9000", "accept", "return", "drop")
 	case "nat prerouting":
 		return g.one("redirect", "dnat "+ip+" to "+g.nobody(), "dnat "+ip+" to "+ip+" daddr map { "+g.plain(false)+" : "+g.unusedAddress()+" }", "accept", "return", "accept", "return")
@@ -487,18 +534,24 @@ func (g generator) nftVerdict(hook string, depth int) string {
 // nftChange is a statement that changes something and goes on, or that hangs on
 // a limit.
 func (g generator) nftChange(hook, ip string) string {
-	writes := []string{"add @dyn { " + ip + " saddr }", "update @dyn { " + ip + " saddr counter }", "add @dyn { " + ip + " saddr } drop", "update @dyn { " + ip + " daddr } accept",
-		ip + " dscp set cs1", ip + " ecn set ect0", "meta priority set 1:1", "tcp option maxseg size set 1400", ip + " saddr set " + ip + " saddr", g.ofFamily("ip id set 7", "ip6 flowlabel set 7"), "ether saddr set 02:00:00:00:00:01", "ether daddr set 02:00:00:00:00:02 drop"}
-	rare := []string{"add @dyn { " + ip + " saddr limit rate over 1000/second } drop", fmt.Sprintf("meter m%d { ", g.IntN(1e6)) + ip + " saddr limit rate over 1000/second } drop", ip + " daddr set " + g.unusedAddress()}
+	writes := []string{"add @" + g.named("dyn") + " { " + ip + " saddr }", "update @" + g.named("dyn") + " { " + ip + " saddr counter }", "add @" + g.named("dyn") + " { " + ip + " saddr }", "update @" + g.named("dyn") + " { " + ip + " daddr }",
+		"ip dscp set cs1", "ip6 dscp set cs1", g.one("ip", "ip6") + " ecn set ect0", "meta priority set 1:1", "tcp option maxseg size set 1400", ip + " saddr set " + ip + " saddr", g.one("ip id set 7", "ip6 flowlabel set 7"), "ether saddr set 02:00:00:00:00:01", "ether daddr set 02:00:00:00:00:02"}
+	rare := []string{"add @" + g.named("dyn") + " { " + ip + " saddr limit rate over 1000/second } drop", fmt.Sprintf("meter m%d { ", g.IntN(1e6)) + ip + " saddr limit rate over 1000/second } drop", ip + " daddr set " + g.unusedAddress()}
 	if hook == "prerouting" {
-		rare = append(rare, ip+" saddr set "+g.unusedAddress())
+		rare = append(rare, ip+" saddr set "+g.unusedAddress(), "ct zone set "+ip+" saddr map { "+g.plain(true)+" : 1 }"+g.one("", " accept"))
 	} else {
-		writes = append(writes, ip+" saddr set "+g.unusedAddress(), ip+" saddr set "+g.plain(false), ip+" saddr set "+ip+" saddr map @to", ip+" saddr set "+ip+" saddr map { "+g.plain(false)+" : "+g.unusedAddress()+" }")
+		writes = append(writes, ip+" saddr set "+g.unusedAddress(), ip+" saddr set "+g.plain(false), ip+" saddr set "+ip+" saddr map @"+g.named("to"), ip+" saddr set "+ip+" saddr map { "+g.plain(false)+" : "+g.unusedAddress()+" }")
 	}
-	if g.IntN(12) == 0 {
-		return pick(g.Rand, rare)
+	ofConnection := g.one("meta mark set ct mark", "meta mark set ct mark or 0x2", "ct mark set ct mark or 0x1")
+	values := []string{ofConnection, ofConnection, ofConnection, "meta mark set " + g.markMap(), "ct mark set " + g.markMap(),
+		"meta priority set " + ip + " saddr map { " + g.plain(true) + " : 1:1 }", "meta mark set meta mark xor 0x1"}
+	switch g.IntN(12) {
+	case 0:
+		return pick(g.Rand, append(rare, "add @"+g.named("full")+" { "+ip+" saddr } drop", "meta mark set meta mark or 0x80"))
+	case 1, 2, 3, 4, 5:
+		return pick(g.Rand, values) + g.one("", " accept", " drop")
 	}
-	return pick(g.Rand, writes)
+	return pick(g.Rand, writes) + g.one("", "", " accept", " drop")
 }
 
 // rising is a range from the lower to the higher address.

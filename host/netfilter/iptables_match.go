@@ -495,30 +495,54 @@ func addrtypeMatch(o option) func(*Packet) Truth {
 		}
 	}
 	return func(p *Packet) Truth {
-		kind := p.rules.kindOf(p.addr(source))
-		if kind == "" {
-			return Maybe
+		if p.is6() {
+			return p.addrtype6(p.addr(source), kinds)
 		}
-		return truthOf(slices.Contains(kinds, kind))
+		possible := p.kindsOf(source)
+		found := truthOf(slices.Contains(kinds, possible[0]))
+		for _, kind := range possible[1:] {
+			found = either(found, truthOf(slices.Contains(kinds, kind)))
+		}
+		return found
 	}
 }
 
-// kindOf is the kernel's type of an address as far as a forwarded packet's can
-// be: unicast, unless it is this node's own. The kernel looks into table local only
-// (inet_addr_type in net/ipv4/fib_frontend.c), so routes to it make no difference
-// for IPv4. "" where the address is not known.
-func (rs *Ruleset) kindOf(a netip.Addr) string {
+// addrtype6 is addrtype for IPv6: all types in the list must hold, and unicast is every
+// address that is not multicast, also one of this node (match_type6 in xt_addrtype.c).
+func (p *Packet) addrtype6(a netip.Addr, kinds []string) Truth {
+	if !a.IsValid() {
+		return Maybe
+	}
+	holds := map[string]bool{"local": slices.Contains(p.rules.Local, a) || a.IsLoopback(), "multicast": a.IsMulticast(), "unicast": !a.IsMulticast()}
+	for _, k := range kinds {
+		if !holds[k] {
+			return No
+		}
+	}
+	return Yes
+}
+
+// kindsOf are the types that the kernel may have for an address of the packet, as far as
+// a forwarded packet's can be: unicast, unless it is this node's own. For IPv4 it looks
+// into table local only (inet_addr_type in net/ipv4/fib_frontend.c). For IPv6 it looks
+// for a route (nft_fib6_eval_type in nft_fib_ipv6.c): without one, or with one that
+// refuses, the address is unreachable. A destination has one, or nothing is forwarded,
+// and so has a source to which the way back is known; others may or may not.
+func (p *Packet) kindsOf(source bool) []string {
+	a := p.addr(source)
 	switch {
 	case !a.IsValid():
-		return ""
-	case slices.Contains(rs.Local, a), a.IsLoopback():
-		return "local"
+		return []string{"local", "unicast", "unreachable", "multicast", "broadcast"}
+	case slices.Contains(p.rules.Local, a), a.IsLoopback():
+		return []string{"local"}
 	case a.IsMulticast():
-		return "multicast"
+		return []string{"multicast"}
 	case a == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
-		return "broadcast"
+		return []string{"broadcast"}
+	case p.is6() && (source && p.ReturnsByIn != Yes || !source && p.destination.truth != No):
+		return []string{"unicast", "unreachable"}
 	}
-	return "unicast"
+	return []string{"unicast"}
 }
 
 // nfacctMatch counts, and matches unless the counter has a quota. Only

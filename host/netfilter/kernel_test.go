@@ -80,6 +80,8 @@ type bench struct {
 	rewritten     int
 	// corrected counts tables of iptables-nft that nft had to correct.
 	corrected int
+	// routesByMark are the marks of the router's own rules of ip-rule(8).
+	routesByMark []netfilter.MarkRule
 	// late are questions for the end.
 	late []func(*testing.T)
 }
@@ -90,11 +92,13 @@ func newBench(t *testing.T) *bench {
 	hosttest.Cable(t, r, "ovn0", s, "s0")
 	b := &bench{t: t, router: r, seen: map[uint32][]byte{}, asked: map[uint32][]byte{}, expectDropped: map[uint32]string{}}
 	b.client, b.server, b.up, b.down = c.Open("c0"), s.Open("s0"), r.Open("up0"), r.Open("ovn0")
+	b.routesByMark = []netfilter.MarkRule{{Value: 0x80, Mask: 0x80}}
 	r.Sh(fmt.Sprintf(`
 ip addr add 10.1.0.1/24 dev up0; ip -6 addr add fd01::1/64 dev up0 nodad
 ip addr add 10.2.0.1/24 dev ovn0; ip -6 addr add fd02::1/64 dev ovn0 nodad
 ip neigh replace 10.1.0.2 lladdr %[1]s dev up0; ip neigh replace fd01::2 lladdr %[1]s dev up0
 ip neigh replace 10.2.0.2 lladdr %[2]s dev ovn0; ip neigh replace fd02::2 lladdr %[2]s dev ovn0
+ip rule add fwmark 0x80/0x80 blackhole; ip -6 rule add fwmark 0x80/0x80 blackhole
 ip route add default via 10.1.0.2; ip -6 route add default via fd01::2
 ip route add blackhole 192.0.2.77; ip -6 route add blackhole fd77::77
 ip route add 198.51.100.9 via 10.2.0.2; ip -6 route add fd99:1::9 via fd02::2
@@ -121,12 +125,12 @@ func (b *bench) play(r *rand.Rand, verdicts map[netfilter.Verdict]int) {
 	b.establish(probes)
 	text := generate(r, six)
 	text.install(b.router)
-	rules := b.read(six)
+	rules := map[bool]*netfilter.Ruleset{false: b.read(false), true: b.read(true)}
 	for _, p := range probes {
 		b.send(p)
 	}
 	for _, p := range probes {
-		result := rules.Walk(p.Packet)
+		result := rules[p.Src.Is6()].Walk(p.Packet)
 		verdicts[result.Verdict]++
 		story := func() string {
 			return fmt.Sprintf("%s\n%s\nevaluated as: %s by %v (doubt %v: %s)\n%s\n%s", p, text, result.Verdict, result.By, result.Doubt, result.Question, trail(result), b.dump())
@@ -222,7 +226,7 @@ func (b *bench) read(six bool) *netfilter.Ruleset {
 	if six {
 		family, six6 = netfilter.IPv6, "6"
 	}
-	rs := &netfilter.Ruleset{Local: []netip.Addr{netip.MustParseAddr("10.1.0.1"), netip.MustParseAddr("10.2.0.1"), netip.MustParseAddr("fd01::1"), netip.MustParseAddr("fd02::1")}}
+	rs := &netfilter.Ruleset{RoutesByMark: b.routesByMark, Links: map[string]netfilter.Link{"up0": {}, "ovn0": {}}, Local: []netip.Addr{netip.MustParseAddr("10.1.0.1"), netip.MustParseAddr("10.2.0.1"), netip.MustParseAddr("fd01::1"), netip.MustParseAddr("fd02::1")}}
 	for _, backend := range []netfilter.Backend{netfilter.IptablesLegacy, netfilter.IptablesNft} {
 		save := "ip" + six6 + strings.TrimPrefix(string(backend), "ip") + "-save"
 		tables, err := netfilter.ParseIptables(b.router.Run("sh", "-c", save+" 2>/dev/null"), backend, family)
@@ -243,8 +247,8 @@ func (b *bench) read(six bool) *netfilter.Ruleset {
 		} else if printed.Reconcile(t) {
 			b.corrected++
 		}
-		if t.Flagged {
-			printed.ReadFlags(b.router.Run("nft", "list", "table", string(t.Family), t.Name))
+		if t.NeedsListing() {
+			printed.ReadListing(b.router.Run("nft", "list", "table", string(t.Family), t.Name))
 		}
 	}
 	if rs.Sets, err = netfilter.ParseIPSets(b.router.Run("ipset", "save")); err != nil {
@@ -273,12 +277,13 @@ func ports() []uint16 { return []uint16{22, 80, 443, 1024, 8080} }
 
 func pick[T any](r *rand.Rand, from []T) T { return from[r.IntN(len(from))] }
 
-// probes are packets of different connections.
-func (b *bench) probes(r *rand.Rand, six bool) []probe {
+// probes are packets of different connections, most of them of one family.
+func (b *bench) probes(r *rand.Rand, mostly6 bool) []probe {
 	var out []probe
 	taken := map[netfilter.Packet]bool{}
-	src, dst := addresses(six)
 	for len(out) < packetsPerCase {
+		six := mostly6 != (r.IntN(4) == 0)
+		src, dst := addresses(six)
 		p := netfilter.Packet{In: "up0", Out: "ovn0", Src: netip.MustParseAddr(pick(r, append(src, returnsByOvn0(six)))), Dst: netip.MustParseAddr(pick(r, dst)), State: netfilter.New, ReturnsByIn: netfilter.Yes}
 		if r.IntN(2) == 0 { // a Pod's
 			p.In, p.Out, p.Src, p.Dst = p.Out, p.In, p.Dst, netip.MustParseAddr(pick(r, src))

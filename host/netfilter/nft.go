@@ -32,9 +32,9 @@ type nftObject struct {
 		Flags        json.RawMessage
 	}
 	Chain *struct {
-		Family, Table, Name, Type, Hook, Policy, Dev string
-		Prio                                         int
-		Handle                                       int
+		Family, Table, Name, Type, Hook, Policy string
+		Dev                                     flagList
+		Prio                                    int
 	}
 	Rule *struct {
 		Family, Table, Chain, Comment string
@@ -75,13 +75,13 @@ type nftSetJSON struct {
 	Type                json.RawMessage
 	Map                 json.RawMessage
 	Elem                []json.RawMessage
+	Size                int
 	Stmt                json.RawMessage
 }
 
 // ParseNft reads what `nft -j list ruleset` or `nft -j list table` prints. Rules
-// have no text that people like to read; see Describe. Only tables of the families
-// ip, ip6 and inet are read. Chains of family netdev, which see a packet before
-// routing or after it, and of family bridge are not judged.
+// have no text that people like to read; see Describe. Tables of family arp are left
+// out: they see no packet that is forwarded.
 //
 // It goes through the list three times, because a rule may name what comes later: a
 // chain to jump to, a set to ask.
@@ -116,7 +116,7 @@ func ParseNft(listing []byte) ([]*Table, error) {
 		for i, e := range o.Rule.Expr {
 			s := t.compile(e)
 			if raw, ok := e["reject"]; ok {
-				s = []statement{rejection(raw, t.Family != Inet || namesFamily(o.Rule.Expr[:i]))}
+				s = []statement{rejection(raw, t.Family == IPv4 || t.Family == IPv6 || namesFamily(o.Rule.Expr[:i]))}
 			}
 			r.statements = append(r.statements, s...)
 		}
@@ -142,7 +142,7 @@ func (ts *nftTables) declare(o nftObject) {
 	switch {
 	case o.Table != nil:
 		f := Family(o.Table.Family)
-		if f == IPv4 || f == IPv6 || f == Inet {
+		if f != "arp" {
 			var flags flagList
 			_ = json.Unmarshal(o.Table.Flags, &flags) // most tables have none
 			ts.list = append(ts.list, &Table{Backend: Nft, Family: f, Name: o.Table.Name, Chains: map[string]*Chain{}, sets: map[string]*nftSet{},
@@ -155,7 +155,7 @@ func (ts *nftTables) declare(o nftObject) {
 		}
 		c := t.chain(o.Chain.Name)
 		c.Hook, c.Priority = Hook(o.Chain.Hook), o.Chain.Prio
-		c.NAT, c.Drops = o.Chain.Type == "nat", o.Chain.Policy == "drop"
+		c.NAT, c.Drops, c.Devices = o.Chain.Type == "nat", o.Chain.Policy == "drop", o.Chain.Dev
 	}
 }
 
@@ -180,9 +180,44 @@ func (t *Table) Describe(texts map[int]string) {
 	}
 }
 
-// ReadFlags takes the table's flags from what `nft list table` prints. Only that
-// tells which one a Flagged table has.
-func (t *Table) ReadFlags(listing string) {
+// NeedsListing reports whether something of the table is told only by ReadListing.
+func (t *Table) NeedsListing() bool {
+	for _, c := range t.Chains {
+		if c.onLinks() && c.Devices == nil {
+			return true
+		}
+	}
+	return t.Flagged
+}
+
+// ReadListing takes from what `nft list table` prints what its JSON leaves out: which
+// flag a Flagged table has, and the links of chains on links.
+func (t *Table) ReadListing(listing string) {
+	t.readFlags(listing)
+	t.readDevices(listing)
+}
+
+// readDevices looks for the heads of chains:
+//
+//	chain in { # handle 1
+//		type filter hook ingress device "up0" priority filter; policy accept;
+//		type filter hook egress devices = { up0, "up1" } priority 0; policy accept;
+func (t *Table) readDevices(listing string) {
+	var c *Chain
+	for _, line := range strings.Split(listing, "\n") {
+		words := strings.Fields(line)
+		switch {
+		case len(words) > 2 && words[0] == "chain":
+			c = t.Chains[words[1]]
+		case c != nil && c.onLinks() && len(words) > 5 && words[0] == "type" && strings.HasPrefix(words[4], "device"):
+			_, list, _ := strings.Cut(line, words[4])
+			list, _, _ = strings.Cut(list, " priority ")
+			c.Devices = strings.FieldsFunc(list, func(r rune) bool { return strings.ContainsRune(` =,{}"`, r) })
+		}
+	}
+}
+
+func (t *Table) readFlags(listing string) {
 	_, body, ok := strings.Cut(listing, "{")
 	if !ok {
 		return

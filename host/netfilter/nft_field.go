@@ -64,6 +64,8 @@ func (t *Table) fields(raw json.RawMessage) ([]field, bool) {
 // field gives what one expression reads.
 func (t *Table) field(e nftExpression) (field, bool) {
 	switch {
+	case e.Payload != nil && e.Payload.Protocol == "arp":
+		return field{kindForeign, func(*Packet) (value, presence) { return value{}, absent }}, true
 	case e.Payload != nil:
 		f, ok := payloadFields[e.Payload.Protocol+" "+e.Payload.Field]
 		return f, ok
@@ -249,10 +251,12 @@ func fibField(result string, flags flagList) (field, bool) {
 	case result == "type" && len(flags) == 1 && (flags[0] == "saddr" || flags[0] == "daddr"):
 		source := flags[0] == "saddr"
 		return field{kindAddrType, func(p *Packet) (value, presence) {
-			if name := p.rules.kindOf(p.addr(source)); name != "" {
-				return value{number: constants[kindAddrType][name]}, known
+			kinds := p.kindsOf(source)
+			v := value{number: constants[kindAddrType][kinds[0]]}
+			for _, k := range kinds[1:] {
+				v.unknownBits |= uint32(v.number ^ constants[kindAddrType][k])
 			}
-			return value{}, unknownValue
+			return v, known
 		}}, true
 	case result == "oif" && slices.Contains(flags, "saddr") && slices.Contains(flags, "iif") && !slices.Contains(flags, "daddr"):
 		return field{kindBool, func(p *Packet) (value, presence) {

@@ -43,6 +43,8 @@ const (
 	kindAddrType
 	kindPktType
 	kindBool
+	// kindForeign is for what no IP packet has; its constants are not looked at.
+	kindForeign
 )
 
 // value is what a field of a packet holds.
@@ -90,8 +92,8 @@ var constants = map[kind]map[string]uint64{
 		"mld-listener-reduction": 132, "nd-router-solicit": 133, "nd-router-advert": 134, "nd-neighbor-solicit": 135,
 		"nd-neighbor-advert": 136, "nd-redirect": 137, "router-renumbering": 138, "mld2-listener-report": 143},
 	kindNFProto:  {"ipv4": 4, "ipv6": 6},
-	kindEther:    {"ip": 4, "ip6": 6},
-	kindAddrType: {"local": 1, "unicast": 2, "multicast": 3, "broadcast": 4},
+	kindEther:    {"ip": 4, "ip6": 6, "arp": 1},
+	kindAddrType: {"local": 1, "unicast": 2, "unreachable": 4, "multicast": 8, "broadcast": 16},
 	kindPktType:  {"unicast": 1, "host": 1, "broadcast": 2, "multicast": 3, "other": 4},
 }
 
@@ -392,10 +394,10 @@ func (t *Table) verdictMap(raw json.RawMessage) statement {
 	}}
 }
 
-// markExpression reads a number, meta mark, ct mark, or "&", "|", "^" of one of
+// markExpression reads a number, meta mark, ct mark, a map, or "&", "|", "^" of one of
 // them with a number: "meta mark set meta mark & 0xff | 0x100". Bits are followed one
 // by one: after "& 0xff" all others are known to be 0, whatever they were.
-func markExpression(raw json.RawMessage) (func(*Packet) mark, bool) {
+func (t *Table) markExpression(raw json.RawMessage) (func(*Packet) mark, bool) {
 	if n, ok := parseNumber(raw, kindMark); ok {
 		return func(*Packet) mark { return mark{uint32(n), ^uint32(0)} }, true
 	}
@@ -404,6 +406,7 @@ func markExpression(raw json.RawMessage) (func(*Packet) mark, bool) {
 		And      []json.RawMessage `json:"&"`
 		Or       []json.RawMessage `json:"|"`
 		Xor      []json.RawMessage `json:"^"`
+		Map      *struct{ Key, Data json.RawMessage }
 	}
 	if json.Unmarshal(raw, &e) != nil {
 		return nil, false
@@ -413,19 +416,22 @@ func markExpression(raw json.RawMessage) (func(*Packet) mark, bool) {
 		return func(p *Packet) mark { return p.mark }, true
 	case e.Ct != nil && e.Ct.Key == "mark":
 		return func(p *Packet) mark { return p.ctMark }, true
+	case e.Map != nil:
+		find := t.lookUp(e.Map.Key, e.Map.Data)
+		return func(p *Packet) mark { e, _ := find(p); return e.mark }, true
 	case len(e.And) == 2:
-		return combined(e.And, func(m mark, n uint32) mark { return mark{m.value & n, m.known | ^n} })
+		return t.combined(e.And, func(m mark, n uint32) mark { return mark{m.value & n, m.known | ^n} })
 	case len(e.Or) == 2:
-		return combined(e.Or, func(m mark, n uint32) mark { return mark{m.value | n, m.known | n} })
+		return t.combined(e.Or, func(m mark, n uint32) mark { return mark{m.value | n, m.known | n} })
 	case len(e.Xor) == 2:
-		return combined(e.Xor, func(m mark, n uint32) mark { return mark{(m.value ^ n) & m.known, m.known} })
+		return t.combined(e.Xor, func(m mark, n uint32) mark { return mark{(m.value ^ n) & m.known, m.known} })
 	}
 	return nil, false
 }
 
 // combined is an operation of an expression with a number.
-func combined(operands []json.RawMessage, f func(mark, uint32) mark) (func(*Packet) mark, bool) {
-	left, okLeft := markExpression(operands[0])
+func (t *Table) combined(operands []json.RawMessage, f func(mark, uint32) mark) (func(*Packet) mark, bool) {
+	left, okLeft := t.markExpression(operands[0])
 	n, okRight := parseNumber(operands[1], kindMark)
 	if !okLeft || !okRight {
 		return nil, false

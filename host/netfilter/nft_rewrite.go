@@ -52,11 +52,20 @@ func (h presence) sure() Truth {
 	return Maybe
 }
 
-// mapped looks the packet's key up in a map of addresses: "ip saddr map { 10.0.0.1 :
-// 192.0.2.1 }". Where no element surely fits but one may, the address is not
-// known.
+// mapped is the address that a map has for the packet's key: "ip saddr map { 10.0.0.1 :
+// 192.0.2.1 }".
 func (t *Table) mapped(key, data json.RawMessage) newAddress {
-	unsure := func(*Packet) (addrRange, Truth) { return addrRange{}, Maybe }
+	find := t.lookUp(key, data)
+	return func(p *Packet) (addrRange, Truth) {
+		e, found := find(p)
+		return e.to, found
+	}
+}
+
+// lookUp finds a packet's key in a map. Where no element surely fits but one may, the
+// element is the zero one, and what it has is not known.
+func (t *Table) lookUp(key, data json.RawMessage) func(*Packet) (nftElement, Truth) {
+	unsure := func(*Packet) (nftElement, Truth) { return nftElement{}, Maybe }
 	fields, ok := t.fields(key)
 	if !ok {
 		return unsure
@@ -66,58 +75,131 @@ func (t *Table) mapped(key, data json.RawMessage) newAddress {
 		return unsure
 	}
 	written := writtenBit(data)
-	return func(p *Packet) (addrRange, Truth) {
+	return func(p *Packet) (nftElement, Truth) {
 		values, there := readAll(fields, p)
 		if there != known || p.written&written != 0 {
-			return addrRange{}, there.sure()
+			return nftElement{}, there.sure()
 		}
 		found := No
 		for _, e := range set.elements {
 			fits := e.holds(values)
 			if fits == Yes {
-				return e.to, Yes
+				return e, Yes
 			}
 			found = found.or(fits)
 		}
-		return addrRange{}, found
+		return nftElement{}, found
 	}
 }
 
-// translation is snat or dnat: {"family": …, "addr": …, "port": …}. Where a map
-// has no address for the packet ("snat to ip saddr map { 10.0.0.1 : 192.0.2.1 }"), the
-// rule ends there and nothing is rewritten; so it does for a packet of the other
-// family in a table of family inet.
+// hasValue is whether an expression that is written somewhere has a value for a packet.
+// Without one the rule ends there (NFT_BREAK in nf_tables_core.c), whatever the
+// statement does with it: a map may lack the key ("meta mark set ip saddr map { … }"),
+// and the packet what is read of it ("meta mark set ct mark" without a connection).
+func (t *Table) hasValue(raw json.RawMessage) func(*Packet) Truth {
+	always := func(*Packet) Truth { return Yes }
+	var parts map[string]json.RawMessage
+	if json.Unmarshal(raw, &parts) != nil {
+		return always // a constant
+	}
+	for name, operand := range parts {
+		switch name {
+		case "prefix", "range", "set":
+			return always
+		case "map":
+			var m struct{ Key, Data json.RawMessage }
+			if json.Unmarshal(operand, &m) == nil {
+				find := t.lookUp(m.Key, m.Data)
+				return func(p *Packet) Truth { _, found := find(p); return found }
+			}
+		case "&", "|", "^", "<<", ">>", "concat":
+			var list []json.RawMessage
+			if json.Unmarshal(operand, &list) == nil {
+				return t.haveValues(list...)
+			}
+		}
+	}
+	return t.fieldHasValue(raw)
+}
+
+// haveValues is whether all expressions have a value; what is not there needs none.
+func (t *Table) haveValues(list ...json.RawMessage) func(*Packet) Truth {
+	var all []func(*Packet) Truth
+	for _, raw := range list {
+		if raw != nil {
+			all = append(all, t.hasValue(raw))
+		}
+	}
+	return func(p *Packet) Truth {
+		truth := Yes
+		for _, has := range all {
+			truth = min(truth, has(p))
+		}
+		return truth
+	}
+}
+
+// fieldHasValue is hasValue of one field of the packet. Of one that is not listed in
+// nft_field.go it is only known that a connection's needs a connection.
+func (t *Table) fieldHasValue(raw json.RawMessage) func(*Packet) Truth {
+	var e nftExpression
+	if json.Unmarshal(raw, &e) != nil {
+		return func(*Packet) Truth { return Maybe }
+	}
+	f, ok := t.field(e)
+	return func(p *Packet) Truth {
+		switch {
+		case ok:
+			_, there := f.read(p)
+			if there == known {
+				return Yes
+			}
+			return there.sure()
+		case e.Ct != nil && p.State&^(Invalid|Untracked) == 0:
+			return No
+		}
+		return Maybe
+	}
+}
+
+// translation is snat, dnat, masquerade or redirect: {"family": …, "addr": …, "port":
+// …}, or null. Where a map has no address or port for the packet ("snat to ip saddr map
+// { 10.0.0.1 : 192.0.2.1 }"), the rule ends there and nothing is rewritten; so it does
+// for a packet of the other family in a table of family inet.
 func (t *Table) translation(name string, raw json.RawMessage) []statement {
 	var n struct {
-		Family string
-		Addr   json.RawMessage
-	}
-	kind := rewriteSource
-	if name == "dnat" {
-		kind = rewriteDestination
+		Family     string
+		Addr, Port json.RawMessage
 	}
 	if json.Unmarshal(raw, &n) != nil {
 		return []statement{decides(name, decision{kind: unknownTarget})}
 	}
-	if n.Addr == nil { // ports alone
-		if kind == rewriteSource {
-			kind = rewritePort
-		}
-		return []statement{decides(name, decision{kind: kind})}
+	d := decision{kind: rewriteSource}
+	to := func(*Packet) (addrRange, Truth) { return addrRange{}, Yes } // the kernel chooses
+	switch {
+	case name == "dnat" || name == "redirect":
+		d.kind = rewriteDestination
+	case name == "snat" && n.Addr == nil: // ports alone
+		d.kind = rewritePort
 	}
-	to := t.newAddress(n.Addr)
+	if n.Addr != nil {
+		to = t.newAddress(n.Addr)
+	}
+	hasPort := t.haveValues(n.Port)
 	return []statement{{text: name + " " + string(raw), decide: func(p *Packet) []decision {
 		if n.Family == "ip" && p.is6() || n.Family == "ip6" && !p.is6() {
 			return []decision{{kind: goOn}}
 		}
 		address, is := to(p)
-		switch is {
+		here := d
+		here.to = address
+		switch min(is, hasPort(p)) {
 		case No:
 			return []decision{{kind: goOn}}
 		case Maybe:
-			return []decision{{kind: kind, to: address}, {kind: goOn}}
+			return []decision{here, {kind: goOn}}
 		}
-		return []decision{{kind: kind, to: address}}
+		return []decision{here}
 	}}}
 }
 
@@ -128,8 +210,29 @@ type mangleKey struct {
 	TCPOption *struct{ Name string } `json:"tcp option"`
 }
 
+// isIn is whether a packet has what is written to. A header's field is only in packets
+// of that protocol; for others the rule ends there. A connection's mark is written to
+// none without a word where there is no connection.
+func (k mangleKey) isIn(p *Packet) Truth {
+	protocol := ""
+	switch {
+	case k.TCPOption != nil:
+		protocol = "tcp"
+	case k.Payload != nil:
+		protocol = k.Payload.Protocol
+	}
+	switch protocol {
+	case "ip", "ip6":
+		return truthOf(p.is6() == (protocol == "ip6"))
+	case "icmp", "icmpv6", "tcp", "udp", "sctp", "dccp", "udplite":
+		return truthOf(p.Protocol == protocols[protocol])
+	}
+	return Yes
+}
+
 // mangle is {"key": …, "value": …}: "meta mark set 1" is key {"meta": {"key":
-// "mark"}}, value 1. Writing what is not known here may do anything.
+// "mark"}}, value 1. The rule ends there where there is nothing to write, or nothing to
+// write it to. Writing what is not known here may do anything.
 func (t *Table) mangle(name string, raw json.RawMessage) []statement {
 	var m struct {
 		Key   mangleKey
@@ -139,23 +242,33 @@ func (t *Table) mangle(name string, raw json.RawMessage) []statement {
 	if json.Unmarshal(raw, &m) != nil {
 		return []statement{decides(text, decision{kind: unknownTarget})}
 	}
-	switch k := m.Key; {
+	if k := m.Key.Payload; k != nil && (k.Field == "saddr" || k.Field == "daddr") && (k.Protocol == "ip" || k.Protocol == "ip6") {
+		return t.rewritesAddress(text, k.Protocol == "ip6", k.Field == "saddr", m.Value)
+	}
+	hasValue := t.hasValue(m.Value)
+	return []statement{
+		asks(text, func(p *Packet) Truth { return min(m.Key.isIn(p), hasValue(p)) }),
+		t.writes(text, m.Key, m.Value),
+	}
+}
+
+// writes is what a mangle changes, where there is a value.
+func (t *Table) writes(text string, k mangleKey, value json.RawMessage) statement {
+	switch {
 	case k.Meta != nil && k.Meta.Key == "mark":
-		return []statement{setsMark(text, m.Value, func(p *Packet, to mark) { p.mark = to })}
+		return t.setsMark(text, value, func(p *Packet, to mark) { p.mark = to })
 	case k.Ct != nil && k.Ct.Key == "mark":
-		return []statement{setsMark(text, m.Value, func(p *Packet, to mark) {
+		return t.setsMark(text, value, func(p *Packet, to mark) {
 			if p.State&^(Invalid|Untracked) != 0 {
 				p.ctMark = to
 			}
-		})}
+		})
 	case k.Ct != nil && k.Ct.Key == "zone":
-		return []statement{{text: text, change: changeConnection, carries: true}}
-	case k.Payload != nil && (k.Payload.Field == "saddr" || k.Payload.Field == "daddr") && k.Payload.Protocol != "ether":
-		return t.rewritesAddress(text, k.Payload.Protocol == "ip6", k.Payload.Field == "saddr", m.Value)
+		return statement{text: text, change: changeConnection, carries: true}
 	case k.isHarmless():
-		return []statement{noEffect(text)}
+		return noEffect(text)
 	}
-	return []statement{decides(text, decision{kind: unknownTarget})}
+	return decides(text, decision{kind: unknownTarget})
 }
 
 // harmlessFields are header fields that no verdict hangs on: nothing here asks for
@@ -178,8 +291,8 @@ func (k mangleKey) isHarmless() bool {
 }
 
 // setsMark writes a mark; an expression that does not parse makes it unknown.
-func setsMark(text string, raw json.RawMessage, set func(*Packet, mark)) statement {
-	read, ok := markExpression(raw)
+func (t *Table) setsMark(text string, raw json.RawMessage, set func(*Packet, mark)) statement {
+	read, ok := t.markExpression(raw)
 	return statement{text: text, carries: true, change: func(p *Packet) {
 		if ok {
 			set(p, read(p))
@@ -247,7 +360,7 @@ func (p *Packet) rewrite(source bool, to addrRange) {
 		p.ReturnsByIn = Maybe // a rule may ask for the way back to the new one
 	}
 	switch {
-	case p.hook != Prerouting:
+	case !p.beforeRouting():
 	case source:
 		p.routed = rewrite{truth: Maybe}
 	default:

@@ -29,13 +29,16 @@ type nftSet struct {
 	unparsed bool
 	// limited is set where the set gives all its elements a limit.
 	limited bool
+	// crowded is set where the set may soon be full: half of its size is taken.
+	crowded bool
 }
 
-// nftElement is a key, with what a map has for it: a verdict or an address.
+// nftElement is a key, with what a map has for it: a verdict, an address or a mark.
 type nftElement struct {
 	key     []pattern
 	verdict []decision
 	to      addrRange
+	mark    mark
 	// limited is set where the element has a limit, a quota or the like, which
 	// may say no to a packet that the key fits.
 	limited bool
@@ -43,7 +46,7 @@ type nftElement struct {
 
 // newSet reads a named set or map, with its elements.
 func (t *Table) newSet(j *nftSetJSON) *nftSet {
-	s := &nftSet{limited: mayRefuse(j.Stmt)}
+	s := &nftSet{limited: mayRefuse(j.Stmt), crowded: j.Size > 0 && 2*len(j.Elem) >= j.Size}
 	add := s.add
 	if j.Map != nil {
 		add = s.addPair
@@ -99,6 +102,9 @@ func (s *nftSet) addPair(raw json.RawMessage, kinds []kind) {
 	}
 	if p, ok := parsePattern(pair[1], kindAddr); ok {
 		e.to = p.addrs
+	}
+	if n, ok := parseNumber(pair[1], kindMark); ok {
+		e.mark = mark{uint32(n), ^uint32(0)}
 	}
 }
 
@@ -250,6 +256,8 @@ func parsePattern(raw json.RawMessage, k kind) (pattern, bool) {
 	switch k {
 	case kindNone:
 		return pattern{}, false
+	case kindForeign:
+		return pattern{}, true
 	case kindAddr:
 		var text string
 		if json.Unmarshal(raw, &text) != nil {

@@ -33,10 +33,10 @@ var nftStatements = map[string]func(*Table, string, json.RawMessage) []statement
 	"set":        (*Table).update,
 	"map":        (*Table).update,
 	"meter":      (*Table).update,
-	"masquerade": decidesAlways(decision{kind: rewriteSource}),
+	"masquerade": (*Table).translation,
 	"snat":       (*Table).translation,
 	"dnat":       (*Table).translation,
-	"redirect":   decidesAlways(decision{kind: rewriteDestination}),
+	"redirect":   (*Table).translation,
 	"notrack": single(func(*Table, json.RawMessage) statement {
 		return statement{text: "notrack", change: untrack, carries: true}
 	}),
@@ -47,11 +47,11 @@ var nftStatements = map[string]func(*Table, string, json.RawMessage) []statement
 	"fwd":            decidesAlways(decision{kind: unknownTarget}),
 	"counter":        noEffectStatement,
 	"log":            noEffectStatement,
-	"flow":           noEffectStatement,
+	"flow":           single(func(_ *Table, raw json.RawMessage) statement { return asks("flow "+string(raw), isOffloaded) }),
 	"ct helper":      noEffectStatement,
 	"ct timeout":     noEffectStatement,
 	"ct expectation": noEffectStatement,
-	"dup":            noEffectStatement,
+	"dup":            single((*Table).duplicate),
 	"secmark":        noEffectStatement,
 	"last":           noEffectStatement,
 }
@@ -66,9 +66,38 @@ func decidesAlways(d decision) func(*Table, string, json.RawMessage) []statement
 	return func(_ *Table, name string, _ json.RawMessage) []statement { return []statement{decides(name, d)} }
 }
 
-// noEffectStatement is noEffect for the table of statements.
-func noEffectStatement(_ *Table, name string, _ json.RawMessage) []statement {
+// noEffectStatement is noEffect for the table of statements. An object out of a map
+// ends the rule where the map has none: "counter name ip saddr map @counters".
+func noEffectStatement(t *Table, name string, raw json.RawMessage) []statement {
+	var object struct{ Map json.RawMessage }
+	if json.Unmarshal(raw, &object) == nil && object.Map != nil {
+		return []statement{asks(name+" "+string(raw), t.hasValue(raw))}
+	}
 	return []statement{noEffect(name)}
+}
+
+// duplicate is {"addr": …, "dev": …}: a copy of the packet goes there, and the packet
+// goes on, unless there is no such value.
+func (t *Table) duplicate(raw json.RawMessage) statement {
+	var to struct{ Addr, Dev json.RawMessage }
+	if json.Unmarshal(raw, &to) != nil {
+		return unknown("dup " + string(raw))
+	}
+	return asks("dup "+string(raw), t.haveValues(to.Addr, to.Dev))
+}
+
+// isOffloaded is whether "flow add" goes on: for what it cannot put into the flow table
+// the rule ends there (nft_flow_offload_eval in nft_flow_offload.c), which is all that
+// is not TCP or UDP of a connection, TCP that is not established, and what is in the
+// table already.
+func isOffloaded(p *Packet) Truth {
+	switch {
+	case p.Protocol != TCP && p.Protocol != UDP, p.State&^(Invalid|Untracked) == 0:
+		return No
+	case p.Protocol == TCP && (p.State&^New == 0 || p.Flags&(FIN|RST) != 0):
+		return No
+	}
+	return Maybe
 }
 
 // compile turns one expression of a rule into statements.
@@ -87,9 +116,10 @@ func (t *Table) compile(e map[string]json.RawMessage) []statement {
 
 // xtStatement is a match or target of iptables', which nft only names: {"xt":
 // {"type": "match", "name": "recent"}}. Rules of iptables-nft have them; the same
-// rule is then read from iptables-nft-save (see Reconcile).
+// rule is then read from iptables-nft-save (see Reconcile). Before 1.0.6 nft prints
+// null, whichever it is.
 func xtStatement(raw json.RawMessage) statement {
-	if strings.Contains(string(raw), `"target"`) {
+	if !strings.Contains(string(raw), `"match"`) {
 		return decides("xt "+string(raw), decision{kind: unknownTarget})
 	}
 	return unknown("xt " + string(raw))
@@ -97,8 +127,9 @@ func xtStatement(raw json.RawMessage) statement {
 
 // update adds the packet's key to a set, a map or a meter, or takes it out:
 // {"op": …, "elem": …, "set": "@NAME", "stmt": […]}. The rule ends there for a
-// packet without such a key. A limit, a quota or a number of connections, of the
-// statement or of the set itself, may end it too (nft_dynset.c).
+// packet without such a key, and for a new key where the set is full. A limit, a quota
+// or a number of connections, of the statement or of the set itself, may end it too
+// (nft_dynset.c). What a meter has is not listed, and so not how full it is.
 func (t *Table) update(verb string, raw json.RawMessage) []statement {
 	var u struct {
 		Elem, Key json.RawMessage
@@ -118,7 +149,7 @@ func (t *Table) update(verb string, raw json.RawMessage) []statement {
 	}
 	fields, ok := t.fields(unwrapElem(key))
 	s, _, _ := t.named(name, fields)
-	limited := !ok || mayRefuse(u.Stmt) || s != nil && s.limited
+	limited := !ok || mayRefuse(u.Stmt) || verb == "meter" || s != nil && (s.limited || s.crowded)
 	written := writtenBit(name)
 	return []statement{asks(text, func(p *Packet) Truth {
 		if _, there := readAll(fields, p); there == absent {

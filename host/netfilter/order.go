@@ -22,6 +22,8 @@ type base struct {
 	orderMatters bool
 	// addressesUnsure is set where such a chain writes addresses.
 	addressesUnsure bool
+	// sees is whether the packet comes to the chain at all.
+	sees Truth
 }
 
 // bases are the base chains of a hook in the kernel's order.
@@ -32,8 +34,9 @@ func (rs *Ruleset) bases(hook Hook, p *Packet) []base {
 			continue
 		}
 		for _, name := range t.order {
-			if c := t.Chains[name]; c.Hook == hook {
-				out = append(out, base{table: t, chain: c})
+			c := t.Chains[name]
+			if sees := rs.sees(t, c, hook, p); sees != No {
+				out = append(out, base{table: t, chain: c, sees: sees})
 			}
 		}
 	}
@@ -53,6 +56,53 @@ func (rs *Ruleset) bases(hook Hook, p *Packet) []base {
 		}
 	}
 	return out
+}
+
+// sees is whether a packet at a hook comes to a base chain.
+//
+// Those of ingress and egress are on links: the packet surely passes the one that it
+// comes in or goes out by, and may pass those below, where it may look otherwise
+// (tagged). Those of family bridge are passed between a bridge and its ports: by
+// prerouting and input on the way in, by output and postrouting on the way out.
+func (rs *Ruleset) sees(t *Table, c *Chain, hook Hook, p *Packet) Truth {
+	link := p.In
+	if hook == Egress {
+		link = p.Out
+	}
+	switch {
+	case t.Family == Bridge && (hook == Ingress && (c.Hook == Prerouting || c.Hook == "input") || hook == Egress && (c.Hook == Postrouting || c.Hook == "output")):
+		return rs.maybeBelow(link, func(_ string, l Link) bool { return l.Bridge })
+	case t.Family == Bridge || c.Hook != hook:
+		return No
+	case !c.onLinks() || slices.Contains(c.Devices, link):
+		return Yes
+	case c.Devices == nil:
+		return Maybe
+	}
+	return rs.maybeBelow(link, func(name string, _ Link) bool { return slices.Contains(c.Devices, name) })
+}
+
+// onLinks is whether the chain is on links.
+func (c *Chain) onLinks() bool { return c.Hook == Ingress || c.Hook == Egress }
+
+// maybeBelow is No where neither the link nor anything below it is such a one.
+func (rs *Ruleset) maybeBelow(link string, such func(string, Link) bool) Truth {
+	todo, seen := []string{link}, map[string]bool{}
+	for len(todo) > 0 {
+		name := todo[0]
+		todo = todo[1:]
+		l, isKnown := rs.Links[name]
+		if !isKnown || such(name, l) {
+			return Maybe
+		}
+		for _, below := range l.Below {
+			if !seen[below] {
+				seen[below] = true
+				todo = append(todo, below)
+			}
+		}
+	}
+	return No
 }
 
 // runsAt is the priority at which a chain runs. All chains of type nat run within

@@ -146,6 +146,9 @@ func (r rewrite) join(o rewrite) rewrite {
 // may be unknown after NAT.
 func (p *Packet) is6() bool { return p.six }
 
+// beforeRouting is whether the kernel has yet to choose the packet's way.
+func (p *Packet) beforeRouting() bool { return p.hook == Ingress || p.hook == Prerouting }
+
 // join is what is known of a packet that went one of two ways: what both have in
 // common. A state is one of either, a set that one way wrote to is no longer
 // known, an address or a link that differs is unknown.

@@ -11,6 +11,12 @@ func inFromOutside() Packet {
 		Protocol: TCP, SrcPort: 40000, DstPort: 80, Flags: SYN, State: New, ReturnsByIn: Yes}
 }
 
+func inFromOutside6() Packet {
+	p := inFromOutside()
+	p.Src, p.Dst = netip.MustParseAddr("fd99::1"), netip.MustParseAddr("fd00:166::10")
+	return p
+}
+
 func walkIptables(t *testing.T, text string, p Packet) Result {
 	t.Helper()
 	tables, err := ParseIptables(text, IptablesNft, IPv4)
@@ -126,7 +132,7 @@ func TestFlagsOfATable(t *testing.T) {
 			if !tables[0].Flagged {
 				t.Error("not flagged")
 			}
-			tables[0].ReadFlags(c.text)
+			tables[0].ReadListing(c.text)
 			if r := (&Ruleset{Tables: tables}).Walk(inFromOutside()); r.Verdict != c.want {
 				t.Errorf("%s, not %s", r.Verdict, c.want)
 			}

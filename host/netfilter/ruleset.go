@@ -27,10 +27,17 @@ const (
 	IPv4 Family = "ip"
 	IPv6 Family = "ip6"
 	Inet Family = "inet"
+	// Netdev and Bridge tables see packets of both at links, and at bridges' ports.
+	Netdev Family = "netdev"
+	Bridge Family = "bridge"
 )
 
 func (f Family) sees(p *Packet) bool {
-	return f == Inet || (f == IPv6) == p.is6()
+	switch f {
+	case IPv4, IPv6:
+		return (f == IPv6) == p.is6()
+	}
+	return true
 }
 
 // Hook is a point on a packet's way through the kernel at which chains run
@@ -39,9 +46,11 @@ type Hook string
 
 // The hooks of a forwarded packet, in its order.
 const (
+	Ingress     Hook = "ingress"
 	Prerouting  Hook = "prerouting"
 	Forward     Hook = "forward"
 	Postrouting Hook = "postrouting"
+	Egress      Hook = "egress"
 )
 
 // Priorities by which chains of a hook are ordered (netfilter_ipv4.h).
@@ -62,6 +71,38 @@ type Ruleset struct {
 	Sets IPSets
 	// Local are this node's own addresses, which addrtype and fib ask.
 	Local []netip.Addr
+	// RoutesByMark are the marks by which rules of ip-rule(8) choose another way.
+	RoutesByMark []MarkRule
+	// PostroutingBlind is set for kernels that may not tell postrouting by which link a
+	// packet came in: those before 5.7 do not.
+	PostroutingBlind bool
+	// Links are the node's links by name. Of one that is not there it is not known what
+	// lies below it.
+	Links map[string]Link
+}
+
+// MarkRule is the fwmark VALUE/MASK of a rule of ip-rule(8).
+type MarkRule struct{ Value, Mask uint32 }
+
+// reroutes is whether a packet with this mark may go another way than one without a
+// mark.
+func (rs *Ruleset) reroutes(m mark) bool {
+	unmarked := mark{known: ^uint32(0)}
+	for _, r := range rs.RoutesByMark {
+		if m.equals(r.Value, r.Mask) != unmarked.equals(r.Value, r.Mask) {
+			return true
+		}
+	}
+	return false
+}
+
+// Link is what lies below a link: a packet passes the hooks ingress and egress there
+// too.
+type Link struct {
+	// Bridge is whether it is a bridge of the kernel's.
+	Bridge bool
+	// Below are ports of a bridge or a bond, and the link that a VLAN is on.
+	Below []string
 }
 
 // Table is one table of one backend.
@@ -72,7 +113,7 @@ type Table struct {
 	Chains  map[string]*Chain
 	// Flagged is whether nft's JSON gives the table a flag. It cannot say which:
 	// nft 1.0.6 prints a single one from memory that it has freed, most often as
-	// the table's name. See ReadFlags.
+	// the table's name. See ReadListing.
 	Flagged bool
 	// dormant tables are not in the kernel's hooks.
 	dormant bool
@@ -88,6 +129,9 @@ type Chain struct {
 	Name     string
 	Hook     Hook
 	Priority int
+	// Devices are the links that a chain of hook ingress or egress is on; none where
+	// that is not known.
+	Devices []string
 	// NAT chains see only the first packet of a connection.
 	NAT bool
 	// Drops is whether the base chain's policy is to drop.

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -50,7 +51,8 @@ type IPSet struct {
 type ipsetMember struct {
 	// fields are the tests of its parts, each of the packet's source or destination.
 	fields []func(p *Packet, source bool) Truth
-	// bits is how narrow it is: the lengths of all parts together.
+	// bits is how narrow it is. Of several networks the first one's length counts, and
+	// the next one's among equals (mtype_test_cidrs in ip_set_hash_gen.h).
 	bits int
 	// nomatch makes it an exception: what it holds is not in the set.
 	nomatch bool
@@ -150,12 +152,15 @@ func (s *IPSet) add(text string, options []string) {
 			s.unparsed = true
 			return
 		}
+		if name == "iface" && slices.Contains(options, "wildcard") {
+			values[i] += wildcard
+		}
 		f, bits, ok := compile(s, values[i])
 		if !ok {
 			s.unparsed = true
 			return
 		}
-		m.fields, m.bits = append(m.fields, f), m.bits+bits
+		m.fields, m.bits = append(m.fields, f), m.bits<<8|bits
 	}
 	s.members = append(s.members, m)
 }
@@ -186,17 +191,25 @@ func (s *IPSet) addresses(value string) (func(*Packet, bool) Truth, int, bool) {
 	return func(p *Packet, source bool) Truth { return n.has(p.addr(source)) }, n.bits(), ok
 }
 
+// wildcard ends a link's name that stands for all that begin so; no name has it.
+const wildcard = "/"
+
 // linkField is a part that is a link: that which the packet came in by for a
-// source, that which it goes out by for a destination.
+// source, that which it goes out by for a destination. A member with the option
+// wildcard is the beginning of names.
 func linkField(value string) (func(*Packet, bool) Truth, int, bool) {
+	matches := sameLink
+	if beginning, ok := strings.CutSuffix(value, wildcard); ok {
+		value, matches = beginning, linkBegins
+	}
 	return func(p *Packet, source bool) Truth {
 		switch {
 		case source && p.hook == Postrouting:
 			return Maybe // the kernel does not always hand the link on
 		case source:
-			return sameLink(value, p.In)
+			return matches(value, p.In)
 		}
-		return sameLink(value, p.Out)
+		return matches(value, p.Out)
 	}, 16, !strings.HasPrefix(value, "physdev:")
 }
 

@@ -24,10 +24,9 @@ import (
 // only if the ways end differently: "-m limit --limit 5/sec -j LOG" splits and
 // joins without a trace, "-m limit --limit 5/sec -j DROP" leaves a doubt.
 //
-// Not modelled: the hooks ingress and egress (families netdev and inet), chains of
-// family bridge, traffic control, XDP, and flow tables, which take packets past
-// the hook forward. Neither is routing by mark or by another table than main: the
-// packet's Out is taken as given.
+// Not modelled: programs of traffic control and XDP. A flow table takes packets past
+// the rules and drops none. Neither is routing modelled: the packet's Out is taken as
+// given.
 
 // Verdict is what becomes of a packet.
 type Verdict string
@@ -99,7 +98,7 @@ type Result struct {
 
 // Walk follows a forwarded packet through all hooks.
 func (rs *Ruleset) Walk(p Packet) Result {
-	return rs.WalkHooks(p, Prerouting, Forward, Postrouting)
+	return rs.WalkHooks(p, Ingress, Prerouting, Forward, Postrouting, Egress)
 }
 
 // Source follows a packet for what becomes of its source address. A drop in the
@@ -109,7 +108,7 @@ func (rs *Ruleset) Source(p Packet) Result {
 	if whole.Verdict != Dropped {
 		return whole
 	}
-	r := rs.WalkHooks(p, Prerouting, Postrouting)
+	r := rs.WalkHooks(p, Ingress, Prerouting, Postrouting, Egress)
 	maps.Copy(r.Chains, whole.Chains)
 	return r
 }
@@ -141,7 +140,7 @@ func (rs *Ruleset) WalkHooks(p Packet, hooks ...Hook) Result {
 				cur = w.pass(b, *cur)
 			}
 		}
-		w.checkRerouted(cur)
+		w.checkRerouted(hook, cur)
 	}
 	end := Result{Verdict: Accepted, Trail: w.trail, Chains: w.visited}
 	if cur != nil && (cur.Src != from || cur.source.truth == Maybe) { // what was written may be written back
@@ -172,12 +171,17 @@ func (w *walk) pass(b base, p Packet) *Packet {
 	}
 	dropsBefore := len(w.drops)
 	behind := w.base(b, p)
-	// Certain are only: no NAT done yet, and a state that is new or related alone.
-	if !b.chain.NAT || p.natDone == No && p.State&^(New|Related) == 0 {
+	question := ""
+	switch {
+	case b.sees != Yes:
+		question = "whether the packet passes this chain: what lies below the link " + p.In + " or " + p.Out + " is seen too"
+	case b.chain.NAT && (p.natDone != No || p.State&^(New|Related) != 0):
+		question = "whether NAT sees the packet: a rule before may keep it from being tracked, or translate it"
+	default:
 		return behind
 	}
 	if len(w.drops) > dropsBefore && w.doubt == nil {
-		w.doubt, w.question = w.drops[dropsBefore], "whether NAT sees the packet: a rule before may keep it from being tracked, or translate it"
+		w.doubt, w.question = w.drops[dropsBefore], question
 	}
 	return joined(&p, behind)
 }
@@ -186,14 +190,17 @@ func (w *walk) pass(b base, p Packet) *Packet {
 // DNAT --to-destination 10.96.0.10) goes another way than the caller gave, by
 // another link perhaps or to this node itself. What becomes of it is unknown,
 // whatever rules it seems to pass then. The same holds for a source that was
-// written before the routing decision: the kernel may refuse to route it.
-func (w *walk) checkRerouted(p *Packet) {
+// written before the routing decision: the kernel may refuse to route it. And for a mark
+// that it has by then and that ip-rule(8) asks for.
+func (w *walk) checkRerouted(hook Hook, p *Packet) {
 	switch {
 	case p == nil || w.rerouted != nil:
 	case p.destination.truth != No:
 		w.rerouted, w.rerouting = p.destination.by, "the destination is rewritten"
 	case p.routed.truth != No:
 		w.rerouted, w.rerouting = p.routed.by, "the kernel chooses the way after the source is rewritten"
+	case hook == Prerouting && w.rules.reroutes(p.mark):
+		w.rerouted, w.rerouting = w.marked, "a rule of ip rule chooses the way by the mark"
 	}
 }
 
@@ -212,6 +219,8 @@ type walk struct {
 	// how.
 	rerouted  *Step
 	rerouting string
+	// marked is the rule, or the chain, that last wrote the packet's mark.
+	marked *Step
 	// at is the base chain that is being run.
 	at base
 	// inside are the chains that the walk is in, visited those it has been in.
@@ -246,9 +255,13 @@ func joined(a *Packet, b *Packet) *Packet {
 // What the chain sees is not always what the packet carries:
 //   - In prerouting the link that it goes out by is not chosen yet, so Out is
 //     empty: "oifname eth0" is No there, and "oifname != eth0" is Yes.
+//   - Ingress is like the beginning of prerouting, and in egress the link that it came
+//     in by is not told any more (nf_hook_egress in netfilter_netdev.h).
+//   - A link below, or a bridge, hands the packet on by ports that are not known here.
 //   - Before conntrack (priority -200, nf_conntrack_proto.c) no packet has a
 //     connection, and conntrack's state of such a one is INVALID: "-m conntrack
-//     --ctstate INVALID -j DROP" in table raw drops everything.
+//     --ctstate INVALID -j DROP" in table raw drops everything. At exactly that
+//     priority either may come first.
 //   - Where chains of another table have the same priority and write what this one
 //     asks for, their order decides, and it cannot be read (see orderMatters).
 //     Then the chain sees marks and addresses as unknown.
@@ -257,19 +270,12 @@ func joined(a *Packet, b *Packet) *Packet {
 func (w *walk) base(b base, p Packet) *Packet {
 	w.at = b
 	seen := p
-	seen.hook = b.chain.Hook
-	seen.beforeConntrack = b.chain.Hook == Prerouting && b.chain.Priority <= priorityConntrack
-	if b.chain.Hook == Prerouting {
-		seen.Out = ""
-		if seen.beforeConntrack && p.State != Untracked {
-			seen.State = Invalid // nothing has been tracked yet
-		}
-	}
+	w.atHook(b, &seen)
 	if b.addressesUnsure {
 		seen.Src, seen.Dst = netip.Addr{}, netip.Addr{}
 	}
 	if b.orderMatters {
-		seen.mark, seen.ctMark = mark{}, mark{}
+		seen.mark, seen.ctMark, w.marked = mark{}, mark{}, w.step(b.chain, nil)
 		if seen.State != p.State {
 			seen.State |= Untracked
 		}
@@ -294,7 +300,8 @@ func (w *walk) base(b base, p Packet) *Packet {
 		return nil
 	}
 	out := *cur
-	if out.Out == "" {
+	out.In = p.In
+	if out.Out == seen.Out { // no rule has sent it another way
 		out.Out = p.Out
 	}
 	if b.addressesUnsure {
@@ -309,10 +316,50 @@ func (w *walk) base(b base, p Packet) *Packet {
 		p.State |= New | Established | Related | Invalid
 		p.ctMark = mark{}
 	}
-	if seen.State != p.State && out.State != Untracked {
+	switch {
+	case b.table.Family == Bridge:
+		out.State = p.State | out.State&Untracked
+	case seen.State != p.State && out.State != Untracked:
 		out.State = out.State&^Invalid | p.State // now it is tracked, unless a rule forbade it
 	}
 	return &out
+}
+
+// atHook makes the packet what a base chain sees of it.
+func (w *walk) atHook(b base, p *Packet) {
+	p.hook = b.chain.Hook
+	if b.table.Family == Bridge {
+		p.hook = Egress
+		if b.chain.Hook == Prerouting || b.chain.Hook == "input" {
+			p.hook = Ingress
+		}
+	}
+	p.beforeConntrack = p.hook == Ingress || p.hook == Prerouting && b.chain.Priority <= priorityConntrack
+	if p.beforeRouting() {
+		p.Out = ""
+	}
+	if p.hook == Egress {
+		p.In = ""
+	}
+	switch {
+	case !p.beforeConntrack || p.State == Untracked:
+	case p.hook == Prerouting && b.chain.Priority == priorityConntrack:
+		p.State |= Invalid // whether conntrack comes first cannot be read
+	default:
+		p.State = Invalid // nothing has been tracked yet
+	}
+	if p.hook == Postrouting && w.rules.PostroutingBlind {
+		p.In = unknownLink
+	}
+	switch {
+	case b.table.Family == Bridge: // which may track connections by itself
+		p.In, p.Out = unknownLink, unknownLink
+		p.State |= Invalid | New | Established | Related
+	case b.sees != Yes && p.hook == Ingress:
+		p.In = unknownLink
+	case b.sees != Yes && p.hook == Egress:
+		p.Out = unknownLink
+	}
 }
 
 // chain runs the rules of one chain from the first to the last. Parts of the packet
@@ -367,7 +414,11 @@ func (w *walk) rule(c *Chain, r *Rule, p Packet) flow {
 				}
 			}
 		case s.change != nil:
+			was := p.mark
 			s.change(&p)
+			if p.mark != was {
+				w.marked = w.step(c, r)
+			}
 			if s.rewrites {
 				w.creditRewrite(c, r, &p)
 			}
@@ -456,7 +507,7 @@ func (w *walk) carryOut(out *flow, c *Chain, d decision, p Packet, step *Step) {
 		}
 		out.accepted = joined(out.accepted, &here)
 	case unknownTarget:
-		here.mark, here.ctMark = mark{}, mark{}
+		here.mark, here.ctMark, w.marked = mark{}, mark{}, step
 		here.State |= Untracked
 		w.rewriteUnknown(&here, step)
 		out.next, out.accepted = joined(out.next, &here), joined(out.accepted, &here)
