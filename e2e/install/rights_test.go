@@ -168,7 +168,7 @@ func startDaemon(t *testing.T, s *kubetest.Server, token, node string) (stop fun
 		t.Fatal(err)
 	}
 	var said bytes.Buffer
-	cmd := exec.Command(binary, "run", "--node", node, "--kubeconfig", config, "--state-dir", filepath.Join(dir, "state"),
+	cmd := exec.Command(binary, "run", "--node", node, "--kubeconfig", config, "--state-dir", filepath.Join(dir, "state"), "--run-dir", filepath.Join(dir, "run"),
 		"--listen", "127.0.0.1:0", "--grpc-socket", "", "--grpc-address", "", "--datapath-gate=false", "--drain-wait=0s")
 	cmd.Stdout, cmd.Stderr = &said, &said
 	if err := cmd.Start(); err != nil {

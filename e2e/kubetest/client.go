@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/yaml"
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/dynamic"
@@ -149,9 +150,40 @@ func ApplyObject(ctx context.Context, config *rest.Config, o *unstructured.Unstr
 		}
 	}
 	if o.GetKind() == "CustomResourceDefinition" {
-		return awaitEstablished(ctx, resource, o.GetName())
+		if err := awaitEstablished(ctx, resource, o.GetName()); err != nil {
+			return err
+		}
+		return awaitDiscovered(ctx, config, o)
 	}
 	return nil
+}
+
+// awaitDiscovered waits until a CRD's kind is in the discovery document, which is a
+// moment after it is established.
+func awaitDiscovered(ctx context.Context, config *rest.Config, crd *unstructured.Unstructured) error {
+	group, _, _ := unstructured.NestedString(crd.Object, "spec", "group")
+	kind, _, _ := unstructured.NestedString(crd.Object, "spec", "names", "kind")
+	versions, _, _ := unstructured.NestedSlice(crd.Object, "spec", "versions")
+	like := &unstructured.Unstructured{}
+	for _, v := range versions {
+		if v, ok := v.(map[string]any); ok && v["served"] == true {
+			version, _ := v["name"].(string)
+			like.SetGroupVersionKind(schema.GroupVersionKind{Group: group, Version: version, Kind: kind})
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, establishedBound)
+	defer cancel()
+	for {
+		_, err := Resource(config, like)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("CRD %s: not discovered after %s: %w", crd.GetName(), establishedBound, err)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
 }
 
 // Resource gives access to objects of the same kind, and in the same namespace, as

@@ -484,7 +484,7 @@ func (l *lines) last(n int) string {
 func (w *world) run(more ...string) {
 	w.Helper()
 	args := append([]string{"netns", "exec", w.node, w.binary, "run", "--node=n1", "--kubeconfig=" + w.kubeconfig, "--namespace=" + namespace,
-		"--datapath-gate=false", "--host=off", "--grpc-socket=", "--grpc-address=", "--listen=" + page}, more...)
+		"--datapath-gate=false", "--host=off", "--grpc-socket=", "--grpc-address=", "--listen=" + page, "--run-dir=" + w.dir + "/run"}, more...)
 	w.daemon, w.ended, w.log = exec.Command("ip", args...), make(chan struct{}), &lines{}
 	w.daemon.Stderr, w.daemon.Stdout = w.log, w.log
 	w.daemon.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}

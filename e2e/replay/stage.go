@@ -263,7 +263,7 @@ func (p *show) startDaemon(i int) error {
 	}
 	p.daemons[node], err = p.spawn(node, p.space(node), p.binary, "run", "--kubeconfig", kubeconfig, "--node", node, "--namespace", space,
 		"--datapath-gate=false", "--host=off", "--grpc-socket", "", "--grpc-address", "",
-		"--host-state", filepath.Join(p.folder, node+"-host"), "--state-dir", filepath.Join(p.folder, node+"-state"))
+		"--run-dir", filepath.Join(p.folder, node+"-run"), "--host-state", filepath.Join(p.folder, node+"-host"), "--state-dir", filepath.Join(p.folder, node+"-state"))
 	return err
 }
 

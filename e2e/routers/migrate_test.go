@@ -159,7 +159,7 @@ enabled = %[2]t
 func (m *migration) newcomer(t *testing.T, node string) migrant {
 	t.Helper()
 	return migrant{daemon(t, m.prefix+node, m.fairway, "run", "-f", m.objects, "--node", "n"+node, "--adopt-kube-ovn-annotations",
-		"--datapath-gate=false", "--grpc-socket=")}
+		"--datapath-gate=false", "--grpc-socket=", "--run-dir="+t.TempDir())}
 }
 
 // migrateObjects are a Subnet as kube-ovn-speaker knows it, and the peers.
