@@ -432,7 +432,7 @@ func TestNodeLifeCycle(t *testing.T) {
 	t.Run("a daemon is killed and comes back", func(t *testing.T) {
 		signal(t, c.pid(t, "run .*--node n1 "), syscall.SIGKILL)
 		c.eventually(t, routed, all[1], all[2])
-		daemon := c.in("n1", c.binary, "run", "-f", filepath.Join(c.state, "cluster"), "--node", "n1", "--grpc-socket", filepath.Join(c.state, "n1.sock"))
+		daemon := c.in("n1", c.binary, "run", "-f", filepath.Join(c.state, "cluster"), "--node", "n1", "--grpc-socket", filepath.Join(c.state, "n1.sock"), "--run-dir", filepath.Join(c.state, "run", "n1"))
 		if err := daemon.Start(); err != nil {
 			t.Fatal(err)
 		}
