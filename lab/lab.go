@@ -221,7 +221,7 @@ func (l *Lab) startDaemons() error {
 
 // StartDaemon starts the Fairway daemon of a node.
 func (l *Lab) StartDaemon(node string, more ...string) error {
-	argv := []string{l.Binary, "run", "-f", l.ClusterDir(), "--node", node, "--run-dir", filepath.Join(l.State, "run", node), "--grpc-socket", l.grpcSocket(node), "--listen", StatusAddress}
+	argv := []string{l.Binary, "run", "-f", l.ClusterDir(), "--node", node, "--grpc-socket", l.grpcSocket(node), "--listen", StatusAddress, "--run-dir", filepath.Join(l.State, "run", node)}
 	return l.run(node, node, slices.Concat(argv, l.DaemonFlags, more)...)
 }
 
