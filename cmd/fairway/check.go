@@ -34,6 +34,7 @@ type checkFlags struct {
 	probe            string
 }
 
+// newCheckCommand is `fairway check`: what host.Check finds, for what is announced here.
 func newCheckCommand() *cobra.Command {
 	var f checkFlags
 	c := &cobra.Command{
@@ -79,6 +80,8 @@ told.`,
 	return c
 }
 
+// run reads the host itself, here and now, while the plan is the daemon's: a rule that
+// was changed a second ago counts, and what is announced is asked of who announces it.
 func (f *checkFlags) run(c *cobra.Command, args []string) error {
 	ctx := c.Context()
 	enforcer := f.enforcer()
@@ -207,6 +210,8 @@ func (f *checkFlags) writeTrace(ctx context.Context, w io.Writer, args []string)
 	return verdict(worst)
 }
 
+// runProbe asks the network and not the host: packets with addresses of Pods are sent
+// to another node, whose daemon says whether they came.
 func (f *checkFlags) runProbe(ctx context.Context, c *cobra.Command, want host.Want) error {
 	target, err := f.probeTarget(ctx, c.ErrOrStderr())
 	if err != nil {

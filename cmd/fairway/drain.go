@@ -18,6 +18,8 @@ type drainFlags struct {
 	force   bool
 }
 
+// newDrainCommand is `fairway drain`: look whether the node is the last to announce
+// something, annotate it, and wait until its Speaker has done what was asked.
 func newDrainCommand() *cobra.Command {
 	var f drainFlags
 	c := &cobra.Command{
@@ -49,6 +51,8 @@ told.`,
 	return c
 }
 
+// run names its request, because the Speaker is written a moment after what it tells
+// of: "nothing is announced" may be the answer to the drain before this one.
 func (f *drainFlags) run(c *cobra.Command, node string) error {
 	cluster, err := kube.Connect(f.access)
 	if err != nil {
@@ -69,6 +73,8 @@ func (f *drainFlags) run(c *cobra.Command, node string) error {
 	return w.untilDrained(c.Context())
 }
 
+// newUndrainCommand is `fairway undrain`. It removes what drain has written, also while
+// the drain is under way; a taint is somebody else's.
 func newUndrainCommand() *cobra.Command {
 	var access kube.Access
 	var timeout time.Duration
@@ -102,6 +108,7 @@ not say so in time, 2 if that could not be told.`,
 	return c
 }
 
+// addTimeoutFlag refuses a negative time: it would mean "not at all", which is 0.
 func addTimeoutFlag(c *cobra.Command, timeout *time.Duration, usage string) {
 	c.Flags().DurationVar(timeout, "timeout", time.Minute, usage)
 	c.PreRunE = func(*cobra.Command, []string) error {

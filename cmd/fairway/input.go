@@ -27,6 +27,7 @@ type input struct {
 	settings routes.Settings
 }
 
+// addFlags are those of every command that reads objects.
 func (in *input) addFlags(c *cobra.Command) {
 	f := c.Flags()
 	f.StringSliceVarP(&in.files, "filename", "f", nil, "file or folder of YAML objects, instead of a cluster; may be given more than once")

@@ -32,6 +32,7 @@ nodes, and Pods. It needs Linux, root and iproute2, and touches nothing else.`,
 	return cmd
 }
 
+// newLabUpCommand leaves a lab running; it belongs to nobody until `lab down`.
 func newLabUpCommand(opts *lab.Options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "up",
@@ -48,6 +49,7 @@ func newLabUpCommand(opts *lab.Options) *cobra.Command {
 	return cmd
 }
 
+// newLabDemoCommand plays the main job and proves each step; its lab goes with it.
 func newLabDemoCommand(opts *lab.Options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "demo",
@@ -80,6 +82,8 @@ func labResult(err error) error {
 	return err
 }
 
+// addRouterFlag chooses who plays the router: GoBGP inside the program, which needs no
+// package, or a real one.
 func addRouterFlag(cmd *cobra.Command, opts *lab.Options) {
 	opts.Router = lab.Embedded
 	cmd.Flags().StringVar((*string)(&opts.Router), "router", string(lab.Embedded), "who plays the router: embedded, frr or bird")

@@ -22,6 +22,8 @@ type planFlags struct {
 	without     policy.Absence
 }
 
+// newPlanCommand is `fairway plan`, with its two faces: what is announced, and with
+// --without what would be if something were gone.
 func newPlanCommand() *cobra.Command {
 	var f planFlags
 	c := &cobra.Command{
@@ -61,6 +63,8 @@ something that is announced would have no announcer, 2 if that could not be told
 	return c
 }
 
+// run ends with 1 where an object is wrong, though the others are planned: one bad
+// object never stops the rest, and must not pass unseen in a script.
 func (f *planFlags) run(c *cobra.Command) error {
 	if err := f.check(c); err != nil {
 		return err
@@ -135,6 +139,8 @@ func (f *planFlags) show(c *cobra.Command, s policy.Snapshot) (ok bool, err erro
 	return true, f.print(c.OutOrStdout(), s, plans)
 }
 
+// print gives one plan as an object in JSON where one node was asked for, else a list:
+// a script that asks for a node need not search for it.
 func (f *planFlags) print(w io.Writer, s policy.Snapshot, plans []policy.Plan) error {
 	switch f.output.value {
 	case formatJSON:

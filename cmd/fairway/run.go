@@ -38,6 +38,7 @@ type runFlags struct {
 	logLevel, logFormat     string
 }
 
+// newRunCommand is `fairway run`, the daemon. tasks.go has what it is made of.
 func newRunCommand() *cobra.Command {
 	var f runFlags
 	c := &cobra.Command{
@@ -116,6 +117,8 @@ func (f *runFlags) gate(log *logrus.Entry) (daemon.Gate, []watch) {
 	return gate, []watch{{"join gateways", gateways.Watch}, {"masqueraded networks", masqueraded.Watch}}
 }
 
+// newLog refuses a level or format that does not exist: a daemon that logs too little
+// is noticed only when it is needed.
 func newLog(w io.Writer, level, format string) (*logrus.Entry, error) {
 	log := logrus.New()
 	log.SetOutput(w)

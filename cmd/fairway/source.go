@@ -22,6 +22,7 @@ type live struct {
 	massWithdrawDelay time.Duration
 }
 
+// addFlags adds what has no meaning for a source of files.
 func (l *live) addFlags(c *cobra.Command) {
 	f := c.Flags()
 	f.StringVar(&l.namespace, "namespace", "", "namespace of the Secrets with passwords, and of the reporter's Lease (default: the Pod's, or the context's)")

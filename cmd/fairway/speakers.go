@@ -47,6 +47,8 @@ func showSpeakers(ctx context.Context, w, stderr io.Writer, access kube.Access, 
 	return nil
 }
 
+// writeSpeakers prints a row for each node, and below it what is not as it should be:
+// what is well needs no line.
 func writeSpeakers(w io.Writer, speakers []v1alpha1.Speaker, complaints [][]string) error {
 	if len(speakers) == 0 {
 		_, err := io.WriteString(w, "No Speakers: fairway runs on no node of this cluster (a Speaker that was deleted is back within minutes).\n")

@@ -19,6 +19,9 @@ import (
 // looks for it.
 const defaultListen = "127.0.0.1:7473"
 
+// newStatusCommand is `fairway status`: on a node its daemon, elsewhere the cluster's
+// Speakers. The daemon goes first, because it knows what its Speaker is told a moment
+// later.
 func newStatusCommand() *cobra.Command {
 	var output outputFormat
 	var address string
@@ -111,6 +114,8 @@ type noDaemon struct{ error }
 // Unwrap gives the reason.
 func (n noDaemon) Unwrap() error { return n.error }
 
+// fetch gets a page of the daemon. That nobody answers is an error of its own kind
+// (noDaemon): then there may be another way to ask.
 func fetch(url string) ([]byte, error) {
 	client := &http.Client{Timeout: 10 * time.Second}
 	r, err := client.Get(url)

@@ -20,6 +20,8 @@ type whyFlags struct {
 	node   string
 }
 
+// newWhyCommand is `fairway why`. The chain of questions is policy.Chain; here is only
+// which nodes are asked about, and how it is printed.
 func newWhyCommand() *cobra.Command {
 	var f whyFlags
 	c := &cobra.Command{
@@ -42,6 +44,8 @@ one is withheld everywhere, 2 if that could not be told.`,
 	return c
 }
 
+// run explains by the objects first. In a cluster the nodes' own words go before
+// (account.Compare): an object cannot tell that a datapath is down.
 func (f *whyFlags) run(c *cobra.Command, subnet string) error {
 	contents, _, err := f.read(c.Context(), c.ErrOrStderr())
 	if err != nil {
