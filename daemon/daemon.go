@@ -147,6 +147,7 @@ func (d *Daemon) decide(s policy.Snapshot) policy.Plan {
 	s = d.memory.Recall(s)
 	// Without its monotonic part the time is the same after a restart.
 	s.At = time.Now().UTC().Round(0)
+	s.History = s.History.NotAfter(s.At)
 	live, asked := routes.Live{}, s.SelectedCIDRs()
 	if d.Gate != nil {
 		live.DatapathDown = d.Gate.Down(asked, !s.HasNode(d.Node))

@@ -118,6 +118,44 @@ func (h History) Equal(o History) bool {
 		})
 }
 
+// NotAfter gives the history with moments that are later than at moved to at: the clock
+// was set back, and what waits since then would wait for as long as that. at is not
+// zero.
+func (h History) NotAfter(at time.Time) History {
+	h.DrainSince = earlier(h.DrainSince, at)
+	own := false
+	for name, sub := range h.Subnets {
+		if !sub.after(at) {
+			continue
+		}
+		if !own { // others read the map that was given
+			h.Subnets, own = maps.Clone(h.Subnets), true
+		}
+		sub.NATEnded = earlier(sub.NATEnded, at)
+		sub.Prefixes = slices.Clone(sub.Prefixes)
+		for i := range sub.Prefixes {
+			p := &sub.Prefixes[i]
+			p.Since, p.New, p.Leaving, p.Turned = earlier(p.Since, at), earlier(p.New, at), earlier(p.Leaving, at), earlier(p.Turned, at)
+		}
+		h.Subnets[name] = sub
+	}
+	return h
+}
+
+// after reports whether some moment is later than at.
+func (h SubnetHistory) after(at time.Time) bool {
+	return h.NATEnded.After(at) || slices.ContainsFunc(h.Prefixes, func(p CIDRHistory) bool {
+		return p.Since.After(at) || p.New.After(at) || p.Leaving.After(at) || p.Turned.After(at)
+	})
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.After(b) {
+		return b
+	}
+	return a
+}
+
 // Prefix gives what was done about a CIDR of a Subnet.
 func (h History) Prefix(subnet string, cidr netip.Prefix) PrefixHistory {
 	p, _ := h.Subnets[subnet].Prefixes.Of(cidr)
