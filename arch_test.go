@@ -25,10 +25,10 @@ const module = "github.com/fairway-bgp/fairway/"
 // within the same level only what alsoAllowed names.
 func level() map[string]int {
 	return map[string]int{
-		"columns": -1, "bell": -1, "inet": -1, "replace": -1,
+		"columns": -1, "bell": -1, "flock": -1, "inet": -1, "replace": -1,
 		"door": 0, "routes": 0, "host": 0, "host/netfilter": 0, "host/hosttest": 0, "api/v1alpha1": 0, "lab": 0,
 		"policy":  1,
-		"objects": 2, "objects/objectstest": 2, "speaker": 2, "status": 2, "export": 2,
+		"objects": 2, "objects/objectstest": 2, "policy/policytest": 2, "speaker": 2, "status": 2, "export": 2,
 		"files": 3, "kube": 3, "account": 3, "web": 3,
 		"daemon":      4,
 		"cmd/fairway": 5,
@@ -38,7 +38,7 @@ func level() map[string]int {
 // why explains each level to whoever breaks the order.
 func why() map[int]string {
 	return map[int]string{
-		-1: "small common ground (how text for people is set, how a loop is woken, what the Internet agrees on, how a file is replaced): it serves every other room and knows none",
+		-1: "small common ground (how text for people is set, how a loop is woken, what the Internet agrees on, how a file is replaced or locked): it serves every other room and knows none",
 		0:  "vocabulary and the outside world: they must be understood, and tested, without anything else",
 		1:  "the decision: values in, values out, whoever reads the objects and speaks BGP",
 		2:  "text to values, speaking BGP, the published picture and other routers' configuration: they know what a decision is made of and what it says, and nothing of each other",
@@ -90,7 +90,7 @@ func atRoot() []string {
 	return []string{
 		"CHANGELOG.md", "CONTRIBUTING.md", "Dockerfile", "LICENSE", "Makefile", "README.md",
 		"arch_test.go", "go.mod", "go.sum",
-		"account", "api", "bell", "cmd", "columns", "daemon", "docs", "door", "e2e", "export", "files", "host", "inet", "kube", "lab", "manifests",
+		"account", "api", "bell", "cmd", "columns", "daemon", "docs", "door", "e2e", "export", "files", "flock", "host", "inet", "kube", "lab", "manifests",
 		"objects", "policy", "replace", "routes", "scripts", "speaker", "status", "tools", "web",
 	}
 }

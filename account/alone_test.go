@@ -10,6 +10,7 @@ import (
 
 	"github.com/fairway-bgp/fairway/api/v1alpha1"
 	"github.com/fairway-bgp/fairway/policy"
+	"github.com/fairway-bgp/fairway/policy/policytest"
 	"github.com/fairway-bgp/fairway/routes"
 	"github.com/fairway-bgp/fairway/status"
 )
@@ -80,7 +81,7 @@ func TestWhatOneNodeAnnouncesAlone(t *testing.T) {
 		}, "blue pod 10.1.0.4/32"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			a := Cluster{Snapshot: cluster(distributed("blue", "10.1.0.0/16")), Speakers: []v1alpha1.Speaker{announcer("n1", blue), announcer("n2", blue)}}
+			a := Cluster{Snapshot: policytest.Cluster(policytest.Distributed("blue", "10.1.0.0/16")), Speakers: []v1alpha1.Speaker{announcer("n1", blue), announcer("n2", blue)}}
 			c.change(&a)
 			if got := aloneText(a); got != c.want {
 				t.Errorf("%q, want %q", got, c.want)
@@ -93,10 +94,10 @@ func TestWhatOneNodeAnnouncesAlone(t *testing.T) {
 func TestPlansTellWhatSpeakersDoNot(t *testing.T) {
 	var subnets []routes.Subnet
 	for i := range 60 {
-		subnets = append(subnets, distributed(fmt.Sprintf("s%02d", i), fmt.Sprintf("10.%d.0.0/16", i)))
+		subnets = append(subnets, policytest.Distributed(fmt.Sprintf("s%02d", i), fmt.Sprintf("10.%d.0.0/16", i)))
 	}
 	subnets[59].GatewayType, subnets[59].GatewayNode, subnets[59].ActiveGateway = routes.Centralized, "n1", "n1"
-	s := cluster(subnets...)
+	s := policytest.Cluster(subnets...)
 	s.At = time.Now()
 	short := func(node string, count int64) v1alpha1.Speaker {
 		out := SpeakerStatus(picture(policy.Make(s, node)))

@@ -17,6 +17,7 @@ import (
 	"github.com/fairway-bgp/fairway/columns"
 	"github.com/fairway-bgp/fairway/host"
 	"github.com/fairway-bgp/fairway/policy"
+	"github.com/fairway-bgp/fairway/policy/policytest"
 	"github.com/fairway-bgp/fairway/routes"
 	"github.com/fairway-bgp/fairway/status"
 )
@@ -225,7 +226,7 @@ func madeUp(r *rand.Rand) made {
 	for i := range []int{3, 20, 49, 50, 51, 80}[r.IntN(6)] {
 		subnets = append(subnets, madeUpSubnet(r, i))
 	}
-	m := made{snapshot: cluster(subnets...), live: map[string]*routes.Live{}, datapathDown: r.IntN(3) == 0}
+	m := made{snapshot: policytest.Cluster(subnets...), live: map[string]*routes.Live{}, datapathDown: r.IntN(3) == 0}
 	m.snapshot.At = drainBegan()
 	m.snapshot.Peers[0].Families = []policy.Family{policy.IPv4Unicast, policy.IPv6Unicast}
 	for i := range m.snapshot.Nodes {
@@ -257,7 +258,7 @@ func madeUpSubnet(r *rand.Rand, i int) routes.Subnet {
 	if r.IntN(3) == 0 {
 		cidr += fmt.Sprintf(",fd00:%x::/64", i+1)
 	}
-	s := distributed(fmt.Sprintf("s%03d", i), cidr)
+	s := policytest.Distributed(fmt.Sprintf("s%03d", i), cidr)
 	if r.IntN(2) == 0 {
 		s.GatewayType, s.GatewayNode, s.ActiveGateway = routes.Centralized, "n1,n2", []string{"n1", "n2"}[r.IntN(2)]
 		s.EnableECMP = r.IntN(3) == 0

@@ -144,10 +144,8 @@ func (d *Daemon) pass(ctx context.Context) bool {
 
 // decide makes the plan, with what is remembered and what the kernel says.
 func (d *Daemon) decide(s policy.Snapshot) policy.Plan {
-	s = d.memory.Recall(s)
 	// Without its monotonic part the time is the same after a restart.
-	s.At = time.Now().UTC().Round(0)
-	s.History = s.History.NotAfter(s.At)
+	s = d.memory.Recall(s, time.Now().UTC().Round(0))
 	live, asked := routes.Live{}, s.SelectedCIDRs()
 	if d.Gate != nil {
 		live.DatapathDown = d.Gate.Down(asked, !s.HasNode(d.Node))

@@ -9,31 +9,9 @@ import (
 	"time"
 
 	"github.com/fairway-bgp/fairway/policy"
+	"github.com/fairway-bgp/fairway/policy/policytest"
 	"github.com/fairway-bgp/fairway/routes"
 )
-
-// cluster is a Snapshot with two Nodes and one BGPPeer for both.
-func cluster(subnets ...routes.Subnet) policy.Snapshot {
-	var s policy.Snapshot
-	s.Settings = routes.DefaultSettings
-	s.Nodes = []routes.Node{{Name: "n1", Ready: true, Allocated: true}, {Name: "n2", Ready: true, Allocated: true}}
-	s.Subnets = subnets
-	s.Peers = []policy.Peer{{Name: "tor", LocalASN: 65000, SessionSettings: policy.SessionSettings{
-		Address: netip.MustParseAddr("192.0.2.254"), PeerASN: 64512, Families: []policy.Family{policy.IPv4Unicast},
-	}}}
-	return s
-}
-
-func distributed(name, cidr string, annotations ...string) routes.Subnet {
-	s := routes.Subnet{
-		Name: name, CIDRBlock: cidr, VPC: "ovn-cluster", Provider: "ovn", GatewayType: routes.Distributed, Validated: true, Ready: true,
-		Annotations: map[string]string{routes.AnnotationAdvertise: "true"},
-	}
-	for i := 0; i+1 < len(annotations); i += 2 {
-		s.Annotations[annotations[i]] = annotations[i+1]
-	}
-	return s.Parsed()
-}
 
 // looks are those of a reporter of two nodes, one after the other.
 type looks struct {
@@ -55,7 +33,7 @@ func (l *looks) settled(now map[string]verdict) []report {
 // TestWhatIsSecondsOldIsNoNews: Kube-OVN formats and validates a new Subnet within
 // moments.
 func TestWhatIsSecondsOldIsNoNews(t *testing.T) {
-	good := distributed("blue", "10.1.0.0/16")
+	good := policytest.Distributed("blue", "10.1.0.0/16")
 	good.GatewayType = routes.Distributed
 	change := func(f func(*routes.Subnet)) *routes.Subnet {
 		s := good
@@ -89,7 +67,7 @@ func TestWhatIsSecondsOldIsNoNews(t *testing.T) {
 				subnets = append(subnets, *s)
 			}
 			var got string
-			for _, r := range l.after(10*time.Second, verdicts(cluster(subnets...))) {
+			for _, r := range l.after(10*time.Second, verdicts(policytest.Cluster(subnets...))) {
 				got += r.reason
 				if r.reason == "Withheld" {
 					_, why, _ := strings.Cut(r.message, "no node announces it: ")
@@ -105,13 +83,13 @@ func TestWhatIsSecondsOldIsNoNews(t *testing.T) {
 }
 
 func TestReportsTellWhatIsNew(t *testing.T) {
-	nat := distributed("blue", "10.1.0.0/16")
+	nat := policytest.Distributed("blue", "10.1.0.0/16")
 	nat.NATOutgoing = true
-	central := distributed("blue", "10.1.0.0/16")
+	central := policytest.Distributed("blue", "10.1.0.0/16")
 	central.GatewayType, central.GatewayNode, central.ActiveGateway = routes.Centralized, "n1,n2", "n2"
 	nowhere := central
 	nowhere.ActiveGateway = ""
-	good := distributed("blue", "10.1.0.0/16")
+	good := policytest.Distributed("blue", "10.1.0.0/16")
 	private := good
 	private.Private = true
 	for _, c := range []struct {
@@ -133,10 +111,10 @@ func TestReportsTellWhatIsNew(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			var l looks
 			if c.before != nil {
-				l.settled(verdicts(cluster(*c.before)))
+				l.settled(verdicts(policytest.Cluster(*c.before)))
 			}
 			var got []string
-			for _, r := range l.settled(verdicts(cluster(c.now))) {
+			for _, r := range l.settled(verdicts(policytest.Cluster(c.now))) {
 				got = append(got, r.reason+": "+r.message)
 			}
 			if strings.Join(got, "; ") != c.want {
@@ -148,7 +126,7 @@ func TestReportsTellWhatIsNew(t *testing.T) {
 
 func TestReportsSayNothingOfPodsElsewhere(t *testing.T) {
 	pods := func() policy.Snapshot {
-		return cluster(distributed("blue", "10.1.0.0/16", routes.AnnotationMode, "pods"))
+		return policytest.Cluster(policytest.Distributed("blue", "10.1.0.0/16", routes.AnnotationMode, "pods"))
 	}
 	oneDrained := pods()
 	oneDrained.Nodes[1].Annotations = map[string]string{routes.AnnotationDrain: "true"}
@@ -180,13 +158,13 @@ func TestReportsSayNothingOfPodsElsewhere(t *testing.T) {
 func TestReportsOfManySubnetsAllComeInTheEnd(t *testing.T) {
 	var subnets []routes.Subnet
 	for i := range 30 {
-		subnets = append(subnets, distributed(fmt.Sprintf("s%02d", i), fmt.Sprintf("10.%d.0.0/16", i)))
+		subnets = append(subnets, policytest.Distributed(fmt.Sprintf("s%02d", i), fmt.Sprintf("10.%d.0.0/16", i)))
 	}
-	good := verdicts(cluster(subnets...))
+	good := verdicts(policytest.Cluster(subnets...))
 	for i := range subnets {
 		subnets[i].NATOutgoing = true
 	}
-	bad := verdicts(cluster(subnets...))
+	bad := verdicts(policytest.Cluster(subnets...))
 	for _, c := range []struct {
 		name  string
 		looks []map[string]verdict

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/fairway-bgp/fairway/flock"
 	"github.com/fairway-bgp/fairway/host/netfilter"
 	"github.com/fairway-bgp/fairway/replace"
 )
@@ -91,7 +92,7 @@ const lockName = "host.lock"
 
 // lock waits for the folder's lock. The kernel frees it with the process.
 func lock(folder string) (unlock func(), err error) {
-	return flock(folder, lockName, unix.LOCK_EX)
+	return lockFile(folder, lockName, unix.LOCK_EX)
 }
 
 // enforcingLockName is the file that a Keeper has locked as long as it enforces.
@@ -104,36 +105,24 @@ var ErrKept = errors.New("the daemon on this node enforces: start it with --host
 // holdEnforcing says to others that a Keeper enforces, until release or the end of
 // the process, however it ends. Several may, so the lock is shared.
 func holdEnforcing(folder string) (release func(), err error) {
-	return flock(folder, enforcingLockName, unix.LOCK_SH)
+	return lockFile(folder, enforcingLockName, unix.LOCK_SH)
 }
 
 // requireNotEnforcing makes sure that no Keeper enforces until release, or gives
 // ErrKept.
 func requireNotEnforcing(folder string) (release func(), err error) {
-	release, err = flock(folder, enforcingLockName, unix.LOCK_EX|unix.LOCK_NB)
+	release, err = lockFile(folder, enforcingLockName, unix.LOCK_EX|unix.LOCK_NB)
 	if errors.Is(err, unix.EWOULDBLOCK) {
 		return nil, ErrKept
 	}
 	return release, err
 }
 
-// flock locks a file of the folder, made where there is none.
-func flock(folder, name string, how int) (unlock func(), err error) {
-	if err := os.MkdirAll(folder, 0o700); err != nil {
-		return nil, fmt.Errorf("state folder: %w", err)
-	}
-	f, err := os.OpenFile(filepath.Join(folder, name), os.O_CREATE|os.O_RDWR, 0o600)
+// lockFile locks a file of the folder, made where there is none.
+func lockFile(folder, name string, how int) (unlock func(), err error) {
+	f, err := flock.Lock(folder, name, how)
 	if err != nil {
 		return nil, fmt.Errorf("lock the host: %w", err)
-	}
-	for {
-		err = unix.Flock(int(f.Fd()), how)
-		if !errors.Is(err, unix.EINTR) {
-			break
-		}
-	}
-	if err != nil {
-		return nil, fmt.Errorf("lock the host: %w", errors.Join(err, f.Close()))
 	}
 	return func() { f.Close() }, nil
 }

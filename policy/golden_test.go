@@ -155,7 +155,7 @@ func (c goldenCase) recall(t *testing.T, s policy.Snapshot) policy.Snapshot {
 	if err := json.Unmarshal(text, &m); err != nil {
 		t.Fatal(err)
 	}
-	return m.Recall(s)
+	return m.Recall(s, s.At)
 }
 
 // outputs gives what Fairway prints for the case, by file name.

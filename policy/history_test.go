@@ -111,8 +111,8 @@ func (w *story) decide(name string) policy.Plan {
 	for i := range w.s.Subnets {
 		w.s.Subnets[i] = w.s.Subnets[i].Parsed()
 	}
-	s := memory.Recall(w.s)
-	s.At, s.Live = w.now, w.live[name]
+	s := memory.Recall(w.s, w.now)
+	s.Live = w.live[name]
 	plan := policy.Make(s, name)
 	w.memory[name] = memory.Remember(s, plan)
 	if !plan.Next.IsZero() && !plan.Next.After(w.now) {

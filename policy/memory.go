@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/fairway-bgp/fairway/routes"
 )
@@ -62,11 +63,15 @@ func (m Memory) Equal(n Memory) bool {
 // History is what was announced and seen.
 func (m Memory) History() routes.History { return m.history }
 
-// Recall gives the Snapshot with the last good annotations and CIDRs, the sessions in
+// Recall gives the Snapshot of a moment (zero where time plays no part) with the last good annotations and CIDRs, the sessions in
 // force, and what was announced and seen, filled in.
-func (m Memory) Recall(s Snapshot) Snapshot {
+func (m Memory) Recall(s Snapshot, at time.Time) Snapshot {
+	s.At = at
 	s.LastGood, s.LastGoodNode, s.InForce, s.History = m.subnets, m.node, m.sessions, m.history
 	s.History.Known = true
+	if !at.IsZero() {
+		s.History = s.History.NotAfter(at)
+	}
 	s.Subnets = m.recallCIDRs(s.Subnets)
 	return s
 }

@@ -287,7 +287,7 @@ func TestATypoIsNotAWithdrawal(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := snapshotGen().Draw(t, "snapshot")
 		var memory policy.Memory
-		first := policy.Make(memory.Recall(s), "n1")
+		first := policy.Make(memory.Recall(s, time.Time{}), "n1")
 		memory = memory.Remember(s, first)
 		broken := s
 		broken.Subnets = slices.Clone(s.Subnets)
@@ -307,7 +307,7 @@ func TestATypoIsNotAWithdrawal(t *testing.T) {
 				broken.Peers[i].LocalASN = 0
 			}
 		}
-		second := policy.Make(memory.Recall(broken), "n1")
+		second := policy.Make(memory.Recall(broken, time.Time{}), "n1")
 		if !reflect.DeepEqual(second.Wish(), first.Wish()) {
 			t.Fatalf("before: %s\nafter: %s", asJSON(first), asJSON(second))
 		}
@@ -316,11 +316,11 @@ func TestATypoIsNotAWithdrawal(t *testing.T) {
 		if err := errors.Join(err, json.Unmarshal(text, &afterRestart)); err != nil {
 			t.Fatal(err)
 		}
-		if !afterRestart.Equal(memory) || !reflect.DeepEqual(policy.Make(afterRestart.Recall(broken), "n1"), second) {
-			t.Fatalf("after a restart with the memory %s: %s", text, asJSON(policy.Make(afterRestart.Recall(broken), "n1")))
+		if !afterRestart.Equal(memory) || !reflect.DeepEqual(policy.Make(afterRestart.Recall(broken, time.Time{}), "n1"), second) {
+			t.Fatalf("after a restart with the memory %s: %s", text, asJSON(policy.Make(afterRestart.Recall(broken, time.Time{}), "n1")))
 		}
 		memory = memory.Remember(broken, second)
-		third := policy.Make(memory.Recall(s), "n1")
+		third := policy.Make(memory.Recall(s, time.Time{}), "n1")
 		if !reflect.DeepEqual(third, first) {
 			t.Fatalf("mended: %s\nwant: %s", asJSON(third), asJSON(first))
 		}

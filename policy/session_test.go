@@ -46,7 +46,7 @@ func TestOfTwoPeersWithOneAddressTheOneInForceStays(t *testing.T) {
 			var memory policy.Memory
 			before := twinPeers(tt.before)
 			memory = memory.Remember(before, policy.Make(before, "n1"))
-			plan := policy.Make(memory.Recall(twinPeers(tt.after)), "n1")
+			plan := policy.Make(memory.Recall(twinPeers(tt.after), time.Time{}), "n1")
 			if len(plan.Sessions) != 1 || plan.Sessions[0].Peer != tt.want {
 				t.Errorf("sessions %+v, want that of %s", plan.Sessions, tt.want)
 			}

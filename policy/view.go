@@ -31,9 +31,6 @@ type view struct {
 }
 
 func newView(s Snapshot, name string) *view {
-	if !s.At.IsZero() {
-		s.History = s.History.NotAfter(s.At)
-	}
 	node := &routes.Node{Name: name}
 	for i := range s.Nodes {
 		if s.Nodes[i].Name == name {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,6 +12,8 @@ import (
 
 	"github.com/sirupsen/logrus"
 	"golang.org/x/sys/unix"
+
+	"github.com/fairway-bgp/fairway/flock"
 )
 
 // lockAgain is the time from one try to get the lock to the next.
@@ -23,46 +24,43 @@ const lockAgain = 100 * time.Millisecond
 // started before its predecessor has said goodbye. The kernel frees the lock with the
 // process. A lock that cannot be had at all is no reason not to announce.
 func takeLock(ctx context.Context, folder, node string, log *logrus.Entry) (release func(), err error) {
-	f, err := openLock(folder, node)
+	name, err := lockName(node)
 	if err != nil {
-		log.Warnf("a second fairway on this node would not be noticed: %v", err)
-		return func() {}, nil
+		return unlocked(log, err), nil
 	}
-	told := false
-	for {
-		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	for told := false; ; told = true {
+		f, err := flock.Lock(folder, name, unix.LOCK_EX|unix.LOCK_NB)
 		switch {
 		case err == nil:
 			noteOwner(f)
 			return func() { f.Close() }, nil
-		case !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR):
-			log.Warnf("a second fairway on this node would not be noticed: lock %s: %v", f.Name(), err)
-			return func() { f.Close() }, nil
+		case !errors.Is(err, unix.EWOULDBLOCK):
+			return unlocked(log, err), nil
 		case !told:
-			log.Warnf("another fairway runs on this node, %s: this one begins when it has ended", owner(f))
-			told = true
+			log.Warnf("another fairway runs on this node, %s: this one begins when it has ended", owner(filepath.Join(folder, name)))
 		}
 		select {
 		case <-ctx.Done():
-			f.Close()
 			return nil, ctx.Err()
 		case <-time.After(lockAgain):
 		}
 	}
 }
 
-// openLock opens the file of the lock; its folder is made where there is none. In
-// another network namespace there are other sessions, and so another lock.
-func openLock(folder, node string) (*os.File, error) {
-	if err := os.MkdirAll(folder, 0o700); err != nil {
-		return nil, err
-	}
+// unlocked goes on without the lock.
+func unlocked(log *logrus.Entry, err error) (release func()) {
+	log.Warnf("a second fairway on this node would not be noticed: %v", err)
+	return func() {}
+}
+
+// lockName is the file of a node's lock. In another network namespace there are other
+// sessions, and so another lock.
+func lockName(node string) (string, error) {
 	space, err := os.Stat("/proc/thread-self/ns/net")
 	if err != nil {
-		return nil, err
+		return "", err
 	}
-	name := fmt.Sprintf("%s.%d.lock", filepath.Base(node), space.Sys().(*syscall.Stat_t).Ino)
-	return os.OpenFile(filepath.Join(folder, name), os.O_CREATE|os.O_RDWR, 0o600)
+	return fmt.Sprintf("%s.%d.lock", filepath.Base(node), space.Sys().(*syscall.Stat_t).Ino), nil
 }
 
 // noteOwner writes who has the lock, for people.
@@ -71,8 +69,8 @@ func noteOwner(f *os.File) {
 	_, _ = f.WriteAt(fmt.Appendf(nil, "%d\n", os.Getpid()), 0) // the lock holds without it
 }
 
-func owner(f *os.File) string {
-	text, _ := io.ReadAll(io.NewSectionReader(f, 0, 20))
+func owner(path string) string {
+	text, _ := os.ReadFile(path)
 	if pid := strings.TrimSpace(string(text)); pid != "" {
 		return "process " + pid
 	}

@@ -192,8 +192,8 @@ func (p *player) look() (again time.Time) {
 	if !p.begun {
 		p.memory, p.begun = p.source.Remembered(), true
 	}
-	s := p.memory.Recall(v.Snapshot)
-	s.At, s.Live = now, p.live(p.now)
+	s := p.memory.Recall(v.Snapshot, now)
+	s.Live = p.live(p.now)
 	plan := policy.Make(s, p.node)
 	p.memory = p.memory.Remember(s, plan)
 	p.source.Remember(p.memory)

@@ -1,4 +1,5 @@
-package account
+// Package policytest has what tests of several rooms plan for.
+package policytest
 
 import (
 	"net/netip"
@@ -7,8 +8,8 @@ import (
 	"github.com/fairway-bgp/fairway/routes"
 )
 
-// cluster is a Snapshot with two Nodes and one BGPPeer for both.
-func cluster(subnets ...routes.Subnet) policy.Snapshot {
+// Cluster is a Snapshot with two Nodes and one BGPPeer for both.
+func Cluster(subnets ...routes.Subnet) policy.Snapshot {
 	var s policy.Snapshot
 	s.Settings = routes.DefaultSettings
 	s.Nodes = []routes.Node{{Name: "n1", Ready: true, Allocated: true}, {Name: "n2", Ready: true, Allocated: true}}
@@ -19,7 +20,9 @@ func cluster(subnets ...routes.Subnet) policy.Snapshot {
 	return s
 }
 
-func distributed(name, cidr string, annotations ...string) routes.Subnet {
+// Distributed is a Subnet that Kube-OVN has finished and whose annotations ask for
+// its announcement; more annotations follow, each name before its value.
+func Distributed(name, cidr string, annotations ...string) routes.Subnet {
 	s := routes.Subnet{
 		Name: name, CIDRBlock: cidr, VPC: "ovn-cluster", Provider: "ovn", GatewayType: routes.Distributed, Validated: true, Ready: true,
 		Annotations: map[string]string{routes.AnnotationAdvertise: "true"},
