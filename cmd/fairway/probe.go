@@ -2,8 +2,8 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"path/filepath"
@@ -54,20 +54,14 @@ func askSocket(ctx context.Context, socket, path string) ([]byte, error) {
 	}}
 	defer transport.CloseIdleConnections()
 	client := &http.Client{Transport: transport, Timeout: 4 * time.Second}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://localhost"+path, nil)
-	if err != nil {
-		return nil, err
-	}
-	r, err := client.Do(request)
-	if err != nil {
-		return nil, noDaemon{fmt.Errorf("no daemon answers at %s: %w", socket, err)}
-	}
-	defer r.Body.Close()
-	text, err := io.ReadAll(r.Body)
-	if err != nil {
+	code, text, err := get(ctx, client, "http://localhost"+path)
+	var away noDaemon
+	switch {
+	case errors.As(err, &away):
+		return nil, noDaemon{fmt.Errorf("no daemon answers at %s: %w", socket, away.error)}
+	case err != nil:
 		return nil, fmt.Errorf("read the answer at %s: %w", socket, err)
-	}
-	if r.StatusCode != http.StatusOK {
+	case code != http.StatusOK:
 		return nil, fmt.Errorf("%s", strings.TrimSpace(string(text)))
 	}
 	return text, nil

@@ -118,17 +118,30 @@ func (n noDaemon) Unwrap() error { return n.error }
 // (noDaemon): then there may be another way to ask.
 func fetch(url string) ([]byte, error) {
 	client := &http.Client{Timeout: 10 * time.Second}
-	r, err := client.Get(url)
-	if err != nil {
-		return nil, noDaemon{fmt.Errorf("no daemon answers: %w (start it with 'fairway run', give --address, or ask the cluster with --cluster)", err)}
-	}
-	defer r.Body.Close()
-	body, err := io.ReadAll(r.Body)
-	if err != nil {
+	code, body, err := get(context.Background(), client, url)
+	var away noDaemon
+	switch {
+	case errors.As(err, &away):
+		return nil, noDaemon{fmt.Errorf("no daemon answers: %w (start it with 'fairway run', give --address, or ask the cluster with --cluster)", away.error)}
+	case err != nil:
 		return nil, fmt.Errorf("read %s: %w", url, err)
-	}
-	if r.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("%s: %s: %s", url, r.Status, body)
+	case code != http.StatusOK:
+		return nil, fmt.Errorf("%s: %d %s: %s", url, code, http.StatusText(code), body)
 	}
 	return body, nil
+}
+
+// get reads a page of the daemon. The error is a noDaemon where nobody answers.
+func get(ctx context.Context, client *http.Client, url string) (code int, body []byte, err error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return 0, nil, noDaemon{err}
+	}
+	r, err := client.Do(request)
+	if err != nil {
+		return 0, nil, noDaemon{err}
+	}
+	defer r.Body.Close()
+	body, err = io.ReadAll(r.Body)
+	return r.StatusCode, body, err
 }
