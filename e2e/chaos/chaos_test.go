@@ -13,7 +13,6 @@ package chaos
 
 import (
 	"bytes"
-	"cmp"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
@@ -21,7 +20,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -44,7 +42,7 @@ func TestWhateverHappensTheRouterHasWhatThePlanSays(t *testing.T) {
 	needs.Root(t, "ip", "nft", "iptables-nft", "pgrep", "bird", "/usr/lib/frr/bgpd", "/usr/lib/frr/zebra")
 	binary := filepath.Join(t.TempDir(), "fairway")
 	must.BuildFairway(t, binary)
-	seed, steps := setting(t, "FAIRWAY_CHAOS_SEED", usualSeed), setting(t, "FAIRWAY_CHAOS_STEPS", usualSteps)
+	seed, steps := must.Setting(t, "FAIRWAY_CHAOS_SEED", usualSeed), must.Setting(t, "FAIRWAY_CHAOS_STEPS", usualSteps)
 	for i, router := range []lab.Router{lab.FRR, lab.BIRD} {
 		t.Run(string(router), func(t *testing.T) {
 			t.Logf("FAIRWAY_CHAOS_SEED=%d FAIRWAY_CHAOS_STEPS=%d, with %s", seed, steps, router)
@@ -53,16 +51,6 @@ func TestWhateverHappensTheRouterHasWhatThePlanSays(t *testing.T) {
 			t.Logf("seed %d: %d steps with %s, nothing lost", seed, len(r.played), router)
 		})
 	}
-}
-
-// setting is a number from the environment.
-func setting(t *testing.T, name string, usual int) int {
-	t.Helper()
-	n, err := strconv.Atoi(cmp.Or(os.Getenv(name), strconv.Itoa(usual)))
-	if err != nil {
-		t.Fatalf("%s: a number is needed: %v", name, err)
-	}
-	return n
 }
 
 // run is one run with one router.

@@ -5,10 +5,11 @@ import (
 	"math/rand/v2"
 	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/fairway-bgp/fairway/e2e/must"
 )
 
 // misfortune is a cluster in which things go wrong, and what its Subnets are at any
@@ -34,10 +35,10 @@ func (s *chaotic) announced() bool { return s.there && s.advertised && !s.nat }
 // Subnets ask for, and meanwhile nothing goes that the step was not about.
 // FAIRWAY_CHAOS_SEED and FAIRWAY_CHAOS_STEPS draw another run.
 func TestMisfortuneWithAnAPIServer(t *testing.T) {
-	seed, steps := number("FAIRWAY_CHAOS_SEED", 1), number("FAIRWAY_CHAOS_STEPS", 24)
+	seed, steps := must.Setting(t, "FAIRWAY_CHAOS_SEED", 1), must.Setting(t, "FAIRWAY_CHAOS_STEPS", 24)
 	t.Logf("FAIRWAY_CHAOS_SEED=%d FAIRWAY_CHAOS_STEPS=%d", seed, steps)
 	w := newWorld(t, "a")
-	m := &misfortune{world: w, Rand: rand.New(rand.NewPCG(seed, 0)), state: w.dir + "/state"}
+	m := &misfortune{world: w, Rand: rand.New(rand.NewPCG(uint64(seed), 0)), state: w.dir + "/state"}
 	m.run("--state-dir=" + m.state)
 	m.peer("a", ", gracefulRestart: {restartTime: 120s}")
 	for i := range 6 {
@@ -64,14 +65,6 @@ func TestMisfortuneWithAnAPIServer(t *testing.T) {
 		}
 	}
 	t.Logf("%s", strings.Join(told, "\n"))
-}
-
-// number is a variable of the environment, or what it is without.
-func number(variable string, without uint64) uint64 {
-	if n, err := strconv.ParseUint(os.Getenv(variable), 10, 64); err == nil {
-		return n
-	}
-	return without
 }
 
 // wanted is what the router must have.

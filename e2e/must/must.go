@@ -4,10 +4,12 @@
 package must
 
 import (
+	"cmp"
 	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -89,4 +91,14 @@ func Reads(t testing.TB, folders ...string) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// Setting is a number from the environment.
+func Setting(t *testing.T, name string, usual int) int {
+	t.Helper()
+	n, err := strconv.Atoi(cmp.Or(os.Getenv(name), strconv.Itoa(usual)))
+	if err != nil {
+		t.Fatalf("%s: a number is needed: %v", name, err)
+	}
+	return n
 }
