@@ -2,6 +2,7 @@ package policy
 
 import (
 	"cmp"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -16,16 +17,16 @@ type Hanging struct {
 }
 
 // OnOneNode gives what hangs on one node, by node, Subnet and prefix. plans are
-// those of the nodes that are alive, of the moment of the Snapshot. A centralized Subnet with a second gateway
-// that is Ready does not hang on its active one. Mode pods is not asked about: a
-// Pod's route ends with the Pod.
+// those of the nodes that are alive, of the moment of the Snapshot. A centralized
+// Subnet with a second gateway that is Ready does not hang on its active one. Mode
+// pods is not asked about: a Pod's route ends with the Pod.
 func OnOneNode(s Snapshot, plans []Plan) []Hanging {
 	plans = settled(s, plans)
-	alone := alonePlaces(s, plans)
+	alone, arenas := alonePlaces(s, plans), arenasOf(s.Subnets)
 	out := []Hanging{}
 	for _, p := range plans {
 		if places := alone[p.Node]; len(places) > 0 {
-			out = append(out, hangingOn(p.Node, places, s, plans)...)
+			out = append(out, hangingOn(p.Node, places, arenas.only(s, places), plans)...)
 		}
 	}
 	slices.SortFunc(out, func(a, b Hanging) int {
@@ -45,14 +46,53 @@ func alonePlaces(s Snapshot, plans []Plan) map[string][]Place {
 	return out
 }
 
-// hangingOn gives those places that no other node announces once the node is
-// dead. Only their Subnets are looked at: what they win against others, they win
-// without that node too.
+// arenas says where Subnets contend for prefixes: CIDRs that overlap, one by one or
+// by a wider one over both, are in one arena. The numbers of a Subnet's arenas are by
+// its name.
+type arenas map[string][]int
+
+func arenasOf(subnets []routes.Subnet) arenas {
+	type holding struct {
+		prefix netip.Prefix
+		subnet string
+	}
+	var all []holding
+	for i := range subnets {
+		for _, cidr := range subnets[i].CIDRs {
+			all = append(all, holding{cidr, subnets[i].Name})
+		}
+	}
+	slices.SortFunc(all, func(a, b holding) int { return a.prefix.Compare(b.prefix) })
+	out, n := arenas{}, 0
+	for i, widest := 0, 0; i < len(all); i++ {
+		if !all[widest].prefix.Overlaps(all[i].prefix) {
+			widest, n = i, n+1
+		}
+		out[all[i].subnet] = append(out[all[i].subnet], n)
+	}
+	return out
+}
+
+// only gives the Snapshot without the Subnets that have no part in who announces
+// those places. The rivals of a Subnet have one: whom the loss of a node takes out of
+// an overlap, another may follow.
+func (a arenas) only(s Snapshot, places []Place) Snapshot {
+	asked, in := map[string]bool{}, map[int]bool{}
+	for _, at := range places {
+		asked[at.Subnet] = true
+		for _, n := range a[at.Subnet] {
+			in[n] = true
+		}
+	}
+	s.Subnets = slices.DeleteFunc(slices.Clone(s.Subnets), func(sub routes.Subnet) bool {
+		return !asked[sub.Name] && !slices.ContainsFunc(a[sub.Name], func(n int) bool { return in[n] })
+	})
+	return s
+}
+
+// hangingOn gives those places that no other node announces once the node is dead.
 func hangingOn(node string, places []Place, s Snapshot, plans []Plan) []Hanging {
 	then, _ := s.without(Absence{Nodes: []string{node}})
-	then.Subnets = slices.DeleteFunc(then.Subnets, func(sub routes.Subnet) bool {
-		return !slices.ContainsFunc(places, func(at Place) bool { return at.Subnet == sub.Name })
-	})
 	left := map[Place]bool{}
 	for _, at := range places {
 		left[at] = true

@@ -13,9 +13,12 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/fairway-bgp/fairway/e2e/rapidseed"
 	"github.com/fairway-bgp/fairway/policy"
 	"github.com/fairway-bgp/fairway/routes"
 )
+
+func TestMain(m *testing.M) { rapidseed.Main(m) }
 
 // snapshotGen draws small clusters in which everything that can be wrong often
 // is, and in which prefixes often meet.

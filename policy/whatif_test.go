@@ -137,15 +137,15 @@ func TestWhatIfAgreesWithThePlans(t *testing.T) {
 	})
 }
 
-// What is said to hang on a node has no announcer without it, and nothing else
-// that is announced by CIDR.
+// What is said to hang on a node is announced by it alone and has no announcer
+// without it, and nothing else that is announced by CIDR.
 func TestOnOneNodeIsWhatWhatIfLoses(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := snapshotGen().Draw(t, "snapshot")
-		want := map[policy.Hanging]bool{}
+		want, now := map[policy.Hanging]bool{}, announcersNow(s)
 		for _, n := range s.Nodes {
 			for _, at := range policy.WhatIf(s, plansOf(s), policy.Absence{Nodes: []string{n.Name}}).NoAnnouncer {
-				if !byPods(s, at.Subnet) {
+				if !byPods(s, at.Subnet) && slices.Equal(now[at], []string{n.Name}) {
 					want[policy.Hanging{Place: at, Node: n.Name}] = true
 				}
 			}
@@ -283,6 +283,31 @@ func TestGatewayThatHandsOverTakesItBack(t *testing.T) {
 	changes := policy.WhatIf(s, plans, policy.Absence{Nodes: []string{"n2"}}).Changes
 	if len(changes) != 1 || !slices.Equal(nodesOf(changes[0].Before), []string{"n2"}) || !slices.Equal(nodesOf(changes[0].After), []string{"n1"}) {
 		t.Errorf("without n2: %+v, want n2 and then n1", changes)
+	}
+}
+
+// The loss of n1 takes away the one Subnet that keeps a third one from the prefix.
+func TestSubnetHangsOnANodeWhoseLossLetsAnotherSubnetWin(t *testing.T) {
+	w := tell(t)
+	w.centralized("n1,n2", "n1")
+	wide, older := subnetOf("wide", "10.166.0.0/15"), subnetOf("older", "10.167.0.0/16")
+	older.GatewayType, older.GatewayNode, older.ActiveGateway = routes.Centralized, "n1", "n1"
+	older.Annotations[routes.AnnotationPeers] = "n2only"
+	w.subnet("routed").Created, wide.Created = begin, begin.Add(-time.Minute)
+	w.s.Subnets = append(w.s.Subnets, wide, older)
+	n2only := w.s.Peers[0]
+	n2only.Name, n2only.Address = "n2only", netip.MustParseAddr("172.30.0.2")
+	n2only.Nodes = routes.Selector{MatchLabels: map[string]string{"kubernetes.io/hostname": "n2"}}
+	w.node("n2").Labels["kubernetes.io/hostname"] = "n2"
+	w.s.Peers = append(w.s.Peers, n2only)
+	w.at(0, routed, "n1")
+	s, plans := w.plans()
+	at := policy.Place{Subnet: "routed", Prefix: netip.MustParsePrefix(routed)}
+	if got := policy.WhatIf(s, plans, policy.Absence{Nodes: []string{"n1"}}).NoAnnouncer; !slices.Equal(got, []policy.Place{at}) {
+		t.Fatalf("without n1 no announcer of %v, want of %v", got, at)
+	}
+	if got := policy.OnOneNode(s, plans); !slices.Equal(got, []policy.Hanging{{Place: at, Node: "n1"}}) {
+		t.Errorf("hangs on one node: %v, want the Subnet on n1", got)
 	}
 }
 

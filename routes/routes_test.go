@@ -12,8 +12,11 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/fairway-bgp/fairway/e2e/rapidseed"
 	"github.com/fairway-bgp/fairway/routes"
 )
+
+func TestMain(m *testing.M) { rapidseed.Main(m) }
 
 func TestParseGatewayNodes(t *testing.T) {
 	for _, tt := range []struct {

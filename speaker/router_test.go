@@ -27,6 +27,7 @@ import (
 	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/credentials/insecure"
 
+	"github.com/fairway-bgp/fairway/e2e/rapidseed"
 	"github.com/fairway-bgp/fairway/policy"
 	"github.com/fairway-bgp/fairway/routes"
 )
@@ -49,7 +50,7 @@ func TestMain(m *testing.M) {
 		gobgp.NewBgpServer(gobgp.GrpcListenAddress("unix://" + socket)).Serve()
 		return
 	}
-	os.Exit(m.Run())
+	rapidseed.Main(m)
 }
 
 // router is the other end: a GoBGP that waits for one neighbour and keeps what it

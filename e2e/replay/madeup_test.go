@@ -10,7 +10,11 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"github.com/fairway-bgp/fairway/e2e/rapidseed"
 )
+
+func TestMain(m *testing.M) { rapidseed.Main(m) }
 
 // What follows makes up histories in the place of recorded ones: an operator and two
 // or three nodes to which things happen, and Kube-OVN's controller, which answers in
