@@ -236,7 +236,7 @@ func portMatch(o option) func(*Packet) Truth {
 		if !okMask || !okWant {
 			return nil
 		}
-		return func(p *Packet) Truth { return truthOf(p.Protocol == TCP && p.Flags&mask == want) }
+		return func(p *Packet) Truth { return truthOf(p.Protocol == TCP && p.flags(mask) == want) }
 	}
 	return nil
 }

@@ -92,6 +92,11 @@ func (t *Table) masked(operands []json.RawMessage) (field, bool) {
 	}
 	n, ok := parseNumber(operands[1], inner[0].kind)
 	read := inner[0].read
+	if inner[0].kind == kindFlags {
+		read = func(p *Packet) (value, presence) {
+			return has(p.Protocol == TCP, value{number: uint64(p.flags(uint8(n)))})
+		}
+	}
 	return field{inner[0].kind, func(p *Packet) (value, presence) {
 		v, there := read(p)
 		v.number &= n
@@ -118,7 +123,7 @@ var payloadFields = map[string]field{
 	"udp sport": portOf(UDP, true), "udp dport": portOf(UDP, false),
 	"th sport": anyPort(true), "th dport": anyPort(false),
 	"tcp flags": {kindFlags, func(p *Packet) (value, presence) {
-		return has(p.Protocol == TCP, value{number: uint64(p.Flags)})
+		return has(p.Protocol == TCP, value{number: uint64(p.flags(0xff))})
 	}},
 	"icmp type": icmpField("icmp", "type"), "icmp code": icmpField("icmp", "code"),
 	"icmpv6 type": icmpField("icmpv6", "type"), "icmpv6 code": icmpField("icmpv6", "code"),
