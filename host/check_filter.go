@@ -51,45 +51,39 @@ func (c *checker) forwarded(asymmetric bool) func(netip.Prefix, traffic) answer 
 // where the same rule is to blame.
 func (c *checker) byKind(p netip.Prefix, direction, want string, others []traffic, ask func(netip.Prefix, traffic) answer) []Finding {
 	whole := ask(p, decisive(p.Addr().Is6()))
-	whole.Subject, whole.Want = p.String(), want
+	whole.About, whole.Want = aboutNetwork(p, ""), want
 	asked := []string{decisive(p.Addr().Is6()).name}
 	said := map[string]bool{} // states and causes
 	isNew := func(f Finding) bool {
-		key := string(f.State) + " " + f.cause()
+		key := string(f.State) + " " + f.Got
 		defer func() { said[key] = true }()
 		return f.State != OK && !said[key]
 	}
 	isNew(whole.Finding)
 	var apart []Finding
-	addPart := func(a answer, suffix string) {
+	addPart := func(a answer) {
 		if a.part != nil && isNew(*a.part) {
 			part := *a.part
-			part.Subject, part.Want = part.Subject+suffix, want
+			part.Want = want
 			apart = append(apart, part)
 		}
 	}
-	addPart(whole, "")
+	addPart(whole)
 	for _, t := range others {
 		found := ask(p, t)
-		found.Subject, found.Want = t.subject(p, direction), want
+		found.About, found.Want = t.about(p, direction), want
 		if found.State == OK {
 			asked = append(asked, t.name)
 		}
 		if isNew(found.Finding) {
 			apart = append(apart, found.Finding)
 		}
-		addPart(found, strings.TrimPrefix(found.Subject, p.String()))
+		addPart(found)
 	}
 	if whole.State == OK {
 		whole.Got += " (" + strings.Join(asked, ", ") + ")"
 	}
 	return append([]Finding{whole.Finding}, apart...)
-}
-
-// cause is the rule, or whatever else, that an answer goes back to.
-func (f Finding) cause() string {
-	first, _, _ := strings.Cut(f.Got, "\n")
-	return first
 }
 
 func invalidDrop() Criterion {
@@ -107,7 +101,7 @@ func invalidDrop() Criterion {
 					continue
 				}
 				found, want := c.invalid(n), "forwarded in conntrack state INVALID"
-				found.Subject, found.Want = n.Prefix.String(), want
+				found.About, found.Want = aboutNetwork(n.Prefix, ""), want
 				out = append(out, found.Finding)
 				if found.part != nil {
 					found.part.Want = want
@@ -119,7 +113,7 @@ func invalidDrop() Criterion {
 				}
 			}
 			for _, six := range []bool{false, true} {
-				out = append(out, merged(refusedSubject(refused[six], six), "forwarded, so that a refused connection is seen at once", refused[six])...)
+				out = append(out, merged(refusedAbout(refused[six], six), "forwarded, so that a refused connection is seen at once", refused[six])...)
 			}
 			return out
 		},
@@ -139,7 +133,7 @@ func (c *checker) refused(n Network) Finding {
 	if found.part != nil && found.State == OK {
 		found.Finding = *found.part
 	}
-	found.Subject = n.Prefix.String()
+	found.About = aboutNetwork(n.Prefix, "RST")
 	return found.Finding
 }
 
@@ -150,44 +144,37 @@ func (c *checker) passesInvalid(n Network, refusal bool) answer {
 	}))
 }
 
-// refusedSubject is what a finding about refused connections of a family is about.
-func refusedSubject(each []Finding, six bool) string {
-	switch {
-	case len(each) == 1:
-		return each[0].Subject + " RST"
-	case six:
-		return "IPv6 RST"
+// refusedAbout is what a finding about refused connections of a family is about.
+func refusedAbout(each []Finding, six bool) About {
+	if len(each) == 1 {
+		return each[0].About
 	}
-	return "IPv4 RST"
+	return About{Family: familyName(six), Part: "RST"}
 }
 
 // merged makes one finding of those of each network, of the worst state among
 // them: one rule is behind many.
-func merged(subject, want string, each []Finding) []Finding {
+func merged(about About, want string, each []Finding) []Finding {
 	if len(each) == 0 {
 		return nil
 	}
-	out := Finding{Subject: subject, State: Worst(each), Want: want}
-	var causes, fixes []string
-	networks, got := map[string][]string{}, map[string]string{}
+	worst := Worst(each)
+	each = slices.DeleteFunc(slices.Clone(each), func(f Finding) bool { return f.State != worst })
+	var lines, fixes []string
+	networks := map[string][]string{} // by cause
 	for _, f := range each {
-		if f.State != out.State {
-			continue
-		}
-		if !slices.Contains(causes, f.cause()) {
-			causes = append(causes, f.cause())
-			got[f.cause()] = f.Got
-		}
+		networks[f.Got] = append(networks[f.Got], f.About.Prefix.String())
 		if !slices.Contains(fixes, f.Fix) {
 			fixes = append(fixes, f.Fix)
 		}
-		networks[f.cause()] = append(networks[f.cause()], f.Subject)
 	}
-	for i, c := range causes {
-		causes[i] = got[c] + "\n" + networkList(networks[c])
+	for _, f := range each {
+		if list, first := networks[f.Got]; first {
+			lines = append(append(append(lines, f.Got), f.Evidence...), networkList(list))
+			delete(networks, f.Got)
+		}
 	}
-	out.Got, out.Fix = strings.Join(causes, "\n"), strings.Join(fixes, "\n")
-	return []Finding{out}
+	return []Finding{{About: about, State: worst, Want: want, Got: lines[0], Evidence: lines[1:], Fix: strings.Join(fixes, "\n")}}
 }
 
 // networkList counts networks, and names the first of them.
@@ -214,10 +201,10 @@ func (c *checker) passes(n netip.Prefix, t traffic, segments []netfilter.Segment
 		c.passage.eachPacket(inside, t, directions{true, false}, segments, func(p netfilter.Packet, r netfilter.Result) bool {
 			switch {
 			case r.Verdict == netfilter.Dropped:
-				found = Finding{State: Wrong, Got: fmt.Sprintf("%s\n%s", r.By, packetText(p)), Fix: c.fix(p, r)}
+				found = Finding{State: Wrong, Got: r.By.String(), Evidence: []string{packetText(p)}, Fix: c.fix(p, r)}
 				return false
 			case r.Verdict == netfilter.Unknown && found.State == OK:
-				found = Finding{State: Unknown, Got: fmt.Sprintf("%s\nit asks what cannot be told from here: %s\n%s", r.Doubt, r.Question, packetText(p)),
+				found = Finding{State: Unknown, Got: r.Doubt.String(), Evidence: []string{"it asks what cannot be told from here: " + r.Question, packetText(p)},
 					Fix: traceCommand(p) + " shows the walk; ask the rule's owner"}
 			}
 			return true
@@ -238,8 +225,9 @@ func (c *checker) unlessUnread(found Finding, s survey) Finding {
 	case len(c.facts.Filter.Unread) > 0:
 		return Finding{State: Unknown, Got: strings.Join(c.facts.Filter.Unread, "; "), Fix: "install the program on the node or in the image, or run as root"}
 	case len(s.left) > 0:
-		return Finding{State: Unknown, Got: fmt.Sprintf("all is well as far as was asked, which is not everywhere\n%d of %d parts that rules tell apart were walked, not %s", s.walked, s.walked+len(s.left), s.example),
-			Fix: fmt.Sprintf("fairway check --trace %s %s, and so for others", outsideAddress(six), s.example)}
+		return Finding{State: Unknown, Got: "all is well as far as was asked, which is not everywhere",
+			Evidence: []string{fmt.Sprintf("%d of %d parts that rules tell apart were walked, not %s", s.walked, s.walked+len(s.left), s.example)},
+			Fix:      fmt.Sprintf("fairway check --trace %s %s, and so for others", outsideAddress(six), s.example)}
 	}
 	return found
 }

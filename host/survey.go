@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"net/netip"
+	"slices"
 
 	"github.com/fairway-bgp/fairway/columns"
 )
@@ -200,12 +201,12 @@ func (s *survey) part(worst share, of float64) *Finding {
 			others += len(worse.networks)
 		}
 	}
-	found.Subject = s.network.String() + " part " + worst.networks[0].String()
+	found.About = aboutNetwork(s.network, "part "+worst.networks[0].String())
 	text := "this part"
 	if others--; others > 0 {
 		text += " and " + columns.Count(others, "other", "others")
 	}
-	found.Got += fmt.Sprintf("\n%s: %s of the CIDR; below %s nothing is withheld", text, shareText(of), shareText(smallShare))
+	found.Evidence = append(slices.Clip(found.Evidence), fmt.Sprintf("%s: %s of the CIDR; below %s nothing is withheld", text, shareText(of), shareText(smallShare)))
 	found.Fix = fmt.Sprintf("leave it, where these addresses are shut out on purpose; fairway check --trace %s %s shows the walk", outsideAddress(s.network.Addr().Is6()), worst.networks[0].Addr())
 	return &found
 }
