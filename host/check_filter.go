@@ -53,32 +53,28 @@ func (c *checker) byKind(p netip.Prefix, direction, want string, others []traffi
 	whole := ask(p, decisive(p.Addr().Is6()))
 	whole.About, whole.Want = aboutNetwork(p, ""), want
 	asked := []string{decisive(p.Addr().Is6()).name}
-	said := map[string]bool{} // states and causes
-	isNew := func(f Finding) bool {
-		key := string(f.State) + " " + f.Got
-		defer func() { said[key] = true }()
-		return f.State != OK && !said[key]
-	}
-	isNew(whole.Finding)
 	var apart []Finding
-	addPart := func(a answer) {
-		if a.part != nil && isNew(*a.part) {
-			part := *a.part
-			part.Want = want
-			apart = append(apart, part)
+	said := map[string]bool{} // causes of what is lost of small parts
+	addPart := func(a answer, kind string) {
+		if a.part == nil || said[a.part.Got] || a.part.State == whole.State && a.part.Got == whole.Got {
+			return
 		}
+		said[a.part.Got] = true
+		part := *a.part
+		part.About.Part, part.Want = strings.TrimSpace(part.About.Part+" "+kind), want
+		apart = append(apart, part)
 	}
-	addPart(whole)
+	addPart(whole, "")
 	for _, t := range others {
 		found := ask(p, t)
 		found.About, found.Want = t.about(p, direction), want
-		if found.State == OK {
+		switch {
+		case found.State == OK:
 			asked = append(asked, t.name)
-		}
-		if isNew(found.Finding) {
+		case found.State != whole.State || found.Got != whole.Got:
 			apart = append(apart, found.Finding)
 		}
-		addPart(found)
+		addPart(found, found.About.Part)
 	}
 	if whole.State == OK {
 		whole.Got += " (" + strings.Join(asked, ", ") + ")"
