@@ -10,8 +10,9 @@ package netfilter
 //
 //   - Of the side that began: the SYN is NEW. An ACK without the SYN-ACK before it
 //     is INVALID, with or without data, until the entry of the SYN runs out
-//     (nf_conntrack_tcp_timeout_syn_sent, 120 s); then it is as below. A RST is NEW
-//     with nf_conntrack_tcp_be_liberal=1, else INVALID.
+//     (nf_conntrack_tcp_timeout_syn_sent, 120 s); then it is as below. A RST is
+//     INVALID, with nf_conntrack_tcp_be_liberal=1 NEW: who gives up before there is an
+//     answer loses nothing by it, and it is left out here.
 //   - Of the side that answers: the SYN-ACK is INVALID. Where nf_conntrack_tcp_loose is
 //     1, the next ACK begins an entry in the middle (tcp_new), and it, and all that
 //     follows in this direction, is NEW: only a packet of the other direction makes
@@ -53,9 +54,8 @@ func SeenWhole() []Segment {
 func SeenInPart(loose Truth) []Segment {
 	out := SeenWhole()
 	if loose != No {
-		out = append(out, Segment{ACK, New}, Segment{PSH | ACK, New}, Segment{FIN | ACK, New})
+		out = append(out, Segment{ACK, New}, Segment{PSH | ACK, New}, Segment{FIN | ACK, New}, Segment{RST | ACK, New})
 	}
-	out = append(out, Segment{RST | ACK, New})
 	for _, flags := range stages()[1:] {
 		out = append(out, Segment{flags, Invalid})
 	}
