@@ -87,9 +87,12 @@ func (c *checker) families() []bool {
 }
 
 // walk follows a packet, and adds what the rules on its way name to the names.
-func (w *walker) walk(p netfilter.Packet) netfilter.Result {
+func (w *walker) walk(p netfilter.Packet) netfilter.Result { return w.walkBy(w.follow, p) }
+
+// walkBy is walk by other hooks.
+func (w *walker) walkBy(follow func(*netfilter.Ruleset, netfilter.Packet) netfilter.Result, p netfilter.Packet) netfilter.Result {
 	six := p.Src.Is6()
-	r := w.follow(w.facts.Filter.of(six), p)
+	r := follow(w.facts.Filter.of(six), p)
 	w.names[six].AddVisited(r)
 	w.rulesWalked += r.Rules
 	return r

@@ -23,7 +23,7 @@ const readBound = 20 * time.Second
 // Read gathers what there is to know about this network namespace. It does not
 // fail as a whole: each part carries its own error.
 func Read(ctx context.Context, overlayLink string) Facts {
-	f := Facts{Datapath: ReadDatapath(overlayLink), Neighbours: neighboursOn(overlayLink), Sysctls: readSysctls(), Sockets: readSockets(), Processes: readProcesses()}
+	f := Facts{Datapath: ReadDatapath(overlayLink), Links: readLinks(ctx), Neighbours: neighboursOn(overlayLink), Sysctls: readSysctls(), Sockets: readSockets(), Processes: readProcesses()}
 	f.Filter = ReadFilter(ctx)
 	for _, six := range []bool{false, true} {
 		rules := f.Filter.of(six)
@@ -217,10 +217,10 @@ func (r *filterReader) nft(wait func() (string, error)) {
 // addNative adds a table of nft's own, one that iptables-nft does not show. Those of
 // other families than IPv4's and IPv6's see packets of both.
 func (r *filterReader) addNative(t *netfilter.Table) {
-	if t.Family != netfilter.IPv6 {
+	if t.Family != netfilter.IPv6 { // ARP is IPv4's
 		r.IPv4.Tables = append(r.IPv4.Tables, t)
 	}
-	if t.Family != netfilter.IPv4 {
+	if t.Family != netfilter.IPv4 && t.Family != netfilter.ARP {
 		r.IPv6.Tables = append(r.IPv6.Tables, t)
 	}
 }

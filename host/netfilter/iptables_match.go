@@ -88,6 +88,8 @@ var matchers = map[string]func(option) func(*Packet) Truth{
 	"icmp":      icmpMatch,
 	"icmp6":     icmpMatch,
 	"pkttype":   pkttypeMatch,
+	"ttl":       hopLimitMatch,
+	"hl":        hopLimitMatch,
 	"physdev":   physdevMatch,
 	"nfacct":    nfacctMatch,
 }
@@ -440,8 +442,8 @@ func pkttypeMatch(o option) func(*Packet) Truth {
 	if o.name != "pkt-type" || len(o.values) != 1 {
 		return nil
 	}
-	unicast := o.values[0] == "unicast"
-	return func(*Packet) Truth { return truthOf(unicast) }
+	kind := o.values[0]
+	return func(p *Packet) Truth { return truthOf(kind == p.sentTo()) }
 }
 
 // physdevMatch is "-m physdev --physdev-is-bridged" and asks about bridge ports. A

@@ -65,7 +65,12 @@ func (t *Table) fields(raw json.RawMessage) ([]field, bool) {
 func (t *Table) field(e nftExpression) (field, bool) {
 	switch {
 	case e.Payload != nil && e.Payload.Protocol == "arp":
-		return field{kindForeign, func(*Packet) (value, presence) { return value{}, absent }}, true
+		return field{kindForeign, func(p *Packet) (value, presence) {
+			if p.ARP {
+				return value{}, unknownValue
+			}
+			return value{}, absent
+		}}, true
 	case e.Payload != nil:
 		f, ok := payloadFields[e.Payload.Protocol+" "+e.Payload.Field]
 		return f, ok
@@ -125,6 +130,7 @@ var payloadFields = map[string]field{
 	"tcp flags": {kindFlags, func(p *Packet) (value, presence) {
 		return has(p.Protocol == TCP, value{number: uint64(p.flags(0xff))})
 	}},
+	"ip ttl": hopLimitField(false), "ip6 hoplimit": hopLimitField(true),
 	"icmp type": icmpField("icmp", "type"), "icmp code": icmpField("icmp", "code"),
 	"icmpv6 type": icmpField("icmpv6", "type"), "icmpv6 code": icmpField("icmpv6", "code"),
 }
@@ -132,7 +138,7 @@ var payloadFields = map[string]field{
 // addressField is absent from packets of the other family.
 func addressField(six, source bool) field {
 	return field{kindAddr, func(p *Packet) (value, presence) {
-		return has(p.is6() == six, value{addr: p.addr(source)})
+		return has(p.isIP(six), value{addr: p.addr(source)})
 	}}
 }
 
@@ -140,7 +146,7 @@ func addressField(six, source bool) field {
 // extension headers, so the next header is the transport protocol.
 func protocolField(six bool) field {
 	return field{kindProtocol, func(p *Packet) (value, presence) {
-		return has(p.is6() == six, value{number: uint64(p.Protocol)})
+		return has(p.isIP(six), value{number: uint64(p.Protocol)})
 	}}
 }
 
@@ -195,7 +201,7 @@ var metaFields = map[string]field{
 	"nfproto":  always(kindNFProto, ipVersion),
 	"protocol": always(kindEther, ipVersion),
 	"mark":     always(kindMark, func(p *Packet) value { return value{number: uint64(p.mark.value), unknownBits: ^p.mark.known} }),
-	"pkttype":  always(kindPktType, func(*Packet) value { return value{number: constants[kindPktType]["unicast"]} }),
+	"pkttype":  always(kindPktType, func(p *Packet) value { return value{number: constants[kindPktType][p.sentTo()]} }),
 }
 
 func always(k kind, v func(*Packet) value) field {
@@ -203,6 +209,9 @@ func always(k kind, v func(*Packet) value) field {
 }
 
 func ipVersion(p *Packet) value {
+	if p.ARP {
+		return value{number: constants[kindEther]["arp"]}
+	}
 	if p.is6() {
 		return value{number: 6}
 	}

@@ -70,7 +70,7 @@ func (rs *Ruleset) sees(t *Table, c *Chain, hook Hook, p *Packet) Truth {
 		link = p.Out
 	}
 	switch {
-	case t.Family == Bridge && (hook == Ingress && (c.Hook == Prerouting || c.Hook == "input") || hook == Egress && (c.Hook == Postrouting || c.Hook == "output")):
+	case t.Family == Bridge && (hook == Ingress && (c.Hook == Prerouting || c.Hook == Input) || hook == Egress && (c.Hook == Postrouting || c.Hook == Output)):
 		return rs.maybeBelow(link, func(_ string, l Link) bool { return l.Bridge })
 	case t.Family == Bridge || c.Hook != hook:
 		return No
@@ -111,7 +111,7 @@ func (rs *Ruleset) maybeBelow(link string, such func(string, Link) bool) Truth {
 // behind a filter chain of priority 0.
 func (c *Chain) runsAt() int {
 	switch {
-	case c.NAT && c.Hook == Prerouting:
+	case c.NAT && (c.Hook == Prerouting || c.Hook == Output):
 		return priorityDNAT
 	case c.NAT:
 		return prioritySNAT

@@ -30,12 +30,18 @@ const (
 	// Netdev and Bridge tables see packets of both at links, and at bridges' ports.
 	Netdev Family = "netdev"
 	Bridge Family = "bridge"
+	// ARP tables see ARP and nothing else.
+	ARP Family = "arp"
 )
 
 func (f Family) sees(p *Packet) bool {
 	switch f {
 	case IPv4, IPv6:
-		return (f == IPv6) == p.is6()
+		return !p.ARP && (f == IPv6) == p.is6()
+	case ARP:
+		return p.ARP
+	case Inet: // also at its ingress, which takes nothing else (nft_do_chain_inet_ingress)
+		return !p.ARP
 	}
 	return true
 }
@@ -44,13 +50,16 @@ func (f Family) sees(p *Packet) bool {
 // (linux/netfilter.h, nft(8) ADDRESS FAMILIES).
 type Hook string
 
-// The hooks of a forwarded packet, in its order.
+// The hooks of a forwarded packet in its order, and those that packets to and from the
+// node itself pass in place of forward.
 const (
 	Ingress     Hook = "ingress"
 	Prerouting  Hook = "prerouting"
 	Forward     Hook = "forward"
 	Postrouting Hook = "postrouting"
 	Egress      Hook = "egress"
+	Input       Hook = "input"
+	Output      Hook = "output"
 )
 
 // Priorities by which chains of a hook are ordered (netfilter_ipv4.h).
