@@ -47,7 +47,7 @@ type answerKey struct {
 // partBudget bounds the time that parts of networks take, in rules gone through:
 // about a second. Half of it is for the questions that come first, half is shared
 // out evenly among networks and questions.
-const partBudget = 5_000_000
+const partBudget = 20_000_000
 
 // questionsEach is about how many questions are asked of each network.
 const questionsEach = 14

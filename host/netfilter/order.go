@@ -33,7 +33,7 @@ func (rs *Ruleset) bases(hook Hook, p *Packet) []base {
 		if t.dormant || !t.Family.sees(p) {
 			continue
 		}
-		for _, name := range t.order {
+		for _, name := range t.hooks() {
 			c := t.Chains[name]
 			if sees := rs.sees(t, c, hook, p); sees != No {
 				out = append(out, base{table: t, chain: c, sees: sees})
@@ -56,6 +56,19 @@ func (rs *Ruleset) bases(hook Hook, p *Packet) []base {
 		}
 	}
 	return out
+}
+
+// hooks are the names of the chains that have a hook, as they were listed.
+func (t *Table) hooks() []string {
+	if t.hooked == nil {
+		t.hooked = []string{}
+		for _, name := range t.order {
+			if t.Chains[name].Hook != "" {
+				t.hooked = append(t.hooked, name)
+			}
+		}
+	}
+	return t.hooked
 }
 
 // sees is whether a packet at a hook comes to a base chain.

@@ -131,6 +131,8 @@ type Table struct {
 	sets  map[string]*nftSet
 	// touched caches touches.
 	touched *touches
+	// hooked caches hooks.
+	hooked []string
 }
 
 // Chain is a list of rules. A base chain has a Hook; others are only jumped to.

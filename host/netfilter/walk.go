@@ -392,6 +392,9 @@ func (w *walk) chain(c *Chain, p Packet) flow {
 	cur := &p
 	for _, r := range c.Rules {
 		w.gone++
+		if r.misses(cur) {
+			continue
+		}
 		f := w.rule(c, r, *cur)
 		out.accepted = joined(out.accepted, f.accepted)
 		out.returned = joined(out.returned, f.returned)
@@ -407,6 +410,23 @@ func (w *walk) chain(c *Chain, p Packet) flow {
 // step names a rule, or the policy, of a chain below the present base chain.
 func (w *walk) step(c *Chain, r *Rule) *Step {
 	return &Step{Backend: w.at.table.Backend, Family: w.at.table.Family, Table: w.at.table.Name, Chain: c, Rule: r, Base: w.at.chain}
+}
+
+// misses is whether the rule says no before it changes or decides anything, as most
+// rules do of most packets: then nothing needs a copy of the packet.
+func (r *Rule) misses(p *Packet) bool {
+	for _, s := range r.statements {
+		if s.test == nil {
+			return false
+		}
+		switch s.test(p) {
+		case No:
+			return true
+		case Maybe:
+			return false
+		}
+	}
+	return false
 }
 
 // rule runs one rule: its statements from the left to the right, as nft_do_chain
