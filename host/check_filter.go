@@ -49,16 +49,16 @@ func (c *checker) forwarded(asymmetric bool) func(netip.Prefix, traffic) Finding
 func (c *checker) byKind(p netip.Prefix, direction, want string, ask func(netip.Prefix, traffic) Finding) []Finding {
 	six := p.Addr().Is6()
 	whole := ask(p, decisive(six))
-	whole.Subject, whole.Want = p.String(), want
+	whole.About, whole.Want = aboutNetwork(p, ""), want
 	asked := []string{decisive(six).name}
 	var parts []Finding
 	for _, t := range c.kinds[six] {
 		found := ask(p, t)
-		found.Subject, found.Want = t.subject(p, direction), want
+		found.About, found.Want = t.about(p, direction), want
 		switch {
 		case found.State == OK:
 			asked = append(asked, t.name)
-		case found.State != whole.State || found.cause() != whole.cause():
+		case found.State != whole.State || found.Got != whole.Got:
 			parts = append(parts, found)
 		}
 	}
@@ -66,12 +66,6 @@ func (c *checker) byKind(p netip.Prefix, direction, want string, ask func(netip.
 		whole.Got += " (" + strings.Join(asked, ", ") + ")"
 	}
 	return append([]Finding{whole}, parts...)
-}
-
-// cause is the rule, or whatever else, that an answer goes back to.
-func (f Finding) cause() string {
-	first, _, _ := strings.Cut(f.Got, "\n")
-	return first
 }
 
 func invalidDrop() Criterion {
@@ -89,7 +83,7 @@ func invalidDrop() Criterion {
 					continue
 				}
 				found := c.invalid(n)
-				found.Subject, found.Want = n.Prefix.String(), "forwarded in conntrack state INVALID"
+				found.About, found.Want = aboutNetwork(n.Prefix, ""), "forwarded in conntrack state INVALID"
 				out = append(out, found)
 				if found.State == OK {
 					six := n.Prefix.Addr().Is6()
@@ -97,7 +91,7 @@ func invalidDrop() Criterion {
 				}
 			}
 			for _, six := range []bool{false, true} {
-				out = append(out, merged(refusedSubject(refused[six], six), "forwarded, so that a refused connection is seen at once", refused[six])...)
+				out = append(out, merged(refusedAbout(refused[six], six), "forwarded, so that a refused connection is seen at once", refused[six])...)
 			}
 			return out
 		},
@@ -117,48 +111,41 @@ func (c *checker) refused(n Network) Finding {
 		refused.refusal = true
 		return c.passes(n.Prefix, refused, netfilter.Invalid)
 	})
-	found.Subject = n.Prefix.String()
+	found.About = aboutNetwork(n.Prefix, "RST")
 	return found
 }
 
-// refusedSubject is what a finding about refused connections of a family is about.
-func refusedSubject(each []Finding, six bool) string {
-	switch {
-	case len(each) == 1:
-		return each[0].Subject + " RST"
-	case six:
-		return "IPv6 RST"
+// refusedAbout is what a finding about refused connections of a family is about.
+func refusedAbout(each []Finding, six bool) About {
+	if len(each) == 1 {
+		return each[0].About
 	}
-	return "IPv4 RST"
+	return About{Family: familyName(six), Part: "RST"}
 }
 
 // merged makes one finding of those of each network, of the worst state among
 // them: one rule is behind many.
-func merged(subject, want string, each []Finding) []Finding {
+func merged(about About, want string, each []Finding) []Finding {
 	if len(each) == 0 {
 		return nil
 	}
-	out := Finding{Subject: subject, State: Worst(each), Want: want}
-	var causes, fixes []string
-	networks, got := map[string][]string{}, map[string]string{}
+	worst := Worst(each)
+	each = slices.DeleteFunc(slices.Clone(each), func(f Finding) bool { return f.State != worst })
+	var lines, fixes []string
+	networks := map[string][]string{} // by cause
 	for _, f := range each {
-		if f.State != out.State {
-			continue
-		}
-		if !slices.Contains(causes, f.cause()) {
-			causes = append(causes, f.cause())
-			got[f.cause()] = f.Got
-		}
+		networks[f.Got] = append(networks[f.Got], f.About.Prefix.String())
 		if !slices.Contains(fixes, f.Fix) {
 			fixes = append(fixes, f.Fix)
 		}
-		networks[f.cause()] = append(networks[f.cause()], f.Subject)
 	}
-	for i, c := range causes {
-		causes[i] = got[c] + "\n" + networkList(networks[c])
+	for _, f := range each {
+		if list, first := networks[f.Got]; first {
+			lines = append(append(append(lines, f.Got), f.Evidence...), networkList(list))
+			delete(networks, f.Got)
+		}
 	}
-	out.Got, out.Fix = strings.Join(causes, "\n"), strings.Join(fixes, "\n")
-	return []Finding{out}
+	return []Finding{{About: about, State: worst, Want: want, Got: lines[0], Evidence: lines[1:], Fix: strings.Join(fixes, "\n")}}
 }
 
 // networkList counts networks, and names the first of them.
@@ -186,10 +173,10 @@ func (c *checker) passes(n netip.Prefix, t traffic, states ...netfilter.State) F
 			r := c.passage.walk(p)
 			switch {
 			case r.Verdict == netfilter.Dropped:
-				found = Finding{State: Wrong, Got: fmt.Sprintf("%s\n%s", r.By, packetText(p)), Fix: c.fix(p, r)}
+				found = Finding{State: Wrong, Got: r.By.String(), Evidence: []string{packetText(p)}, Fix: c.fix(p, r)}
 				return false
 			case r.Verdict == netfilter.Unknown && found.State == OK:
-				found = Finding{State: Unknown, Got: fmt.Sprintf("%s\nit asks what cannot be told from here: %s\n%s", r.Doubt, r.Question, packetText(p)),
+				found = Finding{State: Unknown, Got: r.Doubt.String(), Evidence: []string{"it asks what cannot be told from here: " + r.Question, packetText(p)},
 					Fix: traceCommand(p) + " shows the walk; ask the rule's owner"}
 			}
 		}
@@ -208,8 +195,9 @@ func (c *checker) unlessUnread(found Finding, n netip.Prefix, left leftOut) Find
 	case len(c.facts.Filter.Unread) > 0:
 		return Finding{State: Unknown, Got: strings.Join(c.facts.Filter.Unread, "; "), Fix: "install the program on the node or in the image, or run as root"}
 	case len(left.keys) > 0:
-		return Finding{State: Unknown, Got: fmt.Sprintf("all is well as far as was asked, which is not everywhere\n%d of %d parts that rules tell apart were walked, not %s", left.walked, left.walked+len(left.keys), left.example),
-			Fix: fmt.Sprintf("fairway check --trace %s %s, and so for others", outsideAddress(n.Addr().Is6()), left.example)}
+		return Finding{State: Unknown, Got: "all is well as far as was asked, which is not everywhere",
+			Evidence: []string{fmt.Sprintf("%d of %d parts that rules tell apart were walked, not %s", left.walked, left.walked+len(left.keys), left.example)},
+			Fix:      fmt.Sprintf("fairway check --trace %s %s, and so for others", outsideAddress(n.Addr().Is6()), left.example)}
 	}
 	return found
 }

@@ -92,13 +92,13 @@ func namedInside(a netip.Addr, p netip.Prefix, named []netip.Prefix) bool {
 	return false
 }
 
-// subject is what a finding about a part of the traffic is about; direction says
+// about is what a finding about a part of the traffic is about; direction says
 // how its clients stand to the network.
-func (t traffic) subject(n netip.Prefix, direction string) string {
+func (t traffic) about(n netip.Prefix, direction string) About {
 	if t.clients.IsValid() {
-		return n.String() + " " + direction + " " + t.clients.String()
+		return aboutNetwork(n, direction+" "+t.clients.String())
 	}
-	return n.String() + " " + t.name
+	return aboutNetwork(n, t.name)
 }
 
 // packet is a packet of this kind between its client and an address inside.
