@@ -191,7 +191,7 @@ func (k *Keeper) audit(ctx context.Context, w host.Want) {
 		return
 	}
 	k.mu.Lock()
-	same := k.known && slices.EqualFunc(k.findings, findings, Finding.Equal)
+	same := k.known && slices.EqualFunc(k.findings, findings, host.Finding.Equal)
 	k.findings, k.known = findings, true
 	k.mu.Unlock()
 	if !same && k.Tell != nil {
