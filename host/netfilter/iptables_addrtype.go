@@ -104,7 +104,7 @@ func (p *Packet) kindsOf(source bool) []string {
 	a := p.addr(source)
 	switch {
 	case !a.IsValid():
-		return anyKind
+		return append(refusedKinds(), "local", "multicast", "broadcast", "anycast")
 	case p.isLocal(a):
 		return []string{"local"}
 	case a.IsMulticast():
@@ -112,18 +112,17 @@ func (p *Packet) kindsOf(source bool) []string {
 	case a == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
 		return []string{"broadcast"}
 	}
-	kinds := unicastKind
+	kinds := []string{"unicast"}
 	if p.is6() && (source && p.ReturnsByIn != Yes || !source && p.destination.truth != No) {
-		kinds = refusedKinds
+		kinds = refusedKinds()
 	}
 	if b := a.As16(); p.is6() && b[14]|b[15] == 0 {
-		kinds = append(slices.Clone(kinds), "anycast")
+		kinds = append(kinds, "anycast")
 	}
 	return kinds
 }
 
-var (
-	unicastKind  = []string{"unicast"}
-	refusedKinds = []string{"unicast", "unreachable", "blackhole", "prohibit", "throw"}
-	anyKind      = append([]string{"local", "multicast", "broadcast", "anycast"}, refusedKinds...)
-)
+// refusedKinds are what an address may be without a way to it.
+func refusedKinds() []string {
+	return []string{"unicast", "unreachable", "blackhole", "prohibit", "throw"}
+}
