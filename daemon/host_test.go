@@ -3,6 +3,7 @@ package daemon_test
 import (
 	"context"
 	"io"
+	"net/netip"
 	"sync"
 	"testing"
 
@@ -39,7 +40,7 @@ func (a *auditor) find(state host.State) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.known = true
-	a.findings = []host.Finding{{Check: "forward-drop", Subject: "10.166.0.0/16", State: state, Got: "policy DROP\nfor a packet"}}
+	a.findings = []host.Finding{{Check: "forward-drop", About: host.About{Prefix: netip.MustParsePrefix("10.166.0.0/16")}, State: state, Got: "policy DROP", Evidence: []string{"for a packet"}}}
 }
 
 // TestAFindingGatesAndItsSubjectIsStillAskedAbout: what is withheld for a finding

@@ -3,7 +3,6 @@ package daemon
 import (
 	"fmt"
 	"net/netip"
-	"strings"
 
 	"github.com/fairway-bgp/fairway/host"
 	"github.com/fairway-bgp/fairway/policy"
@@ -32,33 +31,15 @@ func WantOf(p policy.Plan, overlayLink string, bgpPort uint16) host.Want {
 	return w
 }
 
-// notReady says for each prefix which finding would drop its traffic. Findings
-// about the whole node concern every prefix of their family.
+// notReady says for each prefix which finding would drop its traffic.
 func notReady(findings []host.Finding, prefixes []netip.Prefix) map[netip.Prefix]string {
 	out := map[netip.Prefix]string{}
 	for _, f := range findings {
-		if !f.Drops() {
-			continue
-		}
 		for _, p := range prefixes {
-			if _, said := out[p]; !said && concerns(f, p) {
-				first, _, _ := strings.Cut(f.Got, "\n")
-				out[p] = fmt.Sprintf("%s: %s", f.Check, first)
+			if _, said := out[p]; !said && f.Loses(p) {
+				out[p] = fmt.Sprintf("%s: %s", f.Check, f.Got)
 			}
 		}
 	}
 	return out
-}
-
-func concerns(f host.Finding, p netip.Prefix) bool {
-	subject, err := netip.ParsePrefix(f.Subject)
-	switch {
-	case err == nil:
-		return subject == p || p.Overlaps(subject) && subject.Bits() >= p.Bits()
-	case f.Check == "forwarding":
-		return strings.Contains(f.Subject, "ipv6") == p.Addr().Is6()
-	case f.Check == "rp_filter":
-		return p.Addr().Is4()
-	}
-	return false // a RST in state INVALID: slower, not lost
 }

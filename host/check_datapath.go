@@ -35,7 +35,7 @@ func (f *Facts) silentGateways(networks []Network) []Finding {
 	slices.SortFunc(hops, netip.Addr.Compare)
 	var out []Finding
 	for _, hop := range slices.Compact(hops) {
-		found := Finding{Subject: hop.String(), Want: "the join gateway answers on " + f.Datapath.Link.Name, Fix: "kubectl get nodes: without its Node object OVN cuts a node off; else look at ovn-controller and kube-ovn-cni here"}
+		found := Finding{About: aboutAddress(hop), Want: "the join gateway answers on " + f.Datapath.Link.Name, Fix: "kubectl get nodes: without its Node object OVN cuts a node off; else look at ovn-controller and kube-ovn-cni here"}
 		switch f.Neighbours[hop].State {
 		case NUDFailed:
 			found.State, found.Got = Wrong, "the join gateway does not answer on "+f.Datapath.Link.Name+" (neighbour FAILED)"
@@ -55,7 +55,7 @@ func (d Datapath) peersInOverlay(w Want) []Finding {
 	for _, peer := range w.Peers {
 		if network, why := d.InOverlay(peer); why != "" {
 			out = append(out, Finding{
-				Subject: peer.String(), State: Wrong, Want: "the route to this router leaves by an uplink", Got: why,
+				About: aboutAddress(peer), State: Wrong, Want: "the route to this router leaves by an uplink", Got: why,
 				Why: "Kube-OVN accepts such a Subnet, and the node's own route to the router no longer counts: no session comes up.",
 				Fix: fmt.Sprintf("kubectl get subnets.kubeovn.io | grep -F %s: give that Subnet a CIDR without the router, or remove it", network),
 			})
@@ -104,7 +104,7 @@ func narrower(sorted []netip.Prefix, p netip.Prefix) (netip.Prefix, bool) {
 
 func (d Datapath) judge(n Network, elsewhere []netip.Prefix) Finding {
 	p := n.Prefix
-	found := Finding{Subject: p.String(), State: OK, Want: "one route by " + d.Link.Name, Got: "a route by " + d.Link.Name, Fix: "kubectl -n kube-system logs ds/kube-ovn-cni: it makes " + d.Link.Name + " and the routes"}
+	found := Finding{About: aboutNetwork(p, ""), State: OK, Want: "one route by " + d.Link.Name, Got: "a route by " + d.Link.Name, Fix: "kubectl -n kube-system logs ds/kube-ovn-cni: it makes " + d.Link.Name + " and the routes"}
 	if d.Err != nil {
 		found.State, found.Got = Unknown, d.Err.Error()
 		return found

@@ -50,7 +50,7 @@ func forwarding() Criterion {
 			for _, six := range c.families() {
 				for _, key := range c.facts.forwardingKeys(c.want, six) {
 					state, got := c.facts.setting(key, isOne)
-					out = append(out, Finding{Subject: sysctlName(key), State: state, Want: "1", Got: got, Fix: c.facts.forwardingFix(key)})
+					out = append(out, Finding{About: About{Family: familyName(six), Setting: sysctlName(key)}, State: state, Want: "1", Got: got, Fix: c.facts.forwardingFix(key)})
 				}
 			}
 			return out
@@ -111,7 +111,7 @@ func rpFilter() Criterion {
 }
 
 func (f *Facts) rpFilterOf(link string) Finding {
-	found := Finding{Subject: link, Want: "0 or 2, the larger of all and " + link, Fix: "sysctl -w " + sysctlName(rpFilterKey(link)) + "=2"}
+	found := Finding{About: About{Family: IPv4, Link: link}, Want: "0 or 2, the larger of all and " + link, Fix: "sysctl -w " + sysctlName(rpFilterKey(link)) + "=2"}
 	all, own := f.Sysctls[rpFilterKey("all")], f.Sysctls[rpFilterKey(link)]
 	a, errAll := strconv.Atoi(all.Value)
 	o, errOwn := strconv.Atoi(own.Value)
@@ -267,7 +267,7 @@ func doubleSpeaker() Criterion {
 }
 
 func (f *Facts) otherSpeaker(w Want) Finding {
-	found := Finding{Subject: "node", State: OK, Want: "fairway alone", Got: "no other speaker", Fix: "kubectl -n kube-system delete ds kube-ovn-speaker"}
+	found := Finding{State: OK, Want: "fairway alone", Got: "no other speaker", Fix: "kubectl -n kube-system delete ds kube-ovn-speaker"}
 	if slices.Contains(f.Processes.Names, "kube-ovn-speaker") {
 		found.State, found.Got = Wrong, "kube-ovn-speaker runs here"
 		return found

@@ -375,8 +375,8 @@ func TestOneFindingOfAFamilyTellsOfAllRefusedConnections(t *testing.T) {
 	} {
 		found := findings[slices.IndexFunc(findings, func(f host.Finding) bool { return f.Subject == subject })]
 		for _, part := range parts {
-			if !strings.Contains(found.Got, part) {
-				t.Errorf("%s does not say %q:\n%s", subject, part, found.Got)
+			if !strings.Contains(found.Text(), part) {
+				t.Errorf("%s does not say %q:\n%s", subject, part, found.Text())
 			}
 		}
 		if !strings.HasPrefix(found.Fix, "fairway check --fix") || strings.Contains(found.Fix, "\n") {

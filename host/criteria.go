@@ -46,6 +46,7 @@ func Check(f Facts, w Want) []Finding {
 func (c Criterion) named(findings []Finding) []Finding {
 	for i := range findings {
 		findings[i].Check, findings[i].Why = c.ID, cmp.Or(findings[i].Why, c.Why)
+		findings[i].Subject = cmp.Or(findings[i].Subject, findings[i].About.String())
 		if findings[i].State == OK {
 			findings[i].Fix = ""
 		}

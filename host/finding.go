@@ -3,6 +3,9 @@ package host
 import (
 	"fmt"
 	"io"
+	"net/netip"
+	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/fairway-bgp/fairway/columns"
@@ -21,16 +24,21 @@ const (
 
 // Finding is one answer about one subject.
 type Finding struct {
-	Check string `json:"check"`
-	// Subject is a prefix, a link or a setting.
-	Subject string `json:"subject"`
-	State   State  `json:"state"`
-	Want    string `json:"want"`
-	Got     string `json:"got"`
+	Check string
+	// About is what the answer holds for, and Subject the same in words.
+	About   About
+	Subject string
+	State   State
+	Want    string
+	// Got is what is there, in one line. Where a rule or a route is to blame it names
+	// that: findings with the same Got have one cause.
+	Got string
+	// Evidence are lines that show it: the packet that is lost, what a rule asks.
+	Evidence []string
 	// Why it matters, in one sentence.
-	Why string `json:"why"`
+	Why string
 	// Fix is what to do, as a command where there is one; "" for ok.
-	Fix string `json:"fix"`
+	Fix string
 }
 
 // Worst is the state that counts for several findings: wrong beats unknown,
@@ -48,28 +56,20 @@ func Worst(findings []Finding) State {
 	return worst
 }
 
-// Drops reports whether the finding says that traffic is lost.
+// Drops reports whether the finding says that traffic is lost. A part of the traffic
+// is not all of it: losing that withholds nothing.
 func (f Finding) Drops() bool {
-	if f.State != Wrong {
-		return false
-	}
-	for _, c := range Criteria() {
-		if c.ID == f.Check {
-			return c.Drops
-		}
-	}
-	return false
+	return f.State == Wrong && f.About.Part == "" && slices.ContainsFunc(Criteria(), func(c Criterion) bool { return c.ID == f.Check && c.Drops })
 }
 
-// Report is what JSON tells of a host: findings, in one object.
-type Report struct {
-	Findings []Finding `json:"findings"`
-}
+// Loses reports whether the finding says that the traffic of a network is lost.
+func (f Finding) Loses(p netip.Prefix) bool { return f.Drops() && f.About.concerns(p) }
 
-// NewReport gives the Report of findings; none are an empty list.
-func NewReport(findings []Finding) Report {
-	return Report{append([]Finding{}, findings...)}
-}
+// Equal reports whether two findings say the same.
+func (f Finding) Equal(g Finding) bool { return reflect.DeepEqual(f, g) }
+
+// Text is Got with its evidence, in lines.
+func (f Finding) Text() string { return strings.Join(append([]string{f.Got}, f.Evidence...), "\n") }
 
 // WriteText prints findings for people: what is not ok at length, what is ok in
 // one line.
@@ -87,7 +87,7 @@ func WriteText(w io.Writer, findings []Finding) error {
 			continue
 		}
 		addField(t, "want", f.Want)
-		addField(t, "got", f.Got)
+		addField(t, "got", f.Text())
 		addField(t, "why", f.Why)
 		addField(t, "fix", f.Fix)
 	}

@@ -190,7 +190,7 @@ func (k *Keeper) audit(ctx context.Context, w Want) {
 		return
 	}
 	k.mu.Lock()
-	same := k.known && slices.Equal(k.findings, findings)
+	same := k.known && slices.EqualFunc(k.findings, findings, Finding.Equal)
 	k.findings, k.known = findings, true
 	k.mu.Unlock()
 	if !same && k.Tell != nil {

@@ -37,7 +37,7 @@ func Probe(ctx context.Context, to netip.Addr, w Want, patience time.Duration) [
 			continue
 		}
 		found := probe(ctx, to, n.Prefix, patience)
-		found.Check, found.Why, found.Subject = c.ID, c.Why, n.Prefix.String()+" to "+to.String()
+		found.About = aboutNetwork(n.Prefix, "to "+to.String())
 		found.Want = "packets with a Pod's source address arrive"
 		if found.State != OK && found.Fix == "" {
 			found.Fix = c.Mend
@@ -45,9 +45,9 @@ func Probe(ctx context.Context, to netip.Addr, w Want, patience time.Duration) [
 		out = append(out, found)
 	}
 	if len(out) == 0 {
-		out = append(out, Finding{Check: c.ID, Subject: to.String(), State: Unknown, Want: "a network to ask for", Got: "nothing of that family is announced", Why: c.Why})
+		out = append(out, Finding{About: aboutAddress(to), State: Unknown, Want: "a network to ask for", Got: "nothing of that family is announced"})
 	}
-	return out
+	return c.named(out)
 }
 
 func probe(ctx context.Context, to netip.Addr, network netip.Prefix, patience time.Duration) Finding {

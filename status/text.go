@@ -116,8 +116,7 @@ func (s *Status) writeFindings(b *bytes.Buffer) {
 		if f.State == host.OK {
 			continue
 		}
-		got, _, _ := strings.Cut(f.Got, "\n")
-		columns.Wrap(b, "Host ", "  ", fmt.Sprintf("%s: %s %s: %s (fairway check)", f.State, f.Check, f.Subject, got))
+		columns.Wrap(b, "Host ", "  ", fmt.Sprintf("%s: %s %s: %s (fairway check)", f.State, f.Check, f.Subject, f.Got))
 	}
 }
 

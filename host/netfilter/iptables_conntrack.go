@@ -205,7 +205,7 @@ func (p *Packet) direction() Direction {
 		return Original
 	case p.State != Established:
 		return 0
-	case p.Protocol == TCP && p.Flags&(SYN|ACK|RST|FIN) == SYN|ACK, p.Protocol == ICMP && p.Type == 0, p.Protocol == ICMPv6 && p.Type == 129:
+	case p.Protocol == TCP && p.flags(SYN|ACK) == SYN|ACK, p.Protocol == ICMP && p.Type == 0, p.Protocol == ICMPv6 && p.Type == 129:
 		return Reply
 	case p.Protocol == ICMP && p.Type == 8, p.Protocol == ICMPv6 && p.Type == 128:
 		return Original

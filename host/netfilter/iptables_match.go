@@ -186,7 +186,7 @@ func portMatch(o option) match {
 		}
 		mask, okMask := parseFlags(o.values[0])
 		want, okWant := parseFlags(o.values[1])
-		return one(payloadFields["tcp flags"].masked(uint64(mask)), numbers(uint64(want)), okMask && okWant)
+		return one(flagsField(mask), numbers(uint64(want)), okMask && okWant)
 	}
 	return nil
 }

@@ -96,8 +96,11 @@ func (t *Table) masked(operands []json.RawMessage) (field, bool) {
 
 // masked is the field with only the bits of a mask.
 func (f field) masked(mask uint64) field {
-	if mask == uint64(^uint32(0)) {
+	switch {
+	case mask == uint64(^uint32(0)):
 		return f
+	case f.kind == kindFlags:
+		return flagsField(uint8(mask))
 	}
 	return field{f.kind, func(p *Packet) (value, Truth) {
 		v, there := f.read(p)
@@ -128,11 +131,16 @@ var payloadFields = map[string]field{
 	"udp sport": portOf(UDP, true), "udp dport": portOf(UDP, false),
 	// Of a protocol without ports those are the first bytes of another header.
 	"th sport": anyPort(true, Maybe), "th dport": anyPort(false, Maybe),
-	"tcp flags": {kindFlags, func(p *Packet) (value, Truth) {
-		return has(p.Protocol == TCP, value{number: uint64(p.Flags)})
-	}},
+	"tcp flags": flagsField(0xff),
 	"icmp type": icmpField("icmp", "type"), "icmp code": icmpField("icmp", "code"),
 	"icmpv6 type": icmpField("icmpv6", "type"), "icmpv6 code": icmpField("icmpv6", "code"),
+}
+
+// flagsField is those of TCP's flags that are in a mask.
+func flagsField(mask uint8) field {
+	return field{kindFlags, func(p *Packet) (value, Truth) {
+		return has(p.Protocol == TCP, value{number: uint64(p.flags(mask))})
+	}}
 }
 
 // addressField is absent from packets of the other family.

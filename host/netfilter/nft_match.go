@@ -306,6 +306,9 @@ func anyBit(raw json.RawMessage, fields []field) match {
 	if !ok {
 		return nil
 	}
+	if fields[0].kind == kindFlags {
+		fields[0] = flagsField(uint8(bits))
+	}
 	return bitsMatch{fields[0], bits}
 }
 

@@ -90,7 +90,7 @@ func (offloading) matches(p *Packet) Truth {
 	switch {
 	case p.Protocol != TCP && p.Protocol != UDP, p.State&^(Invalid|Untracked) == 0:
 		return No
-	case p.Protocol == TCP && (p.State&^New == 0 || p.Flags&(FIN|RST) != 0):
+	case p.Protocol == TCP && (p.State&^New == 0 || p.flags(FIN|RST) != 0):
 		return No
 	}
 	return Maybe

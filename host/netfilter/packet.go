@@ -70,6 +70,8 @@ type Packet struct {
 	// the routes; here it is only passed on, and unknown once a rule writes the source.
 	ReturnsByIn Truth
 
+	// asked is what rules have asked for on the way, for all copies of the packet.
+	asked *questions
 	// rules and hook are where the packet is on its way; beforeConntrack is set in
 	// chains that run before conntrack has looked at it.
 	rules           *Ruleset
@@ -93,6 +95,22 @@ type Packet struct {
 	// which it may refuse.
 	routed rewrite
 }
+
+// questions are what the rules on a packet's way have asked of it.
+type questions struct{ flags uint8 }
+
+// flags are those TCP flags of a mask that the packet has. That they were asked for is
+// noted: packets that differ in nothing else fare alike where nobody asks.
+func (p *Packet) flags(mask uint8) uint8 {
+	if p.asked != nil {
+		p.asked.flags |= mask
+	}
+	return p.Flags & mask
+}
+
+// begins is whether a packet in state new can be the first of its connection. A FIN or
+// a RST never is: it is new where the other direction has not been seen.
+func (p *Packet) begins() bool { return p.Protocol != TCP || p.Flags&(FIN|RST) == 0 }
 
 // unknownLink is the name of the outgoing link where the kernel has chosen it
 // for an address that is not known. No link has that name.

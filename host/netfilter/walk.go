@@ -91,6 +91,11 @@ type Result struct {
 	// RewrittenBy the rule that does or may do it.
 	Rewritten   Truth
 	RewrittenBy *Step
+	// FlagsAsked are the TCP flags that rules on the way asked for: a packet that has
+	// the same of these, and is the same otherwise, fares alike.
+	FlagsAsked uint8
+	// Rules is how many were gone through.
+	Rules int
 	// Chains are those that the packet came, or may have come, through.
 	Chains map[*Chain]bool
 	// Trail has every rule that matched or may match, and every policy on the way.
@@ -111,6 +116,8 @@ func (rs *Ruleset) Source(p Packet) Result {
 	}
 	r := rs.WalkHooks(p, Ingress, Prerouting, Postrouting, Egress)
 	maps.Copy(r.Chains, whole.Chains)
+	r.FlagsAsked |= whole.FlagsAsked
+	r.Rules += whole.Rules
 	return r
 }
 
@@ -124,8 +131,9 @@ func (rs *Ruleset) Source(p Packet) Result {
 // it came with. One that a rule wrote and another wrote back is the old one again.
 func (rs *Ruleset) WalkHooks(p Packet, hooks ...Hook) Result {
 	p.rules = rs
+	p.asked = &questions{}
 	p.mark.known = ^uint32(0) // a packet arrives with mark 0
-	if p.State == New {
+	if p.State == New && p.begins() {
 		p.ctMark.known = ^uint32(0)
 	}
 	p.six = p.Src.Is6()
@@ -143,7 +151,7 @@ func (rs *Ruleset) WalkHooks(p Packet, hooks ...Hook) Result {
 		}
 		w.checkRerouted(hook, cur)
 	}
-	end := Result{Verdict: Accepted, Trail: w.trail, Chains: w.visited}
+	end := Result{Verdict: Accepted, Trail: w.trail, Chains: w.visited, FlagsAsked: p.asked.flags, Rules: w.gone}
 	if cur != nil && (cur.Src != from || cur.source.truth == Maybe) { // what was written may be written back
 		end.Rewritten, end.RewrittenBy = cur.source.truth, cur.source.by
 	}
@@ -176,7 +184,7 @@ func (w *walk) pass(b base, p Packet) *Packet {
 	switch {
 	case b.sees != Yes:
 		question = "whether the packet passes this chain: what lies below the link " + p.In + " or " + p.Out + " is seen too"
-	case b.chain.NAT && (p.natDone != No || p.State&^(New|Related) != 0):
+	case b.chain.NAT && (p.natDone != No || p.State&^(New|Related) != 0 || !p.begins()):
 		question = "whether NAT sees the packet: a rule before may keep it from being tracked, or translate it"
 	default:
 		return behind
@@ -216,6 +224,8 @@ type walk struct {
 	// what it asks.
 	doubt    *Step
 	question string
+	// gone counts the rules that were gone through.
+	gone int
 	// rerouted is the rule that sends the packet another way, and rerouting says
 	// how.
 	rerouted  *Step
@@ -374,6 +384,7 @@ func (w *walk) chain(c *Chain, p Packet) flow {
 	var out flow
 	cur := &p
 	for _, r := range c.Rules {
+		w.gone++
 		f := w.rule(c, r, *cur)
 		out.accepted = joined(out.accepted, f.accepted)
 		out.returned = joined(out.returned, f.returned)
