@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/fairway-bgp/fairway/host/netfilter"
+	"github.com/fairway-bgp/fairway/host/program"
 )
 
 func neighbours() Criterion {
@@ -165,7 +166,7 @@ func allowNeighbours(by *netfilter.Step, p netfilter.Packet) string {
 	case by.Backend == netfilter.Nft:
 		return fmt.Sprintf("nft insert rule %s %s %s icmpv6 type { nd-router-advert, nd-neighbor-solicit, nd-neighbor-advert } accept, in the configuration of whoever made the chain", by.Family, by.Table, by.Base.Name)
 	case by.Table == "filter" && by.Base.Name == chain:
-		return fmt.Sprintf("%s -I %s -p ipv6-icmp -j ACCEPT, in the configuration of whoever made the drop", program(by.Backend, by.Family, ""), chain)
+		return fmt.Sprintf("%s -I %s -p ipv6-icmp -j ACCEPT, in the configuration of whoever made the drop", program.Name(by.Backend, by.Family, ""), chain)
 	}
 	return fmt.Sprintf("let ICMPv6 types 133 to 136 pass %s, in the configuration of whoever made it", by)
 }

@@ -10,6 +10,8 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/fairway-bgp/fairway/host/program"
 )
 
 // readLinks reads what is at the links of this network namespace beside rules.
@@ -49,7 +51,7 @@ func arptables(ctx context.Context) string {
 	if err != nil || len(names) == 0 {
 		return "" // this kernel has none, or nobody has used it
 	}
-	text, err := output(ctx, "arptables-legacy-save")
+	text, err := program.Output(ctx, "arptables-legacy-save")
 	if err != nil {
 		return "tables of arptables-legacy are there, and cannot be read: " + err.Error()
 	}

@@ -143,13 +143,8 @@ func (m mark) join(o mark) mark {
 	return mark{m.value & known, known}
 }
 
-// set replaces the bits of mask by value's, after flipping: iptables' and nft's
-// (mark & ^mask) ^ value.
-func (m mark) set(value, mask uint32) mark {
-	known := m.known | mask
-	v := (m.value &^ mask) ^ value
-	return mark{v & known, known}
-}
+// asValue is the mark as what a field holds.
+func (m mark) asValue() value { return value{number: uint64(m.value), unknownBits: ^m.known} }
 
 // equals is whether mark & mask == value. A value with a bit outside the mask is
 // never equal, as in the kernel (xt_mark.c).

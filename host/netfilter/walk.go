@@ -1,6 +1,7 @@
 package netfilter
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -281,7 +282,7 @@ func joined(a *Packet, b *Packet) *Packet {
 //     priority either may come first.
 //   - Where chains of another table have the same priority and write what this one
 //     asks for, their order decides, and it cannot be read (see orderMatters).
-//     Then the chain sees marks and addresses as unknown.
+//     Then the chain sees marks, tracking and addresses as unknown.
 //
 // A doubt from inside counts only if some way through the chain drops the packet.
 func (w *walk) base(b base, p Packet) *Packet {
@@ -291,11 +292,11 @@ func (w *walk) base(b base, p Packet) *Packet {
 	if b.addressesUnsure {
 		seen.Src, seen.Dst = netip.Addr{}, netip.Addr{}
 	}
-	if b.orderMatters {
+	if b.marksUnsure {
 		seen.mark, seen.ctMark, w.marked = mark{}, mark{}, w.step(b.chain, nil)
-		if seen.State != p.State {
-			seen.State |= Untracked
-		}
+	}
+	if b.stateUnsure && seen.State != p.State {
+		seen.State |= Untracked
 	}
 	dropsBefore, doubt, question := len(w.drops), w.doubt, w.question
 	f := w.chain(b.chain, seen)
@@ -415,11 +416,8 @@ func (w *walk) step(c *Chain, r *Rule) *Step {
 // misses is whether the rule says no before it changes or decides anything, as most
 // rules do of most packets: then nothing needs a copy of the packet.
 func (r *Rule) misses(p *Packet) bool {
-	for _, s := range r.statements {
-		if s.test == nil {
-			return false
-		}
-		switch s.test(p) {
+	for _, m := range r.leading {
+		switch m.matches(p) {
 		case No:
 			return true
 		case Maybe:
@@ -440,9 +438,9 @@ func (w *walk) rule(c *Chain, r *Rule, p Packet) flow {
 	var missed *Packet // the packet as it is where a doubtful question said no
 	question := ""
 	for _, s := range r.statements {
-		switch {
-		case s.test != nil:
-			switch s.test(&p) {
+		switch does := s.does.(type) {
+		case match:
+			switch does.matches(&p) {
 			case No:
 				return flow{next: joined(missed, &p)}
 			case Maybe:
@@ -452,17 +450,17 @@ func (w *walk) rule(c *Chain, r *Rule, p Packet) flow {
 					question = s.text
 				}
 			}
-		case s.change != nil:
+		case change:
 			was := p.mark
-			s.change(&p)
+			does.apply(&p)
 			if p.mark != was {
 				w.marked = w.step(c, r)
 			}
-			if s.rewrites {
+			if touchesOf(does)&writesAddress != 0 {
 				w.creditRewrite(c, r, &p)
 			}
-		default:
-			return w.decide(c, r, p, s, missed, question)
+		case verdict:
+			return w.decide(c, r, p, does.decide(&p), missed, cmp.Or(question, s.text))
 		}
 	}
 	if missed == nil && len(r.statements) > 0 {
@@ -493,12 +491,8 @@ func (w *walk) addStep(c *Chain, r *Rule, did string) *Step {
 // not known, and all of them are carried out on a copy of the packet each. The
 // rule is a doubt only if it can end the packet's way through the chain, or drop
 // it: whether "-j LOG" matched makes no difference.
-func (w *walk) decide(c *Chain, r *Rule, p Packet, s statement, missed *Packet, question string) flow {
-	decisions := s.decide(&p)
+func (w *walk) decide(c *Chain, r *Rule, p Packet, decisions []decision, missed *Packet, question string) flow {
 	sure := missed == nil && len(decisions) == 1 && decisions[0].kind != unknownTarget
-	if question == "" && !sure {
-		question = s.text
-	}
 	dropsBefore := len(w.drops)
 	out := flow{next: missed}
 	for _, d := range decisions {
