@@ -185,7 +185,7 @@ func (k *Keeper) complain(err error) time.Duration {
 }
 
 func (k *Keeper) audit(ctx context.Context, w Want) {
-	findings := Check(Read(ctx, w.Overlay), w)
+	findings := Check(Read(ctx, w), w)
 	if ctx.Err() != nil {
 		return
 	}

@@ -50,6 +50,6 @@ func TestLookFromAContainer(t *testing.T) {
 	if os.Getenv("FAIRWAY_LOOK") == "" {
 		return
 	}
-	found := firstOf(host.Check(host.Read(context.Background(), "ovn0"), want4()), "double-speaker")
+	found := firstOf(host.Check(host.Read(context.Background(), want4()), want4()), "double-speaker")
 	t.Logf("%s: %s", found.State, found.Got)
 }
