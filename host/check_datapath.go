@@ -149,7 +149,7 @@ func (x ways) judgeWhole(p netip.Prefix) Finding {
 func (x ways) anyClient(p netip.Prefix) Finding {
 	inside, clients := x.plainAddress(p), x.clients[p.Addr().Is6()]
 	found := x.between(p, inside, clients[0])
-	if found.State != Wrong || x.judgeBack(p, x.back(inside, clients[0]), clients[0]).State != Wrong {
+	if found.State != Wrong || x.judgeBack(p, x.back(inside, clients[0])).State != Wrong {
 		return found
 	}
 	for _, c := range clients[1:] {

@@ -15,7 +15,7 @@ func (x ways) between(p netip.Prefix, inside netip.Addr, c client) Finding {
 	for _, t := range x.inward(inside, c) {
 		found = worse(found, x.judgeInward(p, t))
 	}
-	back := x.judgeBack(p, x.back(inside, c), c)
+	back := x.judgeBack(p, x.back(inside, c))
 	if back.State == Wrong && !x.leadsAway(inside, c) {
 		return back // which has its packets refused on the way in too, by a filter
 	}
@@ -77,11 +77,8 @@ func (x ways) judgeInward(p netip.Prefix, t Trip) Finding {
 }
 
 // judgeBack judges where packets of the network to a client go.
-func (x ways) judgeBack(p netip.Prefix, t Trip, c client) Finding {
-	way, to := x.way(t), "the outside"
-	if c.network.IsValid() {
-		to = c.network.String()
-	}
+func (x ways) judgeBack(p netip.Prefix, t Trip) Finding {
+	way := x.way(t)
 	p = x.partWith(p, t.From)
 	wrong := Finding{State: Wrong, Evidence: x.evidence(t), Fix: x.exempt(t, "from", p)}
 	switch {
@@ -93,15 +90,15 @@ func (x ways) judgeBack(p netip.Prefix, t Trip, c client) Finding {
 		network, route, _ := x.routeTo(t.To)
 		wrong.Got, wrong.Fix = fmt.Sprintf("the route to %s, back to clients, %s", network, route.describe()), route.deleteCommand(network)
 	case way.Refusal != "":
-		wrong.Got = fmt.Sprintf("a rule of `ip rule` refuses packets from %s to %s: %s", p, to, way.Refusal)
+		wrong.Got = fmt.Sprintf("a rule of `ip rule` refuses packets from %s to the outside: %s", p, way.Refusal)
 	case slices.Contains(way.Links, x.Link.Name):
-		wrong.Got = fmt.Sprintf("a rule of `ip rule` sends packets from %s to %s back by %s", p, to, x.Link.Name)
+		wrong.Got = fmt.Sprintf("a rule of `ip rule` sends packets from %s to the outside back by %s", p, x.Link.Name)
 		if x.mainSays(t, way) {
 			network, route, _ := x.routeTo(t.To)
 			wrong.Got, wrong.Fix = fmt.Sprintf("the route to %s, back to clients, %s", network, route.describe()), route.deleteCommand(network)
 		}
 	case !x.reachesRouter(t, way):
-		return Finding{State: Unknown, Got: fmt.Sprintf("a rule of `ip rule` sends packets from %s to %s by %s, where no router is known", p, to, listed(way.Links)), Evidence: wrong.Evidence, Fix: wrong.Fix}
+		return Finding{State: Unknown, Got: fmt.Sprintf("a rule of `ip rule` sends packets from %s to the outside by %s, where no router is known", p, listed(way.Links)), Evidence: wrong.Evidence, Fix: wrong.Fix}
 	default:
 		return x.unlessTransport(t)
 	}
@@ -202,7 +199,7 @@ func (x ways) down(p netip.Prefix) string {
 func (x ways) lost(p netip.Prefix, inside netip.Addr, c client) string {
 	t, first := x.back(inside, c), ""
 	noWayBack := x.way(t).Refusal == noRoute
-	if back := x.judgeBack(p, t, c); back.State == Wrong && !noWayBack && !x.leadsAway(inside, c) {
+	if back := x.judgeBack(p, t); back.State == Wrong && !noWayBack && !x.leadsAway(inside, c) {
 		return back.Got
 	}
 	for _, t := range x.inward(inside, c) {

@@ -11,6 +11,7 @@ import (
 	"slices"
 
 	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 
 	"github.com/fairway-bgp/fairway/host/netfilter"
@@ -231,45 +232,28 @@ func prefixOf(n *net.IPNet) (netip.Prefix, bool) {
 // less where net.core.rmem_max is smaller. A thousand routes are about 200 KiB.
 const watchBuffer = 4 << 20
 
-// WatchDatapath rings the bell on every change of a link or route until ctx
-// ends. The bell must not block. The error is why the watch ended before that;
-// changes may have been missed then, so the caller rings once more and watches
-// again. ENOBUFS, more changes than the kernel keeps, is such an error.
+// WatchDatapath rings the bell on every change of a link, a route or a rule of
+// ip-rule(8) until ctx ends. The bell must not block. The error is why the watch ended
+// before that; changes may have been missed then, so the caller rings once more and
+// watches again. ENOBUFS, more changes than the kernel keeps, is such an error.
 func WatchDatapath(ctx context.Context, bell func()) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	links := make(chan netlink.LinkUpdate, 64)
-	routes := make(chan netlink.RouteUpdate, 1024)
-	broken := make(chan error, 2)
-	report := func(err error) {
-		select {
-		case broken <- err:
-		default:
-		}
+	changes, err := nl.Subscribe(unix.NETLINK_ROUTE, unix.RTNLGRP_LINK, unix.RTNLGRP_IPV4_ROUTE, unix.RTNLGRP_IPV6_ROUTE, unix.RTNLGRP_IPV4_RULE, unix.RTNLGRP_IPV6_RULE)
+	if err != nil {
+		return fmt.Errorf("watch links, routes and rules of routing: %w", err)
 	}
-	if err := netlink.LinkSubscribeWithOptions(links, ctx.Done(), netlink.LinkSubscribeOptions{ErrorCallback: report}); err != nil {
-		return fmt.Errorf("watch links: %w", err)
+	defer changes.Close()
+	if err := changes.SetReceiveBufferSize(watchBuffer, false); err != nil {
+		return fmt.Errorf("watch links, routes and rules of routing: %w", err)
 	}
-	// The subscription closes its channel when its socket is closed; until then
-	// it must find a reader.
-	defer drain(links)
-	if err := netlink.RouteSubscribeWithOptions(routes, ctx.Done(), netlink.RouteSubscribeOptions{
-		ErrorCallback: report, ReceiveBufferSize: watchBuffer,
-	}); err != nil {
-		return fmt.Errorf("watch routes: %w", err)
-	}
-	defer drain(routes)
+	stop := context.AfterFunc(ctx, changes.Close)
+	defer stop()
 	for {
-		select {
-		case <-ctx.Done():
+		_, _, err := changes.Receive()
+		if ctx.Err() != nil {
 			return nil
-		case err := <-broken:
-			if ctx.Err() != nil {
-				return nil
-			}
-			return fmt.Errorf("watch links and routes: %w", err)
-		case <-links:
-		case <-routes:
+		}
+		if err != nil {
+			return fmt.Errorf("watch links, routes and rules of routing: %w", err)
 		}
 		bell()
 	}
