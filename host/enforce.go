@@ -23,7 +23,7 @@ type Enforcer struct {
 // whether anything had to be done. Applied twice is applied once.
 func (e Enforcer) Enforce(ctx context.Context, w Want) (bool, error) {
 	return e.change(func() Repair {
-		f := Facts{Datapath: AskDatapath(w), Sysctls: readSysctls(), Filter: ReadOwn(ctx)}
+		f := Facts{Datapath: AskWhereRulesLead(w), Sysctls: readSysctls(), Filter: ReadOwn(ctx)}
 		return PlanRepair(f, w, e.Means)
 	}, e.apply, ctx)
 }

@@ -24,7 +24,7 @@ const readBound = 20 * time.Second
 // answers to what the Want asks. It does not fail as a whole: each part carries its own
 // error.
 func Read(ctx context.Context, w Want) Facts {
-	f := Facts{Datapath: AskDatapath(w), Neighbours: neighboursOn(w.Overlay), Sysctls: readSysctls(), Sockets: readSockets(), Processes: readProcesses()}
+	f := Facts{Datapath: AskDatapath(w), Neighbours: neighboursOn(w.Overlay), Sysctls: readSysctls(), Sockets: readSockets(w.BGPPort), Processes: readProcesses()}
 	f.Filter = ReadFilter(ctx)
 	for _, six := range []bool{false, true} {
 		rules := f.Filter.of(six)

@@ -30,7 +30,7 @@ func TestARuleOfRoutingIsNoticed(t *testing.T) {
 	}()
 	w := want46(cidr4, cidr6)
 	down := func() (out map[netip.Prefix]string) {
-		_ = n.Do(func() error { out = host.AskDatapath(w).Down(w); return nil })
+		_ = n.Do(func() error { out = host.AskWhereRulesLead(w).Down(w); return nil })
 		return out
 	}
 	// The subscription stands once a change is heard; changes are made until one is.

@@ -181,12 +181,11 @@ func (d Datapath) partsOf(p netip.Prefix) []netip.Prefix {
 	return d.Named[i:end]
 }
 
-// trips are the packets that Check wants to know of: between each network, with its
-// parts, and each client, by each link that packets come in by.
-func (x ways) trips() []Trip {
+// trips are the packets of a family that Check wants to know of: between each network,
+// with its parts, and each client, by each link that packets come in by.
+func (x ways) trips(six bool) []Trip {
 	var out []Trip
-	for _, n := range x.want.Networks {
-		p, six := n.Prefix.Masked(), n.Prefix.Addr().Is6()
+	for _, p := range x.want.prefixes(six) {
 		inside := x.plainAddress(p)
 		for _, c := range x.clients[six] {
 			out = append(append(out, x.inward(inside, c)...), x.back(inside, c))

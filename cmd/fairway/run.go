@@ -113,7 +113,7 @@ func (f *runFlags) gate(log *logrus.Entry) (daemon.Gate, []watch) {
 	gate := &daemon.DatapathGate{
 		Read: func(w host.Want) host.Datapath {
 			w.Overlay = f.overlayLink
-			return host.AskDatapath(w)
+			return host.AskWhereRulesLead(w)
 		},
 		Gateways: gateways.Follow, Masqueraded: masqueraded.Among,
 	}
