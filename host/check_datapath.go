@@ -42,6 +42,9 @@ func (f *Facts) silentGateways(networks []Network) []Finding {
 			found.State, found.Got = Wrong, "the join gateway does not answer on "+f.Datapath.Link.Name+" (neighbour FAILED)"
 		case NUDIncomplete:
 			found.State, found.Got = Unknown, "the join gateway has not answered yet (neighbour INCOMPLETE)"
+		case NUDPermanent:
+			found.State, found.Got = Unknown, "the join gateway's entry on "+f.Datapath.Link.Name+" is permanent, so the kernel never asks whether it is right"
+			found.Fix = ipCommand(hop.Is6()) + " neigh del " + hop.String() + " dev " + f.Datapath.Link.Name
 		default:
 			continue
 		}

@@ -210,6 +210,9 @@ func TestChecksAgainstRealRuleSets(t *testing.T) {
 		{"the join gateway does not answer", func(s *hosttest.Space) {
 			s.Sh("ip neigh add 100.64.0.1 dev ovn0 nud incomplete; ip neigh change 100.64.0.1 dev ovn0 nud failed")
 		}, want4(), map[string]string{"datapath": "wrong the join gateway does not answer on ovn0"}, false},
+		{"the join gateway's address is written by hand", func(s *hosttest.Space) {
+			s.Sh("ip neigh replace 100.64.0.1 lladdr 02:00:00:00:00:99 dev ovn0 nud permanent")
+		}, want4(), map[string]string{"datapath": "unknown the join gateway's entry on ovn0 is permanent"}, false},
 		{"the join gateway has not answered yet", func(s *hosttest.Space) {
 			s.Sh("ip -6 neigh add fd00:100:64::1 dev ovn0 nud incomplete")
 		}, want6(), map[string]string{"datapath": "unknown the join gateway has not answered yet"}, false},
