@@ -3,6 +3,7 @@ package host
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"net/netip"
 	"slices"
 )
@@ -95,10 +96,15 @@ func (x ways) judge(p netip.Prefix) []Finding {
 		return out
 	}
 	add := func(part string, found Finding) {
-		if found.State != OK && !slices.ContainsFunc(out, func(f Finding) bool { return f.Got == found.Got }) {
-			found.About, found.Want = aboutNetwork(p, part), whole.Want
-			out = append(out, found)
+		if found.State == OK || slices.ContainsFunc(out, func(f Finding) bool { return f.Got == found.Got }) {
+			return
 		}
+		found.About, found.Want = aboutNetwork(p, part), whole.Want
+		if part != "" {
+			out = append(out, found)
+			return
+		}
+		out[0] = worse(found, out[0])
 	}
 	inside, clients := x.plainAddress(p), x.clients[p.Addr().Is6()]
 	for _, c := range clients[1:] {
@@ -106,22 +112,22 @@ func (x ways) judge(p netip.Prefix) []Finding {
 			add("from "+c.network.String(), x.between(p, inside, c))
 		}
 	}
+	lost := 0.0 // share of the network
 	for _, part := range x.askedParts(p) {
-		name := "in " + part.String()
-		if part.Bits()-p.Bits() < smallPart {
+		found, name := x.between(p, x.plainAddress(part), clients[0]), "part "+part.String()
+		if found.State == Wrong {
+			lost += math.Pow(2, float64(p.Bits()-part.Bits()))
+		}
+		if lost >= smallShare {
 			name = ""
 		}
-		add(name, x.between(p, x.plainAddress(part), clients[0]))
+		add(name, found)
 	}
 	if n := len(x.partsOf(p)); n > mostParts {
 		add("", Finding{State: Unknown, Got: fmt.Sprintf("%d of %d parts that routes and rules tell apart were asked about", mostParts, n), Fix: "ip route get: look where the others lead"})
 	}
 	return out
 }
-
-// smallPart is by how many bits a part is narrower than its network to be small beside
-// it: a sixteenth, and less. What is lost there withholds nothing.
-const smallPart = 4
 
 func (x ways) judgeWhole(p netip.Prefix) Finding {
 	if x.Err != nil {

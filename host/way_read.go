@@ -128,7 +128,7 @@ func (a wayAsker) isStrict(t Trip) bool {
 // setting reads a sysctl, once.
 func (a wayAsker) setting(key string) string {
 	if _, known := a.settings[key]; !known {
-		a.settings[key] = readSysctl(key).Value
+		a.settings[key] = ReadSysctl(key).Value
 	}
 	return a.settings[key]
 }
