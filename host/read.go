@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
 	"github.com/fairway-bgp/fairway/host/netfilter"
@@ -25,12 +26,19 @@ const readBound = 20 * time.Second
 func Read(ctx context.Context, overlayLink string) Facts {
 	f := Facts{Datapath: ReadDatapath(overlayLink), Neighbours: neighboursOn(overlayLink), Sysctls: readSysctls(), Sockets: readSockets(), Processes: readProcesses()}
 	f.Filter = ReadFilter(ctx)
+	secured := hasIPsec()
 	for _, six := range []bool{false, true} {
 		rules := f.Filter.of(six)
 		rules.Local, rules.Links, rules.RoutesByMark = f.Datapath.Addresses, f.Datapath.Links, f.Datapath.Policy.Marks[six]
-		rules.PostroutingBlind = postroutingBlind()
+		rules.PostroutingBlind, rules.IPsec = postroutingBlind(), secured
 	}
 	return f
+}
+
+// hasIPsec is whether the kernel has policies of IPsec, or does not tell.
+func hasIPsec() bool {
+	policies, err := netlink.XfrmPolicyList(netlink.FAMILY_ALL)
+	return len(policies) > 0 || err != nil && !errors.Is(err, unix.EPROTONOSUPPORT)
 }
 
 // postroutingBlind is whether this kernel may be one that does not tell postrouting by
