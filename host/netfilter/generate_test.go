@@ -283,7 +283,7 @@ func (g generator) special(table, chain string, depth int) string {
 		"-m dscp " + not() + "--dscp " + g.one("0", "0x2e"), "-m tos " + not() + "--tos " + g.one("0/0xff", "0x10/0x3f"),
 		"-p tcp -m ecn " + not() + g.one("--ecn-tcp-cwr", "--ecn-tcp-ece"), "-m ecn " + not() + "--ecn-ip-ect " + g.one("0", "2"),
 		"-p tcp -m tcpmss " + not() + "--mss " + g.one("536:65535", "1:100", "1400:1500"),
-		"-m helper " + not() + "--helper ftp",
+		"-m helper " + not() + "--helper ftp", "-p tcp -m tcp " + not() + "--tcp-option " + g.one("2", "3", "8"),
 		"-m conntrack --ctdir " + g.one("ORIGINAL", "REPLY"),
 		"-m conntrack " + not() + "--ctproto " + g.one("6", "17"),
 		"-m conntrack " + g.sometimes(2, "--ctstate "+g.one("NEW", "INVALID", "ESTABLISHED,INVALID")+" ") + not() + g.one("--ctorigsrc ", "--ctorigdst ", "--ctreplsrc ", "--ctrepldst ") + a,
@@ -532,7 +532,7 @@ func (g generator) nftRule(hook string, depth int) string {
 		if len(words) > 0 {
 			break // nft's listing drops this question before a TCP reset, and refuses contradictions
 		}
-		return "meta nfproto " + op() + g.one("ipv4", "ipv6") + " " + g.one("drop", "accept", "return", "counter")
+		return g.one("meta nfproto ", "ct l3proto ") + op() + g.one("ipv4", "ipv6") + " " + g.one("drop", "accept", "return", "counter")
 	case 8:
 		if ip == "ip" {
 			words = append(words, "ip protocol "+op()+g.one("tcp", "{ udp, icmp }"))
@@ -609,7 +609,7 @@ func (g generator) nftSpecial(hook, ip string, op func() string) string {
 		"oifgroup " + op() + g.one("7", "default"), "oiftype " + g.one("ether", "!= ether", "!= loopback"),
 		"ct direction " + op() + g.one("original", "reply"), "ct zone " + op() + g.one("0", "7"), "ct helper " + op() + `"ftp"`,
 		"ct " + g.one("original", "reply") + " " + ip + " " + g.one("saddr ", "daddr ") + op() + g.one(a, g.address(true)),
-		"ct protocol " + op() + g.one("tcp", "udp"), "ct l3proto " + op() + g.ofFamily("ipv4", "ipv6"),
+		"ct protocol " + op() + g.one("tcp", "udp"),
 		"meta l4proto { tcp, udp } ct " + g.one("original", "reply") + " " + g.one("proto-src ", "proto-dst ") + op() + g.port(),
 		ip + g.one(" saddr & ", " daddr & ") + g.maskedEqual(op(), a),
 	}

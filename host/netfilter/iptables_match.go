@@ -193,7 +193,6 @@ func protocolNumber(v string) (uint8, bool) {
 // FIN,SYN,RST,ACK SYN": of the flags in the first list exactly those in the second
 // are set (xt_tcpudp.c). The packet asked about is whole, so a first fragment, which
 // the kernel drops where it is too short for its header, does not come up.
-// --tcp-option is unknown.
 func portMatch(o option) match {
 	switch o.name {
 	case "sport", "dport":
@@ -206,6 +205,22 @@ func portMatch(o option) match {
 		mask, okMask := parseFlags(o.values[0])
 		want, okWant := parseFlags(o.values[1])
 		return one(flagsField(mask), numbers(uint64(want)), okMask && okWant)
+	case "tcp-option":
+		return optionMatch(o.value())
+	}
+	return nil
+}
+
+// optionMatch is "--tcp-option 2", an option of TCP by its number. Segment size (2),
+// window scale (3) and whether selective acknowledgments may come (4) are only in what
+// opens a connection; all such packets have the first.
+func optionMatch(number string) match {
+	opens := oneOf{mssExists, numbers(1)}
+	switch number {
+	case "2":
+		return opens
+	case "3", "4":
+		return all{opens, answer(Maybe)}
 	}
 	return nil
 }
