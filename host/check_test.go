@@ -15,21 +15,18 @@ import (
 
 const cidr4, cidr6 = "10.166.0.0/16", "fd00:166::/64"
 
-// node is a namespace like a node's: an uplink, the overlay link, and routes.
+// node is a namespace like a node's.
 func node(t testing.TB) *hosttest.Space {
 	t.Helper()
-	needs.Root(t, "ip", "iptables-legacy", "iptables-nft", "nft", "ipset")
-	n, far := hosttest.NewSpace(t), hosttest.NewSpace(t)
-	hosttest.Cable(t, n, "up0", far, "x0")
-	hosttest.Cable(t, n, "ovn0", far, "x1")
-	n.Sh(`ip addr add 172.30.0.11/24 dev up0; ip -6 addr add fd00:30::11/64 dev up0 nodad
-ip addr add 100.64.0.11/16 dev ovn0; ip -6 addr add fd00:100:64::11/112 dev ovn0 nodad
-ip route add default via 172.30.0.1; ip -6 route add default via fd00:30::1
-ip route add 10.166.0.0/16 via 100.64.0.1; ip -6 route add fd00:166::/64 via fd00:100:64::1`)
-	for key, value := range map[string]string{"net.ipv4.ip_forward": "1", "net.ipv6.conf.all.forwarding": "1", "net.ipv4.conf.all.rp_filter": "0", "net.ipv4.conf.up0.rp_filter": "0", "net.ipv4.conf.ovn0.rp_filter": "0"} {
-		n.Sysctl(key, value)
-	}
+	n, _ := nodeAndFar(t)
 	return n
+}
+
+// nodeAndFar is a node, and what is at the other ends of its links.
+func nodeAndFar(t testing.TB) (node, elsewhere *hosttest.Space) {
+	t.Helper()
+	needs.Root(t, "ip", "iptables-legacy", "iptables-nft", "nft", "ipset")
+	return hosttest.NewNodeAndFar(t)
 }
 
 // towards gives the node a second uplink, up1, with a route to a network.
@@ -309,8 +306,8 @@ func TestWhatIsLostOfOneKindIsAFindingOfItsOwn(t *testing.T) {
 		// wrong are check and subject of all that is not ok.
 		wrong []string
 	}{
-		{"only tcp is accepted", with("nft -f -", "table ip f {\n chain fw { type filter hook forward priority 0; policy drop;\n meta l4proto tcp accept\n }\n}\n"), symmetric(), []string{dropped + "udp", dropped + "icmp"}},
-		{"only tcp is accepted, IPv6", with("nft -f -", "table ip6 f {\n chain fw { type filter hook forward priority 0; policy drop;\n meta l4proto tcp accept\n }\n}\n"), announced(cidr6), []string{"forward-drop fd00:166::/64 udp", "forward-drop fd00:166::/64 icmp"}},
+		{"only tcp is accepted", with("nft -f -", "table ip f {\n chain fw { type filter hook forward priority 0; policy drop;\n meta l4proto tcp accept\n }\n}\n"), symmetric(), []string{dropped + "udp", dropped + "icmp", dropped + "path MTU"}},
+		{"only tcp is accepted, IPv6", with("nft -f -", "table ip6 f {\n chain fw { type filter hook forward priority 0; policy drop;\n meta l4proto tcp accept\n }\n}\n"), announced(cidr6), []string{"forward-drop fd00:166::/64 udp", "forward-drop fd00:166::/64 icmp", "forward-drop fd00:166::/64 path MTU"}},
 		{"udp is dropped", rule("-p udp -j DROP"), symmetric(), []string{dropped + "udp"}},
 		{"echo is dropped", rule("-p icmp -m icmp --icmp-type 8 -j DROP"), symmetric(), []string{dropped + "icmp"}},
 		{"10/8 is dropped", rule("-i up0 -s 10.0.0.0/8 -j DROP"), symmetric(), []string{dropped + "from 10.0.0.0/8"}},

@@ -458,7 +458,7 @@ func (g generator) onLinks() string {
 		for range 1 + g.IntN(3) {
 			f := generator{g.Rand, g.six != (g.IntN(4) == 0)}
 			ip := f.ofFamily("ip", "ip6")
-			match := f.one("", sensible(ip+" saddr "+f.address(true)), sensible(ip+" daddr "+f.address(false)), `iifname "up0"`, `oifname != "up0"`, "tcp dport "+f.port(), "meta mark 0x1", "meta protocol "+ip, ip+" dscp cs0", ip+" length > 65535", "iifgroup 7", "tcp option maxseg exists", "ct direction original")
+			match := f.one("", sensible(ip+" saddr "+f.address(true)), sensible(ip+" daddr "+f.address(false)), `iifname "up0"`, `oifname != "up0"`, "tcp dport "+f.port(), "meta mark 0x1", "meta protocol "+ip, ip+" dscp cs0", ip+" length > 65535", "iifgroup 7", "tcp option maxseg exists")
 			fmt.Fprintf(&b, "  %s %s\n", match, f.one("drop", "accept", "accept", "return", "counter", "meta mark set 0x1", ip+" dscp set cs1 accept", ip+" saddr set "+ip+" saddr accept", "meta mark set "+f.markMap()+" accept", "meta mark set "+f.one("0x80", "0x10", "0x30")))
 		}
 		b.WriteString(" }\n")

@@ -354,7 +354,7 @@ func pkttypeMatch(o option) match {
 	if o.name != "pkt-type" {
 		return nil
 	}
-	return answer(truthOf(o.value() == "unicast"))
+	return oneOf{metaFields["pkttype"], numbers(constants[kindPktType][o.value()])}
 }
 
 // physdevMatch is "-m physdev --physdev-is-bridged" and asks about bridge ports. A

@@ -70,7 +70,12 @@ func (t *Table) fields(raw json.RawMessage) ([]field, bool) {
 func (t *Table) field(e nftExpression) (field, bool) {
 	switch {
 	case e.Payload != nil && e.Payload.Protocol == "arp":
-		return field{kindForeign, func(*Packet) (value, Truth) { return value{}, No }}, true
+		return field{kindForeign, func(p *Packet) (value, Truth) {
+			if p.ARP {
+				return value{}, Maybe
+			}
+			return value{}, No
+		}}, true
 	case e.Payload != nil:
 		f, ok := payloadFields[e.Payload.Protocol+" "+e.Payload.Field]
 		return f, ok
@@ -83,9 +88,9 @@ func (t *Table) field(e nftExpression) (field, bool) {
 		f, ok := ctFields[strings.TrimSpace(e.Ct.Dir+" "+e.Ct.Key)]
 		return f, ok
 	case e.Exthdr != nil && e.Exthdr.Field == "":
-		return noneOf((*Packet).is6), true
+		return noneOf(func(p *Packet) bool { return p.isIP(true) }), true
 	case e.Option != nil && e.Option.Field == "":
-		return noneOf(func(p *Packet) bool { return !p.is6() }), true
+		return noneOf(func(p *Packet) bool { return p.isIP(false) }), true
 	case e.Exthdr != nil, e.Option != nil:
 		return neverThere(kindNumber), true
 	case e.TCPOption != nil && e.TCPOption.Name == "maxseg":
@@ -174,7 +179,7 @@ func flagsField(mask uint8) field {
 // addressField is absent from packets of the other family.
 func addressField(six, source bool) field {
 	return field{kindAddr, func(p *Packet) (value, Truth) {
-		return has(p.is6() == six, value{addr: p.addr(source)})
+		return has(p.isIP(six), value{addr: p.addr(source)})
 	}}
 }
 
@@ -182,7 +187,7 @@ func addressField(six, source bool) field {
 // extension headers, so the next header is the transport protocol.
 func protocolField(six bool) field {
 	return field{kindProtocol, func(p *Packet) (value, Truth) {
-		return has(p.is6() == six, value{number: uint64(p.Protocol)})
+		return has(p.isIP(six), value{number: uint64(p.Protocol)})
 	}}
 }
 
@@ -243,7 +248,7 @@ var metaFields = map[string]field{
 	"skuid":   {kindNumber, func(p *Packet) (value, Truth) { return unknownValue, ofOwner(p) }},
 	"skgid":   {kindNumber, func(p *Packet) (value, Truth) { return unknownValue, ofOwner(p) }},
 	"cgroup":  {kindNumber, func(p *Packet) (value, Truth) { return unknownValue, ofOwner(p) }},
-	"pkttype": always(kindPktType, func(*Packet) value { return value{number: constants[kindPktType]["unicast"]} }),
+	"pkttype": always(kindPktType, func(p *Packet) value { return value{number: constants[kindPktType][p.sentTo()]} }),
 }
 
 func always(k kind, v func(*Packet) value) field {
@@ -251,6 +256,9 @@ func always(k kind, v func(*Packet) value) field {
 }
 
 func ipVersion(p *Packet) value {
+	if p.ARP {
+		return value{number: constants[kindEther]["arp"]}
+	}
 	if p.is6() {
 		return value{number: 6}
 	}

@@ -34,7 +34,7 @@ func (p *Packet) unlessWritten(what uint64, v value) value {
 
 // ofFamily is a field of one family's header.
 func ofFamily(k kind, six bool, v func(*Packet) value) field {
-	return field{k, func(p *Packet) (value, Truth) { return v(p), truthOf(p.is6() == six) }}
+	return field{k, func(p *Packet) (value, Truth) { return v(p), truthOf(p.isIP(six)) }}
 }
 
 // constantOf is a field of one family's header that is always the same.
@@ -44,6 +44,9 @@ func constantOf(six bool, v value) field {
 
 // hops are those that the packet has left.
 func hops(p *Packet) value {
+	if p.HopLimit != 0 {
+		return p.unlessWritten(hopsWritten(), value{number: uint64(p.HopLimit)})
+	}
 	return p.unlessWritten(hopsWritten(), value{number: leastHops, most: mostHops})
 }
 
