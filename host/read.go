@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
 	"github.com/fairway-bgp/fairway/host/netfilter"
@@ -23,12 +24,19 @@ import (
 func Read(ctx context.Context, w Want) Facts {
 	f := Facts{Datapath: AskDatapath(w), Links: readLinks(ctx), Neighbours: neighboursOn(w.Overlay), Sysctls: ReadSysctls(), Sockets: readSockets(w.BGPPort), Processes: readProcesses()}
 	f.Filter = ReadFilter(ctx)
+	secured := hasIPsec()
 	for _, six := range []bool{false, true} {
 		rules := f.Filter.of(six)
 		rules.Local, rules.Links, rules.RoutesByMark = f.Datapath.Addresses, f.Datapath.Links, f.Datapath.Policy.Marks[six]
-		rules.PostroutingBlind = postroutingBlind()
+		rules.PostroutingBlind, rules.IPsec = postroutingBlind(), secured
 	}
 	return f
+}
+
+// hasIPsec is whether the kernel has policies of IPsec, or does not tell.
+func hasIPsec() bool {
+	policies, err := netlink.XfrmPolicyList(netlink.FAMILY_ALL)
+	return len(policies) > 0 || err != nil && !errors.Is(err, unix.EPROTONOSUPPORT)
 }
 
 // postroutingBlind is whether this kernel may be one that does not tell postrouting by
