@@ -1,10 +1,8 @@
 package account
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/fairway-bgp/fairway/status"
 )
@@ -48,7 +46,7 @@ func sessionEvents(before, now *status.Status) []Event {
 		case e.Established() && !was.Established():
 			out = append(out, event("BGPSessionUp", "session with %s (%s) is established", e.Peer, e.Address))
 		case was.Established() && !e.Established():
-			out = append(out, warning("BGPSessionDown", "session with %s (%s) is down: %s", e.Peer, e.Address, cmp.Or(e.LastError, strings.ToLower(e.State))))
+			out = append(out, warning("BGPSessionDown", "session with %s (%s) is down: %s", e.Peer, e.Address, e.Trouble()))
 		}
 	}
 	return out

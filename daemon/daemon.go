@@ -289,6 +289,9 @@ func sessionStatus(o speaker.Observed, wanted []policy.Session) []status.Session
 			for _, f := range p.Families {
 				e.Families = append(e.Families, string(f))
 			}
+			for _, f := range p.NotOffered {
+				e.NotOffered = append(e.NotOffered, string(f))
+			}
 		}
 		out = append(out, e)
 	}

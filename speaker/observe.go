@@ -54,6 +54,8 @@ type Session struct {
 	LocalAddress netip.Addr
 	// Families are those that both sides offered, sorted.
 	Families []policy.Family
+	// NotOffered are the wanted ones that the peer did not offer, sorted.
+	NotOffered []policy.Family
 	// Advertised counts the prefixes that pass the export rules.
 	Advertised int
 	// Received counts the prefixes that the peer has announced since the session is
@@ -122,7 +124,7 @@ func (s *Speaker) session(p *api.Peer, v *view) Session {
 	}
 	out.LastError = ""
 	out.LocalAddress, _ = netip.ParseAddr(p.Transport.LocalAddress)
-	out.Families = negotiated(p)
+	out.Families, out.NotOffered = negotiated(p)
 	out.Received = e.received.all()
 	for _, f := range p.AfiSafis {
 		if f.State != nil {
@@ -146,9 +148,9 @@ func stateOf(s api.PeerState_SessionState) State {
 	return Idle
 }
 
-// negotiated gives the families that both ends offered. A peer that says nothing
-// of families speaks IPv4 unicast (RFC 4760 section 8).
-func negotiated(p *api.Peer) []policy.Family {
+// negotiated gives the families that both ends offered, and those that only this one
+// did. A peer that says nothing of families speaks IPv4 unicast (RFC 4760 section 8).
+func negotiated(p *api.Peer) (both, ours []policy.Family) {
 	theirs := map[policy.Family]bool{}
 	for _, c := range p.State.RemoteCap {
 		if mp := c.GetMultiProtocol(); mp != nil {
@@ -158,14 +160,17 @@ func negotiated(p *api.Peer) []policy.Family {
 	if len(theirs) == 0 {
 		theirs[policy.IPv4Unicast] = true
 	}
-	out := []policy.Family{}
+	both = []policy.Family{}
 	for _, f := range p.AfiSafis {
-		if ours := familyOf(f.Config.Family); theirs[ours] {
-			out = append(out, ours)
+		if wanted := familyOf(f.Config.Family); theirs[wanted] {
+			both = append(both, wanted)
+		} else {
+			ours = append(ours, wanted)
 		}
 	}
-	slices.Sort(out)
-	return out
+	slices.Sort(both)
+	slices.Sort(ours)
+	return both, ours
 }
 
 // familyOf is "" for a family that Fairway does not use.
