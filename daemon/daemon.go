@@ -281,7 +281,7 @@ func sessionStatus(o speaker.Observed, wanted []policy.Session) []status.Session
 		i := slices.IndexFunc(o.Sessions, func(p speaker.Session) bool { return p.Peer == s.Peer })
 		if i >= 0 {
 			p := o.Sessions[i]
-			e.State, e.Since, e.LastError, e.Flaps = string(p.State), p.Since, p.LastError, p.Flaps
+			e.State, e.Since, e.LastError, e.LastErrorAt, e.Flaps = string(p.State), p.Since, p.LastError, p.LastErrorAt, p.Flaps
 			e.Advertised, e.Received = p.Advertised, p.Received
 			if p.LocalAddress.IsValid() {
 				e.LocalAddress = p.LocalAddress.String()

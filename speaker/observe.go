@@ -48,6 +48,8 @@ type Session struct {
 	// the text of the peer's notification if it has one. It is empty while the
 	// session is established.
 	LastError string
+	// LastErrorAt is when that was seen last.
+	LastErrorAt time.Time
 	// What follows is zero unless the session is established.
 
 	// LocalAddress is this end's address: the next hop of paths without one.
@@ -108,21 +110,16 @@ func (s *Speaker) session(p *api.Peer, v *view) Session {
 	a, _ := netip.ParseAddr(p.Conf.NeighborAddress)
 	e := s.journal.of(a)
 	out := Session{
-		Peer:      v.peers[a],
-		Address:   a,
-		State:     stateOf(p.State.SessionState),
-		Since:     e.since,
-		LastError: e.lastError,
-		Flaps:     e.flaps,
+		Peer:    v.peers[a],
+		Address: a,
+		State:   stateOf(p.State.SessionState),
+		Since:   e.since,
+		Flaps:   e.flaps,
 	}
 	if out.State != Established {
-		if p.Conf.AuthPassword != "" && strings.HasSuffix(out.LastError, "i/o timeout") {
-			// RFC 2385 section 2: a segment with a wrong digest is dropped silently.
-			out.LastError += " (TCP MD5 is on: a wrong password looks the same)"
-		}
+		out.LastError, out.LastErrorAt = e.words(p), e.cause.at
 		return out
 	}
-	out.LastError = ""
 	out.LocalAddress, _ = netip.ParseAddr(p.Transport.LocalAddress)
 	out.Families, out.NotOffered = negotiated(p)
 	out.Received = e.received.all()

@@ -182,6 +182,8 @@ type Session struct {
 	Since time.Time `json:"since"`
 	// LastError says why it last went down or stays down; "" if it never did.
 	LastError string `json:"lastError"`
+	// LastErrorAt is when that was seen last; zero if it never did.
+	LastErrorAt time.Time `json:"lastErrorAt,omitzero"`
 	// Advertised is how many prefixes the peer has been sent.
 	Advertised int `json:"advertised"`
 	// Received is how many the peer has announced since the session is up, counting

@@ -96,6 +96,9 @@ func (s *Status) writeSessions(b *bytes.Buffer, now time.Time) {
 		}
 		t.Row("  "+e.Peer, e.Address, e.State, since, fmt.Sprint(e.Advertised))
 		if why := e.Trouble(); why != "" {
+			if !e.LastErrorAt.IsZero() && !e.Established() {
+				why += fmt.Sprintf(" (%s ago)", Ago(e.LastErrorAt, now))
+			}
 			t.Prose("  ! ", "    ", why)
 		}
 		if e.Received > 0 {
