@@ -26,8 +26,8 @@ const module = "github.com/fairway-bgp/fairway/"
 func level() map[string]int {
 	return map[string]int{
 		"columns": -1, "bell": -1, "flock": -1, "inet": -1, "replace": -1,
-		"door": 0, "routes": 0, "host": 0, "host/netfilter": 0, "host/hosttest": 0, "api/v1alpha1": 0, "lab": 0,
-		"policy":  1,
+		"door": 0, "routes": 0, "host": 0, "host/netfilter": 0, "host/program": 0, "host/hosttest": 0, "api/v1alpha1": 0, "lab": 0,
+		"policy": 1, "host/enforce": 1,
 		"objects": 2, "objects/objectstest": 2, "policy/policytest": 2, "speaker": 2, "status": 2, "export": 2,
 		"files": 3, "kube": 3, "account": 3, "web": 3,
 		"daemon":      4,
@@ -40,7 +40,7 @@ func why() map[int]string {
 	return map[int]string{
 		-1: "small common ground (how text for people is set, how a loop is woken, what the Internet agrees on, how a file is replaced or locked): it serves every other room and knows none",
 		0:  "vocabulary and the outside world: they must be understood, and tested, without anything else",
-		1:  "the decision: values in, values out, whoever reads the objects and speaks BGP",
+		1:  "the decision: values in, values out, whoever reads the objects and speaks BGP; and what is written on the host for it",
 		2:  "text to values, speaking BGP, the published picture and other routers' configuration: they know what a decision is made of and what it says, and nothing of each other",
 		3:  "the two sources, the page, and a node's account of itself: none needs another, and an account does not know how it gets into the cluster",
 		4:  "the loop is the only place where things meet",
@@ -50,7 +50,7 @@ func why() map[int]string {
 
 // sameLevel are the arrows within a level.
 func sameLevel() map[string][]string {
-	return map[string][]string{"host": {"host/netfilter"}, "status": {"objects"}}
+	return map[string][]string{"host": {"host/netfilter", "host/program"}, "host/program": {"host/netfilter"}, "status": {"objects"}}
 }
 
 // inTests are the arrows that a package's tests may have besides: they use the
@@ -58,6 +58,7 @@ func sameLevel() map[string][]string {
 func inTests() map[string][]string {
 	return map[string][]string{
 		"host":           {"host/hosttest"},
+		"host/enforce":   {"host/hosttest"},
 		"host/netfilter": {"host/hosttest"},
 		"kube":           {"account"},
 		"lab":            {"cmd/fairway"},
@@ -80,7 +81,7 @@ func only() map[string][]string {
 		"github.com/spf13/cobra":         {"cmd/fairway"},
 		"github.com/spf13/pflag":         {"cmd/fairway"},
 		"github.com/fsnotify/fsnotify":   {"files", "lab"}, // the lab watches a state file of its own
-		"github.com/coreos/go-iptables":  {},
+		"github.com/coreos/go-iptables":  {"host/enforce"},
 		"github.com/google/nftables":     {},
 	}
 }

@@ -1,9 +1,10 @@
 // Package host knows what this node must be like to forward the announced
 // traffic, in three steps that do not mix: Read gathers facts (files named
 // *_read.go do the only I/O, and what cannot be read is unknown), Check judges
-// them against a Want (pure), and Enforcer repairs what we own and can undo it.
+// them against a Want, and PlanRepair says what is missing of what we own (both
+// pure). Package enforce writes that, and can undo it.
 //
-// The daemon derives a Want from its plan and keeps a Keeper running; `fairway
+// The daemon derives a Want from its plan and keeps an enforce.Keeper running; `fairway
 // check` does the same once. How a packet fares in the packet filter is package
 // netfilter's business.
 //

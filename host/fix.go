@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/fairway-bgp/fairway/host/netfilter"
+	"github.com/fairway-bgp/fairway/host/program"
 )
 
 // fix says what helps against a drop. Whether our own accept does is not
@@ -13,15 +14,15 @@ import (
 func (c *checker) fix(p netfilter.Packet, r netfilter.Result) string {
 	network, inbound := c.networkOf(p)
 	rules := c.facts.Filter.of(p.Src.Is6())
-	for _, at := range positions() {
+	for _, at := range Positions() {
 		rule := acceptRule(at, network, c.want.Overlay, inbound)
-		if rules.WithFirst(at.table, at.chain, rule).Walk(p).Verdict == netfilter.Accepted {
+		if rules.WithFirst(at.Table, at.Chain, rule).Walk(p).Verdict == netfilter.Accepted {
 			return "fairway check --fix, or run the daemon with --host=enforce"
 		}
 	}
 	both := rules
-	for _, at := range positions() {
-		both = both.WithFirst(at.table, at.chain, acceptRule(at, network, c.want.Overlay, inbound))
+	for _, at := range Positions() {
+		both = both.WithFirst(at.Table, at.Chain, acceptRule(at, network, c.want.Overlay, inbound))
 	}
 	rest := both.Walk(p)
 	if rest.Verdict != netfilter.Dropped {
@@ -51,12 +52,12 @@ func (c *checker) networkOf(p netfilter.Packet) (network netip.Prefix, inbound b
 }
 
 // acceptRule is what the Enforcer's rules amount to for one packet.
-func acceptRule(p position, network netip.Prefix, overlay string, inbound bool) string {
+func acceptRule(p Position, network netip.Prefix, overlay string, inbound bool) string {
 	direction := fmt.Sprintf("-s %s -i %s", network, overlay)
 	switch {
 	case inbound:
 		direction = fmt.Sprintf("-d %s -o %s", network, overlay)
-	case p.chain == "POSTROUTING":
+	case p.Chain == "POSTROUTING":
 		direction = fmt.Sprintf("-s %s", network)
 	}
 	return direction + p.only + " -j ACCEPT"
@@ -82,15 +83,15 @@ func ownerFix(s *netfilter.Step, network netip.Prefix) string {
 	case kubeOVNs(s):
 		return "this is Kube-OVN's own rule: look at natOutgoing of the Subnets that contain " + network.String()
 	case strings.Contains(name, "DOCKER"), strings.Contains(name, "docker"):
-		return fmt.Sprintf("%[2]s -I DOCKER-USER -d %[1]s -j ACCEPT && %[2]s -I DOCKER-USER -s %[1]s -j ACCEPT", network, program("iptables", familyOf(network.Addr().Is6()), ""))
+		return fmt.Sprintf("%[2]s -I DOCKER-USER -d %[1]s -j ACCEPT && %[2]s -I DOCKER-USER -s %[1]s -j ACCEPT", network, program.Name("iptables", FamilyOf(network.Addr().Is6()), ""))
 	case s.Backend == netfilter.Nft && s.Rule != nil:
 		return fmt.Sprintf("nft delete rule %s %s %s handle %d, in the configuration of whoever made it", s.Family, s.Table, s.Chain.Name, s.Rule.Handle)
 	case s.Backend == netfilter.Nft:
 		return fmt.Sprintf("nft insert rule %s %s %s %s daddr %s accept, and saddr, in the configuration of whoever made the chain", s.Family, s.Table, s.Chain.Name, addressWord(network), network)
 	case s.Rule == nil:
-		return fmt.Sprintf("%s -t %s -P %s ACCEPT", program(s.Backend, s.Family, ""), s.Table, s.Chain.Name)
+		return fmt.Sprintf("%s -t %s -P %s ACCEPT", program.Name(s.Backend, s.Family, ""), s.Table, s.Chain.Name)
 	}
-	return fmt.Sprintf("%s -t %s -D %s %d, in the configuration of whoever made it", program(s.Backend, s.Family, ""), s.Table, s.Chain.Name, s.Rule.Number)
+	return fmt.Sprintf("%s -t %s -D %s %d, in the configuration of whoever made it", program.Name(s.Backend, s.Family, ""), s.Table, s.Chain.Name, s.Rule.Number)
 }
 
 // kubeOVNs reports whether a rule stands in one of Kube-OVN's chains.

@@ -58,9 +58,13 @@ func waits(known map[netip.Prefix]bool) bool {
 	return false
 }
 
+// SetsInterval is how often ipsets are looked at that somebody waits for: ipset tells
+// nobody of changes.
+const SetsInterval = 200 * time.Millisecond
+
 // Watch rings when a network that was asked about last leaves its set, or
 // the set goes, until ctx ends. ring must not block. ipset tells nobody of
-// changes, so while there is such a network it is looked up every setsInterval.
+// changes, so while there is such a network it is looked up every SetsInterval.
 func (m *Masqueraded) Watch(ctx context.Context, ring func()) error {
 	for {
 		select {
@@ -69,7 +73,7 @@ func (m *Masqueraded) Watch(ctx context.Context, ring func()) error {
 		case <-m.changed.Rung():
 		}
 		for m.waiting() {
-			timer := time.NewTimer(setsInterval)
+			timer := time.NewTimer(SetsInterval)
 			select {
 			case <-ctx.Done():
 				timer.Stop()

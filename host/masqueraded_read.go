@@ -3,6 +3,7 @@ package host
 import (
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"net/netip"
 	"syscall"
 
@@ -39,4 +40,18 @@ func setRequest(command int, set string) *nl.NetlinkRequest {
 	r.AddData(nl.NewRtAttr(nl.IPSET_ATTR_PROTOCOL, nl.Uint8Attr(nl.IPSET_PROTOCOL)))
 	r.AddData(nl.NewRtAttr(nl.IPSET_ATTR_SETNAME, nl.ZeroTerminated(set)))
 	return r
+}
+
+// SetListing is a number that stands for all that the kernel says of a set: the same
+// as of none where it says nothing.
+func SetListing(name string) uint64 {
+	h := fnv.New64a()
+	messages, err := setRequest(nl.IPSET_CMD_LIST, name).Execute(unix.NETLINK_NETFILTER, 0)
+	if err != nil {
+		return h.Sum64()
+	}
+	for _, m := range messages {
+		h.Write(m)
+	}
+	return h.Sum64()
 }

@@ -10,20 +10,17 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/fairway-bgp/fairway/host/netfilter"
+	"github.com/fairway-bgp/fairway/host/program"
 )
-
-// readBound is how long one program may take to print what it knows.
-const readBound = 20 * time.Second
 
 // Read gathers what there is to know about this network namespace. It does not
 // fail as a whole: each part carries its own error.
 func Read(ctx context.Context, overlayLink string) Facts {
-	f := Facts{Datapath: ReadDatapath(overlayLink), Neighbours: neighboursOn(overlayLink), Sysctls: readSysctls(), Sockets: readSockets(), Processes: readProcesses()}
+	f := Facts{Datapath: ReadDatapath(overlayLink), Neighbours: neighboursOn(overlayLink), Sysctls: ReadSysctls(), Sockets: readSockets(), Processes: readProcesses()}
 	f.Filter = ReadFilter(ctx)
 	for _, six := range []bool{false, true} {
 		rules := f.Filter.of(six)
@@ -49,30 +46,32 @@ func postroutingBlind() bool {
 var sysctlFiles = []string{
 	"net/ipv4/ip_forward", "net/ipv4/conf/*/rp_filter", "net/ipv4/conf/*/forwarding",
 	"net/ipv6/conf/*/forwarding", "net/ipv6/conf/*/accept_ra",
-	"net/netfilter/nf_conntrack_tcp_be_liberal", "net/netfilter/nf_conntrack_max", "net/netfilter/nf_conntrack_count",
+	"net/netfilter/nf_conntrack_tcp_be_liberal", tcpLoose, "net/netfilter/nf_conntrack_max", "net/netfilter/nf_conntrack_count",
 }
 
-// sysctlRoot is where sysctls are; net is that of the calling thread's network
+// SysctlRoot is where sysctls are; net is that of the calling thread's network
 // namespace.
-const sysctlRoot = "/proc/sys"
+const SysctlRoot = "/proc/sys"
 
-func readSysctls() map[string]Setting {
+// ReadSysctls reads the settings that matter, by path below /proc/sys.
+func ReadSysctls() map[string]Setting {
 	out := map[string]Setting{}
 	for _, pattern := range sysctlFiles {
-		paths, err := filepath.Glob(filepath.Join(sysctlRoot, pattern))
+		paths, err := filepath.Glob(filepath.Join(SysctlRoot, pattern))
 		if err != nil || len(paths) == 0 {
 			continue
 		}
 		for _, path := range paths {
-			key, _ := filepath.Rel(sysctlRoot, path)
-			out[key] = readSysctl(key)
+			key, _ := filepath.Rel(SysctlRoot, path)
+			out[key] = ReadSysctl(key)
 		}
 	}
 	return out
 }
 
-func readSysctl(key string) Setting {
-	b, err := os.ReadFile(filepath.Join(sysctlRoot, key))
+// ReadSysctl reads one setting.
+func ReadSysctl(key string) Setting {
+	b, err := os.ReadFile(filepath.Join(SysctlRoot, key))
 	if err != nil {
 		return Setting{Err: fmt.Errorf("read sysctl %s: %w", key, err)}
 	}
@@ -83,7 +82,7 @@ func readSysctl(key string) Setting {
 func ReadFilter(ctx context.Context) Filter {
 	r := filterReader{ctx: ctx}
 	// A large ruleset takes nft a while: meanwhile the others are read.
-	waitNft := begin(ctx, "", "nft", "-j", "list", "ruleset")
+	waitNft := program.Begin(ctx, "", "nft", "-j", "list", "ruleset")
 	for _, family := range []netfilter.Family{netfilter.IPv4, netfilter.IPv6} {
 		for _, backend := range []netfilter.Backend{netfilter.IptablesLegacy, netfilter.IptablesNft} {
 			r.iptables(backend, family)
@@ -92,8 +91,21 @@ func ReadFilter(ctx context.Context) Filter {
 	r.nft(waitNft)
 	r.ipsets()
 	for _, t := range r.Mixed {
-		r.unread(fmt.Errorf("%s cannot read table %s as a whole, and nothing of ours can be put there: a rule in it is one that only nft can express; move that to a table of its own", program(netfilter.IptablesNft, t.Family, "-save"), t.Name))
+		r.unread(fmt.Errorf("%s cannot read table %s as a whole, and nothing of ours can be put there: a rule in it is one that only nft can express; move that to a table of its own", program.Name(netfilter.IptablesNft, t.Family, "-save"), t.Name))
 	}
+	return r.Filter
+}
+
+// ReadOwn reads only what the Enforcer looks at: iptables of both backends and
+// our sets. It is quick, because it runs on every change of a rule.
+func ReadOwn(ctx context.Context) Filter {
+	r := filterReader{ctx: ctx}
+	for _, family := range []netfilter.Family{netfilter.IPv4, netfilter.IPv6} {
+		for _, backend := range []netfilter.Backend{netfilter.IptablesLegacy, netfilter.IptablesNft} {
+			r.iptables(backend, family)
+		}
+	}
+	r.ipsets()
 	return r.Filter
 }
 
@@ -106,7 +118,7 @@ func (r *filterReader) unread(err error) { r.Unread = append(r.Unread, err.Error
 
 // iptables reads one backend of one family.
 func (r *filterReader) iptables(b netfilter.Backend, f netfilter.Family) {
-	if b == netfilter.IptablesLegacy && len(legacyTables(f)) == 0 {
+	if b == netfilter.IptablesLegacy && len(LegacyTables(f)) == 0 {
 		return
 	}
 	tool, err := saveTool(b, f)
@@ -116,7 +128,7 @@ func (r *filterReader) iptables(b netfilter.Backend, f netfilter.Family) {
 		}
 		return // tables of iptables-nft show up as nft's too
 	}
-	text, err := output(r.ctx, tool)
+	text, err := program.Output(r.ctx, tool)
 	if err != nil {
 		r.unread(err)
 		return
@@ -133,9 +145,9 @@ func (r *filterReader) iptables(b netfilter.Backend, f netfilter.Family) {
 	}
 }
 
-// legacyTables names the tables of iptables-legacy that are in use. The kernel
+// LegacyTables names the tables of iptables-legacy that are in use. The kernel
 // makes them at their first use, so asking further would make them.
-func legacyTables(f netfilter.Family) []string {
+func LegacyTables(f netfilter.Family) []string {
 	name := "ip_tables_names"
 	if f == netfilter.IPv6 {
 		name = "ip6_tables_names"
@@ -147,20 +159,10 @@ func legacyTables(f netfilter.Family) []string {
 	return strings.Fields(string(b))
 }
 
-// program gives the name of a backend's program: iptables-legacy-save,
-// ip6tables-nft-restore.
-func program(b netfilter.Backend, f netfilter.Family, verb string) string {
-	name := string(b) + verb
-	if f == netfilter.IPv6 {
-		name = strings.Replace(name, "iptables", "ip6tables", 1)
-	}
-	return name
-}
-
 // saveTool finds the program, or the plain iptables-save where that is this
 // backend's.
 func saveTool(b netfilter.Backend, f netfilter.Family) (string, error) {
-	name := program(b, f, "-save")
+	name := program.Name(b, f, "-save")
 	if path, err := exec.LookPath(name); err == nil {
 		return path, nil
 	}
@@ -200,7 +202,7 @@ func (r *filterReader) nft(wait func() (string, error)) {
 			continue
 		}
 		// What people read is the rule as nft prints it.
-		texts, err := output(r.ctx, "nft", "-a", "list", "table", string(t.Family), t.Name)
+		texts, err := program.Output(r.ctx, "nft", "-a", "list", "table", string(t.Family), t.Name)
 		if err != nil {
 			r.unread(err)
 		}
@@ -232,7 +234,7 @@ func (r *filterReader) ipsets() {
 		return
 	}
 	r.SetTool = true
-	text, err := output(r.ctx, "ipset", "save")
+	text, err := program.Output(r.ctx, "ipset", "save")
 	if err != nil {
 		r.SetTool = false
 		return
@@ -243,36 +245,6 @@ func (r *filterReader) ipsets() {
 		return
 	}
 	r.IPv4.Sets, r.IPv6.Sets = sets, sets
-}
-
-// output runs a program and gives what it prints; an error has what it said.
-func output(ctx context.Context, argv ...string) (string, error) {
-	return feed(ctx, "", argv...)
-}
-
-// feed is output with a text as the program's input.
-func feed(ctx context.Context, input string, argv ...string) (string, error) {
-	return begin(ctx, input, argv...)()
-}
-
-// begin starts a program and gives what waits for its output. The program runs
-// in the network namespace of the calling thread.
-func begin(ctx context.Context, input string, argv ...string) func() (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, readBound)
-	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
-	var out, said bytes.Buffer
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(input), &out, &said
-	err := cmd.Start()
-	return func() (string, error) {
-		defer cancel()
-		if err == nil {
-			err = cmd.Wait()
-		}
-		if err != nil {
-			return "", fmt.Errorf("%s: %w: %s", strings.Join(argv, " "), err, strings.TrimSpace(said.String()))
-		}
-		return out.String(), nil
-	}
 }
 
 // readProcesses reads the names of programs. In a container it sees the
@@ -302,3 +274,56 @@ func kernelThread() bool {
 	b, err := os.ReadFile("/proc/2/comm")
 	return err == nil && strings.TrimSpace(string(b)) == "kthreadd"
 }
+
+// ListTable reads one table with nft; nil where there is none.
+func ListTable(ctx context.Context, f netfilter.Family, name string) (*netfilter.Table, error) {
+	listing, err := program.Output(ctx, "nft", "-j", "list", "table", string(f), name)
+	if err != nil {
+		if strings.Contains(err.Error(), "No such file or directory") {
+			return nil, nil
+		}
+		return nil, err
+	}
+	tables, err := netfilter.ParseNft([]byte(listing))
+	if err != nil || len(tables) == 0 {
+		return nil, err
+	}
+	return tables[0], nil
+}
+
+// readMixed reads the tables that iptables-nft-save names as incompatible and leaves
+// out.
+func (r *filterReader) readMixed(f netfilter.Family, saved string) {
+	for line := range strings.Lines(saved) {
+		name, ok := strings.CutPrefix(line, "# Table `")
+		name, _, incompatible := strings.Cut(name, "' is incompatible")
+		if !ok || !incompatible {
+			continue
+		}
+		t, err := ListTable(r.ctx, f, name)
+		if err != nil {
+			r.unread(err)
+		}
+		if t != nil {
+			r.Mixed = append(r.Mixed, t)
+		}
+	}
+}
+
+// MixedOf are the mixed tables of a family.
+func (f *Filter) MixedOf(six bool) []*netfilter.Table {
+	return slices.DeleteFunc(slices.Clone(f.Mixed), func(t *netfilter.Table) bool { return t.Family != FamilyOf(six) })
+}
+
+// mixed is the mixed table of that name, or nil.
+func (f *Filter) mixed(six bool, name string) *netfilter.Table {
+	for _, t := range f.MixedOf(six) {
+		if t.Name == name {
+			return t
+		}
+	}
+	return nil
+}
+
+// SysctlName is a path below /proc/sys as sysctl(8) takes it.
+func SysctlName(key string) string { return sysctlName(key) }

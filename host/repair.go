@@ -3,6 +3,7 @@ package host
 import (
 	"fmt"
 	"hash/fnv"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -37,7 +38,7 @@ type Restore struct {
 	Input   string
 	// Into are the positions that get a jump and whose base chain may not be there
 	// yet: iptables-save prints base chains that are not.
-	Into []position
+	Into []Position
 }
 
 // SysctlChange sets a path below /proc/sys to a value.
@@ -48,29 +49,29 @@ func (r Repair) Empty() bool {
 	return r.Sets == "" && len(r.Restores) == 0 && r.NftRemovals == "" && r.Leftovers == "" && len(r.Sysctls) == 0
 }
 
-// position is a chain of iptables that we put a jump into, and our own chain that
+// Position is a chain of iptables that we put a jump into, and our own chain that
 // it leads to: filter FORWARD and FAIRWAY-FORWARD.
-type position struct {
-	table, chain, own string
+type Position struct {
+	Table, Chain, Own string
 	// only narrows the accept; target is what our rules do.
 	only, target string
 }
 
-// positions are where an accept can help. Never inside OVN-* or KUBE-*: those are
+// Positions are where an accept can help. Never inside OVN-* or KUBE-*: those are
 // rewritten by their owners every few seconds.
-func positions() []position {
-	return []position{
+func Positions() []Position {
+	return []Position{
 		{"filter", "FORWARD", "FAIRWAY-FORWARD", "", "ACCEPT"},
 		// Kube-OVN drops RSTs in state INVALID there (pkg/daemon/gateway_linux.go).
 		{"mangle", "POSTROUTING", "FAIRWAY-POSTROUTING", " -p tcp -m conntrack --ctstate INVALID -m tcp --tcp-flags RST RST", "ACCEPT"},
 	}
 }
 
-// untracking is where packets of the CIDRs can be kept from conntrack, so that no
+// Untracking is where packets of the CIDRs can be kept from conntrack, so that no
 // rule finds them INVALID. It breaks NodePort replies with externalTrafficPolicy
 // Local, which need their connection's entry.
-func untracking() position {
-	return position{"raw", "PREROUTING", "FAIRWAY-PREROUTING", "", "CT --notrack"}
+func Untracking() Position {
+	return Position{"raw", "PREROUTING", "FAIRWAY-PREROUTING", "", "CT --notrack"}
 }
 
 // Means are how the Enforcer may reach its end.
@@ -106,7 +107,8 @@ func PlanRepair(f Facts, w Want, m Means) Repair {
 	return repair
 }
 
-func familyOf(six bool) netfilter.Family {
+// FamilyOf is the family by its name.
+func FamilyOf(six bool) netfilter.Family {
 	if six {
 		return netfilter.IPv6
 	}
@@ -133,7 +135,7 @@ type ownSet struct {
 }
 
 func readOwnSet(six bool, sets netfilter.IPSets) ownSet {
-	m := ownSet{name: setName(six), ipsetFamily: "inet"}
+	m := ownSet{name: SetName(six), ipsetFamily: "inet"}
 	if six {
 		m.ipsetFamily = "inet6"
 	}
@@ -143,7 +145,8 @@ func readOwnSet(six bool, sets netfilter.IPSets) ownSet {
 	return m
 }
 
-func setName(six bool) string {
+// SetName is our ipset of a family.
+func SetName(six bool) string {
 	if six {
 		return "fairway6"
 	}
@@ -193,9 +196,9 @@ func memberText(p netip.Prefix) string {
 // they are, and whether any of ours belongs there.
 func (f *Filter) restore(b netfilter.Backend, six bool, w Want, m Means, networks []netip.Prefix) (r Restore, holds bool) {
 	rules := f.of(six)
-	r = Restore{Backend: b, Family: familyOf(six)}
-	for _, p := range append(positions(), untracking()) {
-		t := rules.Find(b, r.Family, p.table)
+	r = Restore{Backend: b, Family: FamilyOf(six)}
+	for _, p := range append(Positions(), Untracking()) {
+		t := rules.Find(b, r.Family, p.Table)
 		wanted := []string{}
 		if len(networks) > 0 && f.isUseful(p, b, six, w, m, t) {
 			wanted, holds = p.rules(six, w, f.SetTool, networks), true
@@ -204,8 +207,8 @@ func (f *Filter) restore(b netfilter.Backend, six bool, w Want, m Means, network
 		if body == "" {
 			continue
 		}
-		r.Input += fmt.Sprintf("*%s\n%sCOMMIT\n", p.table, body)
-		if len(wanted) > 0 && (t == nil || t.Chains[p.chain].Empty()) {
+		r.Input += fmt.Sprintf("*%s\n%sCOMMIT\n", p.Table, body)
+		if len(wanted) > 0 && (t == nil || t.Chains[p.Chain].Empty()) {
 			r.Into = append(r.Into, p)
 		}
 	}
@@ -214,19 +217,19 @@ func (f *Filter) restore(b netfilter.Backend, six bool, w Want, m Means, network
 
 // isUseful is whether a position is of use now. A table without rules drops nothing
 // and stays untouched, and none is made where there is none.
-func (f *Filter) isUseful(p position, b netfilter.Backend, six bool, w Want, m Means, t *netfilter.Table) bool {
-	switch p.table {
+func (f *Filter) isUseful(p Position, b netfilter.Backend, six bool, w Want, m Means, t *netfilter.Table) bool {
+	switch p.Table {
 	case "filter":
 		return t != nil && !t.Empty()
 	case "mangle":
-		return w.asymmetric(six) && t != nil && t.Chains[p.chain] != nil && len(t.Chains[p.chain].Rules) > 0
+		return w.asymmetric(six) && t != nil && t.Chains[p.Chain] != nil && len(t.Chains[p.Chain].Rules) > 0
 	}
-	if b == netfilter.IptablesNft && f.mixed(six, p.table) != nil {
+	if b == netfilter.IptablesNft && f.mixed(six, p.Table) != nil {
 		return false
 	}
 	// Untracking once is enough; nftables' backend comes first.
 	first := netfilter.IptablesNft
-	if f.of(six).Find(first, familyOf(six), "filter") == nil && f.of(six).Find(netfilter.IptablesLegacy, familyOf(six), "filter") != nil {
+	if f.of(six).Find(first, FamilyOf(six), "filter") == nil && f.of(six).Find(netfilter.IptablesLegacy, FamilyOf(six), "filter") != nil {
 		first = netfilter.IptablesLegacy
 	}
 	return m.NoTrack && w.asymmetric(six) && b == first
@@ -235,9 +238,9 @@ func (f *Filter) isUseful(p position, b netfilter.Backend, six bool, w Want, m M
 // rules are what our own chain of a position shall hold, much as iptables-save
 // prints them. The number in a comment is a hash of the whole rule, so that the
 // rules of one chain have different comments.
-func (p position) rules(six bool, w Want, sets bool, networks []netip.Prefix) []string {
+func (p Position) rules(six bool, w Want, sets bool, networks []netip.Prefix) []string {
 	directions := []struct{ link, set, flag, what string }{{"-i " + w.Overlay, "src", "-s", "from"}, {"-o " + w.Overlay, "dst", "-d", "to"}}
-	switch p.chain {
+	switch p.Chain {
 	case "PREROUTING":
 		directions[1].link = "! -i " + w.Overlay // where it goes out is not known yet
 	case "POSTROUTING":
@@ -246,7 +249,7 @@ func (p position) rules(six bool, w Want, sets bool, networks []netip.Prefix) []
 	}
 	var out []string
 	for _, d := range directions {
-		matches := []string{fmt.Sprintf("-m set --match-set %s %s", setName(six), d.set)}
+		matches := []string{fmt.Sprintf("-m set --match-set %s %s", SetName(six), d.set)}
 		if !sets {
 			matches = nil
 			for _, n := range networks {
@@ -257,7 +260,7 @@ func (p position) rules(six bool, w Want, sets bool, networks []netip.Prefix) []
 			words := strings.TrimSpace(strings.Join(strings.Fields(match+" "+d.link+p.only), " "))
 			h := fnv.New32a()
 			h.Write([]byte(words + p.target))
-			out = append(out, fmt.Sprintf(`-A %s %s -m comment --comment "%s %s announced Subnets (%08x)" -j %s`, p.own, words, commentStart, d.what, h.Sum32(), p.target))
+			out = append(out, fmt.Sprintf(`-A %s %s -m comment --comment "%s %s announced Subnets (%08x)" -j %s`, p.Own, words, commentStart, d.what, h.Sum32(), p.target))
 		}
 	}
 	return out
@@ -266,21 +269,21 @@ func (p position) rules(six bool, w Want, sets bool, networks []netip.Prefix) []
 // commentStart begins the comment of every rule of ours.
 const commentStart = "fairway:"
 
-func (p position) jump() string {
-	return fmt.Sprintf(`%s -m comment --comment "%s announced Subnets first" -j %s`, p.chain, commentStart, p.own)
+func (p Position) jump() string {
+	return fmt.Sprintf(`%s -m comment --comment "%s announced Subnets first" -j %s`, p.Chain, commentStart, p.Own)
 }
 
 // restoreLines gives the lines for iptables-restore that make jump and chain as
 // wanted; "" where they are.
-func (p position) restoreLines(t *netfilter.Table, wanted []string) string {
+func (p Position) restoreLines(t *netfilter.Table, wanted []string) string {
 	var own *netfilter.Chain
 	var jumps []*netfilter.Rule
 	inPlace := false
 	if t != nil {
-		own = t.Chains[p.own]
-		if c := t.Chains[p.chain]; c != nil {
+		own = t.Chains[p.Own]
+		if c := t.Chains[p.Chain]; c != nil {
 			for i, r := range c.Rules {
-				if r.Jumps(p.own) {
+				if r.Jumps(p.Own) {
 					jumps = append(jumps, r)
 					inPlace = inPlace || i == 0
 				}
@@ -294,12 +297,12 @@ func (p position) restoreLines(t *netfilter.Table, wanted []string) string {
 		return ""
 	}
 	var out strings.Builder
-	fmt.Fprintf(&out, ":%s - [0:0]\n", p.own) // made, or emptied
+	fmt.Fprintf(&out, ":%s - [0:0]\n", p.Own) // made, or emptied
 	for _, r := range jumps {
 		fmt.Fprintf(&out, "-D %s\n", strings.TrimPrefix(r.Text, "-A "))
 	}
 	if len(wanted) == 0 {
-		fmt.Fprintf(&out, "-X %s\n", p.own)
+		fmt.Fprintf(&out, "-X %s\n", p.Own)
 		return out.String()
 	}
 	for _, r := range wanted {
@@ -380,4 +383,39 @@ func (f *Facts) keepLearning(key string) []SysctlChange {
 		}
 	}
 	return out
+}
+
+// nftRemovals gives the input for nft that takes our chains out of mixed tables,
+// and whether any is left in them: what is there works on, and cannot be mended.
+func (f *Filter) nftRemovals(six bool, networks []netip.Prefix) (input string, holds bool) {
+	for _, t := range f.MixedOf(six) {
+		for _, p := range append(Positions(), Untracking()) {
+			switch {
+			case t.Name != p.Table:
+			case len(networks) == 0:
+				input += p.nftRemoval(t)
+			case t.Chains[p.Own] != nil:
+				holds = true
+			}
+		}
+	}
+	return input, holds
+}
+
+// nftRemoval gives the input for nft that takes our chain out of a table, and all
+// jumps to it, by handle: iptables' own text of a rule means nothing to nft.
+func (p Position) nftRemoval(t *netfilter.Table) string {
+	if t.Chains[p.Own] == nil {
+		return ""
+	}
+	var out strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(t.Chains)) {
+		for _, r := range t.Chains[name].Rules {
+			if r.Jumps(p.Own) {
+				fmt.Fprintf(&out, "delete rule %s %s %s handle %d\n", t.Family, t.Name, name, r.Handle)
+			}
+		}
+	}
+	fmt.Fprintf(&out, "flush chain %[1]s %[2]s %[3]s\ndelete chain %[1]s %[2]s %[3]s\n", t.Family, t.Name, p.Own)
+	return out.String()
 }

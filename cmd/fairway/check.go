@@ -13,6 +13,7 @@ import (
 
 	"github.com/fairway-bgp/fairway/daemon"
 	"github.com/fairway-bgp/fairway/host"
+	"github.com/fairway-bgp/fairway/host/enforce"
 	"github.com/fairway-bgp/fairway/host/netfilter"
 	"github.com/fairway-bgp/fairway/inet"
 	"github.com/fairway-bgp/fairway/policy"
@@ -109,10 +110,10 @@ func (f *checkFlags) run(c *cobra.Command, args []string) error {
 }
 
 // undo takes back, and says what; where a daemon enforces it cannot.
-func undo(ctx context.Context, w io.Writer, enforcer *host.Enforcer) error {
+func undo(ctx context.Context, w io.Writer, enforcer *enforce.Enforcer) error {
 	undone, err := enforcer.Undo(ctx)
 	switch {
-	case errors.Is(err, host.ErrKept):
+	case errors.Is(err, enforce.ErrKept):
 		return wrong(err)
 	case err != nil && undone.Empty():
 		return err // which says more than that nothing is ours
@@ -263,8 +264,8 @@ func (e *enforcing) addEnforcingFlags(c *cobra.Command) {
 	flags.StringVar(&e.sysctls, "host-sysctls", defaultSysctls, "where sysctls are written; in a Pod, where the node's are mounted")
 }
 
-func (e *enforcing) enforcer() *host.Enforcer {
-	return &host.Enforcer{State: e.state, Sysctls: e.sysctls, Means: host.Means{NoTrack: e.noTrack}}
+func (e *enforcing) enforcer() *enforce.Enforcer {
+	return &enforce.Enforcer{State: e.state, Sysctls: e.sysctls, Means: host.Means{NoTrack: e.noTrack}}
 }
 
 // hostFlags are the daemon's flags for the host module.
@@ -283,8 +284,8 @@ func (h *hostFlags) addRunFlags(c *cobra.Command) {
 }
 
 // keeper gives the host module's loop; nil where it is off.
-func (h *hostFlags) keeper(tell func(), log *logrus.Entry) (*host.Keeper, error) {
-	o := host.KeeperOptions{Log: log.WithField("part", "host"), Tell: tell}
+func (h *hostFlags) keeper(tell func(), log *logrus.Entry) (*enforce.Keeper, error) {
+	o := enforce.KeeperOptions{Log: log.WithField("part", "host"), Tell: tell}
 	switch h.mode {
 	case "off":
 		return nil, nil
@@ -294,7 +295,7 @@ func (h *hostFlags) keeper(tell func(), log *logrus.Entry) (*host.Keeper, error)
 	default:
 		return nil, fmt.Errorf("--host %s: not a mode; use off, audit or enforce", h.mode)
 	}
-	return host.NewKeeper(o), nil
+	return enforce.NewKeeper(o), nil
 }
 
 // takeBack leaves the host as it was before an earlier run with --host=enforce.

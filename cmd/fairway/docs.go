@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/fairway-bgp/fairway/host"
+	"github.com/fairway-bgp/fairway/host/enforce"
 	"github.com/fairway-bgp/fairway/policy"
 	"github.com/fairway-bgp/fairway/routes"
 	"github.com/fairway-bgp/fairway/web"
@@ -72,6 +73,7 @@ func exampleCase() *routes.Case {
 func writeChecks(w io.Writer) {
 	fmt.Fprint(w, "# Checks of the host\n\n", generatedNote)
 	host.WriteReference(w)
+	enforce.WriteReference(w)
 }
 
 func writeAnnotations(w io.Writer) {

@@ -15,6 +15,7 @@ import (
 	"github.com/fairway-bgp/fairway/daemon"
 	"github.com/fairway-bgp/fairway/door"
 	"github.com/fairway-bgp/fairway/host"
+	"github.com/fairway-bgp/fairway/host/enforce"
 	"github.com/fairway-bgp/fairway/speaker"
 	"github.com/fairway-bgp/fairway/status"
 	"github.com/fairway-bgp/fairway/web"
@@ -42,7 +43,7 @@ type parts struct {
 	doors   *door.Doors
 	from    origin
 	speaker *speaker.Speaker
-	keeper  *host.Keeper
+	keeper  *enforce.Keeper
 	watches []watch
 	daemon  *daemon.Daemon
 }
@@ -151,7 +152,7 @@ func (p *parts) hostTasks() []task {
 			return whereAllowed(ctx, p.log, "probes of other nodes are not answered", host.AnswerProbes(ctx, p.keeper.Want))
 		}),
 		p.keepWatching("packet filter", "host", func(ctx context.Context, _ func()) error {
-			return whereAllowed(ctx, p.log, "changes of the packet filter are seen at the next audit only", host.WatchFilter(ctx, p.keeper.Ring))
+			return whereAllowed(ctx, p.log, "changes of the packet filter are seen at the next audit only", enforce.WatchFilter(ctx, p.keeper.Ring))
 		}),
 	}
 }

@@ -151,3 +151,19 @@ func (s *Space) Go(f func()) {
 		s.t.Fatalf("enter a namespace: %v", err)
 	}
 }
+
+// NewNode gives a namespace like a node's: an uplink, the overlay link, and routes.
+func NewNode(t testing.TB) *Space {
+	t.Helper()
+	n, far := NewSpace(t), NewSpace(t)
+	Cable(t, n, "up0", far, "x0")
+	Cable(t, n, "ovn0", far, "x1")
+	n.Sh(`ip addr add 172.30.0.11/24 dev up0; ip -6 addr add fd00:30::11/64 dev up0 nodad
+ip addr add 100.64.0.11/16 dev ovn0; ip -6 addr add fd00:100:64::11/112 dev ovn0 nodad
+ip route add default via 172.30.0.1; ip -6 route add default via fd00:30::1
+ip route add 10.166.0.0/16 via 100.64.0.1; ip -6 route add fd00:166::/64 via fd00:100:64::1`)
+	for key, value := range map[string]string{"net.ipv4.ip_forward": "1", "net.ipv6.conf.all.forwarding": "1", "net.ipv4.conf.all.rp_filter": "0", "net.ipv4.conf.up0.rp_filter": "0", "net.ipv4.conf.ovn0.rp_filter": "0"} {
+		n.Sysctl(key, value)
+	}
+	return n
+}

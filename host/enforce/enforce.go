@@ -1,11 +1,12 @@
-package host
+package enforce
 
 import (
 	"context"
 	"errors"
 	"time"
 
-	"github.com/fairway-bgp/fairway/host/netfilter"
+	"github.com/fairway-bgp/fairway/host"
+	"github.com/fairway-bgp/fairway/host/program"
 )
 
 // Enforcer repairs what we own on this host, and undoes it.
@@ -16,37 +17,37 @@ type Enforcer struct {
 	// runtime makes that one read-only; then it is a mount of the host's. Either
 	// must show the same network namespace, for values are read from /proc/sys.
 	Sysctls string
-	Means   Means
+	Means   host.Means
 }
 
 // Enforce brings the host to what is wanted, as far as we own it, and reports
 // whether anything had to be done. Applied twice is applied once.
-func (e Enforcer) Enforce(ctx context.Context, w Want) (bool, error) {
-	return e.change(func() Repair {
-		f := Facts{Datapath: ReadDatapath(w.Overlay), Sysctls: readSysctls(), Filter: ReadOwn(ctx)}
-		return PlanRepair(f, w, e.Means)
+func (e Enforcer) Enforce(ctx context.Context, w host.Want) (bool, error) {
+	return e.change(func() host.Repair {
+		f := host.Facts{Datapath: host.ReadDatapath(w.Overlay), Sysctls: host.ReadSysctls(), Filter: host.ReadOwn(ctx)}
+		return host.PlanRepair(f, w, e.Means)
 	}, e.apply, ctx)
 }
 
 // EnforceFilter is Enforce without the sysctls and without looking at routes:
 // the quick part, for when rules have changed.
-func (e Enforcer) EnforceFilter(ctx context.Context, w Want) (bool, error) {
-	return e.change(func() Repair {
-		repair := PlanRepair(Facts{Filter: ReadOwn(ctx)}, w, e.Means)
+func (e Enforcer) EnforceFilter(ctx context.Context, w host.Want) (bool, error) {
+	return e.change(func() host.Repair {
+		repair := host.PlanRepair(host.Facts{Filter: host.ReadOwn(ctx)}, w, e.Means)
 		repair.Sysctls = nil
 		return repair
 	}, e.apply, ctx)
 }
 
 // Fix does what Enforce would for facts that are there already.
-func (e Enforcer) Fix(ctx context.Context, f Facts, w Want) (bool, error) {
-	return e.change(func() Repair {
-		f.Sysctls = readSysctls() // now under the lock
-		return PlanRepair(f, w, e.Means)
+func (e Enforcer) Fix(ctx context.Context, f host.Facts, w host.Want) (bool, error) {
+	return e.change(func() host.Repair {
+		f.Sysctls = host.ReadSysctls() // now under the lock
+		return host.PlanRepair(f, w, e.Means)
 	}, e.apply, ctx)
 }
 
-func (e Enforcer) change(plan func() Repair, apply func(context.Context, Repair) error, ctx context.Context) (bool, error) {
+func (e Enforcer) change(plan func() host.Repair, apply func(context.Context, host.Repair) error, ctx context.Context) (bool, error) {
 	unlock, err := lock(e.State)
 	if err != nil {
 		return false, err
@@ -61,19 +62,19 @@ func (e Enforcer) change(plan func() Repair, apply func(context.Context, Repair)
 }
 
 // apply does every part; what fails does not stop the others.
-func (e Enforcer) apply(ctx context.Context, repair Repair) error {
+func (e Enforcer) apply(ctx context.Context, repair host.Repair) error {
 	var errs []error
 	if repair.Sets != "" {
-		_, err := feed(ctx, repair.Sets, "ipset", "restore", "-exist")
+		_, err := program.Feed(ctx, repair.Sets, "ipset", "restore", "-exist")
 		errs = append(errs, err)
 	}
 	errs = append(errs, e.noteMade(ctx, repair.Restores))
 	for _, r := range repair.Restores {
-		_, err := feed(ctx, r.Input, program(r.Backend, r.Family, "-restore"), "--noflush", "-w", lockSeconds)
+		_, err := program.Feed(ctx, r.Input, program.Name(r.Backend, r.Family, "-restore"), "--noflush", "-w", lockSeconds)
 		errs = append(errs, err)
 	}
 	if repair.NftRemovals != "" {
-		_, err := feed(ctx, repair.NftRemovals, "nft", "-f", "-")
+		_, err := program.Feed(ctx, repair.NftRemovals, "nft", "-f", "-")
 		errs = append(errs, err)
 	}
 	errs = append(errs, e.removeMade(ctx))
@@ -92,7 +93,7 @@ const lockSeconds = "5"
 func removeSets(ctx context.Context, input string) error {
 	var err error
 	for range 20 {
-		if _, err = feed(ctx, input, "ipset", "restore", "-exist"); err == nil {
+		if _, err = program.Feed(ctx, input, "ipset", "restore", "-exist"); err == nil {
 			return nil
 		}
 		select {
@@ -119,24 +120,12 @@ func (e Enforcer) Undo(ctx context.Context) (Undone, error) {
 	}
 	defer unlock()
 	var errs []error
-	filter := ReadOwn(ctx)
+	filter := host.ReadOwn(ctx)
 	for _, problem := range filter.Unread {
 		errs = append(errs, errors.New(problem))
 	}
-	errs = append(errs, e.apply(ctx, PlanRepair(Facts{Filter: filter}, Want{}, Means{})))
+	errs = append(errs, e.apply(ctx, host.PlanRepair(host.Facts{Filter: filter}, host.Want{}, host.Means{})))
 	sysctls, err := e.restoreSysctls()
-	return filter.undone(ReadOwn(ctx), sysctls), errors.Join(append(errs, err)...)
-}
-
-// ReadOwn reads only what the Enforcer looks at: iptables of both backends and
-// our sets. It is quick, because it runs on every change of a rule.
-func ReadOwn(ctx context.Context) Filter {
-	r := filterReader{ctx: ctx}
-	for _, family := range []netfilter.Family{netfilter.IPv4, netfilter.IPv6} {
-		for _, backend := range []netfilter.Backend{netfilter.IptablesLegacy, netfilter.IptablesNft} {
-			r.iptables(backend, family)
-		}
-	}
-	r.ipsets()
-	return r.Filter
+	now := host.ReadOwn(ctx)
+	return undone(&filter, &now, sysctls), errors.Join(append(errs, err)...)
 }

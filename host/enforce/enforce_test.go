@@ -1,4 +1,4 @@
-package host_test
+package enforce_test
 
 import (
 	"context"
@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/fairway-bgp/fairway/host"
+	"github.com/fairway-bgp/fairway/host/enforce"
 	"github.com/fairway-bgp/fairway/host/hosttest"
 )
 
@@ -30,7 +31,7 @@ func rules(s *hosttest.Space) string {
 
 var counters = regexp.MustCompile(` ?\[\d+:\d+\]| packets \d+ bytes \d+| initval 0x[0-9a-f]+`)
 
-func enforce(t testing.TB, s *hosttest.Space, e host.Enforcer, w host.Want) bool {
+func enforced(t testing.TB, s *hosttest.Space, e enforce.Enforcer, w host.Want) bool {
 	t.Helper()
 	var did bool
 	if err := s.Do(func() (err error) { did, err = e.Enforce(context.Background(), w); return err }); err != nil {
@@ -39,9 +40,9 @@ func enforce(t testing.TB, s *hosttest.Space, e host.Enforcer, w host.Want) bool
 	return did
 }
 
-func undo(t testing.TB, s *hosttest.Space, e host.Enforcer) host.Undone {
+func undo(t testing.TB, s *hosttest.Space, e enforce.Enforcer) enforce.Undone {
 	t.Helper()
-	var undone host.Undone
+	var undone enforce.Undone
 	if err := s.Do(func() (err error) { undone, err = e.Undo(context.Background()); return err }); err != nil {
 		t.Fatal(err)
 	}
@@ -56,20 +57,20 @@ func TestEnforceMakesItRightAndUndoLeavesNothing(t *testing.T) {
 		install func(*hosttest.Space)
 		want    host.Want
 	}{
-		{"docker, legacy", with("iptables-legacy-restore", dockerRules), want4()},
-		{"docker, nft", with("iptables-nft-restore", dockerRules), want4()},
+		{"docker, legacy", with("iptables-legacy-restore", hosttest.DockerRules), want4()},
+		{"docker, nft", with("iptables-nft-restore", hosttest.DockerRules), want4()},
 		{"docker in both backends and families", func(s *hosttest.Space) {
-			s.RunWith(dockerRules, "iptables-legacy-restore")
-			s.RunWith(dockerRules, "iptables-nft-restore")
-			s.RunWith(strings.ReplaceAll(dockerRules, "172.17.0.0/16", "fd17::/64"), "ip6tables-nft-restore")
-			s.RunWith(strings.ReplaceAll(dockerRules, "172.17.0.0/16", "fd17::/64"), "ip6tables-legacy-restore")
+			s.RunWith(hosttest.DockerRules, "iptables-legacy-restore")
+			s.RunWith(hosttest.DockerRules, "iptables-nft-restore")
+			s.RunWith(strings.ReplaceAll(hosttest.DockerRules, "172.17.0.0/16", "fd17::/64"), "ip6tables-nft-restore")
+			s.RunWith(strings.ReplaceAll(hosttest.DockerRules, "172.17.0.0/16", "fd17::/64"), "ip6tables-legacy-restore")
 		}, dual()},
 		{"kube-proxy and kube-ovn", func(s *hosttest.Space) {
-			s.RunWith(kubeOVNSets, "ipset", "restore")
-			s.RunWith(kubeProxyPlain, "iptables-legacy-restore", "-n")
-			s.RunWith(kubeOVNRules, "iptables-nft-restore", "-n")
+			s.RunWith(hosttest.KubeOVNSets, "ipset", "restore")
+			s.RunWith(hosttest.KubeProxyPlain, "iptables-legacy-restore", "-n")
+			s.RunWith(hosttest.KubeOVNRules, "iptables-nft-restore", "-n")
 		}, want4()},
-		{"ufw", with("iptables-nft-restore", ufwRules), want4()},
+		{"ufw", with("iptables-nft-restore", hosttest.UfwRules), want4()},
 		{"sysctls", func(s *hosttest.Space) {
 			s.Sysctl("net.ipv4.ip_forward", "0")
 			s.Sysctl("net.ipv6.conf.all.forwarding", "0")
@@ -84,8 +85,8 @@ func TestEnforceMakesItRightAndUndoLeavesNothing(t *testing.T) {
 			if host.Worst(host.Check(read(n), c.want)) != host.Wrong {
 				t.Fatal("nothing is wrong to begin with")
 			}
-			e := host.Enforcer{State: filepath.Join(t.TempDir(), "state")}
-			if !enforce(t, n, e, c.want) {
+			e := enforce.Enforcer{State: filepath.Join(t.TempDir(), "state")}
+			if !enforced(t, n, e, c.want) {
 				t.Error("nothing was done")
 			}
 			for _, f := range host.Check(read(n), c.want) {
@@ -94,7 +95,7 @@ func TestEnforceMakesItRightAndUndoLeavesNothing(t *testing.T) {
 				}
 			}
 			once := rules(n)
-			if enforce(t, n, e, c.want) || rules(n) != once {
+			if enforced(t, n, e, c.want) || rules(n) != once {
 				t.Errorf("applied twice is not applied once:\n%s\n---\n%s", once, rules(n))
 			}
 			undo(t, n, e)
@@ -116,27 +117,27 @@ func TestEnforceMakesItRightAndUndoLeavesNothing(t *testing.T) {
 // TestEnforceFollowsTheWish adds and withdraws networks.
 func TestEnforceFollowsTheWish(t *testing.T) {
 	n := node(t)
-	n.RunWith(dockerRules, "iptables-nft-restore")
-	n.RunWith(dockerRules, "iptables-legacy-restore")
+	n.RunWith(hosttest.DockerRules, "iptables-nft-restore")
+	n.RunWith(hosttest.DockerRules, "iptables-legacy-restore")
 	before := rules(n)
-	e := host.Enforcer{State: t.TempDir()}
+	e := enforce.Enforcer{State: t.TempDir()}
 	w := want4()
-	enforce(t, n, e, w)
+	enforced(t, n, e, w)
 	second := host.Network{Prefix: netip.MustParsePrefix("10.168.0.0/16")}
 	w.Networks = append(w.Networks, second)
-	if !enforce(t, n, e, w) {
+	if !enforced(t, n, e, w) {
 		t.Error("a second network changes nothing")
 	}
 	if got := n.Run("ipset", "list", "fairway4"); !strings.Contains(got, "10.166.0.0/16") || !strings.Contains(got, "10.168.0.0/16") {
 		t.Errorf("the set has %s", got)
 	}
 	w.Networks = []host.Network{second}
-	enforce(t, n, e, w)
+	enforced(t, n, e, w)
 	if got := n.Run("ipset", "list", "fairway4"); strings.Contains(got, "10.166.0.0/16") {
 		t.Errorf("the set still has the withdrawn network: %s", got)
 	}
 	w.Networks = nil
-	enforce(t, n, e, w)
+	enforced(t, n, e, w)
 	if after := rules(n); after != before {
 		t.Errorf("withdrawing everything left traces:\n%s\n--- before\n%s", after, before)
 	}
@@ -156,11 +157,11 @@ func TestEnforceComesFirstAgain(t *testing.T) {
 		} {
 			t.Run(backend+", "+name, func(t *testing.T) {
 				n := node(t)
-				n.RunWith(dockerRules, backend+"-restore")
-				e := host.Enforcer{State: t.TempDir()}
-				enforce(t, n, e, want4())
+				n.RunWith(hosttest.DockerRules, backend+"-restore")
+				e := enforce.Enforcer{State: t.TempDir()}
+				enforced(t, n, e, want4())
 				n.Sh(backend + " " + meddle)
-				if !enforce(t, n, e, want4()) {
+				if !enforced(t, n, e, want4()) {
 					t.Error("nothing was done")
 				}
 				listing := n.Run(backend, "-S", "FORWARD")
@@ -194,22 +195,22 @@ func TestEnforceMendsContents(t *testing.T) {
 		} {
 			t.Run(backend+", "+name, func(t *testing.T) {
 				n := node(t)
-				n.RunWith(dockerRules, backend+"-restore")
-				e := host.Enforcer{State: t.TempDir()}
-				enforce(t, n, e, want4())
+				n.RunWith(hosttest.DockerRules, backend+"-restore")
+				e := enforce.Enforcer{State: t.TempDir()}
+				enforced(t, n, e, want4())
 				n.Sh(strings.ReplaceAll(meddle("cat"), "BACKEND", backend)) // which makes all base chains
 				good := rules(n)
 				n.Sh(strings.ReplaceAll(change, "BACKEND", backend))
 				if rules(n) == good {
 					t.Fatal("nothing is changed to begin with")
 				}
-				if !enforce(t, n, e, want4()) {
+				if !enforced(t, n, e, want4()) {
 					t.Error("nothing was done")
 				}
 				if now := rules(n); now != good {
 					t.Errorf("not mended:\n%s", difference(good, now))
 				}
-				if enforce(t, n, e, want4()) {
+				if enforced(t, n, e, want4()) {
 					t.Error("applied twice is not applied once")
 				}
 			})
@@ -235,8 +236,8 @@ func TestEnforceIsDoneAtOnce(t *testing.T) {
 				}
 				w := dual()
 				w.Networks = append(w.Networks, host.Network{Prefix: netip.MustParsePrefix("10.168.0.7/32")}, host.Network{Prefix: netip.MustParsePrefix("fd00:168::7/128")})
-				e := host.Enforcer{State: t.TempDir(), Means: host.Means{NoTrack: true}}
-				if !enforce(t, n, e, w) || enforce(t, n, e, w) {
+				e := enforce.Enforcer{State: t.TempDir(), Means: host.Means{NoTrack: true}}
+				if !enforced(t, n, e, w) || enforced(t, n, e, w) {
 					t.Errorf("applied twice is not applied once:\n%s", rules(n))
 				}
 			})
@@ -276,12 +277,12 @@ func wantOnce(t testing.TB, n *hosttest.Space) {
 // two folders of state.
 func TestTwoEnforcersLeaveNoDuplicates(t *testing.T) {
 	n := node(t)
-	n.RunWith(dockerRules, "iptables-nft-restore")
-	n.RunWith(dockerRules, "iptables-legacy-restore")
+	n.RunWith(hosttest.DockerRules, "iptables-nft-restore")
+	n.RunWith(hosttest.DockerRules, "iptables-legacy-restore")
 	before := rules(n)
-	a, b := host.Enforcer{State: t.TempDir()}, host.Enforcer{State: t.TempDir()}
+	a, b := enforce.Enforcer{State: t.TempDir()}, enforce.Enforcer{State: t.TempDir()}
 	done := make(chan error, 2)
-	for _, e := range []host.Enforcer{a, b} {
+	for _, e := range []enforce.Enforcer{a, b} {
 		n.Go(func() {
 			var err error
 			for range 5 {
@@ -295,7 +296,7 @@ func TestTwoEnforcersLeaveNoDuplicates(t *testing.T) {
 			t.Log(err) // one may find the other's work half done; the last pass counts
 		}
 	}
-	enforce(t, n, a, want4())
+	enforced(t, n, a, want4())
 	wantOnce(t, n)
 	undo(t, n, b)
 	if after := rules(n); after != before {
@@ -307,8 +308,8 @@ func TestTwoEnforcersLeaveNoDuplicates(t *testing.T) {
 func TestUndoRespectsOthers(t *testing.T) {
 	n := node(t)
 	n.Sysctl("net.ipv4.conf.up0.rp_filter", "1")
-	e := host.Enforcer{State: t.TempDir()}
-	enforce(t, n, e, want4())
+	e := enforce.Enforcer{State: t.TempDir()}
+	enforced(t, n, e, want4())
 	if got := read(n).Sysctls["net/ipv4/conf/up0/rp_filter"].Value; got != "2" {
 		t.Fatalf("rp_filter is %s", got)
 	}
@@ -353,14 +354,14 @@ func TestUndoRestoresWhatTheKernelChangesAlong(t *testing.T) {
 				set(n, "net."+line)
 			}
 			was := settings(n)
-			e := host.Enforcer{State: t.TempDir()}
-			if !enforce(t, n, e, dual()) {
+			e := enforce.Enforcer{State: t.TempDir()}
+			if !enforced(t, n, e, dual()) {
 				t.Error("nothing was done")
 			}
 			if f := find(t, host.Check(read(n), dual()), "forwarding"); f.State != host.OK {
 				t.Errorf("%+v", f)
 			}
-			enforce(t, n, e, dual())
+			enforced(t, n, e, dual())
 			undo(t, n, e)
 			if is := settings(n); is != was {
 				t.Errorf("undo left\n%s", difference(was, is))
@@ -389,8 +390,8 @@ func TestUndoOfForwardingRespectsOthers(t *testing.T) {
 	n := node(t)
 	n.Sh("ip link add docker0 type veth peer name d0; ip link add gone type veth peer name g0")
 	set(n, "net.ipv4.ip_forward=0", "net.ipv4.conf.docker0.forwarding=1", "net.ipv4.conf.all.accept_redirects=0")
-	e := host.Enforcer{State: t.TempDir()}
-	enforce(t, n, e, want4())
+	e := enforce.Enforcer{State: t.TempDir()}
+	enforced(t, n, e, want4())
 	n.Sh("ip link del gone; ip link add late type veth peer name l0")
 	set(n, "net.ipv4.conf.docker0.forwarding=0", "net.ipv4.conf.all.accept_redirects=1", "net.ipv4.conf.d0.forwarding=0", "net.ipv4.conf.l0.forwarding=0")
 	undo(t, n, e)
@@ -407,8 +408,8 @@ func TestUndoOfForwardingRespectsOthers(t *testing.T) {
 func TestUndoLeavesForwardingThatSomebodyWanted(t *testing.T) {
 	n := node(t)
 	set(n, "net.ipv4.ip_forward=0", "net.ipv4.conf.up0.forwarding=1", "net.ipv4.conf.all.accept_redirects=0")
-	e := host.Enforcer{State: t.TempDir()}
-	enforce(t, n, e, want4())
+	e := enforce.Enforcer{State: t.TempDir()}
+	enforced(t, n, e, want4())
 	set(n, "net.ipv4.ip_forward=0")
 	was := settings(n)
 	undo(t, n, e)
@@ -420,7 +421,7 @@ func TestUndoLeavesForwardingThatSomebodyWanted(t *testing.T) {
 // TestUndoOfALedgerOfAnEarlierVersion has no settings of links.
 func TestUndoOfALedgerOfAnEarlierVersion(t *testing.T) {
 	n := node(t)
-	e := host.Enforcer{State: t.TempDir()}
+	e := enforce.Enforcer{State: t.TempDir()}
 	set(n, "net.ipv4.conf.up0.rp_filter=2")
 	ledger := `{"sysctls": {"net/ipv4/ip_forward": {"old": "0", "new": "1"}, "net/ipv4/conf/up0/rp_filter": {"old": "1", "new": "2"}, "net/ipv4/conf/gone/rp_filter": {"old": "1", "new": "2"}}}`
 	if err := os.WriteFile(filepath.Join(e.State, "host-ledger.json"), []byte(ledger), 0o600); err != nil {
@@ -439,11 +440,11 @@ func TestUndoOfALedgerOfAnEarlierVersion(t *testing.T) {
 // TestUndoSaysWhatItDid has a line of each kind, and one where nothing was ours.
 func TestUndoSaysWhatItDid(t *testing.T) {
 	n := node(t)
-	n.RunWith(dockerRules, "iptables-nft-restore")
-	n.RunWith(dockerRules, "iptables-legacy-restore")
+	n.RunWith(hosttest.DockerRules, "iptables-nft-restore")
+	n.RunWith(hosttest.DockerRules, "iptables-legacy-restore")
 	set(n, "net.ipv4.conf.up0.rp_filter=1")
-	e := host.Enforcer{State: t.TempDir()}
-	enforce(t, n, e, want4())
+	e := enforce.Enforcer{State: t.TempDir()}
+	enforced(t, n, e, want4())
 	for _, want := range []string{`chains removed: iptables-legacy filter FAIRWAY-FORWARD, iptables-nft filter FAIRWAY-FORWARD
 sets removed: fairway4
 sysctls restored: net.ipv4.conf.up0.rp_filter=1
@@ -459,20 +460,20 @@ sysctls restored: net.ipv4.conf.up0.rp_filter=1
 func TestNoTrackHelpsWhereAnAcceptCannot(t *testing.T) {
 	n := node(t)
 	n.RunWith("table inet f {\n chain fw { type filter hook forward priority 0; policy accept;\n ct state invalid drop\n }\n}\n", "nft", "-f", "-")
-	n.RunWith(kubeProxyPlain, "iptables-nft-restore")
+	n.RunWith(hosttest.KubeProxyPlain, "iptables-nft-restore")
 	before := rules(n)
-	e := host.Enforcer{State: t.TempDir()}
-	enforce(t, n, e, want4())
+	e := enforce.Enforcer{State: t.TempDir()}
+	enforced(t, n, e, want4())
 	f := find(t, host.Check(read(n), want4()), "invalid-drop")
 	if f.State != host.Wrong || !strings.Contains(f.Fix, "cannot undo a drop in another base chain (nft inet f fw)") || !strings.Contains(f.Fix, "--host-notrack") {
 		t.Errorf("%+v", f)
 	}
 	e.Means.NoTrack = true
-	enforce(t, n, e, want4())
+	enforced(t, n, e, want4())
 	if f := find(t, host.Check(read(n), want4()), "invalid-drop"); f.State != host.OK {
 		t.Errorf("untracked: %+v", f)
 	}
-	if enforce(t, n, e, want4()) {
+	if enforced(t, n, e, want4()) {
 		t.Error("applied twice is not applied once")
 	}
 	undo(t, n, e)
@@ -486,12 +487,12 @@ func TestNoTrackWithoutAnyIptables(t *testing.T) {
 	n := node(t)
 	n.RunWith("table inet f {\n chain fw { type filter hook forward priority 0; policy accept;\n ct state invalid drop\n }\n}\n", "nft", "-f", "-")
 	before := rules(n)
-	e := host.Enforcer{State: t.TempDir(), Means: host.Means{NoTrack: true}}
-	enforce(t, n, e, want4())
+	e := enforce.Enforcer{State: t.TempDir(), Means: host.Means{NoTrack: true}}
+	enforced(t, n, e, want4())
 	if f := find(t, host.Check(read(n), want4()), "invalid-drop"); f.State != host.OK {
 		t.Errorf("untracked: %+v", f)
 	}
-	if enforce(t, n, e, want4()) {
+	if enforced(t, n, e, want4()) {
 		t.Error("applied twice is not applied once")
 	}
 	undo(t, n, e)
@@ -521,12 +522,12 @@ func TestEnforceMakesNoTables(t *testing.T) {
 			n := node(t)
 			install(n)
 			before := rules(n)
-			e := host.Enforcer{State: t.TempDir()}
-			if enforce(t, n, e, want4()) || rules(n) != before {
+			e := enforce.Enforcer{State: t.TempDir()}
+			if enforced(t, n, e, want4()) || rules(n) != before {
 				t.Errorf("enforcing made, for nothing,\n%s", difference(before, rules(n)))
 			}
 			e.Means.NoTrack = true
-			enforce(t, n, e, want4())
+			enforced(t, n, e, want4())
 			undo(t, n, e)
 			if after := rules(n); after != before {
 				t.Errorf("undo left traces:\n%s", difference(before, after))
@@ -549,8 +550,8 @@ func TestUndoTakesAwayTheChainsThatItMade(t *testing.T) {
 			n := node(t)
 			n.Sh(c.before)
 			before := rules(n)
-			e := host.Enforcer{State: t.TempDir(), Means: host.Means{NoTrack: true}}
-			enforce(t, n, e, want4())
+			e := enforce.Enforcer{State: t.TempDir(), Means: host.Means{NoTrack: true}}
+			enforced(t, n, e, want4())
 			n.Sh(c.meanwhile)
 			undo(t, n, e)
 			after := rules(n)
@@ -568,25 +569,25 @@ func TestUndoTakesAwayTheChainsThatItMade(t *testing.T) {
 // table of iptables-nft, which it then does not handle at all.
 func TestUndoWhereIptablesCannotRead(t *testing.T) {
 	n := node(t)
-	n.RunWith(dockerRules, "iptables-nft-restore")
+	n.RunWith(hosttest.DockerRules, "iptables-nft-restore")
 	n.RunWith("*filter\n:FORWARD DROP\nCOMMIT\n", "ip6tables-nft-restore")
-	e := host.Enforcer{State: t.TempDir()}
+	e := enforce.Enforcer{State: t.TempDir()}
 	n.Run("nft", "add", "rule", "ip", "filter", "FORWARD", "ct", "state", "vmap", "{ invalid : drop }")
 	before := rules(n)
 	n.Sh("nft -a list chain ip filter FORWARD | sed -n 's/.*vmap.*handle /nft delete rule ip filter FORWARD handle /p' | sh")
-	enforce(t, n, e, dual())
+	enforced(t, n, e, dual())
 	n.Run("nft", "add", "rule", "ip", "filter", "FORWARD", "ct", "state", "vmap", "{ invalid : drop }")
 	for _, check := range []string{"forward-drop", "masquerade"} {
 		if f := find(t, host.Check(read(n), want4()), check); f.State == host.OK || check == "masquerade" && !strings.Contains(f.Got, "iptables-nft-save cannot read table filter as a whole") {
 			t.Errorf("%+v", f)
 		}
 	}
-	if enforce(t, n, e, dual()) {
+	if enforced(t, n, e, dual()) {
 		t.Error("what iptables cannot handle was handled")
 	}
 	withdrawn := dual()
 	withdrawn.Networks = withdrawn.Networks[1:]
-	if !enforce(t, n, e, withdrawn) {
+	if !enforced(t, n, e, withdrawn) {
 		t.Error("a withdrawn network changes nothing")
 	}
 	if now := rules(n); strings.Contains(now, "fairway4") || !strings.Contains(now, "fairway6") {
@@ -600,12 +601,12 @@ func TestUndoWhereIptablesCannotRead(t *testing.T) {
 
 func TestFewRulesForManyNetworks(t *testing.T) {
 	n := node(t)
-	n.RunWith(dockerRules, "iptables-nft-restore")
+	n.RunWith(hosttest.DockerRules, "iptables-nft-restore")
 	w := want4()
 	for i := range 1000 {
 		w.Networks = append(w.Networks, host.Network{Prefix: netip.PrefixFrom(netip.AddrFrom4([4]byte{11, byte(i >> 8), byte(i), 0}), 24)})
 	}
-	enforce(t, n, host.Enforcer{State: t.TempDir()}, w)
+	enforced(t, n, enforce.Enforcer{State: t.TempDir()}, w)
 	if got := strings.Count(n.Run("iptables-nft", "-S", "FAIRWAY-FORWARD"), "-A "); got != 2 {
 		t.Errorf("%d rules", got)
 	}

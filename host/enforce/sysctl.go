@@ -1,4 +1,4 @@
-package host
+package enforce
 
 import (
 	"cmp"
@@ -10,12 +10,14 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/fairway-bgp/fairway/host"
 )
 
 // setSysctls writes settings, each with its old value in the ledger first, and
 // with it what the kernel changes along. A value of ours that is already there
 // keeps the older one.
-func (e Enforcer) setSysctls(changes []SysctlChange) error {
+func (e Enforcer) setSysctls(changes []host.SysctlChange) error {
 	if len(changes) == 0 {
 		return nil
 	}
@@ -25,7 +27,7 @@ func (e Enforcer) setSysctls(changes []SysctlChange) error {
 	}
 	for _, c := range changes {
 		for _, touched := range append(changedAlong(c), c) {
-			now := readSysctl(touched.Key)
+			now := host.ReadSysctl(touched.Key)
 			switch {
 			case now.Err == nil:
 				l.note(touched, now.Value)
@@ -45,7 +47,7 @@ func (e Enforcer) setSysctls(changes []SysctlChange) error {
 }
 
 // note remembers a setting that is about to change.
-func (l ledger) note(c SysctlChange, now string) {
+func (l ledger) note(c host.SysctlChange, now string) {
 	entry, ours := l.Sysctls[c.Key]
 	if !ours {
 		entry.Old = now
@@ -65,13 +67,13 @@ const (
 // a router of IPv4 takes no redirects (inet_forward_change in net/ipv4/devinet.c,
 // addrconf_fixup_forwarding in net/ipv6/addrconf.c). Back again it does the same,
 // whatever each link had.
-func changedAlong(c SysctlChange) []SysctlChange {
-	var out []SysctlChange
+func changedAlong(c host.SysctlChange) []host.SysctlChange {
+	var out []host.SysctlChange
 	for _, key := range linksForwarding(c.Key) {
-		out = append(out, SysctlChange{key, c.Value})
+		out = append(out, host.SysctlChange{Key: key, Value: c.Value})
 	}
 	if c.Key == forwardAll4 {
-		out = append(out, SysctlChange{"net/ipv4/conf/all/accept_redirects", "0"}) // for it is only ever set to 1
+		out = append(out, host.SysctlChange{Key: "net/ipv4/conf/all/accept_redirects", Value: "0"}) // for it is only ever set to 1
 	}
 	return out
 }
@@ -79,11 +81,11 @@ func changedAlong(c SysctlChange) []SysctlChange {
 // linksForwarding are the settings that follow one of everything; none for
 // another setting.
 func linksForwarding(key string) []string {
-	paths, _ := filepath.Glob(filepath.Join(sysctlRoot, followersOf(key), "*/forwarding")) // the pattern is good
+	paths, _ := filepath.Glob(filepath.Join(host.SysctlRoot, followersOf(key), "*/forwarding")) // the pattern is good
 	var out []string
 	for _, path := range paths {
 		// ip_forward is conf/all/forwarding of IPv4 by another name.
-		if key, err := filepath.Rel(sysctlRoot, path); err == nil && !strings.HasSuffix(key, "/all/forwarding") {
+		if key, err := filepath.Rel(host.SysctlRoot, path); err == nil && !strings.HasSuffix(key, "/all/forwarding") {
 			out = append(out, key)
 		}
 	}
@@ -103,7 +105,7 @@ func followersOf(key string) string {
 }
 
 func (e Enforcer) writeSysctl(key, value string) error {
-	if err := os.WriteFile(filepath.Join(cmp.Or(e.Sysctls, sysctlRoot), key), []byte(value), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(cmp.Or(e.Sysctls, host.SysctlRoot), key), []byte(value), 0o644); err != nil {
 		return fmt.Errorf("write sysctl %s=%s: %w", key, value, err)
 	}
 	return nil
@@ -146,7 +148,7 @@ func (e Enforcer) finishRestoring() error {
 func (l ledger) planRestore() error {
 	var errs []error
 	for _, key := range restoreOrder(l.Sysctls) {
-		entry, now := l.Sysctls[key], readSysctl(key)
+		entry, now := l.Sysctls[key], host.ReadSysctl(key)
 		switch {
 		case entry.Due:
 		case errors.Is(now.Err, fs.ErrNotExist):
@@ -178,7 +180,7 @@ func (l ledger) addNewLinks(global, now string) {
 	}
 	fresh, known := l.Sysctls[followersOf(global)+"/default/forwarding"]
 	for _, key := range linksForwarding(global) {
-		now := readSysctl(key)
+		now := host.ReadSysctl(key)
 		if _, listed := l.Sysctls[key]; known && !listed && now.Err == nil {
 			l.Sysctls[key] = fresh.restoring(now.Value)
 		}
@@ -189,7 +191,7 @@ func (l ledger) addNewLinks(global, now string) {
 func (e Enforcer) writeDue(l ledger) (written []string, err error) {
 	var errs []error
 	for _, key := range restoreOrder(l.Sysctls) {
-		entry, now := l.Sysctls[key], readSysctl(key)
+		entry, now := l.Sysctls[key], host.ReadSysctl(key)
 		if !entry.Due {
 			continue
 		}
@@ -199,7 +201,7 @@ func (e Enforcer) writeDue(l ledger) (written []string, err error) {
 				errs = append(errs, err)
 				continue
 			}
-			written = append(written, sysctlName(key)+"="+entry.Old)
+			written = append(written, host.SysctlName(key)+"="+entry.Old)
 		}
 		delete(l.Sysctls, key)
 	}

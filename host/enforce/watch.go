@@ -1,4 +1,4 @@
-package host
+package enforce
 
 import (
 	"context"
@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/fairway-bgp/fairway/host"
 	"github.com/fairway-bgp/fairway/host/netfilter"
 )
 
@@ -20,7 +21,7 @@ const nftGroup = 7
 // WatchFilter rings the bell on every change of a rule until ctx ends. The bell
 // must not block. nftables tells of changes; iptables-legacy tells nobody, so
 // its tables are looked at every legacyInterval, where there are any, and neither
-// does ipset, so our sets are looked at every setsInterval.
+// does ipset, so our sets are looked at every host.SetsInterval.
 func WatchFilter(ctx context.Context, bell func()) error {
 	events, err := openEvents()
 	if err != nil {
@@ -142,7 +143,7 @@ func (l *legacy) look() shapes {
 		if of.fd < 0 {
 			continue
 		}
-		used := legacyTables(of.family)
+		used := host.LegacyTables(of.family)
 		for j, name := range []string{"filter", "mangle", "raw"} {
 			if !contains(used, name) {
 				continue // asking would make it

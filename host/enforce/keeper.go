@@ -1,4 +1,4 @@
-package host
+package enforce
 
 import (
 	"context"
@@ -9,6 +9,7 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"github.com/fairway-bgp/fairway/bell"
+	"github.com/fairway-bgp/fairway/host"
 )
 
 // Intervals of the Keeper.
@@ -47,8 +48,8 @@ type Keeper struct {
 	patience  time.Duration
 
 	mu       sync.Mutex
-	want     Want
-	findings []Finding
+	want     host.Want
+	findings []host.Finding
 	known    bool
 }
 
@@ -66,7 +67,7 @@ func (k *Keeper) Ring() { k.rung.Ring() }
 func (k *Keeper) Reconsider() { k.moved.Ring() }
 
 // Follow hands over what is wanted from now on.
-func (k *Keeper) Follow(w Want) {
+func (k *Keeper) Follow(w host.Want) {
 	k.mu.Lock()
 	same := sameWant(k.want, w)
 	k.want = w
@@ -76,12 +77,12 @@ func (k *Keeper) Follow(w Want) {
 	}
 }
 
-func sameWant(a, b Want) bool {
+func sameWant(a, b host.Want) bool {
 	return slices.Equal(a.Networks, b.Networks) && slices.Equal(a.Peers, b.Peers) && a.Overlay == b.Overlay && a.BGPPort == b.BGPPort
 }
 
 // Findings are those of the newest audit; false before there was one.
-func (k *Keeper) Findings() ([]Finding, bool) {
+func (k *Keeper) Findings() ([]host.Finding, bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.findings, k.known
@@ -137,7 +138,7 @@ func earlier(a, b time.Time) time.Time {
 }
 
 // Want is what was handed over last.
-func (k *Keeper) Want() Want {
+func (k *Keeper) Want() host.Want {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.want
@@ -145,7 +146,7 @@ func (k *Keeper) Want() Want {
 
 // repair enforces, if that is asked for, and says when to look again; zero for
 // when something rings.
-func (k *Keeper) repair(ctx context.Context, w Want, whole bool) (again time.Time) {
+func (k *Keeper) repair(ctx context.Context, w host.Want, whole bool) (again time.Time) {
 	if k.Enforcer == nil || w.Overlay == "" { // no plan yet: what is there stays
 		return again
 	}
@@ -184,13 +185,13 @@ func (k *Keeper) complain(err error) time.Duration {
 	return k.patience
 }
 
-func (k *Keeper) audit(ctx context.Context, w Want) {
-	findings := Check(Read(ctx, w.Overlay), w)
+func (k *Keeper) audit(ctx context.Context, w host.Want) {
+	findings := host.Check(host.Read(ctx, w.Overlay), w)
 	if ctx.Err() != nil {
 		return
 	}
 	k.mu.Lock()
-	same := k.known && slices.EqualFunc(k.findings, findings, Finding.Equal)
+	same := k.known && slices.EqualFunc(k.findings, findings, host.Finding.Equal)
 	k.findings, k.known = findings, true
 	k.mu.Unlock()
 	if !same && k.Tell != nil {

@@ -1,4 +1,4 @@
-package host
+package enforce
 
 import (
 	"fmt"
@@ -6,7 +6,9 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/fairway-bgp/fairway/host"
 	"github.com/fairway-bgp/fairway/host/netfilter"
+	"github.com/fairway-bgp/fairway/host/program"
 )
 
 // Undone is what an Undo has taken from the host or given back to it.
@@ -20,21 +22,29 @@ type Undone struct {
 func (u Undone) Empty() bool { return len(u.Chains)+len(u.Sets)+len(u.Sysctls) == 0 }
 
 // undone compares what was there with what is there now.
-func (f *Filter) undone(now Filter, sysctls []string) Undone {
+func undone(was, now *host.Filter, sysctls []string) Undone {
 	gone := func(was, is []string) []string {
 		return slices.DeleteFunc(was, func(name string) bool { return slices.Contains(is, name) })
 	}
-	return Undone{Chains: gone(f.ownChains(), now.ownChains()), Sets: gone(f.ownSets(), now.ownSets()), Sysctls: sysctls}
+	return Undone{Chains: gone(ownChains(was), ownChains(now)), Sets: gone(ownSets(was), ownSets(now)), Sysctls: sysctls}
+}
+
+// rulesOf are the rules that packets of a family meet.
+func rulesOf(f *host.Filter, six bool) *netfilter.Ruleset {
+	if six {
+		return &f.IPv6
+	}
+	return &f.IPv4
 }
 
 // ownChains names the chains of ours that are there.
-func (f *Filter) ownChains() []string {
+func ownChains(f *host.Filter) []string {
 	var out []string
 	for _, six := range []bool{false, true} {
-		for _, t := range append(slices.Clone(f.of(six).Tables), f.mixedOf(six)...) {
-			for _, p := range append(positions(), untracking()) {
-				if t.Name == p.table && t.Chains[p.own] != nil {
-					out = append(out, fmt.Sprintf("%s %s %s", program(backendOf(t), familyOf(six), ""), t.Name, p.own))
+		for _, t := range append(slices.Clone(rulesOf(f, six).Tables), f.MixedOf(six)...) {
+			for _, p := range append(host.Positions(), host.Untracking()) {
+				if t.Name == p.Table && t.Chains[p.Own] != nil {
+					out = append(out, fmt.Sprintf("%s %s %s", program.Name(backendOf(t), host.FamilyOf(six), ""), t.Name, p.Own))
 				}
 			}
 		}
@@ -51,11 +61,11 @@ func backendOf(t *netfilter.Table) netfilter.Backend {
 }
 
 // ownSets names the sets of ours that are there.
-func (f *Filter) ownSets() []string {
+func ownSets(f *host.Filter) []string {
 	var out []string
 	for _, six := range []bool{false, true} {
-		if f.of(six).Sets[setName(six)] != nil {
-			out = append(out, setName(six))
+		if rulesOf(f, six).Sets[host.SetName(six)] != nil {
+			out = append(out, host.SetName(six))
 		}
 	}
 	return out

@@ -1,4 +1,4 @@
-package host_test
+package enforce_test
 
 import (
 	"context"
@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/fairway-bgp/fairway/host"
+	"github.com/fairway-bgp/fairway/host/enforce"
+	"github.com/fairway-bgp/fairway/host/hosttest"
 )
 
 // enforcing names the folder of state in the environment of a process that is
@@ -25,7 +27,7 @@ func TestMain(m *testing.M) {
 	if state == "" {
 		os.Exit(m.Run())
 	}
-	e := host.Enforcer{State: state, Means: host.Means{NoTrack: true}}
+	e := enforce.Enforcer{State: state, Means: host.Means{NoTrack: true}}
 	for {
 		if _, err := e.Enforce(context.Background(), dual()); err != nil {
 			fmt.Fprintln(os.Stderr, err)
@@ -36,24 +38,17 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// dual is a want of both families.
-func dual() host.Want {
-	w := want4()
-	w.Networks = append(w.Networks, want6().Networks...)
-	return w
-}
-
 // TestKilledInTheMiddleLeavesNoTraces kills the one who enforces, at any moment
 // of its work; the next one makes it right, and undo still knows what was there
 // before the first.
 func TestKilledInTheMiddleLeavesNoTraces(t *testing.T) {
 	n := node(t)
-	n.RunWith(dockerRules, "iptables-nft-restore")
-	n.RunWith(dockerRules, "iptables-legacy-restore")
+	n.RunWith(hosttest.DockerRules, "iptables-nft-restore")
+	n.RunWith(hosttest.DockerRules, "iptables-legacy-restore")
 	set(n, "net.ipv4.conf.up0.rp_filter=1", "net.ipv4.ip_forward=0", "net.ipv4.conf.up0.forwarding=1", "net.ipv6.conf.all.forwarding=0", "net.ipv6.conf.up0.forwarding=1")
 	before, was := rules(n), settings(n)
-	e := host.Enforcer{State: t.TempDir(), Means: host.Means{NoTrack: true}}
-	enforce(t, n, e, dual()) // the first time takes longer than the kills wait
+	e := enforce.Enforcer{State: t.TempDir(), Means: host.Means{NoTrack: true}}
+	enforced(t, n, e, dual()) // the first time takes longer than the kills wait
 	for range 25 {
 		var said strings.Builder
 		child := exec.Command(os.Args[0])
@@ -73,7 +68,7 @@ func TestKilledInTheMiddleLeavesNoTraces(t *testing.T) {
 			t.Errorf("after the one before was killed: %s", said.String())
 		}
 	}
-	enforce(t, n, e, dual())
+	enforced(t, n, e, dual())
 	wantOnce(t, n)
 	undo(t, n, e)
 	if after := rules(n); after != before {

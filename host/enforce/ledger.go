@@ -1,4 +1,4 @@
-package host
+package enforce
 
 import (
 	"encoding/json"
