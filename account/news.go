@@ -37,7 +37,8 @@ func warning(reason, format string, args ...any) Event {
 	return e
 }
 
-// sessionEvents tell which sessions went up or down.
+// sessionEvents tell which sessions went up or down, or do not come up, each time for
+// another reason.
 func sessionEvents(before, now *status.Status) []Event {
 	var out []Event
 	for _, e := range now.Sessions {
@@ -47,6 +48,11 @@ func sessionEvents(before, now *status.Status) []Event {
 			out = append(out, event("BGPSessionUp", "session with %s (%s) is established", e.Peer, e.Address))
 		case was.Established() && !e.Established():
 			out = append(out, warning("BGPSessionDown", "session with %s (%s) is down: %s", e.Peer, e.Address, e.Trouble()))
+		case !e.Established() && e.LastError != "" && e.LastError != was.LastError:
+			out = append(out, warning("BGPSessionFailed", "session with %s (%s) does not come up: %s", e.Peer, e.Address, e.Trouble()))
+		}
+		if e.Established() && e.Trouble() != "" && e.Trouble() != was.Trouble() {
+			out = append(out, warning("BGPSessionLimited", "session with %s (%s): %s", e.Peer, e.Address, e.Trouble()))
 		}
 	}
 	return out

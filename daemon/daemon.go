@@ -282,7 +282,7 @@ func sessionStatus(o speaker.Observed, wanted []policy.Session) []status.Session
 		if i >= 0 {
 			p := o.Sessions[i]
 			e.State, e.Since, e.LastError, e.LastErrorAt, e.Flaps = string(p.State), p.Since, p.LastError, p.LastErrorAt, p.Flaps
-			e.Advertised, e.Received = p.Advertised, p.Received
+			e.Advertised, e.Received, e.NoHoldTime = p.Advertised, p.Received, p.NoHoldTime
 			if p.LocalAddress.IsValid() {
 				e.LocalAddress = p.LocalAddress.String()
 			}

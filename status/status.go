@@ -193,7 +193,9 @@ type Session struct {
 	// that the router did not; none unless the session is up.
 	Families   []string `json:"families"`
 	NotOffered []string `json:"notOffered,omitempty"`
-	Flaps      int      `json:"flaps"`
+	// NoHoldTime is whether the router asked for a hold time of 0.
+	NoHoldTime bool `json:"noHoldTime,omitempty"`
+	Flaps      int  `json:"flaps"`
 }
 
 // Established reports whether the session is up.
