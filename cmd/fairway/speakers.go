@@ -43,7 +43,7 @@ func showSpeakers(ctx context.Context, w, stderr io.Writer, access kube.Access, 
 	if err != nil {
 		return err
 	}
-	if slices.ContainsFunc(complaints, func(c []string) bool { return len(c) > 0 }) {
+	if len(speakers) == 0 || slices.ContainsFunc(complaints, func(c []string) bool { return len(c) > 0 }) {
 		return wrong(nil)
 	}
 	return nil
