@@ -85,6 +85,8 @@ type Ruleset struct {
 	// PostroutingBlind is set for kernels that may not tell postrouting by which link a
 	// packet came in: those before 5.7 do not.
 	PostroutingBlind bool
+	// IPsec is whether the kernel has, or may have, policies of IPsec.
+	IPsec bool
 	// Links are the node's links by name. Of one that is not there it is not known what
 	// lies below it.
 	Links map[string]Link
@@ -112,6 +114,9 @@ type Link struct {
 	Bridge bool
 	// Below are ports of a bridge or a bond, and the link that a VLAN is on.
 	Below []string
+	// Group is that of ip-link(8), Type what its frames are, as netlink calls it: "ether".
+	Group uint32
+	Type  string
 }
 
 // Table is one table of one backend.
