@@ -60,11 +60,11 @@ func probe(ctx context.Context, to netip.Addr, network netip.Prefix, patience ti
 	}
 	own, err := sourceTo(to)
 	if err != nil {
-		return Finding{State: Unknown, Got: err.Error()}
+		return Finding{State: Unknown, Got: err.Error(), Fix: "ip route get " + to.String() + ": is there a way to that node?"}
 	}
 	socket, err := openICMP()
 	if err != nil {
-		return Finding{State: Unknown, Got: err.Error()}
+		return Finding{State: Unknown, Got: err.Error(), Fix: "run it as root, with CAP_NET_RAW"}
 	}
 	defer socket.close()
 	token := make([]byte, 8)
