@@ -18,8 +18,15 @@ const cidr4, cidr6 = "10.166.0.0/16", "fd00:166::/64"
 // node is a namespace like a node's.
 func node(t testing.TB) *hosttest.Space {
 	t.Helper()
+	n, _ := nodeAndFar(t)
+	return n
+}
+
+// nodeAndFar is a node, and what is at the other ends of its links.
+func nodeAndFar(t testing.TB) (node, elsewhere *hosttest.Space) {
+	t.Helper()
 	needs.Root(t, "ip", "iptables-legacy", "iptables-nft", "nft", "ipset")
-	return hosttest.NewNode(t)
+	return hosttest.NewNodeAndFar(t)
 }
 
 // towards gives the node a second uplink, up1, with a route to a network.
@@ -321,8 +328,8 @@ func TestWhatIsLostOfOneKindIsAFindingOfItsOwn(t *testing.T) {
 		// wrong are check and subject of all that is not ok.
 		wrong []string
 	}{
-		{"only tcp is accepted", with("nft -f -", "table ip f {\n chain fw { type filter hook forward priority 0; policy drop;\n meta l4proto tcp accept\n }\n}\n"), symmetric(), []string{dropped + "udp", dropped + "icmp"}},
-		{"only tcp is accepted, IPv6", with("nft -f -", "table ip6 f {\n chain fw { type filter hook forward priority 0; policy drop;\n meta l4proto tcp accept\n }\n}\n"), announced(cidr6), []string{"forward-drop fd00:166::/64 udp", "forward-drop fd00:166::/64 icmp"}},
+		{"only tcp is accepted", with("nft -f -", "table ip f {\n chain fw { type filter hook forward priority 0; policy drop;\n meta l4proto tcp accept\n }\n}\n"), symmetric(), []string{dropped + "udp", dropped + "icmp", dropped + "path MTU"}},
+		{"only tcp is accepted, IPv6", with("nft -f -", "table ip6 f {\n chain fw { type filter hook forward priority 0; policy drop;\n meta l4proto tcp accept\n }\n}\n"), announced(cidr6), []string{"forward-drop fd00:166::/64 udp", "forward-drop fd00:166::/64 icmp", "forward-drop fd00:166::/64 path MTU"}},
 		{"udp is dropped", rule("-p udp -j DROP"), symmetric(), []string{dropped + "udp"}},
 		{"echo is dropped", rule("-p icmp -m icmp --icmp-type 8 -j DROP"), symmetric(), []string{dropped + "icmp"}},
 		{"10/8 is dropped", rule("-i up0 -s 10.0.0.0/8 -j DROP"), symmetric(), []string{dropped + "from 10.0.0.0/8"}},

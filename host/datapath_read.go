@@ -167,7 +167,7 @@ func linksBelow(links []netlink.Link) map[string]netfilter.Link {
 	out := map[string]netfilter.Link{}
 	for _, l := range links {
 		a := l.Attrs()
-		link := netfilter.Link{Bridge: l.Type() == "bridge", Below: ports[a.Index]}
+		link := netfilter.Link{Bridge: l.Type() == "bridge", Below: ports[a.Index], Group: a.Group, Type: a.EncapType}
 		switch l.Type() {
 		case openvswitch:
 			link.Below = ofSwitch

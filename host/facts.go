@@ -11,6 +11,7 @@ import (
 // unknown, and the others still count.
 type Facts struct {
 	Datapath Datapath
+	Links    Links
 	// Neighbours are the kernel's entries on the overlay link; nil where they could
 	// not be read.
 	Neighbours map[netip.Addr]Neighbour

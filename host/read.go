@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
 	"github.com/fairway-bgp/fairway/host/netfilter"
@@ -21,15 +22,22 @@ import (
 // answers to what the Want asks. It does not fail as a whole: each part carries its own
 // error.
 func Read(ctx context.Context, w Want) Facts {
-	f := Facts{Neighbours: neighboursOn(w.Overlay), Sysctls: ReadSysctls(), Sockets: readSockets(w.BGPPort), Processes: readProcesses()}
+	f := Facts{Links: readLinks(ctx), Neighbours: neighboursOn(w.Overlay), Sysctls: ReadSysctls(), Sockets: readSockets(w.BGPPort), Processes: readProcesses()}
 	f.Datapath = askAll(w, func(key string) Setting { return f.Sysctls[key] })
 	f.Filter = ReadFilter(ctx)
+	secured := hasIPsec()
 	for _, six := range []bool{false, true} {
 		rules := f.Filter.of(six)
 		rules.Local, rules.Links, rules.RoutesByMark = f.Datapath.Addresses, f.Datapath.Links, f.Datapath.Policy.Marks[six]
-		rules.PostroutingBlind = postroutingBlind()
+		rules.PostroutingBlind, rules.IPsec = postroutingBlind(), secured
 	}
 	return f
+}
+
+// hasIPsec is whether the kernel has policies of IPsec, or does not tell.
+func hasIPsec() bool {
+	policies, err := netlink.XfrmPolicyList(netlink.FAMILY_ALL)
+	return len(policies) > 0 || err != nil && !errors.Is(err, unix.EPROTONOSUPPORT)
 }
 
 // postroutingBlind is whether this kernel may be one that does not tell postrouting by
@@ -230,10 +238,10 @@ func (r *filterReader) nft(wait func() (string, error)) {
 // addNative adds a table of nft's own, one that iptables-nft does not show. Those of
 // other families than IPv4's and IPv6's see packets of both.
 func (r *filterReader) addNative(t *netfilter.Table) {
-	if t.Family != netfilter.IPv6 {
+	if t.Family != netfilter.IPv6 { // ARP is IPv4's
 		r.IPv4.Tables = append(r.IPv4.Tables, t)
 	}
-	if t.Family != netfilter.IPv4 {
+	if t.Family != netfilter.IPv4 && t.Family != netfilter.ARP {
 		r.IPv6.Tables = append(r.IPv6.Tables, t)
 	}
 }

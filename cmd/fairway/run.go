@@ -82,7 +82,7 @@ func (f *runFlags) run(ctx context.Context, stderr io.Writer) error {
 	if f.node == "" {
 		return fmt.Errorf("no node: give --node NAME")
 	}
-	if err := errors.Join(f.live.check(), f.input.check()); err != nil {
+	if err := errors.Join(f.live.check(), f.input.check(), f.input.checkPaths()); err != nil {
 		return err
 	}
 	if err := door.CheckLoopback(f.listen); err != nil {
