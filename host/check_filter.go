@@ -229,7 +229,7 @@ func (c *checker) unlessUnread(found Finding, s survey) Finding {
 	case len(c.programs(six)) > 0:
 		return programDoubt(c.programs(six))
 	case len(c.facts.Filter.Unread) > 0:
-		return Finding{State: Unknown, Got: strings.Join(c.facts.Filter.Unread, "; "), Fix: "install the program on the node or in the image, or run as root"}
+		return Finding{State: Unknown, Got: strings.Join(c.facts.Filter.Unread, "; "), Fix: unreadFix}
 	case len(s.left) > 0:
 		return Finding{State: Unknown, Got: "all is well as far as was asked, which is not everywhere",
 			Evidence: []string{fmt.Sprintf("%d of %d parts that rules tell apart were walked, not %s", s.walked, s.walked+len(s.left), s.example)},

@@ -56,7 +56,7 @@ const fullAt = 90
 
 func (f *Facts) tableRoom() []Finding {
 	const countKey, maxKey = "net/netfilter/nf_conntrack_count", "net/netfilter/nf_conntrack_max"
-	found := Finding{Subject: "table", Want: fmt.Sprintf("below %d %% of nf_conntrack_max", fullAt), Fix: "sysctl -w net.netfilter.nf_conntrack_max=N, twice the present value"}
+	found := Finding{Subject: "table", Want: fmt.Sprintf("below %d %% of nf_conntrack_max", fullAt), Fix: "sysctl net.netfilter.nf_conntrack_max: is this kernel's table there, and may it be read?"}
 	count, errCount := strconv.Atoi(f.Sysctls[countKey].Value)
 	limit, errMax := strconv.Atoi(f.Sysctls[maxKey].Value)
 	_, there := f.Sysctls[maxKey]
@@ -67,6 +67,7 @@ func (f *Facts) tableRoom() []Finding {
 		found.State, found.Got = Unknown, "nf_conntrack_count or nf_conntrack_max cannot be read"
 	case limit > 0 && count*100 >= limit*fullAt:
 		found.State, found.Got = Wrong, fmt.Sprintf("%d of %d", count, limit)
+		found.Fix = fmt.Sprintf("sysctl -w net.netfilter.nf_conntrack_max=%d", 2*limit)
 	default:
 		found.State, found.Got = OK, fmt.Sprintf("%d of %d", count, limit)
 		if limit == 0 {
@@ -101,7 +102,7 @@ func (c *checker) kubeProxyDecision() []Finding {
 		Fix: "sysctl -w net.netfilter.nf_conntrack_tcp_be_liberal=1 && kubectl -n kube-system rollout restart ds/kube-proxy"}
 	switch {
 	case drops == nil && len(c.facts.Filter.Unread) > 0:
-		found.State, found.Got = Unknown, c.facts.Filter.Unread[0]
+		found.State, found.Got, found.Fix = Unknown, c.facts.Filter.Unread[0], unreadFix
 	case drops == nil:
 	case c.invalidPasses():
 		found.Got = "an accept before " + drops.Text

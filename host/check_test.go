@@ -258,6 +258,12 @@ func TestChecksAgainstRealRuleSets(t *testing.T) {
 						t.Errorf("%s mends nothing: %s", f.Fix, left.Got)
 					}
 				}
+				if strings.HasPrefix(f.Fix, "sysctl -w ") && (check == "forwarding" || check == "rp_filter") {
+					n.Sh(f.Fix)
+					if left := find(t, host.Check(read(n), c.want), check); left.State != host.OK {
+						t.Errorf("after %s: %s", f.Fix, left.Got)
+					}
+				}
 				if offered := strings.HasPrefix(f.Fix, "fairway check --fix"); strings.HasSuffix(check, "-drop") && f.State == host.Wrong && offered != c.fixable {
 					t.Errorf("%s: fix is %q", check, f.Fix)
 				}

@@ -58,7 +58,7 @@ func (c Criterion) named(findings []Finding) []Finding {
 func sourceCheck() Criterion {
 	return Criterion{
 		ID:   "source-check",
-		Asks: "Does the network between the nodes carry packets with a Pod's source address? Asked only by `fairway check --probe NODE`, between two nodes that run Fairway.",
+		Asks: "Does the network between the nodes carry packets with a Pod's source address? Asked only by `fairway check --probe NODE`, between two nodes that run Fairway; where Fairway does not answer, the answer is unknown.",
 		Why:  "clouds and virtual switches drop packets whose source is not the machine's own address, and replies of Pods are such packets.",
 		Mend: "In the cloud or the hypervisor, disable IP checks for source and destination addresses (also called port security, or MAC/IP anti-spoofing) on the nodes' interfaces.",
 	}

@@ -46,8 +46,10 @@ func (x ways) judgeInward(p netip.Prefix, t Trip) Finding {
 	switch {
 	case way.Err != nil:
 		return x.unasked(way, t)
+	case x.transportRule(t) != "":
+		return x.halfAsked(t)
 	case way.by(overlay):
-		return x.unlessTransport(t)
+		return Finding{State: OK}
 	case way.Refusal == strictOrBlackhole && !slices.Contains(x.way(Trip{t.To, t.From, overlay}).Links, t.In):
 		if !x.Policy.Other[t.To.Is6()] && x.mainWay(t.To).by(overlay) {
 			return Finding{State: OK} // the check rp_filter has it
@@ -84,6 +86,8 @@ func (x ways) judgeBack(p netip.Prefix, t Trip) Finding {
 	switch {
 	case way.Err != nil:
 		return x.unasked(way, t)
+	case x.transportRule(t) != "":
+		return x.halfAsked(t)
 	case way.Refusal == noRoute:
 		wrong.Got, wrong.Fix = "no route back to clients outside", x.defaultRouteFix(t.To.Is6())
 	case way.Refusal != "" && x.mainSays(t, way):
@@ -100,7 +104,7 @@ func (x ways) judgeBack(p netip.Prefix, t Trip) Finding {
 	case !x.reachesRouter(t, way):
 		return Finding{State: Unknown, Got: fmt.Sprintf("a rule of `ip rule` sends packets from %s to the outside by %s, where no router is known", p, listed(way.Links)), Evidence: wrong.Evidence, Fix: wrong.Fix}
 	default:
-		return x.unlessTransport(t)
+		return Finding{State: OK}
 	}
 	return wrong
 }
@@ -129,16 +133,21 @@ func (x ways) reachesRouter(t Trip, way Way) bool {
 	return !slices.ContainsFunc(way.Links, func(l string) bool { return !slices.Contains(known, l) })
 }
 
-// unlessTransport is OK where no rule on the way asks for what the kernel is not asked
-// with.
-func (d Datapath) unlessTransport(t Trip) Finding {
+// transportRule is the first rule that the trip may meet and that asks for a protocol or
+// a port. The kernel takes a question without them to be about UDP (inet_rtm_getroute in
+// net/ipv4/route.c), so its answer is not that for all.
+func (d Datapath) transportRule(t Trip) string {
 	for _, r := range d.Policy.leading(t) {
 		if r.Transport {
-			return Finding{State: Unknown, Got: "a rule of `ip rule` may lead some protocols or ports elsewhere: " + r.Text, Evidence: d.evidence(t),
-				Fix: "ip rule: look where it leads"}
+			return r.Text
 		}
 	}
-	return Finding{State: OK}
+	return ""
+}
+
+func (d Datapath) halfAsked(t Trip) Finding {
+	return Finding{State: Unknown, Got: "a rule of `ip rule` may lead some protocols or ports elsewhere: " + d.transportRule(t), Evidence: d.evidence(t),
+		Fix: "ip rule: look where it leads"}
 }
 
 func (d Datapath) unasked(way Way, t Trip) Finding {

@@ -42,6 +42,9 @@ type Filter struct {
 	SetTool bool
 }
 
+// unreadFix is what to do about it.
+const unreadFix = "install the program on the node or in the image, or run as root"
+
 // of gives the rules that packets of a family meet.
 func (f *Filter) of(six bool) *netfilter.Ruleset {
 	if six {

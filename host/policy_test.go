@@ -124,6 +124,8 @@ func TestRoutingBesidesTheMainTable(t *testing.T) {
 			"datapath", cidr4, host.Unknown, "a rule of `ip rule` sends packets from 10.166.0.0/16 to the outside by wg0, where no router is known"},
 		"a rule that asks for a port": {"ip rule add ipproto tcp dport 443 lookup 77 pref 100; ip route add blackhole default table 77",
 			"datapath", cidr4, host.Unknown, "a rule of `ip rule` may lead some protocols or ports elsewhere: 100: from all for some protocol, port or TOS lookup 77"},
+		"a rule for UDP alone": {"ip rule add ipproto udp pref 90 blackhole",
+			"datapath", cidr4, host.Unknown, "a rule of `ip rule` may lead some protocols or ports elsewhere: 90: from all for some protocol, port or TOS"},
 		"private networks are null-routed": {"ip route add blackhole 10.0.0.0/8; ip route add blackhole 172.16.0.0/12; ip route add unreachable 192.168.0.0/16",
 			"datapath", cidr4 + " from 192.168.0.0/16", host.Wrong, "the route to 192.168.0.0/16, back to clients, is of type unreachable"},
 		"a small part is unreachable": {"ip route add unreachable 10.166.5.0/24",

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -19,12 +20,15 @@ import (
 // A probe is an ICMP echo request whose data say what it is. One goes out under
 // the node's own address, so that a network without ICMP is told from one that
 // checks sources; the other under a Pod's. The kernel of the other node answers
-// the first. Fairway there sees the second and tells the sender of it by an echo
-// reply to the address in the data. No port is opened for this.
+// the first. Fairway there sees both, and tells the sender so by echo replies to the
+// address in the data: that it is there, and that a packet under a Pod's address has
+// come. No port is opened for this.
 const (
-	probeMark  = "fairway probe v1"
-	reportMark = "fairway seen v1\x00"
-	probeSize  = len(probeMark) + 8 + 4
+	probeMark   = "fairway probe v1"
+	hereMark    = "fairway here v1\x00"
+	reportMark  = "fairway seen v1\x00"
+	foreignMark = "fairway else v1\x00" // it has come, and the network is not one of that node's
+	probeSize   = len(probeMark) + 8 + 4
 )
 
 // Probe asks whether packets with a Pod's source address reach the node at an
@@ -56,11 +60,11 @@ func probe(ctx context.Context, to netip.Addr, network netip.Prefix, patience ti
 	}
 	own, err := sourceTo(to)
 	if err != nil {
-		return Finding{State: Unknown, Got: err.Error()}
+		return Finding{State: Unknown, Got: err.Error(), Fix: "ip route get " + to.String() + ": is there a way to that node?"}
 	}
 	socket, err := openICMP()
 	if err != nil {
-		return Finding{State: Unknown, Got: err.Error()}
+		return Finding{State: Unknown, Got: err.Error(), Fix: "run it as root, with CAP_NET_RAW"}
 	}
 	defer socket.close()
 	token := make([]byte, 8)
@@ -70,19 +74,24 @@ func probe(ctx context.Context, to netip.Addr, network netip.Prefix, patience ti
 	if err := errors.Join(socket.send(own, to, echoRequest, data), socket.send(pod, to, echoRequest, data)); err != nil {
 		return Finding{State: Unknown, Got: err.Error()}
 	}
-	answered, reported := socket.await(ctx, to, token, patience)
-	switch {
-	case reported:
+	switch heard := socket.await(ctx, to, token, patience); {
+	case heard[reportMark]:
 		return Finding{State: OK, Got: fmt.Sprintf("a packet from %s arrived", pod)}
-	case !answered:
-		return Finding{State: Unknown, Got: fmt.Sprintf("no answer from %s even to a packet from %s", to, own), Fix: "is it the address of a node, and may ICMP reach it?"}
+	case heard[foreignMark]:
+		return Finding{State: OK, Got: fmt.Sprintf("a packet from %s arrived, where Fairway does not forward for that network", pod)}
+	case heard[hereMark]:
+		return Finding{State: Wrong, Got: fmt.Sprintf("fairway on %s has seen a packet from %s, and none from %s", to, own, pod)}
+	case heard[probeMark]:
+		return Finding{State: Unknown, Got: fmt.Sprintf("%s answers, and fairway there does not", to), Fix: "kubectl get pods -A -o wide: does a fairway daemon of this version run on that node, with the right to raw sockets?"}
 	}
-	return Finding{State: Wrong, Got: fmt.Sprintf("a packet from %s was answered, one from %s was not seen (does fairway run on %s?)", own, pod, to)}
+	return Finding{State: Unknown, Got: fmt.Sprintf("no answer from %s even to a packet from %s", to, own), Fix: "is it the address of a node, and may ICMP reach it?"}
 }
 
-// await reads until the other node's report has come, or patience ends.
-func (s *icmpSocket) await(ctx context.Context, from netip.Addr, token []byte, patience time.Duration) (answered, reported bool) {
+// await reads until the other node's report has come, or patience ends, and gives the
+// marks of what came. probeMark is the kernel's own answer.
+func (s *icmpSocket) await(ctx context.Context, from netip.Addr, token []byte, patience time.Duration) map[string]bool {
 	s.file.SetReadDeadline(time.Now().Add(patience))
+	heard := map[string]bool{}
 	for ctx.Err() == nil {
 		src, kind, data, err := s.receive()
 		if err != nil {
@@ -91,24 +100,25 @@ func (s *icmpSocket) await(ctx context.Context, from netip.Addr, token []byte, p
 		if src != from || kind != echoReply {
 			continue
 		}
-		switch {
-		case hasToken(data, probeMark, token):
-			answered = true
-		case hasToken(data, reportMark, token):
-			return true, true
+		for _, mark := range []string{probeMark, hereMark, reportMark, foreignMark} {
+			if hasToken(data, mark, token) {
+				heard[mark] = true
+			}
+		}
+		if heard[reportMark] || heard[foreignMark] {
+			break
 		}
 	}
-	return answered, false
+	return heard
 }
 
 func hasToken(data []byte, mark string, token []byte) bool {
 	return len(data) >= len(mark)+len(token) && string(data[:len(mark)]) == mark && string(data[len(mark):len(mark)+len(token)]) == string(token)
 }
 
-// AnswerProbes tells senders of probes that their packets under a foreign
-// address have arrived, until ctx ends. It answers only where the source is of
-// an announced network, to addresses that a packet came from before under its
-// own name, and at most answersPerSecond times.
+// AnswerProbes tells senders of probes that it is there, and that their packets under a
+// foreign address have arrived, until ctx ends. It answers only to addresses that a
+// packet came from under its own name, and at most answersPerSecond times.
 func AnswerProbes(ctx context.Context, announced func() Want) error {
 	socket, err := openICMP()
 	if err != nil {
@@ -131,33 +141,28 @@ func AnswerProbes(ctx context.Context, announced func() Want) error {
 			continue
 		}
 		sender, _ := netip.AddrFromSlice(data[len(probeMark)+8 : probeSize])
-		if src == sender {
+		mark := reportMark
+		switch {
+		case src == sender:
 			known[next%len(known)] = src
 			next++
-			continue
+			mark = hereMark
+		case !announced().covers(src):
+			mark = foreignMark
 		}
 		if time.Since(second) > time.Second {
 			answers, second = 0, time.Now()
 		}
-		if answers >= answersPerSecond || !announced().covers(src) || !containsAddr(known[:], sender) {
+		if answers >= answersPerSecond || !slices.Contains(known[:], sender) {
 			continue
 		}
 		answers++
-		report := append([]byte(reportMark), data[len(probeMark):len(probeMark)+8]...)
+		report := append([]byte(mark), data[len(probeMark):len(probeMark)+8]...)
 		_ = socket.send(netip.Addr{}, sender, echoReply, report) // a lost answer is asked for again
 	}
 }
 
-const answersPerSecond = 10
-
-func containsAddr(list []netip.Addr, a netip.Addr) bool {
-	for _, x := range list {
-		if x == a {
-			return true
-		}
-	}
-	return false
-}
+const answersPerSecond = 20
 
 // covers reports whether an address is in an announced network.
 func (w Want) covers(a netip.Addr) bool {

@@ -46,4 +46,7 @@ func TestProbe(t *testing.T) {
 	if err := <-ended; err != nil {
 		t.Error(err)
 	}
+	if f = ask("172.30.0.12", 200*time.Millisecond); f.State != host.Unknown || f.Got != "172.30.0.12 answers, and fairway there does not" || f.Fix == "" {
+		t.Errorf("no fairway on the other node: %+v", f)
+	}
 }

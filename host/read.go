@@ -22,7 +22,8 @@ import (
 // answers to what the Want asks. It does not fail as a whole: each part carries its own
 // error.
 func Read(ctx context.Context, w Want) Facts {
-	f := Facts{Datapath: AskDatapath(w), Links: readLinks(ctx), Neighbours: neighboursOn(w.Overlay), Sysctls: ReadSysctls(), Sockets: readSockets(w.BGPPort), Processes: readProcesses()}
+	f := Facts{Links: readLinks(ctx), Neighbours: neighboursOn(w.Overlay), Sysctls: ReadSysctls(), Sockets: readSockets(w.BGPPort), Processes: readProcesses()}
+	f.Datapath = askAll(w, func(key string) Setting { return f.Sysctls[key] })
 	f.Filter = ReadFilter(ctx)
 	secured := hasIPsec()
 	for _, six := range []bool{false, true} {
@@ -123,7 +124,16 @@ type filterReader struct {
 	ctx context.Context
 }
 
-func (r *filterReader) unread(err error) { r.Unread = append(r.Unread, err.Error()) }
+// unread notes why something could not be read; that only root may is said once.
+func (r *filterReader) unread(err error) {
+	text := err.Error()
+	if os.Geteuid() != 0 && (strings.Contains(text, "must be root") || strings.Contains(text, "denied") || strings.Contains(text, "not permitted")) {
+		text = "only root may read the packet filter"
+	}
+	if !slices.Contains(r.Unread, text) {
+		r.Unread = append(r.Unread, text)
+	}
+}
 
 // iptables reads one backend of one family.
 func (r *filterReader) iptables(b netfilter.Backend, f netfilter.Family) {

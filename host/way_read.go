@@ -11,15 +11,20 @@ import (
 
 // AskDatapath is ReadDatapath with the kernel's own answers of where packets to and
 // from the networks of the Want go: about 30 µs each, ten or so a network.
-func AskDatapath(w Want) Datapath { return askDatapath(w, func(Policy, bool) bool { return true }) }
+func AskDatapath(w Want) Datapath { return askAll(w, ReadSysctl) }
+
+// askAll is AskDatapath with the settings of links from elsewhere.
+func askAll(w Want, setting func(key string) Setting) Datapath {
+	return askDatapath(w, func(Policy, bool) bool { return true }, setting)
+}
 
 // AskWhereRulesLead is AskDatapath for what is looked at often: without rules in
 // ip-rule(8) table main's routes are the last word, and nothing is asked.
 func AskWhereRulesLead(w Want) Datapath {
-	return askDatapath(w, func(p Policy, six bool) bool { return p.Other[six] })
+	return askDatapath(w, func(p Policy, six bool) bool { return p.Other[six] }, ReadSysctl)
 }
 
-func askDatapath(w Want, asked func(p Policy, six bool) bool) Datapath {
+func askDatapath(w Want, asked func(p Policy, six bool) bool, setting func(string) Setting) Datapath {
 	d, links := readDatapath(w.Overlay)
 	if d.Err != nil {
 		return d
@@ -30,7 +35,7 @@ func askDatapath(w Want, asked func(p Policy, six bool) bool) Datapath {
 		return d
 	}
 	defer handle.Close()
-	ask := wayAsker{handle, links, map[string]string{}}
+	ask := wayAsker{handle, links, setting}
 	d.Ways = map[Trip]Way{}
 	// Who the peers are reached by says by which links packets come in.
 	for _, peer := range w.Peers {
@@ -55,8 +60,8 @@ func askDatapath(w Want, asked func(p Policy, six bool) bool) Datapath {
 type wayAsker struct {
 	handle *netlink.Handle
 	links  linkIndex
-	// settings are those that were read so far.
-	settings map[string]string
+	// setting gives one by its path below /proc/sys.
+	setting func(string) Setting
 }
 
 // way asks about one packet. A route or a rule that refuses it is an error (fib_props
@@ -114,7 +119,7 @@ func (a wayAsker) forwardsNothing(t Trip) bool {
 	if t.In == "" || t.To.Is6() {
 		return false
 	}
-	return a.setting(forwardingKey(t.In, false)) != "1"
+	return a.setting(forwardingKey(t.In, false)).Value != "1"
 }
 
 // isStrict reports whether the incoming link's reverse path filter is.
@@ -122,15 +127,7 @@ func (a wayAsker) isStrict(t Trip) bool {
 	if t.In == "" || t.To.Is6() {
 		return false
 	}
-	return max(a.setting(rpFilterKey("all")), a.setting(rpFilterKey(t.In))) == "1"
-}
-
-// setting reads a sysctl, once.
-func (a wayAsker) setting(key string) string {
-	if _, known := a.settings[key]; !known {
-		a.settings[key] = ReadSysctl(key).Value
-	}
-	return a.settings[key]
+	return max(a.setting(rpFilterKey("all")).Value, a.setting(rpFilterKey(t.In)).Value) == "1"
 }
 
 // linksOf are the links that the first of the routes leaves by.

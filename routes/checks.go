@@ -401,7 +401,7 @@ func LiveChecks() []Check { return []Check{datapathDown(), hostNotReady(), noPod
 func datapathDown() Check {
 	return Check{
 		Reason: DatapathDown,
-		When:   "Live only: this node has no working path to the CIDR (route by ovn0, link, join gateway, provider network of a vlan), or had none a moment ago and loses it again and again: then only seconds of quiet, more each time, count as up.",
+		When:   "Live only: this node has no working path to the CIDR (the kernel's own answer, by routes and rules, for each uplink and back; link, join gateway, provider network of a vlan), or had none a moment ago and loses it again and again: then only seconds of quiet, more each time, count as up.",
 		Refuse: func(c *Case) string { return c.datapath },
 		Fact:   says("the datapath is up, or not known here"),
 		Mend:   says("look at kube-ovn-cni on this node: it makes ovn0 and the routes by it"),
