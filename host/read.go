@@ -18,10 +18,11 @@ import (
 	"github.com/fairway-bgp/fairway/host/program"
 )
 
-// Read gathers what there is to know about this network namespace. It does not
-// fail as a whole: each part carries its own error.
-func Read(ctx context.Context, overlayLink string) Facts {
-	f := Facts{Datapath: ReadDatapath(overlayLink), Links: readLinks(ctx), Neighbours: neighboursOn(overlayLink), Sysctls: ReadSysctls(), Sockets: readSockets(), Processes: readProcesses()}
+// Read gathers what there is to know about this network namespace, with the kernel's
+// answers to what the Want asks. It does not fail as a whole: each part carries its own
+// error.
+func Read(ctx context.Context, w Want) Facts {
+	f := Facts{Datapath: AskDatapath(w), Links: readLinks(ctx), Neighbours: neighboursOn(w.Overlay), Sysctls: ReadSysctls(), Sockets: readSockets(w.BGPPort), Processes: readProcesses()}
 	f.Filter = ReadFilter(ctx)
 	secured := hasIPsec()
 	for _, six := range []bool{false, true} {
@@ -52,8 +53,8 @@ func postroutingBlind() bool {
 
 // sysctlFiles are patterns below /proc/sys.
 var sysctlFiles = []string{
-	"net/ipv4/ip_forward", "net/ipv4/conf/*/rp_filter", "net/ipv4/conf/*/forwarding",
-	"net/ipv6/conf/*/forwarding", "net/ipv6/conf/*/accept_ra",
+	"net/ipv4/ip_forward", "net/ipv4/conf/*/rp_filter", "net/ipv4/conf/*/src_valid_mark", "net/ipv4/conf/*/forwarding",
+	"net/ipv6/conf/*/forwarding", "net/ipv6/conf/*/force_forwarding", "net/ipv6/conf/*/disable_ipv6", "net/ipv6/conf/*/accept_ra",
 	"net/netfilter/nf_conntrack_tcp_be_liberal", tcpLoose, "net/netfilter/nf_conntrack_max", "net/netfilter/nf_conntrack_count",
 }
 

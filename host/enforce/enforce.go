@@ -24,7 +24,7 @@ type Enforcer struct {
 // whether anything had to be done. Applied twice is applied once.
 func (e Enforcer) Enforce(ctx context.Context, w host.Want) (bool, error) {
 	return e.change(func() host.Repair {
-		f := host.Facts{Datapath: host.ReadDatapath(w.Overlay), Sysctls: host.ReadSysctls(), Filter: host.ReadOwn(ctx)}
+		f := host.Facts{Datapath: host.AskWhereRulesLead(w), Sysctls: host.ReadSysctls(), Filter: host.ReadOwn(ctx)}
 		return host.PlanRepair(f, w, e.Means)
 	}, e.apply, ctx)
 }

@@ -186,7 +186,7 @@ func (k *Keeper) complain(err error) time.Duration {
 }
 
 func (k *Keeper) audit(ctx context.Context, w host.Want) {
-	findings := host.Check(host.Read(ctx, w.Overlay), w)
+	findings := host.Check(host.Read(ctx, w), w)
 	if ctx.Err() != nil {
 		return
 	}
