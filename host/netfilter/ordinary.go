@@ -164,15 +164,19 @@ func (helpedMatch) matches(p *Packet) Truth {
 	return No
 }
 
-// crowd is whether a client's connections are more, or not more, than a number: of the
-// first that it opens that is known.
+// usualConnections are what a client may have open together without being special: a
+// browser opens six to each name.
+const usualConnections = 16
+
+// crowd is whether a client's connections are more, or not more, than a number. Those of
+// an ordinary client are known not to be more than what is usual.
 type crowd struct {
 	limit uint64
 	over  bool
 }
 
 func (c crowd) matches(p *Packet) Truth {
-	if p.hasConnection() != Yes {
+	if p.hasConnection() != Yes || c.limit > 0 && c.limit < usualConnections {
 		return Maybe
 	}
 	return truthOf((c.limit == 0) == c.over)
