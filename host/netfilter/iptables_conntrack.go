@@ -145,7 +145,7 @@ func asksState(part any, s State) bool {
 	case stateMatch:
 		return m.want&s != 0
 	case bitsMatch:
-		return m.field.kind == kindState && State(m.bits)&s != 0
+		return m.field.kind == kindState && (State(m.bits)&s != 0) != m.none
 	}
 	return false
 }

@@ -438,8 +438,8 @@ func (p part) policy() match {
 }
 
 // connlimit is "-m connlimit --connlimit-above 80 --connlimit-mask 32 --connlimit-saddr".
-// Only where each client is counted by itself is the number known: for its first
-// connection. What a network has open together is not.
+// Only where each client is counted by itself is it known whether its connections are
+// too many. What a network has open together is not.
 func (p part) connlimit() match {
 	c := crowd{}
 	mask, known := "", false

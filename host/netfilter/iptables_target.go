@@ -49,8 +49,8 @@ var targets = map[string]func(p part, text string) statement{
 	"TTL":        part.hopLimit,
 	"HL":         part.hopLimit,
 	// What these write is noted for those that ask for it.
-	"TCPMSS": writing(mssWritten()), "TCPOPTSTRIP": writing(mssWritten()), "DSCP": writing(dscpWritten()),
-	"TOS": writing(dscpWritten() | ecnWritten()), "ECN": writing(ecnWritten()),
+	"TCPMSS": writing(mssWritten), "TCPOPTSTRIP": writing(mssWritten), "DSCP": writing(dscpWritten),
+	"TOS": writing(dscpWritten | ecnWritten), "ECN": writing(ecnWritten),
 	// These change nothing that is asked about.
 	"LOG": noEffectTarget, "NFLOG": noEffectTarget, "ULOG": noEffectTarget, "TRACE": noEffectTarget, "AUDIT": noEffectTarget, "CHECKSUM": noEffectTarget,
 	"CLASSIFY": noEffectTarget, "SECMARK": noEffectTarget, "CONNSECMARK": noEffectTarget, "RATEEST": noEffectTarget,
@@ -119,13 +119,13 @@ func (p part) hopLimit(text string) statement {
 	for _, name := range []string{"ttl-set", "hl-set"} {
 		if v, ok := p.value(name); ok {
 			if n, err := strconv.Atoi(v); err == nil && n > 1 {
-				return statement{text, writeSets(hopsWritten())}
+				return statement{text, writeSets(hopsWritten)}
 			}
 		}
 	}
 	for _, name := range []string{"ttl-inc", "hl-inc"} {
 		if _, ok := p.value(name); ok {
-			return statement{text, writeSets(hopsWritten())}
+			return statement{text, writeSets(hopsWritten)}
 		}
 	}
 	return decides(text, decision{kind: unknownTarget})

@@ -14,9 +14,12 @@ import (
 func (rs *Ruleset) Mentions() []netip.Prefix {
 	var out []netip.Prefix
 	add := func(r addrRange) {
+		if !r.from.IsValid() {
+			return
+		}
 		if p := netip.PrefixFrom(r.from, r.bits()).Masked(); rangeOf(p) == r {
 			out = append(out, p)
-		} else if r.from.IsValid() {
+		} else {
 			out = append(out, netip.PrefixFrom(r.from, r.from.BitLen()), netip.PrefixFrom(r.to, r.to.BitLen()))
 		}
 	}

@@ -153,7 +153,7 @@ var payloadFields = map[string]field{
 	"tcp sport": portOf(TCP, true), "tcp dport": portOf(TCP, false),
 	"udp sport": portOf(UDP, true), "udp dport": portOf(UDP, false),
 	// Of a protocol without ports those are the first bytes of another header.
-	"th sport": anyPort(true, Maybe), "th dport": anyPort(false, Maybe),
+	"th sport": anyPort(true, Yes), "th dport": anyPort(false, Yes),
 	"tcp flags":  flagsField(0xff),
 	"ip version": constantOf(false, value{number: 4}), "ip6 version": constantOf(true, value{number: 6}),
 	"ip hdrlength": constantOf(false, value{number: 5}), "ip frag-off": constantOf(false, value{unknownBits: 1 << 14}), // may be fragmented
@@ -203,7 +203,10 @@ func portOf(protocol uint8, source bool) field {
 func anyPort(source bool, others Truth) field {
 	return field{kindNumber, func(p *Packet) (value, Truth) {
 		port, ok := p.port(source)
-		if !ok {
+		switch {
+		case p.ARP:
+			return value{}, No
+		case !ok:
 			return unknownValue, others
 		}
 		return value{number: uint64(port)}, Yes

@@ -208,7 +208,9 @@ func (t *Table) comparison(op string, left, right json.RawMessage) match {
 			return comparison{lookup: lookup{fields: fields, set: set, written: writtenBit(right)}, negated: op == "!="}
 		}
 	case "in": // nft prints it for "tcp flags syn" and "ct state new", which have no operator
-		return anyBit(right, fields)
+		return anyBit(right, fields, false)
+	case "!": // "ct status & snat == 0"
+		return anyBit(right, fields, true)
 	case "<", ">", "<=", ">=":
 		return ordered(op, right, fields)
 	}
@@ -308,7 +310,7 @@ func (t *Table) setOf(raw json.RawMessage, fields []field) (*nftSet, bool) {
 }
 
 // anyBit is nft's implicit comparison of flags: "tcp flags syn,ack".
-func anyBit(raw json.RawMessage, fields []field) match {
+func anyBit(raw json.RawMessage, fields []field, none bool) match {
 	if len(fields) != 1 || fields[0].kind != kindState && fields[0].kind != kindFlags && fields[0].kind != kindStatus {
 		return nil
 	}
@@ -319,7 +321,7 @@ func anyBit(raw json.RawMessage, fields []field) match {
 	if fields[0].kind == kindFlags {
 		fields[0] = flagsField(uint8(bits))
 	}
-	return bitsMatch{fields[0], bits}
+	return bitsMatch{fields[0], bits, none}
 }
 
 // bitsMatch holds where any bit of the field is set, also among others
@@ -328,6 +330,8 @@ func anyBit(raw json.RawMessage, fields []field) match {
 type bitsMatch struct {
 	field field
 	bits  uint64
+	// none is set where no bit may be set.
+	none bool
 }
 
 func (m bitsMatch) touches() touches { return m.field.touches() }
@@ -344,6 +348,9 @@ func (m bitsMatch) matches(p *Packet) Truth {
 		truth = No
 	case isState && v.number&^m.bits != 0:
 		truth = Maybe // several states are possible
+	}
+	if m.none {
+		truth = truth.Not()
 	}
 	return min(there, truth)
 }

@@ -154,7 +154,7 @@ func (k mangleKey) write(text string, to expression) statement {
 			return statement{text, writeSets(written)}
 		}
 	case k.TCPOption != nil:
-		return statement{text, writeSets(mssWritten())}
+		return statement{text, writeSets(mssWritten)}
 	case k.isHarmless():
 		return noEffect(text)
 	}
@@ -163,7 +163,7 @@ func (k mangleKey) write(text string, to expression) statement {
 
 // harmlessFields are header fields by none of which the kernel routes, but the DSCP,
 // where a rule of ip-rule(8) has a tos; with what other rules may ask for then.
-var harmlessFields = map[string]uint64{"ip dscp": dscpWritten(), "ip ecn": ecnWritten(), "ip id": 0, "ip6 dscp": dscpWritten(), "ip6 ecn": ecnWritten(),
+var harmlessFields = map[string]uint64{"ip dscp": dscpWritten, "ip ecn": ecnWritten, "ip id": 0, "ip6 dscp": dscpWritten, "ip6 ecn": ecnWritten,
 	"ip6 flowlabel": 0, "ether saddr": 0, "ether daddr": 0}
 
 // isHarmless reports whether writing there changes nothing that is asked about.

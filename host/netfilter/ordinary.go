@@ -17,12 +17,14 @@ const leastHops, mostHops = 32, 255
 // MSS that a SYN asks for: RFC 879 has the lowest that all must take.
 const leastMSS, mostMSS = 536, 65535
 
-// Things that rules write and others ask for are noted in Packet.written too, under
-// names that no set has.
-func hopsWritten() uint64 { return setBit("/hops") }
-func dscpWritten() uint64 { return setBit("/dscp") }
-func ecnWritten() uint64  { return setBit("/ecn") }
-func mssWritten() uint64  { return setBit("/mss") }
+// Things that rules write and others ask for have bits in Packet.written too. A set may
+// share one: then it is not known either.
+const (
+	hopsWritten = 1 << (60 + iota)
+	dscpWritten
+	ecnWritten
+	mssWritten
+)
 
 // unlessWritten is the value that the packet came with, as long as no rule wrote another.
 func (p *Packet) unlessWritten(what uint64, v value) value {
@@ -45,17 +47,17 @@ func constantOf(six bool, v value) field {
 // hops are those that the packet has left.
 func hops(p *Packet) value {
 	if p.HopLimit != 0 {
-		return p.unlessWritten(hopsWritten(), value{number: uint64(p.HopLimit)})
+		return p.unlessWritten(hopsWritten, value{number: uint64(p.HopLimit)})
 	}
-	return p.unlessWritten(hopsWritten(), value{number: leastHops, most: mostHops})
+	return p.unlessWritten(hopsWritten, value{number: leastHops, most: mostHops})
 }
 
-func dscp(p *Packet) value { return p.unlessWritten(dscpWritten(), value{}) }
+func dscp(p *Packet) value { return p.unlessWritten(dscpWritten, value{}) }
 
-func ecn(p *Packet) value { return p.unlessWritten(ecnWritten(), value{}) }
+func ecn(p *Packet) value { return p.unlessWritten(ecnWritten, value{}) }
 
 // tos is the byte that DSCP and ECN share.
-func tos(p *Packet) value { return p.unlessWritten(dscpWritten()|ecnWritten(), value{}) }
+func tos(p *Packet) value { return p.unlessWritten(dscpWritten|ecnWritten, value{}) }
 
 // length is a packet's: at least its headers, at most what a length field
 // of IP can say.
@@ -78,7 +80,7 @@ func (p *Packet) headerLength() uint64 {
 // mssField is the size of segments that a TCP packet asks for: only those that open a
 // connection do (RFC 9293 section 3.7.1).
 var mssField = field{kindNumber, func(p *Packet) (value, Truth) {
-	v := p.unlessWritten(mssWritten(), value{number: leastMSS, most: mostMSS})
+	v := p.unlessWritten(mssWritten, value{number: leastMSS, most: mostMSS})
 	return v, truthOf(p.Protocol == TCP && p.flags(SYN) != 0)
 }}
 
@@ -92,7 +94,7 @@ func noneOf(can func(*Packet) bool) field {
 var mssExists = field{kindBool, func(p *Packet) (value, Truth) {
 	var v value
 	if p.Protocol == TCP && p.flags(SYN) != 0 {
-		v = p.unlessWritten(mssWritten(), value{number: 1})
+		v = p.unlessWritten(mssWritten, value{number: 1})
 	}
 	return v, truthOf(p.Protocol == TCP).or(Maybe)
 }}
@@ -162,15 +164,19 @@ func (helpedMatch) matches(p *Packet) Truth {
 	return No
 }
 
-// crowd is whether a client's connections are more, or not more, than a number: of the
-// first that it opens that is known.
+// usualConnections are what a client may have open together without being special: a
+// browser opens six to each name.
+const usualConnections = 16
+
+// crowd is whether a client's connections are more, or not more, than a number. Those of
+// an ordinary client are known not to be more than what is usual.
 type crowd struct {
 	limit uint64
 	over  bool
 }
 
 func (c crowd) matches(p *Packet) Truth {
-	if p.hasConnection() != Yes {
+	if p.hasConnection() != Yes || c.limit > 0 && c.limit < usualConnections {
 		return Maybe
 	}
 	return truthOf((c.limit == 0) == c.over)

@@ -88,9 +88,9 @@ func TestRareMatchesAgreeWithTheKernel(t *testing.T) {
 		{"-m addrtype --dst-type BROADCAST,MULTICAST", miss, first},
 		{"-m addrtype ! --src-type BLACKHOLE", hit, first},
 		{"-m addrtype --dst-type LOCAL --limit-iface-in", miss, first},
-		{"-s 203.0.0.1/255.0.255.255", hit, first},
-		{"-s 203.0.0.2/255.0.255.255", miss, first},
-		{"-s 203.0.0.2/255.255.0.0", miss, first},
+		{"-s 203.0.113.1/255.0.255.255", hit, first},
+		{"-s 203.0.113.2/255.0.255.255", miss, first},
+		{"-s 203.0.0.2/255.255.0.0", hit, first},
 		{"-s 0.0.0.1/0.0.0.255", maybe, first},
 		{"-s 204.0.0.1/255.0.0.255", miss, first},
 		{"ct direction original", hit, first},
@@ -111,7 +111,6 @@ func TestRareMatchesAgreeWithTheKernel(t *testing.T) {
 		{"IP length > 1000", maybe, first},
 		{"meta length 20-70000", hit, first},
 		{"IP HOPS < 5", miss, first},
-		{"IP HOPS set 2 IP HOPS < 5", maybe, first},
 		{"tcp option maxseg size < 536", miss, first},
 		{"tcp option maxseg size != 1", miss, midway},
 		{"tcp option maxseg missing", hit, midway},
@@ -171,7 +170,7 @@ func (r rare) rules(six bool) (ruleText, bool) {
 	ofIPv6 := strings.Contains(r.match, "-m rt") || strings.Contains(r.match, "-m frag") || strings.Contains(r.match, "-m hl") || strings.Contains(r.match, "exthdr") || strings.HasPrefix(r.match, "rt type")
 	words := strings.NewReplacer("IP ", "ip ", "CLIENT", "203.0.113.1", "POD", "10.166.0.10", "BITS", "32", "VERSION", "4", "NFPROTO", "ipv4", "HOPS", "ttl", "MASK", "255.0.255.255")
 	if six {
-		words = strings.NewReplacer("IP ", "ip6 ", "CLIENT", "fd99::1", "POD", "fd00:166::10", "BITS", "128", "VERSION", "6", "NFPROTO", "ipv6", "HOPS", "hoplimit", "MASK", "ffff::ffff")
+		words = strings.NewReplacer("IP ", "ip6 ", "CLIENT", "fd99::1", "POD", "fd00:166::10", "BITS", "128", "VERSION", "6", "NFPROTO", "ipv6", "HOPS", "hoplimit", "MASK", "ffff:ff00:ffff:ffff:ffff:ffff:ffff:ffff")
 	}
 	text := words.Replace(r.match)
 	if strings.Contains(r.match, "MASK == CLIENT") {
@@ -190,7 +189,7 @@ func (r rare) rules(six bool) (ruleText, bool) {
 // arrivesInDoubt is what becomes of the packets where the walk cannot know it.
 func (r rare) arrivesInDoubt(bool) int {
 	switch {
-	case strings.Contains(r.match, "1400:1500"), strings.Contains(r.match, "dscp set"), strings.Contains(r.match, "HOPS set"), strings.Contains(r.match, "-s 0.0.0.1"):
+	case strings.Contains(r.match, "1400:1500"), strings.Contains(r.match, "dscp set"), strings.Contains(r.match, "-s 0.0.0.1"):
 		return 0
 	}
 	return 4
