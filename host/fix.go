@@ -1,6 +1,7 @@
 package host
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -9,33 +10,50 @@ import (
 	"github.com/fairway-bgp/fairway/host/program"
 )
 
+// planned names a plan: its family, and by what means.
+type planned struct{ six, first bool }
+
+// plan is what enforcing would open in a family, worked out once.
+func (c *checker) plan(of planned) *planner {
+	if c.plans[of] == nil {
+		c.plans[of] = newPlan(c.facts, c.want, Means{First: of.first}, of.six)
+	}
+	return c.plans[of]
+}
+
+// What to do where Fairway itself can.
+const (
+	fixItself = "fairway check --fix, or run the daemon with --host=enforce"
+	fixFirst  = "or fairway check --fix --accept=first (the daemon: --host=enforce --accept=first), which overrules what others have decided"
+	noTrack   = "or fairway check --fix --host-notrack (the daemon: --host=enforce --host-notrack): packets of the CIDRs are no longer tracked, which breaks NodePort replies with externalTrafficPolicy Local"
+)
+
 // fix says what helps against a drop. Whether our own accept does is not
 // guessed: the packet walks again through the rules with it in place.
 func (c *checker) fix(p netfilter.Packet, r netfilter.Result) string {
-	network, inbound := c.networkOf(p)
-	rules := c.facts.Filter.of(p.Src.Is6())
-	for _, at := range Positions() {
-		rule := acceptRule(at, network, c.want.Overlay, inbound)
-		if rules.WithFirst(at.Table, at.Chain, rule).Walk(p).Verdict == netfilter.Accepted {
-			return "fairway check --fix, or run the daemon with --host=enforce"
-		}
-	}
-	both := rules
-	for _, at := range Positions() {
-		both = both.WithFirst(at.Table, at.Chain, acceptRule(at, network, c.want.Overlay, inbound))
-	}
-	rest := both.Walk(p)
+	network, _ := c.networkOf(p)
+	six := p.Src.Is6()
+	rest := c.plan(planned{six: six}).walk(network, p)
 	if rest.Verdict != netfilter.Dropped {
-		return "fairway check --fix, or run the daemon with --host=enforce"
+		return fixItself
 	}
-	fix := ownerFix(rest.By, network)
-	if p.State == netfilter.Invalid {
-		untracked := both.WithFirst("raw", "PREROUTING", "-j CT --notrack")
-		if untracked.Walk(p).Verdict == netfilter.Accepted || len(both.Tables) > 0 && rest.By.Backend == netfilter.Nft {
-			fix += "\nor --host=enforce --host-notrack: packets from the CIDRs are no longer tracked, which breaks NodePort replies with externalTrafficPolicy Local"
-		}
+	why := cmp.Or(c.plan(planned{six: six}).why(network, rest.By), "it is not opened")
+	lines := []string{"Fairway puts no accept before " + rest.By.Where() + ": " + why, ownerFix(rest.By, network)}
+	first := c.plan(planned{six, true})
+	if first.walk(network, p).Verdict != netfilter.Dropped {
+		lines = append(lines, fixFirst)
 	}
-	return "an accept of Fairway's cannot undo a drop in another base chain (" + rest.By.Where() + "):\n" + fix
+	if p.State == netfilter.Invalid && c.untrackedPasses(first, network, p) {
+		lines = append(lines, noTrack)
+	}
+	return strings.Join(lines, "\n")
+}
+
+// untrackedPasses is whether the packet gets through where nothing of the network is
+// tracked.
+func (c *checker) untrackedPasses(plan *planner, network netip.Prefix, p netfilter.Packet) bool {
+	p.State = netfilter.Untracked
+	return plan.walk(network, p).Verdict == netfilter.Accepted
 }
 
 // networkOf is the announced network that the packet is to or from.
@@ -49,18 +67,6 @@ func (c *checker) networkOf(p netfilter.Packet) (network netip.Prefix, inbound b
 		}
 	}
 	return netip.Prefix{}, false
-}
-
-// acceptRule is what the Enforcer's rules amount to for one packet.
-func acceptRule(p Position, network netip.Prefix, overlay string, inbound bool) string {
-	direction := fmt.Sprintf("-s %s -i %s", network, overlay)
-	switch {
-	case inbound:
-		direction = fmt.Sprintf("-d %s -o %s", network, overlay)
-	case p.Chain == "POSTROUTING":
-		direction = fmt.Sprintf("-s %s", network)
-	}
-	return direction + p.only + " -j ACCEPT"
 }
 
 // ownerFix is what the owner of a rule offers. Owners are known by the names of

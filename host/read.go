@@ -22,11 +22,7 @@ import (
 func Read(ctx context.Context, overlayLink string) Facts {
 	f := Facts{Datapath: ReadDatapath(overlayLink), Neighbours: neighboursOn(overlayLink), Sysctls: ReadSysctls(), Sockets: readSockets(), Processes: readProcesses()}
 	f.Filter = ReadFilter(ctx)
-	for _, six := range []bool{false, true} {
-		rules := f.Filter.of(six)
-		rules.Local, rules.Links, rules.RoutesByMark = f.Datapath.Addresses, f.Datapath.Links, f.Datapath.Policy.Marks[six]
-		rules.PostroutingBlind = postroutingBlind()
-	}
+	f.Filter.settle(f.Datapath)
 	return f
 }
 
@@ -90,23 +86,46 @@ func ReadFilter(ctx context.Context) Filter {
 	}
 	r.nft(waitNft)
 	r.ipsets()
-	for _, t := range r.Mixed {
-		r.unread(fmt.Errorf("%s cannot read table %s as a whole, and nothing of ours can be put there: a rule in it is one that only nft can express; move that to a table of its own", program.Name(netfilter.IptablesNft, t.Family, "-save"), t.Name))
-	}
 	return r.Filter
 }
 
-// ReadOwn reads only what the Enforcer looks at: iptables of both backends and
-// our sets. It is quick, because it runs on every change of a rule.
-func ReadOwn(ctx context.Context) Filter {
+// ReadOwn reads only what enforcing looks at: iptables of both backends and the ipsets.
+// It is quick, because it runs on every change of a rule. What only nft can express in a
+// table of iptables-nft is read by nft, as by ReadFilter.
+func ReadOwn(ctx context.Context, d Datapath) Filter {
 	r := filterReader{ctx: ctx}
 	for _, family := range []netfilter.Family{netfilter.IPv4, netfilter.IPv6} {
 		for _, backend := range []netfilter.Backend{netfilter.IptablesLegacy, netfilter.IptablesNft} {
 			r.iptables(backend, family)
 		}
 	}
+	for _, six := range []bool{false, true} {
+		for _, t := range r.of(six).Tables {
+			if t.Backend == netfilter.IptablesNft && t.Name != "nat" && !t.Empty() {
+				r.reconcile(t)
+			}
+		}
+	}
 	r.ipsets()
+	r.settle(d)
 	return r.Filter
+}
+
+// reconcile corrects what iptables-nft-save printed of a table by what nft says of it.
+func (r *filterReader) reconcile(t *netfilter.Table) {
+	listed, err := ListTable(r.ctx, t.Family, t.Name)
+	if err == nil && listed != nil {
+		t.Reconcile(listed)
+	}
+}
+
+// settle gives the rules what they ask of the node.
+func (f *Filter) settle(d Datapath) {
+	for _, six := range []bool{false, true} {
+		rules := f.of(six)
+		rules.Local, rules.Links, rules.RoutesByMark = d.Addresses, d.Links, d.Policy.Marks[six]
+		rules.PostroutingBlind = postroutingBlind()
+	}
 }
 
 type filterReader struct {
@@ -121,12 +140,16 @@ func (r *filterReader) iptables(b netfilter.Backend, f netfilter.Family) {
 	if b == netfilter.IptablesLegacy && len(LegacyTables(f)) == 0 {
 		return
 	}
-	tool, err := saveTool(b, f)
+	tool, err := Tool(b, f, "-save")
 	if err != nil {
 		if b == netfilter.IptablesLegacy {
 			r.unread(err) // its tables are there, and nothing can read them
+			return
 		}
-		return // tables of iptables-nft show up as nft's too
+		for _, name := range []string{"filter", "mangle", "raw"} {
+			r.addMixed(f, name)
+		}
+		return
 	}
 	text, err := program.Output(r.ctx, tool)
 	if err != nil {
@@ -159,10 +182,10 @@ func LegacyTables(f netfilter.Family) []string {
 	return strings.Fields(string(b))
 }
 
-// saveTool finds the program, or the plain iptables-save where that is this
-// backend's.
-func saveTool(b netfilter.Backend, f netfilter.Family) (string, error) {
-	name := program.Name(b, f, "-save")
+// Tool finds the program of a backend, such as iptables-nft-save for the verb "-save", or
+// the plain iptables-save where that is this backend's.
+func Tool(b netfilter.Backend, f netfilter.Family, verb string) (string, error) {
+	name := program.Name(b, f, verb)
 	if path, err := exec.LookPath(name); err == nil {
 		return path, nil
 	}
@@ -297,16 +320,20 @@ func (r *filterReader) readMixed(f netfilter.Family, saved string) {
 	for line := range strings.Lines(saved) {
 		name, ok := strings.CutPrefix(line, "# Table `")
 		name, _, incompatible := strings.Cut(name, "' is incompatible")
-		if !ok || !incompatible {
-			continue
+		if ok && incompatible {
+			r.addMixed(f, name)
 		}
-		t, err := ListTable(r.ctx, f, name)
-		if err != nil {
-			r.unread(err)
-		}
-		if t != nil {
-			r.Mixed = append(r.Mixed, t)
-		}
+	}
+}
+
+// addMixed reads a table of iptables-nft by nft, if it is there.
+func (r *filterReader) addMixed(f netfilter.Family, name string) {
+	t, err := ListTable(r.ctx, f, name)
+	if err != nil && !errors.Is(err, exec.ErrNotFound) {
+		r.unread(err)
+	}
+	if t != nil {
+		r.Mixed = append(r.Mixed, t)
 	}
 }
 
@@ -315,14 +342,20 @@ func (f *Filter) MixedOf(six bool) []*netfilter.Table {
 	return slices.DeleteFunc(slices.Clone(f.Mixed), func(t *netfilter.Table) bool { return t.Family != FamilyOf(six) })
 }
 
-// mixed is the mixed table of that name, or nil.
-func (f *Filter) mixed(six bool, name string) *netfilter.Table {
+// writable are the rules of a family with the mixed tables among those of iptables-nft,
+// which can write to them, although it cannot read them.
+func (f *Filter) writable(six bool) *netfilter.Ruleset {
+	rules := *f.of(six)
+	rules.Tables = slices.Clone(rules.Tables)
 	for _, t := range f.MixedOf(six) {
-		if t.Name == name {
-			return t
-		}
+		rules.Tables = slices.DeleteFunc(rules.Tables, func(o *netfilter.Table) bool {
+			return o.Backend == netfilter.Nft && o.Family == t.Family && o.Name == t.Name
+		})
+		written := *t
+		written.Backend = netfilter.IptablesNft
+		rules.Tables = append(rules.Tables, &written)
 	}
-	return nil
+	return &rules
 }
 
 // SysctlName is a path below /proc/sys as sysctl(8) takes it.

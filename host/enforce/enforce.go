@@ -3,10 +3,11 @@ package enforce
 import (
 	"context"
 	"errors"
-	"time"
+	"fmt"
+
+	"github.com/coreos/go-iptables/iptables"
 
 	"github.com/fairway-bgp/fairway/host"
-	"github.com/fairway-bgp/fairway/host/program"
 )
 
 // Enforcer repairs what we own on this host, and undoes it.
@@ -18,97 +19,92 @@ type Enforcer struct {
 	// must show the same network namespace, for values are read from /proc/sys.
 	Sysctls string
 	Means   host.Means
+
+	// datapath is what EnforceFilter takes for granted; tools are programs, and alike what
+	// iptables has said to be as wanted.
+	datapath host.Datapath
+	tools    map[string]*iptables.IPTables
+	alike    map[string]bool
 }
 
 // Enforce brings the host to what is wanted, as far as we own it, and reports
 // whether anything had to be done. Applied twice is applied once.
-func (e Enforcer) Enforce(ctx context.Context, w host.Want) (bool, error) {
-	return e.change(func() host.Repair {
-		f := host.Facts{Datapath: host.ReadDatapath(w.Overlay), Sysctls: host.ReadSysctls(), Filter: host.ReadOwn(ctx)}
-		return host.PlanRepair(f, w, e.Means)
-	}, e.apply, ctx)
+func (e *Enforcer) Enforce(ctx context.Context, w host.Want) (bool, error) {
+	e.datapath = host.ReadDatapath(w.Overlay)
+	return e.change(ctx, w, true)
 }
 
 // EnforceFilter is Enforce without the sysctls and without looking at routes:
 // the quick part, for when rules have changed.
-func (e Enforcer) EnforceFilter(ctx context.Context, w host.Want) (bool, error) {
-	return e.change(func() host.Repair {
-		repair := host.PlanRepair(host.Facts{Filter: host.ReadOwn(ctx)}, w, e.Means)
-		repair.Sysctls = nil
-		return repair
-	}, e.apply, ctx)
+func (e *Enforcer) EnforceFilter(ctx context.Context, w host.Want) (bool, error) {
+	return e.change(ctx, w, false)
 }
 
-// Fix does what Enforce would for facts that are there already.
-func (e Enforcer) Fix(ctx context.Context, f host.Facts, w host.Want) (bool, error) {
-	return e.change(func() host.Repair {
-		f.Sysctls = host.ReadSysctls() // now under the lock
-		return host.PlanRepair(f, w, e.Means)
-	}, e.apply, ctx)
-}
+// verifications is how often what was written is read again, and corrected where somebody
+// has changed the rules around it meanwhile.
+const verifications = 4
 
-func (e Enforcer) change(plan func() host.Repair, apply func(context.Context, host.Repair) error, ctx context.Context) (bool, error) {
+func (e *Enforcer) change(ctx context.Context, w host.Want, sysctls bool) (did bool, err error) {
 	unlock, err := lock(e.State)
 	if err != nil {
 		return false, err
 	}
 	defer unlock()
 	unfinished := e.finishRestoring()
-	repair := plan()
-	if repair.Empty() {
-		return false, unfinished
+	for range verifications {
+		f := host.Facts{Datapath: e.datapath, Sysctls: host.ReadSysctls(), Filter: host.ReadOwn(ctx, e.datapath)}
+		repair := host.PlanRepair(f, w, e.Means)
+		if !sysctls {
+			repair.Sysctls = nil
+		}
+		wrote, err := e.apply(ctx, &f.Filter, repair)
+		did = did || wrote
+		if err != nil || !wrote {
+			return did, errors.Join(unfinished, err, unsaid(repair))
+		}
 	}
-	return true, errors.Join(unfinished, apply(ctx, repair))
+	return did, errors.Join(unfinished, errors.New("the rules around Fairway's change faster than it can follow"))
 }
 
-// apply does every part; what fails does not stop the others.
-func (e Enforcer) apply(ctx context.Context, repair host.Repair) error {
+// unsaid is the error that rules cannot name all networks.
+func unsaid(r host.Repair) error {
+	if r.Unsaid == 0 {
+		return nil
+	}
+	return fmt.Errorf("%d CIDRs have no accept: without the program ipset rules name no more; install ipset", r.Unsaid)
+}
+
+// apply does every part; what fails does not stop the others. Sets are filled before a
+// rule names them, and go after the last one that does.
+func (e *Enforcer) apply(ctx context.Context, f *host.Filter, repair host.Repair) (did bool, err error) {
 	var errs []error
-	if repair.Sets != "" {
-		_, err := program.Feed(ctx, repair.Sets, "ipset", "restore", "-exist")
+	added, removed := setChanges(rulesOf(f, false).Sets, repair.Sets)
+	errs = append(errs, feedSets(ctx, added))
+	for _, o := range repair.Openings {
+		t := find(f, o.At)
+		good, err := e.inPlace(t, o)
+		if !good && err == nil {
+			did = true
+			err = errors.Join(e.noteMade(ctx, o), e.put(t, o))
+		}
 		errs = append(errs, err)
 	}
-	errs = append(errs, e.noteMade(ctx, repair.Restores))
-	for _, r := range repair.Restores {
-		_, err := program.Feed(ctx, r.Input, program.Name(r.Backend, r.Family, "-restore"), "--noflush", "-w", lockSeconds)
-		errs = append(errs, err)
-	}
-	if repair.NftRemovals != "" {
-		_, err := program.Feed(ctx, repair.NftRemovals, "nft", "-f", "-")
-		errs = append(errs, err)
+	for _, l := range e.leftovers(f, repair.Openings) {
+		did = true
+		errs = append(errs, e.remove(l.table, l.own, backendOf(l.table)))
 	}
 	errs = append(errs, e.removeMade(ctx))
-	if repair.Leftovers != "" {
-		errs = append(errs, removeSets(ctx, repair.Leftovers))
+	if removed != "" {
+		errs = append(errs, removeSets(ctx, removed))
 	}
 	errs = append(errs, e.setSysctls(repair.Sysctls))
-	return errors.Join(errs...)
-}
-
-// lockSeconds is how long iptables waits for its lock.
-const lockSeconds = "5"
-
-// removeSets tries again for a while: the kernel gives a set free some time
-// after the rules that named it (nf_tables frees rules in the background).
-func removeSets(ctx context.Context, input string) error {
-	var err error
-	for range 20 {
-		if _, err = program.Feed(ctx, input, "ipset", "restore", "-exist"); err == nil {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return err
-		case <-time.After(50 * time.Millisecond):
-		}
-	}
-	return err
+	return did || added != "" || removed != "" || len(repair.Sysctls) > 0, errors.Join(errs...)
 }
 
 // Undo takes away everything of ours: jumps, chains, sets, and sysctls that
 // still have our value. It says what it did, and reports what it could not. Where
 // a Keeper enforces it does nothing but give ErrKept.
-func (e Enforcer) Undo(ctx context.Context) (Undone, error) {
+func (e *Enforcer) Undo(ctx context.Context) (Undone, error) {
 	release, err := requireNotEnforcing(e.State)
 	if err != nil {
 		return Undone{}, err
@@ -120,12 +116,13 @@ func (e Enforcer) Undo(ctx context.Context) (Undone, error) {
 	}
 	defer unlock()
 	var errs []error
-	filter := host.ReadOwn(ctx)
+	filter := host.ReadOwn(ctx, host.Datapath{})
 	for _, problem := range filter.Unread {
 		errs = append(errs, errors.New(problem))
 	}
-	errs = append(errs, e.apply(ctx, host.PlanRepair(host.Facts{Filter: filter}, host.Want{}, host.Means{})))
+	_, err = e.apply(ctx, &filter, host.Repair{})
+	errs = append(errs, err)
 	sysctls, err := e.restoreSysctls()
-	now := host.ReadOwn(ctx)
+	now := host.ReadOwn(ctx, host.Datapath{})
 	return undone(&filter, &now, sysctls), errors.Join(append(errs, err)...)
 }

@@ -324,6 +324,26 @@ func TestUndoRespectsOthers(t *testing.T) {
 	}
 }
 
+// TestUndoOfAFailedWriteLeavesForwardingOn: where /proc/sys is read-only, the operator has
+// set it by himself since, and an undo weeks later is not to take that back.
+func TestUndoOfAFailedWriteLeavesForwardingOn(t *testing.T) {
+	n := node(t)
+	set(n, "net.ipv4.ip_forward=0", "net.ipv6.conf.all.forwarding=0", "net.ipv4.conf.up0.rp_filter=1")
+	e := enforce.Enforcer{State: t.TempDir(), Sysctls: "/dev/null"} // where no file can be
+	if err := n.Do(func() error { _, err := e.Enforce(context.Background(), dual()); return err }); err == nil {
+		t.Fatal("it could be written")
+	}
+	set(n, "net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1", "net.ipv4.conf.up0.rp_filter=2")
+	was := settings(n)
+	e.Sysctls = ""
+	if undone := undo(t, n, e); !undone.Empty() {
+		t.Errorf("%+v", undone)
+	}
+	if is := settings(n); is != was {
+		t.Errorf("undo changed\n%s", difference(was, is))
+	}
+}
+
 // settings is everything below /proc/sys that forwarding could have changed.
 func settings(s *hosttest.Space) string {
 	return s.Run("sh", "-c", `cd /proc/sys/net; grep -rs . ipv4/conf ipv6/conf ipv4/ip_forward | sort`)
