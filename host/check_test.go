@@ -271,7 +271,7 @@ func TestEveryCheckSaysUnknownWithoutFacts(t *testing.T) {
 		}
 	}
 	for _, c := range host.Criteria() {
-		if c.ID != "source-check" && !slices.ContainsFunc(findings, func(f host.Finding) bool { return f.Check == c.ID }) {
+		if c.ID != "source-check" && c.ID != "contested" && !slices.ContainsFunc(findings, func(f host.Finding) bool { return f.Check == c.ID }) {
 			t.Errorf("%s says nothing", c.ID)
 		}
 	}

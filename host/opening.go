@@ -123,6 +123,7 @@ func (p *planner) answer(n Network) answer {
 	g := &opener{planner: p, network: n, ideal: p.rules}
 	for _, k := range p.packets(p.plain(n.Prefix), outsideAddress(p.six), n.Asymmetric) {
 		g.open(k)
+		g.idealize(k)
 	}
 	if !p.means.First {
 		g.keepDecisions()
@@ -145,7 +146,7 @@ type opener struct {
 	*planner
 	answer
 	network Network
-	// ideal are the rules without the drops that were found.
+	// ideal are the rules without what drops packets of anybody: bans are left, and limits.
 	ideal *netfilter.Ruleset
 }
 
@@ -167,6 +168,12 @@ func (p *opener) open(k question) {
 			p.refuse(r.By, why)
 			with = with.Without(r.By)
 		}
+	}
+}
+
+// idealize takes what drops a packet of anybody out of the ideal rules.
+func (p *opener) idealize(k question) {
+	for r := p.ideal.Walk(k.Packet); r.Verdict == netfilter.Dropped; r = p.ideal.Walk(k.Packet) {
 		p.ideal = p.ideal.Without(r.By)
 	}
 }

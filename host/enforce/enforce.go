@@ -8,6 +8,8 @@ import (
 	"github.com/coreos/go-iptables/iptables"
 
 	"github.com/fairway-bgp/fairway/host"
+	"github.com/fairway-bgp/fairway/host/netfilter"
+	"github.com/fairway-bgp/fairway/host/program"
 )
 
 // Enforcer repairs what we own on this host, and undoes it.
@@ -25,6 +27,8 @@ type Enforcer struct {
 	datapath host.Datapath
 	tools    map[string]*iptables.IPTables
 	alike    map[string]bool
+	// done is what the last pass that had to do something has put or taken away.
+	done []string
 }
 
 // Enforce brings the host to what is wanted, as far as we own it, and reports
@@ -51,6 +55,7 @@ func (e *Enforcer) change(ctx context.Context, w host.Want, sysctls bool) (did b
 	}
 	defer unlock()
 	unfinished := e.finishRestoring()
+	e.done = nil
 	for range verifications {
 		f := host.Facts{Datapath: e.datapath, Sysctls: host.ReadSysctls(), Filter: host.ReadOwn(ctx, e.datapath)}
 		repair := host.PlanRepair(f, w, e.Means)
@@ -77,28 +82,43 @@ func unsaid(r host.Repair) error {
 // apply does every part; what fails does not stop the others. Sets are filled before a
 // rule names them, and go after the last one that does.
 func (e *Enforcer) apply(ctx context.Context, f *host.Filter, repair host.Repair) (did bool, err error) {
+	before := len(e.done)
 	var errs []error
 	added, removed := setChanges(rulesOf(f, false).Sets, repair.Sets)
+	if added != "" {
+		e.did("ipset")
+	}
 	errs = append(errs, feedSets(ctx, added))
 	for _, o := range repair.Openings {
-		t := find(f, o.At)
-		good, err := e.inPlace(t, o)
-		if !good && err == nil {
-			did = true
-			err = errors.Join(e.noteMade(ctx, o), e.put(t, o))
-		}
-		errs = append(errs, err)
+		errs = append(errs, e.ensure(ctx, find(f, o.At), o))
 	}
 	for _, l := range e.leftovers(f, repair.Openings) {
-		did = true
+		e.did(chainName(l.table, l.own))
 		errs = append(errs, e.remove(l.table, l.own, backendOf(l.table)))
 	}
 	errs = append(errs, e.removeMade(ctx))
 	if removed != "" {
+		e.did("ipset")
 		errs = append(errs, removeSets(ctx, removed))
 	}
+	for _, c := range repair.Sysctls {
+		e.did(host.SysctlName(c.Key) + "=" + c.Value)
+	}
 	errs = append(errs, e.setSysctls(repair.Sysctls))
-	return did || added != "" || removed != "" || len(repair.Sysctls) > 0, errors.Join(errs...)
+	return len(e.done) > before, errors.Join(errs...)
+}
+
+// did notes what is being done.
+func (e *Enforcer) did(what string) { e.done = append(e.done, what) }
+
+// ensure makes an opening that is not there as it must be.
+func (e *Enforcer) ensure(ctx context.Context, t *netfilter.Table, o host.Opening) error {
+	good, err := e.inPlace(t, o)
+	if good || err != nil {
+		return err
+	}
+	e.did(fmt.Sprintf("%s %s %s", program.Name(o.At.Backend, o.At.Family, ""), o.At.Table, o.Own))
+	return errors.Join(e.noteMade(ctx, o), e.put(t, o))
 }
 
 // Undo takes away everything of ours: jumps, chains, sets, and sysctls that

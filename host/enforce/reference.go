@@ -3,13 +3,11 @@ package enforce
 import (
 	"fmt"
 	"io"
-
-	"github.com/fairway-bgp/fairway/host"
 )
 
 // WriteReference prints the documentation of what is put on a host, in Markdown.
 func WriteReference(w io.Writer) error {
-	_, err := fmt.Fprintf(w, reference, legacyInterval, host.SetsInterval, auditInterval, ledgerName)
+	_, err := fmt.Fprintf(w, reference, legacyInterval, setsInterval, auditInterval, ledgerName)
 	return err
 }
 

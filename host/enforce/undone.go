@@ -44,11 +44,16 @@ func ownChains(f *host.Filter) []string {
 	for _, t := range ownTables(f) {
 		for _, name := range slices.Sorted(maps.Keys(t.Chains)) {
 			if strings.HasPrefix(name, host.OwnChains) {
-				out = append(out, fmt.Sprintf("%s %s %s", program.Name(backendOf(t), t.Family, ""), t.Name, name))
+				out = append(out, chainName(t, name))
 			}
 		}
 	}
 	return out
+}
+
+// chainName is a chain of a table, as people read it.
+func chainName(t *netfilter.Table, own string) string {
+	return fmt.Sprintf("%s %s %s", program.Name(backendOf(t), t.Family, ""), t.Name, own)
 }
 
 // backendOf is whose a table of iptables is, also where nft had to list it.
