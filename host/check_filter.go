@@ -15,7 +15,7 @@ func forwardDrop() Criterion {
 		ID:    "forward-drop",
 		Asks:  "Would a packet to or from the CIDR be dropped on its way through this node? Every rule is evaluated in order, through jumps and policies, in every place that the kernel runs: iptables-legacy, iptables-nft and native nft base chains on the hooks ingress, prerouting, forward, postrouting and egress. A chain on a port of a bridge or a bond below the uplink, or of family bridge there, makes unknown what it could drop. Where a limit or a quota decides, or a rule rewrites the destination, or sets a mark that `ip rule` asks for, the answer is unknown. Where returns are asymmetric, echo replies in conntrack state INVALID are asked about too. " + trafficText,
 		Why:   "one drop anywhere on the way is enough, whatever other rules accept.",
-		Mend:  "`fairway check --fix` or `--host=enforce` puts an accept for the announced CIDRs before the drop where that helps: in the same iptables backend's FORWARD chain. Elsewhere the owner's configuration must allow it.",
+		Mend:  "`fairway check --fix`, or the daemon with `--host=enforce`, puts an accept for the announced CIDRs right before the drop, in the same base chain of iptables, where that overrules nobody else's decision. Elsewhere the owner's configuration must allow it.",
 		Drops: true,
 		judge: func(c *checker) []Finding {
 			var out []Finding
@@ -73,7 +73,7 @@ func invalidDrop() Criterion {
 		ID:    "invalid-drop",
 		Asks:  "Where replies may leave by another node than requests came in by: would a packet in conntrack state INVALID be dropped? Also whether a RST in that state is, which makes a refused connection a timeout: one finding for all CIDRs of a family, `IPv4 RST` or `IPv6 RST`, with one CIDR `CIDR RST`; it withholds nothing.",
 		Why:   "with asymmetric returns the first packet that a node sees is a SYN-ACK, which conntrack calls INVALID, also with nf_conntrack_tcp_be_liberal=1.",
-		Mend:  "`fairway check --fix` or `--host=enforce` where the drop is in iptables' FORWARD; else kube-proxy with nf_conntrack_tcp_be_liberal=1 at its start, or the firewall's own configuration. A centralized Subnet has no asymmetric returns.",
+		Mend:  "`fairway check --fix`, or the daemon with `--host=enforce`, where the drop is in a chain of iptables; else kube-proxy with nf_conntrack_tcp_be_liberal=1 at its start, or the firewall's own configuration. A centralized Subnet has no asymmetric returns.",
 		Drops: true,
 		judge: func(c *checker) []Finding {
 			var out []Finding

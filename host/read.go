@@ -81,41 +81,48 @@ func ReadFilter(ctx context.Context) Filter {
 	waitNft := program.Begin(ctx, "", "nft", "-j", "list", "ruleset")
 	for _, family := range []netfilter.Family{netfilter.IPv4, netfilter.IPv6} {
 		for _, backend := range []netfilter.Backend{netfilter.IptablesLegacy, netfilter.IptablesNft} {
-			r.iptables(backend, family)
+			r.beginIptables(backend, family)()
 		}
 	}
 	r.nft(waitNft)
-	r.ipsets()
+	r.beginIpsets()()
 	return r.Filter
 }
 
-// ReadOwn reads only what enforcing looks at: iptables of both backends and the ipsets.
-// It is quick, because it runs on every change of a rule. What only nft can express in a
-// table of iptables-nft is read by nft, as by ReadFilter.
-func ReadOwn(ctx context.Context, d Datapath) Filter {
+// ReadOwn reads only what enforcing looks at: iptables of both backends, of some families
+// (true for IPv6), and the ipsets. It is quick, because it runs on every change of a rule.
+// What only nft can express in a table of iptables-nft is read by nft, as by ReadFilter.
+func ReadOwn(ctx context.Context, d Datapath, families ...bool) Filter {
 	r := filterReader{ctx: ctx}
-	for _, family := range []netfilter.Family{netfilter.IPv4, netfilter.IPv6} {
+	sets := r.beginIpsets()
+	var reads, corrections []func()
+	for _, six := range families {
 		for _, backend := range []netfilter.Backend{netfilter.IptablesLegacy, netfilter.IptablesNft} {
-			r.iptables(backend, family)
+			reads = append(reads, r.beginIptables(backend, FamilyOf(six)))
+		}
+		for _, table := range []string{"filter", "mangle"} { // where somebody drops
+			corrections = append(corrections, r.beginReconcile(FamilyOf(six), table))
 		}
 	}
-	for _, six := range []bool{false, true} {
-		for _, t := range r.of(six).Tables {
-			if t.Backend == netfilter.IptablesNft && t.Name != "nat" && !t.Empty() {
-				r.reconcile(t)
-			}
-		}
+	for _, finish := range append(append(reads, corrections...), sets) {
+		finish()
 	}
-	r.ipsets()
 	r.settle(d)
 	return r.Filter
 }
 
-// reconcile corrects what iptables-nft-save printed of a table by what nft says of it.
-func (r *filterReader) reconcile(t *netfilter.Table) {
-	listed, err := ListTable(r.ctx, t.Family, t.Name)
-	if err == nil && listed != nil {
-		t.Reconcile(listed)
+// beginReconcile corrects what iptables-nft-save printed of a table by what nft says of it.
+func (r *filterReader) beginReconcile(f netfilter.Family, table string) (finish func()) {
+	wait := program.Begin(r.ctx, "", "nft", "-j", "list", "table", string(f), table)
+	return func() {
+		listing, err := wait()
+		printed := r.of(f == netfilter.IPv6).Find(netfilter.IptablesNft, f, table)
+		if err != nil || printed == nil {
+			return // there is none, or nft has to list it as a whole
+		}
+		if tables, err := netfilter.ParseNft([]byte(listing)); err == nil && len(tables) > 0 {
+			printed.Reconcile(tables[0])
+		}
 	}
 }
 
@@ -135,23 +142,26 @@ type filterReader struct {
 
 func (r *filterReader) unread(err error) { r.Unread = append(r.Unread, err.Error()) }
 
-// iptables reads one backend of one family.
-func (r *filterReader) iptables(b netfilter.Backend, f netfilter.Family) {
+// beginIptables reads one backend of one family.
+func (r *filterReader) beginIptables(b netfilter.Backend, f netfilter.Family) (finish func()) {
 	if b == netfilter.IptablesLegacy && len(LegacyTables(f)) == 0 {
-		return
+		return func() {}
 	}
 	tool, err := Tool(b, f, "-save")
-	if err != nil {
-		if b == netfilter.IptablesLegacy {
-			r.unread(err) // its tables are there, and nothing can read them
-			return
-		}
-		for _, name := range []string{"filter", "mangle", "raw"} {
-			r.addMixed(f, name)
-		}
-		return
+	switch {
+	case err == nil:
+	case b == netfilter.IptablesLegacy:
+		return func() { r.unread(err) } // its tables are there, and nothing can read them
+	default:
+		return func() { r.addMixed(f, "filter", "mangle", "raw") }
 	}
-	text, err := program.Output(r.ctx, tool)
+	wait := program.Begin(r.ctx, "", tool)
+	return func() { r.takeIptables(b, f, wait) }
+}
+
+// takeIptables takes in what iptables-save printed.
+func (r *filterReader) takeIptables(b netfilter.Backend, f netfilter.Family, wait func() (string, error)) {
+	text, err := wait()
 	if err != nil {
 		r.unread(err)
 		return
@@ -250,24 +260,26 @@ func (r *filterReader) addNative(t *netfilter.Table) {
 	}
 }
 
-// ipsets reads the kernel's ipsets. Without the program, a rule that asks for a
+// beginIpsets reads the kernel's ipsets. Without the program, a rule that asks for a
 // set is unknown.
-func (r *filterReader) ipsets() {
+func (r *filterReader) beginIpsets() (finish func()) {
 	if _, err := exec.LookPath("ipset"); err != nil {
-		return
+		return func() {}
 	}
-	r.SetTool = true
-	text, err := program.Output(r.ctx, "ipset", "save")
-	if err != nil {
-		r.SetTool = false
-		return
+	wait := program.Begin(r.ctx, "", "ipset", "save")
+	return func() {
+		text, err := wait()
+		if err != nil {
+			return
+		}
+		r.SetTool = true
+		sets, err := netfilter.ParseIPSets(text)
+		if err != nil {
+			r.unread(err)
+			return
+		}
+		r.IPv4.Sets, r.IPv6.Sets = sets, sets
 	}
-	sets, err := netfilter.ParseIPSets(text)
-	if err != nil {
-		r.unread(err)
-		return
-	}
-	r.IPv4.Sets, r.IPv6.Sets = sets, sets
 }
 
 // readProcesses reads the names of programs. In a container it sees the
@@ -326,14 +338,16 @@ func (r *filterReader) readMixed(f netfilter.Family, saved string) {
 	}
 }
 
-// addMixed reads a table of iptables-nft by nft, if it is there.
-func (r *filterReader) addMixed(f netfilter.Family, name string) {
-	t, err := ListTable(r.ctx, f, name)
-	if err != nil && !errors.Is(err, exec.ErrNotFound) {
-		r.unread(err)
-	}
-	if t != nil {
-		r.Mixed = append(r.Mixed, t)
+// addMixed reads tables of iptables-nft by nft, if they are there.
+func (r *filterReader) addMixed(f netfilter.Family, names ...string) {
+	for _, name := range names {
+		t, err := ListTable(r.ctx, f, name)
+		if err != nil && !errors.Is(err, exec.ErrNotFound) {
+			r.unread(err)
+		}
+		if t != nil {
+			r.Mixed = append(r.Mixed, t)
+		}
 	}
 }
 

@@ -1,7 +1,9 @@
 package host
 
 import (
+	"crypto/sha256"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -35,12 +37,12 @@ type Means struct {
 	First bool
 }
 
-// Rules name up to fewNetworks one by one, so that what iptables-save prints of them loads
+// Rules name up to FewNetworks one by one, so that what iptables-save prints of them loads
 // without our ipset; more are in it. Without the program ipset they name up to
-// manyNetworks.
+// ManyNetworks.
 const (
-	fewNetworks  = 8
-	manyNetworks = 48
+	FewNetworks  = 8
+	ManyNetworks = 48
 )
 
 // PlanRepair says what the Want asks for. An empty Want asks for nothing: then
@@ -84,12 +86,12 @@ func (r *Repair) say(f *Filter, w Want, six bool, drops []opened) {
 func (r *Repair) rules(f *Filter, six bool, all, networks []netip.Prefix, rule func(ownMatch) []string) [][]string {
 	var out [][]string
 	switch {
-	case len(networks) > fewNetworks && f.SetTool && slices.Equal(networks, all):
+	case len(networks) > FewNetworks && f.SetTool && slices.Equal(networks, all):
 		r.Sets[SetName(six)] = all
 		return [][]string{rule(ownMatch{set: SetName(six)})}
-	case len(networks) > manyNetworks:
-		r.Unsaid = max(r.Unsaid, len(networks)-manyNetworks)
-		networks = networks[:manyNetworks]
+	case len(networks) > ManyNetworks:
+		r.Unsaid = max(r.Unsaid, len(networks)-ManyNetworks)
+		networks = networks[:ManyNetworks]
 	}
 	for _, n := range networks {
 		out = append(out, rule(ownMatch{flag: n.String()}))
@@ -173,6 +175,28 @@ func untracking(f *Filter, six bool) netfilter.Place {
 		at.Backend = netfilter.IptablesLegacy
 	}
 	return at
+}
+
+// OthersKey stands for all rules of iptables that are not ours, and for the ipsets: the
+// same rules have the same key.
+func (f *Filter) OthersKey() string {
+	h := sha256.New()
+	for _, six := range []bool{false, true} {
+		for _, t := range f.writable(six).WithoutChains(OwnChains).Tables {
+			fmt.Fprintln(h, t.Backend, t.Family, t.Name)
+			for _, name := range slices.Sorted(maps.Keys(t.Chains)) {
+				c := t.Chains[name]
+				fmt.Fprintln(h, name, c.Drops)
+				for _, r := range c.Rules {
+					fmt.Fprintln(h, r.Text)
+				}
+			}
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(f.IPv4.Sets)) {
+		fmt.Fprintln(h, name, f.IPv4.Sets[name].Members())
+	}
+	return string(h.Sum(nil))
 }
 
 // FamilyOf is the family by its name.

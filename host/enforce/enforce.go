@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/coreos/go-iptables/iptables"
 
@@ -27,6 +28,8 @@ type Enforcer struct {
 	datapath host.Datapath
 	tools    map[string]*iptables.IPTables
 	alike    map[string]bool
+	// plans are the newest, by the rules of others that they are for.
+	plans map[string]host.Repair
 	// done is what the last pass that had to do something has put or taken away.
 	done []string
 }
@@ -35,11 +38,12 @@ type Enforcer struct {
 // whether anything had to be done. Applied twice is applied once.
 func (e *Enforcer) Enforce(ctx context.Context, w host.Want) (bool, error) {
 	e.datapath = host.ReadDatapath(w.Overlay)
+	e.plans = nil
 	return e.change(ctx, w, true)
 }
 
-// EnforceFilter is Enforce without the sysctls and without looking at routes:
-// the quick part, for when rules have changed.
+// EnforceFilter is Enforce without the sysctls, without looking at routes and at families
+// that nothing is announced of: the quick part, for when rules have changed.
 func (e *Enforcer) EnforceFilter(ctx context.Context, w host.Want) (bool, error) {
 	return e.change(ctx, w, false)
 }
@@ -48,7 +52,7 @@ func (e *Enforcer) EnforceFilter(ctx context.Context, w host.Want) (bool, error)
 // has changed the rules around it meanwhile.
 const verifications = 4
 
-func (e *Enforcer) change(ctx context.Context, w host.Want, sysctls bool) (did bool, err error) {
+func (e *Enforcer) change(ctx context.Context, w host.Want, whole bool) (did bool, err error) {
 	unlock, err := lock(e.State)
 	if err != nil {
 		return false, err
@@ -57,11 +61,11 @@ func (e *Enforcer) change(ctx context.Context, w host.Want, sysctls bool) (did b
 	unfinished := e.finishRestoring()
 	e.done = nil
 	for range verifications {
-		f := host.Facts{Datapath: e.datapath, Sysctls: host.ReadSysctls(), Filter: host.ReadOwn(ctx, e.datapath)}
-		repair := host.PlanRepair(f, w, e.Means)
-		if !sysctls {
-			repair.Sysctls = nil
+		f := host.Facts{Datapath: e.datapath, Filter: host.ReadOwn(ctx, e.datapath, families(w, whole)...)}
+		if whole {
+			f.Sysctls = host.ReadSysctls()
 		}
+		repair := e.plan(f, w, whole)
 		wrote, err := e.apply(ctx, &f.Filter, repair)
 		did = did || wrote
 		if err != nil || !wrote {
@@ -69,6 +73,34 @@ func (e *Enforcer) change(ctx context.Context, w host.Want, sysctls bool) (did b
 		}
 	}
 	return did, errors.Join(unfinished, errors.New("the rules around Fairway's change faster than it can follow"))
+}
+
+// families are those to look at: all, or those of what is announced.
+func families(w host.Want, whole bool) []bool {
+	var out []bool
+	for _, six := range []bool{false, true} {
+		if whole || slices.ContainsFunc(w.Networks, func(n host.Network) bool { return n.Prefix.Addr().Is6() == six }) {
+			out = append(out, six)
+		}
+	}
+	return out
+}
+
+// plan is what is to be there. A firewall that is loaded anew has the rules that it had:
+// then so have we.
+func (e *Enforcer) plan(f host.Facts, w host.Want, whole bool) host.Repair {
+	key := f.Filter.OthersKey() + fmt.Sprint(w)
+	if known, ok := e.plans[key]; ok && !whole {
+		return known
+	}
+	repair := host.PlanRepair(f, w, e.Means)
+	if len(e.plans) >= 16 || e.plans == nil { // the steps of a reload
+		e.plans = map[string]host.Repair{}
+	}
+	kept := repair
+	kept.Sysctls = nil
+	e.plans[key] = kept
+	return repair
 }
 
 // unsaid is the error that rules cannot name all networks.
@@ -136,13 +168,13 @@ func (e *Enforcer) Undo(ctx context.Context) (Undone, error) {
 	}
 	defer unlock()
 	var errs []error
-	filter := host.ReadOwn(ctx, host.Datapath{})
+	filter := host.ReadOwn(ctx, host.Datapath{}, false, true)
 	for _, problem := range filter.Unread {
 		errs = append(errs, errors.New(problem))
 	}
 	_, err = e.apply(ctx, &filter, host.Repair{})
 	errs = append(errs, err)
 	sysctls, err := e.restoreSysctls()
-	now := host.ReadOwn(ctx, host.Datapath{})
+	now := host.ReadOwn(ctx, host.Datapath{}, false, true)
 	return undone(&filter, &now, sysctls), errors.Join(append(errs, err)...)
 }

@@ -182,12 +182,18 @@ func (e *Enforcer) put(t *netfilter.Table, o host.Opening) error {
 	var base *netfilter.Chain
 	replaced, name := false, o.Own
 	if t != nil {
-		base, replaced = t.Chains[o.At.Chain], t.Chains[o.Own] != nil
+		base, replaced = t.Chains[o.At.Chain], t.Chains[o.Own] != nil && len(jumpsTo(t, o.Own)) > 0
 	}
 	if replaced {
 		name = newChain
+		if t.Chains[newChain] != nil { // of one that was killed
+			if err := e.remove(t, newChain, o.At.Backend); err != nil {
+				return err
+			}
+			delete(t.Chains, newChain)
+		}
 	}
-	if err := fill(ipt, o, name); err != nil {
+	if err := fill(ipt, t, o, name); err != nil {
 		return err
 	}
 	if n := number(base, o.At.Before); n > 0 {
@@ -201,20 +207,23 @@ func (e *Enforcer) put(t *netfilter.Table, o host.Opening) error {
 	return errors.Join(e.remove(t, o.Own, o.At.Backend), ipt.RenameChain(o.At.Table, newChain, o.Own))
 }
 
-// fill makes a chain with an opening's rules. One that was left half done is emptied:
-// nothing jumps to it.
-func fill(ipt *iptables.IPTables, o host.Opening, name string) error {
-	if err := ipt.NewChain(o.At.Table, name); err != nil {
-		if err := ipt.ClearChain(o.At.Table, name); err != nil {
-			return err
-		}
+// fill makes a chain with an opening's rules. One that is there, emptied by a flush or left
+// half done, is used: nothing jumps to it.
+func fill(ipt *iptables.IPTables, t *netfilter.Table, o host.Opening, name string) error {
+	var err error
+	switch {
+	case t == nil || t.Chains[name] == nil:
+		err = ipt.NewChain(o.At.Table, name)
+	case len(t.Chains[name].Rules) > 0:
+		err = ipt.ClearChain(o.At.Table, name)
 	}
 	for _, r := range o.Rules {
-		if err := ipt.Append(o.At.Table, name, r...); err != nil {
+		if err != nil {
 			return err
 		}
+		err = ipt.Append(o.At.Table, name, r...)
 	}
-	return nil
+	return err
 }
 
 // remove takes a chain of ours and all jumps to it away; with nft where there is no
@@ -259,7 +268,7 @@ func (e *Enforcer) leftovers(f *host.Filter, wanted []host.Opening) []leftover {
 			is := func(o host.Opening) bool {
 				return o.Own == name && o.At.Backend == backendOf(t) && o.At.Family == t.Family && o.At.Table == t.Name
 			}
-			if strings.HasPrefix(name, host.OwnChains) && !slices.ContainsFunc(wanted, is) {
+			if t.Chains[name] != nil && strings.HasPrefix(name, host.OwnChains) && !slices.ContainsFunc(wanted, is) {
 				out = append(out, leftover{t, name})
 			}
 		}
