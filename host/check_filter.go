@@ -20,7 +20,7 @@ func forwardDrop() Criterion {
 		judge: func(c *checker) []Finding {
 			var out []Finding
 			for _, n := range c.want.Networks {
-				out = append(out, c.byKind(n.Prefix, "from", "forwarded", c.forwarded(n.Asymmetric))...)
+				out = append(out, c.byKind(n.Prefix, "from", "forwarded", append(slices.Clip(c.kinds[n.Prefix.Addr().Is6()]), refusal(n.Prefix.Addr().Is6())), c.forwarded(n.Asymmetric))...)
 			}
 			return out
 		},
@@ -30,42 +30,56 @@ func forwardDrop() Criterion {
 // trafficText says which traffic is asked about, for documents.
 const trafficText = "Asked about are a TCP connection, UDP and ICMP echo with any client outside, and TCP with clients in 10.0.0.0/8, 172.16.0.0/12 and 192.168.0.0/16 (IPv6: fc00::/7). TCP with any client decides about the CIDR; a loss of another kind is a finding of its own, such as `10.166.0.0/16 udp`, which withholds nothing. Single ports and single clients are not asked about, for to shut them out is somebody's decision: `fairway check --trace SRC DST` asks about one client. Of the CIDR, an address that no rule names is asked about, and one of each part that rules on the way can treat worse; where these are too many for a second's work, the answer is unknown and says so."
 
-// forwarded asks about a connection that this node sees from its beginning. Where
-// returns are asymmetric it sees no more of an echo than the reply, which conntrack
-// takes for the beginning of nothing: it is INVALID.
-func (c *checker) forwarded(asymmetric bool) func(netip.Prefix, traffic) Finding {
-	return func(p netip.Prefix, t traffic) Finding {
-		question, states := "new "+t.name, []netfilter.State{netfilter.New, netfilter.Established}
-		if asymmetric && (t.protocol == netfilter.ICMP || t.protocol == netfilter.ICMPv6) {
-			question, states = "any "+t.name, append(states, netfilter.Invalid)
-		}
-		return c.passage.once(question, p, func() Finding { return c.passes(p, t, states...) })
+// forwarded asks about traffic that this node sees, as far as it is not INVALID TCP,
+// which is a check of its own, nor the refusal of a connection, which is one kind.
+func (c *checker) forwarded(asymmetric bool) func(netip.Prefix, traffic) answer {
+	question := "forwarded "
+	if asymmetric {
+		question = "forwarded and asymmetric "
+	}
+	return func(p netip.Prefix, t traffic) answer {
+		return c.passage.once(question+t.name, p, func() answer {
+			return c.passes(p, t, which(c.facts.segments(t, asymmetric), func(s netfilter.Segment) bool {
+				return t.protocol != netfilter.TCP || refuses(s) == t.refusal && s.State != netfilter.Invalid
+			}))
+		})
 	}
 }
 
-// byKind asks about each kind of traffic. What is lost of another kind than the
-// one that decides is a finding of its own, but not where the same rule is to
-// blame.
-func (c *checker) byKind(p netip.Prefix, direction, want string, ask func(netip.Prefix, traffic) Finding) []Finding {
-	six := p.Addr().Is6()
-	whole := ask(p, decisive(six))
+// byKind asks about the decisive kind of traffic, and about others. What is lost of
+// another kind, or of a small part of the network, is a finding of its own, but not
+// where the same rule is to blame.
+func (c *checker) byKind(p netip.Prefix, direction, want string, others []traffic, ask func(netip.Prefix, traffic) answer) []Finding {
+	whole := ask(p, decisive(p.Addr().Is6()))
 	whole.About, whole.Want = aboutNetwork(p, ""), want
-	asked := []string{decisive(six).name}
-	var parts []Finding
-	for _, t := range c.kinds[six] {
+	asked := []string{decisive(p.Addr().Is6()).name}
+	var apart []Finding
+	said := map[string]bool{} // causes of what is lost of small parts
+	addPart := func(a answer, kind string) {
+		if a.part == nil || said[a.part.Got] || a.part.State == whole.State && a.part.Got == whole.Got {
+			return
+		}
+		said[a.part.Got] = true
+		part := *a.part
+		part.About.Part, part.Want = strings.TrimSpace(part.About.Part+" "+kind), want
+		apart = append(apart, part)
+	}
+	addPart(whole, "")
+	for _, t := range others {
 		found := ask(p, t)
 		found.About, found.Want = t.about(p, direction), want
 		switch {
 		case found.State == OK:
 			asked = append(asked, t.name)
 		case found.State != whole.State || found.Got != whole.Got:
-			parts = append(parts, found)
+			apart = append(apart, found.Finding)
 		}
+		addPart(found, found.About.Part)
 	}
 	if whole.State == OK {
 		whole.Got += " (" + strings.Join(asked, ", ") + ")"
 	}
-	return append([]Finding{whole}, parts...)
+	return append([]Finding{whole.Finding}, apart...)
 }
 
 func invalidDrop() Criterion {
@@ -82,9 +96,13 @@ func invalidDrop() Criterion {
 				if !n.Asymmetric {
 					continue
 				}
-				found := c.invalid(n)
-				found.About, found.Want = aboutNetwork(n.Prefix, ""), "forwarded in conntrack state INVALID"
-				out = append(out, found)
+				found, want := c.invalid(n), "forwarded in conntrack state INVALID"
+				found.About, found.Want = aboutNetwork(n.Prefix, ""), want
+				out = append(out, found.Finding)
+				if found.part != nil {
+					found.part.Want = want
+					out = append(out, *found.part)
+				}
 				if found.State == OK {
 					six := n.Prefix.Addr().Is6()
 					refused[six] = append(refused[six], c.refused(n))
@@ -98,21 +116,28 @@ func invalidDrop() Criterion {
 	}
 }
 
-// invalid asks about a connection that this node sees from the middle.
-func (c *checker) invalid(n Network) Finding {
-	return c.passage.once("invalid", n.Prefix, func() Finding { return c.passes(n.Prefix, decisive(n.Prefix.Addr().Is6()), netfilter.Invalid) })
+// invalid asks about a connection of which this node sees one direction, and finds no
+// beginning: all packets of it, but for a refusal.
+func (c *checker) invalid(n Network) answer {
+	return c.passage.once("invalid", n.Prefix, func() answer { return c.passesInvalid(n, false) })
 }
 
 // refused asks about a refused connection: a RST from a Pod, in state INVALID.
 // Kube-OVN's own OVN-POSTROUTING drops it on every node (pkg/daemon/gateway_linux.go).
 func (c *checker) refused(n Network) Finding {
-	found := c.passage.once("reset", n.Prefix, func() Finding {
-		refused := decisive(n.Prefix.Addr().Is6())
-		refused.refusal = true
-		return c.passes(n.Prefix, refused, netfilter.Invalid)
-	})
+	found := c.passage.once("reset", n.Prefix, func() answer { return c.passesInvalid(n, true) })
+	if found.part != nil && found.State == OK {
+		found.Finding = *found.part
+	}
 	found.About = aboutNetwork(n.Prefix, "RST")
-	return found
+	return found.Finding
+}
+
+func (c *checker) passesInvalid(n Network, refusal bool) answer {
+	t := decisive(n.Prefix.Addr().Is6())
+	return c.passes(n.Prefix, t, which(c.facts.segments(t, true), func(s netfilter.Segment) bool {
+		return s.State == netfilter.Invalid && refuses(s) == refusal
+	}))
 }
 
 // refusedAbout is what a finding about refused connections of a family is about.
@@ -164,13 +189,12 @@ const (
 	noUplinkFix = "ip route: add the route to the routers"
 )
 
-// passes walks packets to and from a network; the first that is dropped, else
-// the first that may be, is the answer.
-func (c *checker) passes(n netip.Prefix, t traffic, states ...netfilter.State) Finding {
-	found := Finding{State: OK, Got: "forwarded"}
-	left := c.passage.eachPart(n, func(inside netip.Addr) bool {
-		for _, p := range c.packets(inside, t, states...) {
-			r := c.passage.walk(p)
+// passes walks packets to and from a network; of each part the first that is dropped,
+// else the first that may be, is the answer.
+func (c *checker) passes(n netip.Prefix, t traffic, segments []netfilter.Segment) answer {
+	s := c.passage.survey(n, func(inside netip.Addr) Finding {
+		found := Finding{State: OK, Got: "forwarded"}
+		c.passage.eachPacket(inside, t, directions{true, false}, segments, func(p netfilter.Packet, r netfilter.Result) bool {
 			switch {
 			case r.Verdict == netfilter.Dropped:
 				found = Finding{State: Wrong, Got: r.By.String(), Evidence: []string{packetText(p)}, Fix: c.fix(p, r)}
@@ -179,25 +203,27 @@ func (c *checker) passes(n netip.Prefix, t traffic, states ...netfilter.State) F
 				found = Finding{State: Unknown, Got: r.Doubt.String(), Evidence: []string{"it asks what cannot be told from here: " + r.Question, packetText(p)},
 					Fix: traceCommand(p) + " shows the walk; ask the rule's owner"}
 			}
-		}
-		return true
+			return true
+		})
+		return found
 	})
-	return c.unlessUnread(found, n, left)
+	return c.conclude(s, "forwarded")
 }
 
 // unlessUnread gives an ok only where everything could be read and asked about. A
 // drop that was found counts all the same.
-func (c *checker) unlessUnread(found Finding, n netip.Prefix, left leftOut) Finding {
+func (c *checker) unlessUnread(found Finding, s survey) Finding {
+	six := s.network.Addr().Is6()
 	switch {
 	case found.State != OK:
-	case len(c.uplinks[n.Addr().Is6()]) == 0:
+	case len(c.uplinks[six]) == 0:
 		return Finding{State: Unknown, Got: noUplink, Fix: noUplinkFix}
 	case len(c.facts.Filter.Unread) > 0:
 		return Finding{State: Unknown, Got: strings.Join(c.facts.Filter.Unread, "; "), Fix: "install the program on the node or in the image, or run as root"}
-	case len(left.keys) > 0:
+	case len(s.left) > 0:
 		return Finding{State: Unknown, Got: "all is well as far as was asked, which is not everywhere",
-			Evidence: []string{fmt.Sprintf("%d of %d parts that rules tell apart were walked, not %s", left.walked, left.walked+len(left.keys), left.example)},
-			Fix:      fmt.Sprintf("fairway check --trace %s %s, and so for others", outsideAddress(n.Addr().Is6()), left.example)}
+			Evidence: []string{fmt.Sprintf("%d of %d parts that rules tell apart were walked, not %s", s.walked, s.walked+len(s.left), s.example)},
+			Fix:      fmt.Sprintf("fairway check --trace %s %s, and so for others", outsideAddress(six), s.example)}
 	}
 	return found
 }
@@ -221,46 +247,54 @@ func masquerade() Criterion {
 				if n.NATPolicy {
 					want, ask = "leaves under its own address, or is translated by its natOutgoingPolicyRules", c.keepsSourceOrPolicy
 				}
-				out = append(out, c.byKind(n.Prefix, "to", want, ask)...)
+				out = append(out, c.byKind(n.Prefix, "to", want, c.kinds[n.Prefix.Addr().Is6()], ask(n.Asymmetric))...)
 			}
 			return out
 		},
 	}
 }
 
-func (c *checker) keepsSource(p netip.Prefix, t traffic) Finding {
-	return c.source.once("source "+t.name, p, func() Finding { return c.rewritten(p, t, false) })
+// keepsSource asks about what leaves this node.
+func (c *checker) keepsSource(asymmetric bool) func(netip.Prefix, traffic) answer {
+	return c.sourceKept("source ", asymmetric, false)
 }
 
 // keepsSourceOrPolicy is keepsSource where Kube-OVN translates by wish.
-func (c *checker) keepsSourceOrPolicy(p netip.Prefix, t traffic) Finding {
-	return c.source.once("source or policy "+t.name, p, func() Finding { return c.rewritten(p, t, true) })
+func (c *checker) keepsSourceOrPolicy(asymmetric bool) func(netip.Prefix, traffic) answer {
+	return c.sourceKept("source or policy ", asymmetric, true)
 }
 
-// rewritten walks the packets that go out; the first whose source is rewritten,
-// else the first where it may be, is the answer. Where a policy is in force, what
-// Kube-OVN's own chains do is no such answer.
-func (c *checker) rewritten(n netip.Prefix, t traffic, policy bool) Finding {
-	found := Finding{State: OK, Got: "no rule rewrites it"}
-	left := c.source.eachPart(n, func(inside netip.Addr) bool {
-		for _, p := range c.packets(inside, t, netfilter.New) {
-			if p.In != c.want.Overlay {
-				continue
-			}
-			r := c.source.walk(p)
+func (c *checker) sourceKept(question string, asymmetric, policy bool) func(netip.Prefix, traffic) answer {
+	if asymmetric {
+		question += "and asymmetric "
+	}
+	return func(p netip.Prefix, t traffic) answer {
+		return c.source.once(question+t.name, p, func() answer {
+			return c.rewritten(p, t, which(c.facts.segments(t, asymmetric), netfilter.Segment.Begins), policy)
+		})
+	}
+}
+
+// rewritten walks the packets that go out; of each part the first whose source is
+// rewritten, else the first where it may be, is the answer. Where a policy is in force,
+// what Kube-OVN's own chains do is no such answer.
+func (c *checker) rewritten(n netip.Prefix, t traffic, begins []netfilter.Segment, policy bool) answer {
+	kept := "no rule rewrites it"
+	s := c.source.survey(n, func(inside netip.Addr) Finding {
+		found := Finding{State: OK}
+		c.source.eachPacket(inside, t, directions{false}, begins, func(p netfilter.Packet, r netfilter.Result) bool {
 			switch {
 			case r.Rewritten != netfilter.No && policy && kubeOVNs(r.RewrittenBy):
-				if found.State == OK {
-					found.Got = "translated as its natOutgoingPolicyRules have it, by " + r.RewrittenBy.String()
-				}
+				kept = "translated as its natOutgoingPolicyRules have it, by " + r.RewrittenBy.String()
 			case r.Rewritten == netfilter.Yes:
 				found = Finding{State: Wrong, Got: r.RewrittenBy.String(), Fix: ownerFix(r.RewrittenBy, n)}
 				return false
 			case r.Rewritten == netfilter.Maybe && found.State == OK:
 				found = Finding{State: Unknown, Got: r.RewrittenBy.String(), Fix: traceCommand(p) + " shows the walk"}
 			}
-		}
-		return true
+			return true
+		})
+		return found
 	})
-	return c.unlessUnread(found, n, left)
+	return c.conclude(s, kept)
 }

@@ -176,7 +176,7 @@ func (c *checker) kubeProxyDecision() []Finding {
 		for _, t := range c.facts.Filter.of(six).Tables {
 			if c := t.Chains["KUBE-FORWARD"]; c != nil {
 				for _, r := range c.Rules {
-					if r.Has("INVALID", "-j DROP") {
+					if r.Drops(netfilter.Invalid) {
 						drops = r
 					}
 				}

@@ -17,8 +17,9 @@ type checker struct {
 	// passage asks whether a packet gets through this node; source asks whether its
 	// source address is rewritten on the way.
 	passage, source *walker
-	// budget is how many more rules may be gone through for parts of networks.
-	budget int
+	// budget is how many more rules may be gone through for parts of networks, and
+	// rulesWalked how many were gone through at all.
+	budget, rulesWalked int
 	// plans are what enforcing would open.
 	plans map[planned]*planner
 }
@@ -33,7 +34,7 @@ type walker struct {
 	// that packets have come through so far.
 	names map[bool]*netfilter.Names
 	// answers keeps what was found for networks that no rule tells apart.
-	answers map[answerKey]Finding
+	answers map[answerKey]answer
 }
 
 // answerKey is a question and the networks that it has one answer for: those of a
@@ -65,7 +66,7 @@ func newChecker(f *Facts, w Want) *checker {
 }
 
 func (c *checker) newWalker(follow func(*netfilter.Ruleset, netfilter.Packet) netfilter.Result) *walker {
-	w := &walker{checker: c, follow: follow, names: map[bool]*netfilter.Names{}, answers: map[answerKey]Finding{}}
+	w := &walker{checker: c, follow: follow, names: map[bool]*netfilter.Names{}, answers: map[answerKey]answer{}}
 	for _, six := range c.families() {
 		ends := []netip.Addr{outsideAddress(six)}
 		for _, t := range c.kinds[six] {
@@ -92,106 +93,32 @@ func (w *walker) walk(p netfilter.Packet) netfilter.Result {
 	six := p.Src.Is6()
 	r := w.follow(w.facts.Filter.of(six), p)
 	w.names[six].AddVisited(r)
+	w.rulesWalked += r.Rules
 	return r
+}
+
+// answer is what was found of a network.
+type answer struct {
+	// Finding is about the network as a whole.
+	Finding
+	// part is about small parts of it, of which that is not true; nil where there are
+	// none.
+	part *Finding
 }
 
 // once answers for a network, or repeats the answer for another one that no rule
 // tells from it. The key is taken after the walk: on its way the packet may have
 // come to chains that name more networks, and the key from before would not have
 // them.
-func (w *walker) once(question string, p netip.Prefix, answer func() Finding) Finding {
+func (w *walker) once(question string, p netip.Prefix, ask func() answer) answer {
 	six := p.Addr().Is6()
 	names := w.names[six]
 	if known, ok := w.answers[answerKey{question, six, names.Key(p)}]; ok {
 		return known
 	}
-	found := answer()
+	found := ask()
 	if key := names.Key(p); key != "" {
 		w.answers[answerKey{question, six, key}] = found
 	}
 	return found
-}
-
-// leftOut is how much of a network was not asked about.
-type leftOut struct {
-	// walked counts the parts that were asked about.
-	walked int
-	// keys are of what was left out, and example is an address there.
-	keys    map[string]bool
-	example netip.Addr
-}
-
-// eachPart asks about an address of p that no rule names in particular, then
-// about one of each part that rules on the way may treat worse, the widest
-// first, until an answer is final. With "-s 10.16.5.0/24 -j DROP" somewhere on the
-// way, 10.16.0.0/16 is asked about twice: an address outside 10.16.5.0/24, and one
-// inside. A walk may come to chains that name more parts, so it goes on until
-// there are no more.
-func (w *walker) eachPart(p netip.Prefix, ask func(netip.Addr) (goOn bool)) leftOut {
-	w.budget += partBudget / 2 / len(w.want.Networks) / questionsEach
-	names := w.names[p.Addr().Is6()]
-	plain, final := w.askPlain(p, ask)
-	if final {
-		return leftOut{}
-	}
-	key := names.HarmfulKey
-	if names.Named(plain, p) {
-		key = names.KeyInside // an address that no rule names was not asked about, so what only accepts counts too
-	}
-	keys := map[string]bool{key(plain, p): true}
-	left := leftOut{keys: map[string]bool{}}
-	for known := 0; known < len(keys) && len(left.keys) == 0; {
-		known = len(keys)
-		for _, part := range names.Parts(p) {
-			inside := w.plainAddress(part)
-			switch k := key(inside, p); {
-			case keys[k] || left.keys[k]:
-				continue
-			case !w.spend(names.VisitedRules * 4 * len(w.uplinks[p.Addr().Is6()])):
-				left.keys[k], left.example = true, inside
-				continue
-			}
-			if !ask(inside) {
-				return leftOut{}
-			}
-			left.walked++
-			// The key after the walk, as in once.
-			keys[key(inside, p)] = true
-		}
-	}
-	return left
-}
-
-// askPlain asks about an address that no rule on the way names, if there is one.
-// Only the walk shows which rules are on the way, so it may take several tries.
-func (w *walker) askPlain(p netip.Prefix, ask func(netip.Addr) bool) (plain netip.Addr, final bool) {
-	for range 8 {
-		if plain = w.plainAddress(p); !ask(plain) {
-			return plain, true
-		}
-		if !w.names[p.Addr().Is6()].Named(plain, p) {
-			break
-		}
-	}
-	return plain, false
-}
-
-// spend takes from the budget what a question costs, and reports whether there was
-// enough.
-func (w *walker) spend(rules int) bool {
-	if w.budget < rules {
-		return false
-	}
-	w.budget -= rules
-	return true
-}
-
-// plainAddress is an address of p outside what rules name, if one is found soon.
-func (w *walker) plainAddress(p netip.Prefix) netip.Addr {
-	for a := range sampleAddresses(p) {
-		if !w.names[a.Is6()].Named(a, p) {
-			return a
-		}
-	}
-	return p.Masked().Addr()
 }

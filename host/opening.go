@@ -56,14 +56,14 @@ type planner struct {
 	named []netip.Prefix
 	ports []uint16
 	// answers are what was found for networks that no rule tells apart.
-	answers map[string]answer
-	all     answer
+	answers map[string]openings
+	all     openings
 	// left is how many more rules may be gone through to see whom openings overrule.
 	left int
 }
 
-// answer is what is to be done for networks.
-type answer struct {
+// openings are what is to be done for networks.
+type openings struct {
 	drops   []opened
 	refused []Refusal
 }
@@ -84,7 +84,7 @@ const overruledBudget = 2_000_000
 
 // newPlan has the plan of a family.
 func newPlan(f *Facts, w Want, m Means, six bool) *planner {
-	p := &planner{want: w, means: m, six: six, facts: f, uplinks: f.Uplinks(w, six), answers: map[string]answer{}, left: overruledBudget}
+	p := &planner{want: w, means: m, six: six, facts: f, uplinks: f.Uplinks(w, six), answers: map[string]openings{}, left: overruledBudget}
 	p.rules = f.Filter.writable(six).WithoutChains(OwnChains)
 	p.named, p.ports = p.rules.WithoutSets("ovn40", "ovn60").Mentions(), p.rules.Ports()
 	p.names = p.rules.Names(outsideAddress(six))
@@ -101,7 +101,7 @@ func (p *planner) plan() {
 		key := fmt.Sprint(n.Asymmetric, p.names.Key(n.Prefix))
 		found, known := p.answers[key]
 		if !known {
-			found = p.answer(n)
+			found = p.openings(n)
 			if names := p.names.Key(n.Prefix); names != "" {
 				p.answers[fmt.Sprint(n.Asymmetric, names)] = found
 			}
@@ -117,9 +117,9 @@ func (p *planner) plan() {
 	}
 }
 
-// answer opens what drops packets of a network, then takes back what would overrule
+// openings opens what drops packets of a network, then takes back what would overrule
 // somebody.
-func (p *planner) answer(n Network) answer {
+func (p *planner) openings(n Network) openings {
 	g := &opener{planner: p, network: n, ideal: p.rules}
 	for _, k := range p.packets(p.plain(n.Prefix), outsideAddress(p.six), n.Asymmetric) {
 		g.open(k)
@@ -128,7 +128,7 @@ func (p *planner) answer(n Network) answer {
 	if !p.means.First {
 		g.keepDecisions()
 	}
-	return g.answer
+	return g.openings
 }
 
 // plain is an address of a network that no rule names, if one is found soon.
@@ -144,7 +144,7 @@ func (p *planner) plain(n netip.Prefix) netip.Addr {
 // opener opens the drops of one network.
 type opener struct {
 	*planner
-	answer
+	openings
 	network Network
 	// ideal are the rules without what drops packets of anybody: bans are left, and limits.
 	ideal *netfilter.Ruleset

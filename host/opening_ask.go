@@ -16,63 +16,35 @@ type question struct {
 	inbound bool
 }
 
-// life are the packets of a connection, by what conntrack calls them: those of one that
-// is seen from its beginning, and those that a node sees in the middle, where the first
-// one that it takes up again is NEW (nf_conntrack_tcp_loose).
-func life(asymmetric bool) []netfilter.Packet {
-	out := []netfilter.Packet{
-		{Protocol: netfilter.TCP, State: netfilter.New, Flags: netfilter.SYN},
-		{Protocol: netfilter.TCP, State: netfilter.Established, Flags: netfilter.SYN | netfilter.ACK},
-		{Protocol: netfilter.TCP, State: netfilter.Established, Flags: netfilter.PSH | netfilter.ACK},
-		{Protocol: netfilter.TCP, State: netfilter.Established, Flags: netfilter.RST | netfilter.ACK},
-		{Protocol: netfilter.UDP, State: netfilter.New}, {Protocol: netfilter.UDP, State: netfilter.Established},
-		{Protocol: netfilter.ICMP, State: netfilter.New}, {Protocol: netfilter.ICMP, State: netfilter.Established},
-	}
-	if !asymmetric {
-		return out
-	}
-	for _, flags := range []uint8{netfilter.SYN | netfilter.ACK, netfilter.ACK, netfilter.RST, netfilter.RST | netfilter.ACK} {
-		out = append(out, netfilter.Packet{Protocol: netfilter.TCP, State: netfilter.Invalid, Flags: flags})
-	}
-	for _, flags := range []uint8{netfilter.ACK, netfilter.PSH | netfilter.ACK, netfilter.FIN | netfilter.ACK} {
-		out = append(out, netfilter.Packet{Protocol: netfilter.TCP, State: netfilter.New, Flags: flags})
-	}
-	return append(out, netfilter.Packet{Protocol: netfilter.ICMP, State: netfilter.Invalid})
-}
-
-// packets are those between an address inside and a client, both ways, by every uplink.
+// packets are those of a whole life of connections between an address inside and a client,
+// both ways, by every uplink.
 func (p *planner) packets(inside, client netip.Addr, asymmetric bool) []question {
 	var out []question
 	for _, uplink := range p.uplinks {
-		for _, k := range life(asymmetric) {
-			k.SrcPort, k.DstPort = sampleSrcPort, sampleDstPort
-			k.In, k.Out, k.Src, k.Dst = p.want.Overlay, uplink, inside, client
-			if k.Protocol == netfilter.ICMP {
-				k = p.echo(k)
+		for _, t := range kinds(p.six) {
+			t.client = client
+			for _, at := range p.facts.segments(t, asymmetric) {
+				if asymmetric && p.means.NoTrack {
+					at.State = netfilter.Untracked
+				}
+				for _, inbound := range []bool{false, true} {
+					k := t.packet(inside, p.want.Overlay, uplink, inbound, at)
+					k.ReturnsByIn = p.facts.Datapath.returns(k)
+					out = append(out, question{k, inbound})
+				}
 			}
-			if asymmetric && p.means.NoTrack {
-				k.State = netfilter.Untracked
-			}
-			back := k
-			back.In, back.Out, back.Src, back.Dst = k.Out, k.In, k.Dst, k.Src
-			k.ReturnsByIn, back.ReturnsByIn = p.facts.Datapath.returns(k), p.facts.Datapath.returns(back)
-			out = append(out, question{k, false}, question{back, true})
 		}
 	}
 	return out
 }
 
-// echo makes an echo of a packet: a request where it begins something, else a reply.
-func (p *planner) echo(k netfilter.Packet) netfilter.Packet {
-	request, reply := uint8(echoRequest), uint8(echoReply)
-	if p.six {
-		k.Protocol, request, reply = netfilter.ICMPv6, echoRequest6, echoReply6
+// kinds are the kinds of traffic that are opened, with anybody.
+func kinds(six bool) []traffic {
+	echo := uint8(netfilter.ICMP)
+	if six {
+		echo = netfilter.ICMPv6
 	}
-	k.Type = reply
-	if k.State == netfilter.New {
-		k.Type = request
-	}
-	return k
+	return []traffic{decisive(six), {name: "udp", protocol: netfilter.UDP}, {name: "icmp", protocol: echo}}
 }
 
 // Whom an opening would overrule.

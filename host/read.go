@@ -42,7 +42,7 @@ func postroutingBlind() bool {
 var sysctlFiles = []string{
 	"net/ipv4/ip_forward", "net/ipv4/conf/*/rp_filter", "net/ipv4/conf/*/forwarding",
 	"net/ipv6/conf/*/forwarding", "net/ipv6/conf/*/accept_ra",
-	"net/netfilter/nf_conntrack_tcp_be_liberal", "net/netfilter/nf_conntrack_max", "net/netfilter/nf_conntrack_count",
+	"net/netfilter/nf_conntrack_tcp_be_liberal", tcpLoose, "net/netfilter/nf_conntrack_max", "net/netfilter/nf_conntrack_count",
 }
 
 // SysctlRoot is where sysctls are; net is that of the calling thread's network

@@ -30,6 +30,13 @@ func decisive(six bool) traffic {
 	return traffic{name: "tcp", protocol: netfilter.TCP, client: outsideAddress(six)}
 }
 
+// refusal is the answer to a connection that is refused. Without it there is a time-out.
+func refusal(six bool) traffic {
+	t := decisive(six)
+	t.name, t.refusal = "RST", true
+	return t
+}
+
 // otherTraffic are the other kinds that are asked about. Single ports and single
 // clients are not: to shut one of them out is somebody's decision.
 func (c *checker) otherTraffic(six bool) []traffic {
@@ -102,12 +109,12 @@ func (t traffic) about(n netip.Prefix, direction string) About {
 }
 
 // packet is a packet of this kind between its client and an address inside.
-func (t traffic) packet(inside netip.Addr, overlay, uplink string, inbound bool, state netfilter.State) netfilter.Packet {
+func (t traffic) packet(inside netip.Addr, overlay, uplink string, inbound bool, at netfilter.Segment) netfilter.Packet {
 	p := netfilter.Packet{
 		In: overlay, Out: uplink, Src: inside, Dst: t.client,
-		Protocol: t.protocol, SrcPort: sampleSrcPort, DstPort: sampleDstPort, State: state,
+		Protocol: t.protocol, SrcPort: sampleSrcPort, DstPort: sampleDstPort, Flags: at.Flags, State: at.State,
 	}
-	begins := state == netfilter.New
+	begins := at.State == netfilter.New
 	switch {
 	case t.protocol == netfilter.ICMP && begins:
 		p.Type = echoRequest
@@ -117,13 +124,6 @@ func (t traffic) packet(inside netip.Addr, overlay, uplink string, inbound bool,
 		p.Type = echoRequest6
 	case t.protocol == netfilter.ICMPv6:
 		p.Type = echoReply6
-	case t.protocol != netfilter.TCP:
-	case t.refusal:
-		p.Flags = netfilter.RST | netfilter.ACK
-	case begins:
-		p.Flags = netfilter.SYN
-	default:
-		p.Flags = netfilter.SYN | netfilter.ACK // the first packet that a node sees in the middle
 	}
 	if inbound {
 		p.In, p.Out, p.Src, p.Dst = p.Out, p.In, p.Dst, p.Src
@@ -137,19 +137,79 @@ const (
 	echoReply6   = 129
 )
 
-// packets are those of some states to and from an address, by every uplink.
-func (c *checker) packets(inside netip.Addr, t traffic, states ...netfilter.State) []netfilter.Packet {
-	var out []netfilter.Packet
-	for _, uplink := range c.uplinks[inside.Is6()] {
-		for _, state := range states {
-			for _, inbound := range []bool{true, false} {
-				p := t.packet(inside, c.want.Overlay, uplink, inbound, state)
-				p.ReturnsByIn = c.facts.Datapath.returns(p)
-				out = append(out, p)
+// segments are all packets of a kind that this node may see, by what conntrack calls
+// them. Where returns are asymmetric it may see no more of an echo than the reply,
+// which conntrack takes for the beginning of nothing: it is INVALID.
+func (f *Facts) segments(t traffic, asymmetric bool) []netfilter.Segment {
+	switch {
+	case t.protocol == netfilter.TCP && asymmetric:
+		return netfilter.SeenInPart(f.picksUp())
+	case t.protocol == netfilter.TCP:
+		return netfilter.SeenWhole()
+	case t.protocol != netfilter.UDP && asymmetric:
+		return []netfilter.Segment{{State: netfilter.New}, {State: netfilter.Established}, {State: netfilter.Invalid}}
+	}
+	return []netfilter.Segment{{State: netfilter.New}, {State: netfilter.Established}}
+}
+
+// tcpLoose is whether conntrack begins an entry for a connection in the middle.
+const tcpLoose = "net/netfilter/nf_conntrack_tcp_loose"
+
+// picksUp is whether conntrack makes an entry for a connection that it sees from the
+// middle.
+func (f *Facts) picksUp() netfilter.Truth {
+	switch s := f.Sysctls[tcpLoose]; {
+	case s.Err != nil || s.Value == "":
+		return netfilter.Maybe
+	case s.Value == "0":
+		return netfilter.No
+	}
+	return netfilter.Yes
+}
+
+// refuses is whether it is a RST: that of a refused connection.
+func refuses(s netfilter.Segment) bool { return s.Flags&netfilter.RST != 0 }
+
+// which keeps the segments that such is true of.
+func which(segments []netfilter.Segment, such func(netfilter.Segment) bool) []netfilter.Segment {
+	return slices.DeleteFunc(segments, func(s netfilter.Segment) bool { return !such(s) })
+}
+
+// directions are ways that packets go: true for those that come from outside.
+type directions []bool
+
+// eachPacket walks packets to and from an address, by every uplink, until visit has
+// seen enough. Those that differ in TCP flags alone, of which no rule on the way asks,
+// are walked once.
+func (w *walker) eachPacket(inside netip.Addr, t traffic, ways directions, segments []netfilter.Segment, visit func(netfilter.Packet, netfilter.Result) (goOn bool)) {
+	for _, uplink := range w.uplinks[inside.Is6()] {
+		alike := map[bool][]walked{}
+		for _, at := range segments {
+			for _, inbound := range ways {
+				if slices.ContainsFunc(alike[inbound], func(done walked) bool { return done.answersFor(at) }) {
+					continue
+				}
+				p := t.packet(inside, w.want.Overlay, uplink, inbound, at)
+				p.ReturnsByIn = w.facts.Datapath.returns(p)
+				r := w.walk(p)
+				alike[inbound] = append(alike[inbound], walked{at, r.FlagsAsked})
+				if !visit(p, r) {
+					return
+				}
 			}
 		}
 	}
-	return out
+}
+
+// walked is a packet that was walked, and the flags that rules on its way asked for.
+type walked struct {
+	netfilter.Segment
+	flagsAsked uint8
+}
+
+// answersFor reports whether another packet fares alike.
+func (w walked) answersFor(s netfilter.Segment) bool {
+	return w.State == s.State && (w.Flags^s.Flags)&w.flagsAsked == 0 && w.Begins() == s.Begins()
 }
 
 // sampleAddresses goes through some addresses of a prefix, evenly: at most 4096 of

@@ -23,9 +23,10 @@ type Enforcer struct {
 	Sysctls string
 	Means   host.Means
 
-	// datapath is what EnforceFilter takes for granted; tools are programs, and alike what
+	// datapath and settings are what EnforceFilter takes for granted; tools are programs, and alike what
 	// iptables has said to be as wanted.
 	datapath host.Datapath
+	settings map[string]host.Setting
 	tools    map[string]*iptables.IPTables
 	alike    map[string]bool
 	// plans are the newest, by the rules of others that they are for.
@@ -37,7 +38,7 @@ type Enforcer struct {
 // Enforce brings the host to what is wanted, as far as we own it, and reports
 // whether anything had to be done. Applied twice is applied once.
 func (e *Enforcer) Enforce(ctx context.Context, w host.Want) (bool, error) {
-	e.datapath = host.ReadDatapath(w.Overlay)
+	e.datapath, e.settings = host.ReadDatapath(w.Overlay), host.ReadSysctls()
 	e.plans = nil
 	return e.change(ctx, w, true)
 }
@@ -61,13 +62,13 @@ func (e *Enforcer) change(ctx context.Context, w host.Want, whole bool) (did boo
 	unfinished := e.finishRestoring()
 	e.done = nil
 	for range verifications {
-		f := host.Facts{Datapath: e.datapath, Filter: host.ReadOwn(ctx, e.datapath, families(w, whole)...)}
-		if whole {
-			f.Sysctls = host.ReadSysctls()
-		}
+		f := host.Facts{Datapath: e.datapath, Sysctls: e.settings, Filter: host.ReadOwn(ctx, e.datapath, families(w, whole)...)}
 		repair := e.plan(f, w, whole)
 		wrote, err := e.apply(ctx, &f.Filter, repair)
 		did = did || wrote
+		if len(repair.Sysctls) > 0 {
+			e.settings = host.ReadSysctls()
+		}
 		if err != nil || !wrote {
 			return did, errors.Join(unfinished, err, unsaid(repair))
 		}
@@ -94,6 +95,9 @@ func (e *Enforcer) plan(f host.Facts, w host.Want, whole bool) host.Repair {
 		return known
 	}
 	repair := host.PlanRepair(f, w, e.Means)
+	if !whole {
+		repair.Sysctls = nil
+	}
 	if len(e.plans) >= 16 || e.plans == nil { // the steps of a reload
 		e.plans = map[string]host.Repair{}
 	}

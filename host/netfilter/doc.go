@@ -10,8 +10,11 @@
 // The files, by the question that they answer:
 //
 //	iptables.go, nft.go, sets.go         what do the programs print?
-//	iptables_match.go, nft_match.go      does a rule match?
-//	nft_field.go, nft_set.go             what is compared there, and with what?
+//	part.go                              what are rules made of?
+//	iptables_match.go, iptables_conntrack.go, iptables_addrtype.go, nft_match.go
+//	                                     does a rule match?
+//	nft_field.go, nft_set.go, nft_expression.go
+//	                                     what is compared there, and with what?
 //	iptables_target.go, nft_statement.go what does a rule do?
 //	nft_rewrite.go                       what does it write into the packet?
 //	order.go, walk.go                    what becomes of a packet after all of them?

@@ -87,17 +87,9 @@ func (rs *Ruleset) WithoutChains(prefix string) *Ruleset {
 
 // JumpsInto reports whether the rule sends packets to a chain whose name begins so.
 func (r *Rule) JumpsInto(prefix string) bool {
-	for _, s := range r.statements {
-		if s.decide == nil {
-			continue
-		}
-		for _, d := range s.decide(&Packet{rules: &Ruleset{}}) {
-			if (d.kind == jump || d.kind == goTo) && strings.HasPrefix(d.chain, prefix) {
-				return true
-			}
-		}
-	}
-	return false
+	return slices.ContainsFunc(r.decisions(), func(d decision) bool {
+		return (d.kind == jump || d.kind == goTo) && strings.HasPrefix(d.chain, prefix)
+	})
 }
 
 // edited gives the Ruleset with other chains; nil from edit leaves one as it is.

@@ -8,7 +8,7 @@ import (
 // Known are the names that the evaluator gives a meaning to, by what they name.
 func Known() map[string][]string {
 	return map[string][]string{
-		"iptables match":    append(slices.Collect(maps.Keys(matchers)), reversePathModule),
+		"iptables match":    append(slices.Collect(maps.Keys(matchers)), slices.Collect(maps.Keys(wholeMatchers))...),
 		"iptables target":   slices.Collect(maps.Keys(targets)),
 		"nft statement":     slices.Collect(maps.Keys(nftStatements)),
 		"nft field":         slices.Collect(maps.Keys(payloadFields)),

@@ -480,7 +480,7 @@ func (g generator) nftRule(hook string, depth int) string {
 	}
 	switch g.IntN(7) {
 	case 4:
-		words = append(words, "ct status "+g.one("dnat", "snat", "!= snat", "snat,dnat"))
+		words = append(words, g.one("ct status "+g.one("dnat", "snat", "!= snat", "snat,dnat", "seen-reply", "!= expected"), "ct direction "+op()+g.one("original", "reply")))
 	case 0, 1:
 		words = append(words, "ct state "+g.one("new", "established,related", "invalid", "{ new, invalid }", "!= new", "untracked"))
 	case 2:

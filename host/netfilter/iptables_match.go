@@ -15,17 +15,14 @@ import (
 // is not listed here is unknown, and its rule may match any packet. That is right
 // for three sorts:
 //   - what depends on more than the packet: "-m limit --limit 5/sec", "-m recent
-//     --rcheck", "-m statistic --probability 0.5", "-m connlimit", "-m time";
-//   - what is not said of the packet: "-m string", "-m u32", "-m length", "-m ttl";
+//     --rcheck", "-m statistic --probability 0.5";
+//   - what is not said of the packet: "-m string", "-m u32", "-m mac";
 //   - what nobody has taught it yet.
-//
-// Of -m conntrack only --ctstate is known. --ctstatus, --ctorigdst, --ctdir and
-// others ask for the connection's past, which a single packet does not show.
 
 // compile turns one -m or -j with its options into statements. Each option is a
 // question of its own, so that a doubt names the part that is not known and not the
 // whole rule. An option is negated here, once for all modules: the kernel does it
-// last too (XT_INV_* flags).
+// last too (XT_INV_* flags). Of some modules the options make one question together.
 func (p part) compile(t *Table) []statement {
 	if p.target {
 		return p.compileTarget(t)
@@ -33,34 +30,35 @@ func (p part) compile(t *Table) []statement {
 	if p.module == "comment" {
 		return nil
 	}
-	if p.module == reversePathModule {
-		return []statement{p.reversePath()}
+	if compile := wholeMatchers[p.module]; compile != nil {
+		if m := compile(p); m != nil {
+			return []statement{{p.text(), m}}
+		}
+		return []statement{unknown(p.text())}
 	}
-	match := matchers[p.module]
-	if match == nil {
+	compile := matchers[p.module]
+	if compile == nil {
 		return []statement{unknown(p.text())}
 	}
 	var out []statement
 	for _, o := range p.options {
-		test := match(o)
-		if test == nil {
+		if m := o.compile(compile); m != nil {
+			out = append(out, statement{o.text(p.module), m})
+		} else {
 			out = append(out, unknown(p.name()+o.text(p.module)))
-			continue
 		}
-		negated := o.negated
-		out = append(out, asks(o.text(p.module), func(q *Packet) Truth {
-			if negated {
-				return test(q).Not()
-			}
-			return test(q)
-		}))
 	}
 	return out
 }
 
-// reversePathModule is the one match whose options make one question: "-m rpfilter
-// --loose --invert".
-const reversePathModule = "rpfilter"
+// compile is what the option asks, negated where it says so; nil if it is not understood.
+func (o option) compile(by func(option) match) match {
+	m := by(o)
+	if m != nil && o.negated {
+		return not{m}
+	}
+	return m
+}
 
 // name is the module as it is written in front of an option.
 func (p part) name() string {
@@ -70,20 +68,24 @@ func (p part) name() string {
 	return "-m " + p.module + " "
 }
 
+// value is the option's only value, "" where it has another number of them.
+func (o option) value() string {
+	if len(o.values) != 1 {
+		return ""
+	}
+	return o.values[0]
+}
+
 // matchers are what understands the options of match modules
-// (iptables-extensions(8)); "" is the built-in matches. A nil test means that the
+// (iptables-extensions(8)); "" is the built-in matches. A nil match means that the
 // option is not understood.
-var matchers = map[string]func(option) func(*Packet) Truth{
+var matchers = map[string]func(option) match{
 	"":          builtinMatch,
 	"tcp":       portMatch,
 	"udp":       portMatch,
 	"multiport": multiportMatch,
-	"conntrack": conntrackMatch,
-	"state":     conntrackMatch,
-	"mark":      markMatch(false),
-	"connmark":  markMatch(true),
+	"mark":      markMatch,
 	"set":       setMatch,
-	"addrtype":  addrtypeMatch,
 	"iprange":   iprangeMatch,
 	"icmp":      icmpMatch,
 	"icmp6":     icmpMatch,
@@ -92,113 +94,70 @@ var matchers = map[string]func(option) func(*Packet) Truth{
 	"nfacct":    nfacctMatch,
 }
 
+// wholeMatchers are modules whose options make one question.
+var wholeMatchers = map[string]func(part) match{
+	"conntrack": part.conntrack,
+	"state":     part.conntrack,
+	"connmark":  part.connmark,
+	"addrtype":  part.addrtype,
+	"rpfilter":  part.reversePath,
+}
+
+// one is a comparison with values; nil where one of them did not parse.
+func one(f field, in []pattern, ok bool) match {
+	if !ok {
+		return nil
+	}
+	return oneOf{f, in}
+}
+
 // builtinMatch is "-s 10.0.0.0/8", "! -d 192.0.2.1", "-i eth+", "-o ovn0", "-p tcp"
 // and "-f" (iptables(8), PARAMETERS).
 //
 // A user's chain may ask for -o in prerouting, where no link is chosen yet; the
 // kernel compares with an empty name there (ip_packet_match in ip_tables.c).
-func builtinMatch(o option) func(*Packet) Truth {
-	if len(o.values) != 1 {
-		if o.name == "f" { // fragments: what is asked about is whole
-			return func(*Packet) Truth { return No }
-		}
-		return nil
-	}
-	v := o.values[0]
+func builtinMatch(o option) match {
+	v := o.value()
 	switch o.name {
+	case "f":
+		return answer(No) // fragments: what is asked about is whole
 	case "s", "d":
-		r, ok := parseMasked(v)
-		source := o.name == "s"
-		if !ok {
-			return nil
-		}
-		return func(p *Packet) Truth { return r.has(p.addr(source)) }
+		in, ok := parseMasked(v)
+		return one(addressOf[o.name == "s"], in, ok)
 	case "i":
-		return func(p *Packet) Truth { return linkMatches(v, p.In) }
+		return oneOf{metaFields["iifname"], []pattern{linkPattern(v, "+")}}
 	case "o":
-		return func(p *Packet) Truth { return linkMatches(v, p.Out) }
+		return oneOf{metaFields["oifname"], []pattern{linkPattern(v, "+")}}
 	case "p":
-		return protocolTest(v)
+		if v == "all" || v == "0" {
+			return answer(Yes)
+		}
+		n, ok := protocolNumber(v)
+		return one(metaFields["l4proto"], numbers(uint64(n)), ok)
 	}
 	return nil
 }
 
-// parseMasked reads an address, a prefix or ADDRESS/MASK, as -s and -d have them. A
-// mask with holes ("10.0.0.1/255.0.0.255") is allowed by iptables and is no range of
-// addresses: it stays unknown.
-func parseMasked(text string) (addrRange, bool) {
-	if strings.Contains(text, "-") {
-		return addrRange{}, false
-	}
-	if addr, mask, ok := strings.Cut(text, "/"); ok && strings.ContainsAny(mask, ".:") {
+// addressOf is the source, or the destination, of either family.
+var addressOf = map[bool]field{true: anyAddress(true), false: anyAddress(false)}
+
+func anyAddress(source bool) field {
+	return always(kindAddr, func(p *Packet) value { return value{addr: p.addr(source)} })
+}
+
+// parseMasked reads an address, a prefix or ADDRESS/MASK, as -s and -d have them.
+func parseMasked(text string) ([]pattern, bool) {
+	addr, mask, ok := strings.Cut(text, "/")
+	if ok && strings.ContainsAny(mask, ".:") {
 		a, errA := netip.ParseAddr(addr)
 		m, errM := netip.ParseAddr(mask)
-		if errA != nil || errM != nil {
-			return addrRange{}, false
+		if errA != nil || errM != nil || a.BitLen() != m.BitLen() {
+			return nil, false
 		}
-		bits, ok := maskBits(m)
-		if !ok {
-			return addrRange{}, false
-		}
-		return rangeOf(netip.PrefixFrom(a, bits)), true
+		return maskedPatterns(a, m), true
 	}
-	return parseRange(text)
-}
-
-// maskBits is the length of a mask without holes.
-func maskBits(m netip.Addr) (int, bool) {
-	bits, ended := 0, false
-	for _, b := range m.AsSlice() {
-		for i := 7; i >= 0; i-- {
-			set := b&(1<<i) != 0
-			if set && ended {
-				return 0, false
-			}
-			ended = ended || !set
-			if set {
-				bits++
-			}
-		}
-	}
-	return bits, true
-}
-
-// linkMatches compares with a name or with a beginning and "+": "eth+" is every link
-// whose name begins with eth, and "+" is every link.
-func linkMatches(pattern, link string) Truth {
-	if beginning, ok := strings.CutSuffix(pattern, "+"); ok {
-		return linkBegins(beginning, link)
-	}
-	return sameLink(pattern, link)
-}
-
-// linkBegins is whether a link's name begins so; unknown where NAT has changed the
-// packet's way, so that its link is not known.
-func linkBegins(beginning, link string) Truth {
-	if link == unknownLink {
-		return Maybe
-	}
-	return truthOf(strings.HasPrefix(link, beginning))
-}
-
-// sameLink is linkBegins for a whole name.
-func sameLink(name, link string) Truth {
-	if link == unknownLink {
-		return Maybe
-	}
-	return truthOf(name == link)
-}
-
-// protocolTest is "-p NAME". "all" and 0 are every protocol.
-func protocolTest(v string) func(*Packet) Truth {
-	if v == "all" || v == "0" {
-		return func(*Packet) Truth { return Yes }
-	}
-	n, ok := protocolNumber(v)
-	if !ok {
-		return nil
-	}
-	return func(p *Packet) Truth { return truthOf(p.Protocol == n) }
+	r, ok := parseRange(text)
+	return addressPatterns(r), ok && !strings.Contains(text, "-")
 }
 
 // protocolNumber reads a name or a number. A name that is not listed makes the option
@@ -216,30 +175,24 @@ func protocolNumber(v string) (uint8, bool) {
 // are set (xt_tcpudp.c). The packet asked about is whole, so a first fragment, which
 // the kernel drops where it is too short for its header, does not come up.
 // --tcp-option is unknown.
-func portMatch(o option) func(*Packet) Truth {
+func portMatch(o option) match {
 	switch o.name {
 	case "sport", "dport":
-		if len(o.values) != 1 {
-			return nil
-		}
-		r, ok := parsePorts(o.values[0], ":")
-		if !ok {
-			return nil
-		}
-		return portsTest([]portRange{r}, o.name == "sport", o.name == "dport")
+		r, ok := parsePorts(o.value(), ":")
+		return one(anyPortOf[o.name == "sport"], []pattern{r}, ok)
 	case "tcp-flags":
 		if len(o.values) != 2 {
 			return nil
 		}
 		mask, okMask := parseFlags(o.values[0])
 		want, okWant := parseFlags(o.values[1])
-		if !okMask || !okWant {
-			return nil
-		}
-		return func(p *Packet) Truth { return truthOf(p.Protocol == TCP && p.Flags&mask == want) }
+		return one(flagsField(mask), numbers(uint64(want)), okMask && okWant)
 	}
 	return nil
 }
+
+// anyPortOf is the source's port, or the target's, of any protocol that has ports.
+var anyPortOf = map[bool]field{true: anyPort(true, No), false: anyPort(false, No)}
 
 // parseFlags reads a list of flags. ALL is the six that iptables has names for, not
 // ECE and CWR.
@@ -252,85 +205,33 @@ func parseFlags(text string) (uint8, bool) {
 	}
 	var out uint8
 	for _, name := range strings.Split(strings.ToLower(text), ",") {
-		found := false
-		for i, n := range flagNames {
-			if n == name {
-				out, found = out|1<<i, true
-			}
-		}
-		if !found {
+		i := slices.Index(flagNames, name)
+		if i < 0 {
 			return 0, false
 		}
+		out |= 1 << i
 	}
 	return out, true
 }
 
-// portsTest is whether a port is in one of the ranges. A packet of a protocol
-// without ports is never.
-func portsTest(ranges []portRange, source, target bool) func(*Packet) Truth {
-	return func(p *Packet) Truth {
-		for _, r := range ranges {
-			from, has := p.port(true)
-			to, _ := p.port(false)
-			if has && (source && r.has(from) || target && r.has(to)) {
-				return Yes
-			}
-		}
-		return No
-	}
-}
-
 // multiportMatch is "-m multiport --dports 80,443,8000:8080". With --ports either
 // port may be in the list; both need not be (xt_multiport.c).
-func multiportMatch(o option) func(*Packet) Truth {
-	source, target := o.name == "sports" || o.name == "ports", o.name == "dports" || o.name == "ports"
-	if len(o.values) != 1 || !source && !target {
-		return nil
-	}
-	var ranges []portRange
-	for _, text := range strings.Split(o.values[0], ",") {
+func multiportMatch(o option) match {
+	var in []pattern
+	for _, text := range strings.Split(o.value(), ",") {
 		r, ok := parsePorts(text, ":")
 		if !ok {
 			return nil
 		}
-		ranges = append(ranges, r)
+		in = append(in, r)
 	}
-	return portsTest(ranges, source, target)
-}
-
-// conntrackMatch is "-m conntrack --ctstate NEW,RELATED" or the older "-m state
-// --state INVALID". A packet without a connection is INVALID, unless a rule has
-// forbidden tracking: then it is UNTRACKED (xt_state.c, xt_conntrack.c).
-//
-// In the same list SNAT and DNAT ask whether the connection's addresses are
-// translated. What is asked about comes untranslated, so they are No, until a rule
-// on the packet's own way may have done it.
-func conntrackMatch(o option) func(*Packet) Truth {
-	if (o.name != "ctstate" && o.name != "state") || len(o.values) != 1 {
-		return nil
+	switch o.name {
+	case "sports", "dports":
+		return oneOf{anyPortOf[o.name == "sports"], in}
+	case "ports":
+		return eitherOf{oneOf{anyPortOf[true], in}, oneOf{anyPortOf[false], in}}
 	}
-	var want State
-	var sourceNAT, targetNAT bool
-	for _, name := range strings.Split(strings.ToLower(o.values[0]), ",") {
-		switch s, ok := stateNamed(name); {
-		case ok:
-			want |= s
-		case name == "snat":
-			sourceNAT = true
-		case name == "dnat":
-			targetNAT = true
-		default:
-			return nil
-		}
-	}
-	inState := stateTest(want)
-	return func(p *Packet) Truth {
-		truth := inState(p)
-		if sourceNAT && p.source.truth != No || targetNAT && p.destination.truth != No {
-			return truth.or(Maybe)
-		}
-		return truth // a connection that is asked about is not translated when it comes
-	}
+	return nil
 }
 
 // stateNamed is a state by its name in lower case.
@@ -343,47 +244,27 @@ func stateNamed(name string) (State, bool) {
 	return 0, false
 }
 
-// stateTest is Yes where every state that the packet may have is in the list, and No
-// where none is.
-func stateTest(want State) func(*Packet) Truth {
-	return func(p *Packet) Truth {
-		switch {
-		case p.State&want == 0:
-			return No
-		case p.State&^want == 0:
-			return Yes
-		}
-		return Maybe
+// markMatch is "-m mark --mark 0x4000/0x4000".
+func markMatch(o option) match {
+	value, mask, ok := parseMark(o.value())
+	if o.name != "mark" {
+		return nil
 	}
+	return one(metaFields["mark"].masked(uint64(mask)), numbers(uint64(value)), ok)
 }
 
-// markMatch is "-m mark --mark 0x4000/0x4000" or, of the connection, "-m connmark
-// --mark 0x1".
-func markMatch(ofConnection bool) func(option) func(*Packet) Truth {
-	return func(o option) func(*Packet) Truth {
-		if o.name != "mark" || len(o.values) != 1 {
-			return nil
-		}
-		value, mask, ok := parseMark(o.values[0])
-		if !ok {
-			return nil
-		}
-		if !ofConnection {
-			return func(p *Packet) Truth { return p.mark.equals(value, mask) }
-		}
-		negated := o.negated
-		return func(p *Packet) Truth {
-			// Without a connection connmark_mt (xt_connmark.c) says no before it negates.
-			// The answer here is negated later, so it must be the opposite.
-			if p.State&^(Invalid|Untracked) == 0 {
-				return truthOf(negated)
-			}
-			if p.State&(Invalid|Untracked) != 0 {
-				return Maybe
-			}
-			return p.ctMark.equals(value, mask)
-		}
+// connmark is "-m connmark --mark 0x1", the mark of the connection. Without a
+// connection it says no, also where it is negated (connmark_mt in xt_connmark.c).
+func (p part) connmark() match {
+	if len(p.options) != 1 || p.options[0].name != "mark" {
+		return nil
 	}
+	o := p.options[0]
+	value, mask, ok := parseMark(o.value())
+	if !ok {
+		return nil
+	}
+	return comparison{lookup: lookup{fields: []field{ctFields["mark"].masked(uint64(mask))}, set: setWith(numbers(uint64(value))...)}, negated: o.negated}
 }
 
 // parseMark reads VALUE or VALUE/MASK, in hexadecimal as iptables-save prints it.
@@ -401,160 +282,97 @@ func parseMark(text string) (value, mask uint32, ok bool) {
 }
 
 // iprangeMatch is "-m iprange --src-range 10.0.0.1-10.0.0.9"; both ends are in it.
-func iprangeMatch(o option) func(*Packet) Truth {
-	if len(o.values) != 1 || o.name != "src-range" && o.name != "dst-range" {
+func iprangeMatch(o option) match {
+	if o.name != "src-range" && o.name != "dst-range" {
 		return nil
 	}
-	r, ok := parseRange(o.values[0])
-	if !ok {
-		return nil
-	}
-	source := o.name == "src-range"
-	return func(p *Packet) Truth { return r.has(p.addr(source)) }
+	r, ok := parseRange(o.value())
+	return one(addressOf[o.name == "src-range"], addressPatterns(r), ok)
 }
 
 // icmpMatch is "-p icmp -m icmp --icmp-type 3/1", type and code, or "-p ipv6-icmp -m
 // icmp6 --icmpv6-type 128". Without a code it is every code of the type.
-func icmpMatch(o option) func(*Packet) Truth {
-	if o.name != "icmp-type" && o.name != "icmpv6-type" || len(o.values) != 1 {
+func icmpMatch(o option) match {
+	protocol := map[string]string{"icmp-type": "icmp", "icmpv6-type": "icmpv6"}[o.name]
+	if protocol == "" {
 		return nil
 	}
-	if o.values[0] == "any" {
-		return func(p *Packet) Truth { return truthOf(p.Protocol == ICMP || p.Protocol == ICMPv6) }
+	if o.value() == "any" {
+		return oneOf{metaFields["l4proto"], numbers(ICMP, ICMPv6)}
 	}
-	kind, code, hasCode := strings.Cut(o.values[0], "/")
+	kind, code, hasCode := strings.Cut(o.value(), "/")
 	k, err := strconv.ParseUint(kind, 10, 8)
 	c, errCode := strconv.ParseUint(code, 10, 8)
 	if err != nil || hasCode && errCode != nil {
 		return nil
 	}
-	return func(p *Packet) Truth {
-		return truthOf((p.Protocol == ICMP || p.Protocol == ICMPv6) && p.Type == uint8(k) && (!hasCode || p.Code == uint8(c)))
+	asked := all{oneOf{payloadFields[protocol+" type"], numbers(k)}}
+	if hasCode {
+		asked = append(asked, oneOf{payloadFields[protocol+" code"], numbers(c)})
 	}
+	return asked
 }
 
 // pkttypeMatch is "-m pkttype --pkt-type multicast". The kernel forwards only what
 // came to its own link address (ip_forward drops other than PACKET_HOST), and
 // calls that unicast.
-func pkttypeMatch(o option) func(*Packet) Truth {
-	if o.name != "pkt-type" || len(o.values) != 1 {
+func pkttypeMatch(o option) match {
+	if o.name != "pkt-type" {
 		return nil
 	}
-	unicast := o.values[0] == "unicast"
-	return func(*Packet) Truth { return truthOf(unicast) }
+	return answer(truthOf(o.value() == "unicast"))
 }
 
 // physdevMatch is "-m physdev --physdev-is-bridged" and asks about bridge ports. A
 // routed packet leaves by none, or by one that is found only later (xt_physdev.c).
 // It may have come in by one, where the uplink is a bridge.
-func physdevMatch(o option) func(*Packet) Truth {
+func physdevMatch(o option) match {
 	switch o.name {
 	case "physdev-is-bridged", "physdev-is-out", "physdev-out":
-		return func(*Packet) Truth { return No }
+		return answer(No)
 	}
 	return nil // physdev-in, physdev-is-in
 }
 
 // setMatch is "-m set --match-set NAME src,dst"; see sets.go. Its other options
-// (--return-nomatch, --packets-gt) are questions of their own here and unknown. A
-// set that a rule on the way has written to is unknown, also if the packet itself
-// was what it wrote.
-func setMatch(o option) func(*Packet) Truth {
+// (--return-nomatch, --packets-gt) are questions of their own here and unknown.
+func setMatch(o option) match {
 	if o.name != "match-set" || len(o.values) != 2 {
 		return nil
 	}
-	var sources []bool
+	m := ipsetMatch{name: o.values[0], written: setBit(o.values[0])}
 	for _, d := range strings.Split(o.values[1], ",") {
 		if d != "src" && d != "dst" {
 			return nil
 		}
-		sources = append(sources, d == "src")
+		m.sources = append(m.sources, d == "src")
 	}
-	name := o.values[0]
-	written := setBit(name)
-	return func(p *Packet) Truth {
-		if p.written&written != 0 {
-			return Maybe
-		}
-		return p.rules.Sets.has(name, p, sources)
-	}
+	return m
 }
 
-// addrtypeMatch is "-m addrtype ! --dst-type LOCAL". The types that a forwarded
-// packet can have are known (see kindOf); others, such as BLACKHOLE or ANYCAST, and
-// --limit-iface-in, which asks for one link's addresses, are not.
-func addrtypeMatch(o option) func(*Packet) Truth {
-	if len(o.values) != 1 || o.name != "src-type" && o.name != "dst-type" {
-		return nil
-	}
-	source := o.name == "src-type"
-	kinds := strings.Split(strings.ToLower(o.values[0]), ",")
-	for _, k := range kinds {
-		if k != "local" && k != "unicast" && k != "multicast" && k != "broadcast" {
-			return nil
-		}
-	}
-	return func(p *Packet) Truth {
-		if p.is6() {
-			return p.addrtype6(p.addr(source), kinds)
-		}
-		possible := p.kindsOf(source)
-		found := truthOf(slices.Contains(kinds, possible[0]))
-		for _, kind := range possible[1:] {
-			found = either(found, truthOf(slices.Contains(kinds, kind)))
-		}
-		return found
-	}
+// ipsetMatch is whether a packet is in an ipset. One that a rule on the way has written
+// to is unknown, also if the packet itself was what it wrote.
+type ipsetMatch struct {
+	name    string
+	sources []bool
+	written uint64
 }
 
-// addrtype6 is addrtype for IPv6: all types in the list must hold, and unicast is every
-// address that is not multicast, also one of this node (match_type6 in xt_addrtype.c).
-func (p *Packet) addrtype6(a netip.Addr, kinds []string) Truth {
-	if !a.IsValid() {
+func (m ipsetMatch) names(add func(names)) { add(names{ipset: m.name}) }
+func (m ipsetMatch) matches(p *Packet) Truth {
+	if p.written&m.written != 0 {
 		return Maybe
 	}
-	holds := map[string]bool{"local": slices.Contains(p.rules.Local, a) || a.IsLoopback(), "multicast": a.IsMulticast(), "unicast": !a.IsMulticast()}
-	for _, k := range kinds {
-		if !holds[k] {
-			return No
-		}
-	}
-	return Yes
-}
-
-// kindsOf are the types that the kernel may have for an address of the packet, as far as
-// a forwarded packet's can be: unicast, unless it is this node's own. For IPv4 it looks
-// into table local only (inet_addr_type in net/ipv4/fib_frontend.c). For IPv6 it looks
-// for a route (nft_fib6_eval_type in nft_fib_ipv6.c): without one, or with one that
-// refuses, the address is unreachable. A destination has one, or nothing is forwarded,
-// and so has a source to which the way back is known; others may or may not.
-func (p *Packet) kindsOf(source bool) []string {
-	a := p.addr(source)
-	switch {
-	case !a.IsValid():
-		return []string{"local", "unicast", "unreachable", "multicast", "broadcast"}
-	case slices.Contains(p.rules.Local, a), a.IsLoopback():
-		return []string{"local"}
-	case a.IsMulticast():
-		return []string{"multicast"}
-	case a == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
-		return []string{"broadcast"}
-	case p.is6() && (source && p.ReturnsByIn != Yes || !source && p.destination.truth != No):
-		return []string{"unicast", "unreachable"}
-	}
-	return []string{"unicast"}
+	return p.rules.Sets.has(m.name, p, m.sources)
 }
 
 // nfacctMatch counts, and matches unless the counter has a quota. Only
 // kube-proxy's counters are known to have none (pkg/proxy/metrics/nfacct in
 // Kubernetes).
-func nfacctMatch(o option) func(*Packet) Truth {
-	if o.name != "nfacct-name" || len(o.values) != 1 {
-		return nil
-	}
-	switch o.values[0] {
+func nfacctMatch(o option) match {
+	switch o.value() {
 	case "ct_state_invalid_dropped_pkts", "localhost_nps_accepted_pkts":
-		return func(*Packet) Truth { return Yes }
+		return answer(Yes)
 	}
 	return nil
 }
@@ -564,19 +382,18 @@ func nfacctMatch(o option) func(*Packet) Truth {
 // that the answer is only known where it is yes. --validmark, which looks the way
 // up with the packet's mark, and --accept-local change nothing here: there is one
 // way back, that of the main table.
-func (p part) reversePath() statement {
-	inverted, loose := false, false
-	for _, o := range p.options {
-		inverted, loose = inverted || o.name == "invert", loose || o.name == "loose"
+func (p part) reversePath() match {
+	var m match = oneOf{reversePathField, numbers(1)}
+	if p.has("loose") {
+		m = eitherOf{m, answer(Maybe)} // by another link is good enough
 	}
-	return asks(p.text(), func(q *Packet) Truth {
-		returns := q.ReturnsByIn
-		if loose {
-			returns = returns.or(Maybe) // by another link is good enough
-		}
-		if inverted {
-			return returns.Not()
-		}
-		return returns
-	})
+	if p.has("invert") {
+		return not{m}
+	}
+	return m
+}
+
+// has is whether the option is given.
+func (p part) has(name string) bool {
+	return slices.ContainsFunc(p.options, func(o option) bool { return o.name == name })
 }

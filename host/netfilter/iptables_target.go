@@ -41,15 +41,13 @@ var targets = map[string]func(p part, text string) statement{
 	"SNAT":       part.snat,
 	"DNAT":       deciding(rewriteDestination),
 	"REDIRECT":   deciding(rewriteDestination),
-	"SET":        func(p part, text string) statement { return statement{text: text, change: p.writeSets()} },
-	"MARK":       func(p part, text string) statement { return statement{text: text, change: p.setMark(), carries: true} },
-	"CONNMARK": func(p part, text string) statement {
-		return statement{text: text, change: p.setConnmark(), carries: true}
-	},
-	"NOTRACK": func(_ part, text string) statement { return statement{text: text, change: untrack, carries: true} },
-	"CT":      part.ct,
-	"TTL":     part.hopLimit,
-	"HL":      part.hopLimit,
+	"SET":        func(p part, text string) statement { return statement{text, p.setTarget()} },
+	"MARK":       func(p part, text string) statement { return statement{text, p.setMark()} },
+	"CONNMARK":   func(p part, text string) statement { return statement{text, p.setConnmark()} },
+	"NOTRACK":    func(_ part, text string) statement { return statement{text, untrack{}} },
+	"CT":         part.ct,
+	"TTL":        part.hopLimit,
+	"HL":         part.hopLimit,
 	// These change nothing that is asked about.
 	"LOG": noEffectTarget, "NFLOG": noEffectTarget, "ULOG": noEffectTarget, "TRACE": noEffectTarget, "AUDIT": noEffectTarget, "CHECKSUM": noEffectTarget, "TCPMSS": noEffectTarget,
 	"CLASSIFY": noEffectTarget, "DSCP": noEffectTarget, "TOS": noEffectTarget, "ECN": noEffectTarget, "SECMARK": noEffectTarget, "CONNSECMARK": noEffectTarget, "RATEEST": noEffectTarget,
@@ -99,9 +97,9 @@ func (p part) ct(text string) statement {
 	for _, o := range p.options {
 		switch {
 		case o.name == "notrack":
-			return statement{text: text, change: untrack, carries: true}
+			return statement{text, untrack{}}
 		case strings.HasPrefix(o.name, "zone"):
-			return statement{text: text, change: changeConnection, carries: true}
+			return statement{text, changeConnection{}}
 		}
 	}
 	return noEffect(text)
@@ -125,100 +123,78 @@ func (p part) hopLimit(text string) statement {
 	return decides(text, decision{kind: unknownTarget})
 }
 
-// untrack forbids tracking of a packet that has no connection yet: all before
-// conntrack's own hook, those in state INVALID behind it (nft_notrack_eval in
-// nft_ct.c, xt_CT.c). One that has a connection keeps it.
-func untrack(p *Packet) {
-	if p.State&Invalid != 0 {
-		p.State = p.State&^Invalid | Untracked
-	}
-}
-
-// writeSets is SET: --add-set and --del-set change a set, --map-set looks up
+// setTarget is SET: --add-set and --del-set change a set, --map-set looks up
 // what the packet gets as its mark. The rule goes on in any case, also where the set
 // is full. What the set holds for this packet is unknown from there on.
-func (p part) writeSets() func(*Packet) {
-	var written uint64
-	marks := false
+func (p part) setTarget() change {
+	var written writeSets
 	for _, o := range p.options {
 		switch {
 		case len(o.values) == 0:
 		case o.name == "map-set":
-			marks = true
+			return setMark{to: constant{unknownValue}}
 		default:
-			written |= setBit(o.values[0])
+			written |= writeSets(setBit(o.values[0]))
 		}
 	}
-	return func(q *Packet) {
-		q.written |= written
-		if marks {
-			q.mark = markUnknown()
-		}
-	}
+	return written
 }
 
 // setMark is MARK; iptables-save prints every form as --set-xmark VALUE/MASK:
 // --set-mark 1 is 0x1/0xffffffff, --or-mark 1 is 0x1/0x1, --and-mark 1 is
 // 0x0/0xfffffffe (xt_mark.c).
-func (p part) setMark() func(*Packet) {
-	if len(p.options) == 1 && len(p.options[0].values) == 1 && p.options[0].name == "set-xmark" {
-		if value, mask, ok := parseMark(p.options[0].values[0]); ok {
-			return func(q *Packet) { q.mark = q.mark.set(value, mask) }
+func (p part) setMark() change {
+	if len(p.options) == 1 && p.options[0].name == "set-xmark" {
+		if value, mask, ok := parseMark(p.options[0].value()); ok {
+			return setMark{to: mixed(metaFields["mark"], mask, constantMark(value), ^uint32(0))}
 		}
 	}
-	return func(q *Packet) { q.mark = mark{} }
+	return setMark{to: constant{unknownValue}}
 }
 
 // setConnmark is CONNMARK (net/netfilter/xt_connmark.c): "--set-xmark 1/1" writes the
 // connection's mark, "--save-mark" copies the packet's to it, "--restore-mark
 // --nfmask 0xff --ctmask 0xff" copies it back. A packet without a connection is left
-// as it is; where it may have one, both outcomes are joined.
-func (p part) setConnmark() func(*Packet) {
+// as it is.
+func (p part) setConnmark() change {
 	nfMask, ctMask := ^uint32(0), ^uint32(0)
 	kind := ""
 	var value, mask uint32
 	ok := true
 	for _, o := range p.options {
-		switch {
-		case o.name == "save-mark" || o.name == "restore-mark":
+		var read bool
+		switch o.name {
+		case "save-mark", "restore-mark":
+			kind, read = o.name, true
+		case "set-xmark":
 			kind = o.name
-		case o.name == "set-xmark" && len(o.values) == 1:
-			kind = o.name
-			value, mask, ok = parseMark(o.values[0])
-		case o.name == "nfmask" && len(o.values) == 1:
-			nfMask, _, ok = parseMark(o.values[0])
-		case o.name == "ctmask" && len(o.values) == 1:
-			ctMask, _, ok = parseMark(o.values[0])
-		default:
-			ok = false
+			value, mask, read = parseMark(o.value())
+		case "nfmask":
+			nfMask, _, read = parseMark(o.value())
+		case "ctmask":
+			ctMask, _, read = parseMark(o.value())
 		}
+		ok = ok && read
 	}
-	return func(q *Packet) {
-		if q.State&^(Invalid|Untracked) == 0 {
-			return
-		}
-		was := *q
-		switch {
-		case !ok || kind == "":
-			q.mark, q.ctMark = markUnknown(), markUnknown()
-		case kind == "set-xmark":
-			q.ctMark = q.ctMark.set(value, mask)
-		case kind == "save-mark":
-			q.ctMark = q.ctMark.mixed(ctMask, q.mark, nfMask)
-		default:
-			q.mark = q.mark.mixed(nfMask, q.ctMark, ctMask)
-		}
-		if q.State&(Invalid|Untracked) != 0 {
-			*q = q.join(was)
-		}
+	mine, ours := ctFields["mark"], metaFields["mark"]
+	switch {
+	case !ok || kind == "":
+		return unknownMarks{}
+	case kind == "set-xmark":
+		return setMark{ofConnection: true, needsConnection: true, to: mixed(mine, mask, constantMark(value), ^uint32(0))}
+	case kind == "save-mark":
+		return setMark{ofConnection: true, needsConnection: true, to: mixed(mine, ctMask, ours, nfMask)}
 	}
+	return setMark{needsConnection: true, to: mixed(ours, nfMask, mine, ctMask)}
 }
 
-func markUnknown() mark { return mark{} }
+// unknownMarks is a CONNMARK that is not understood.
+type unknownMarks struct{}
 
-// mixed is (m & ^mine) ^ (other & theirs): what --save-mark and --restore-mark
-// compute. A bit is known where it is cleared or known on either side.
-func (m mark) mixed(mine uint32, other mark, theirs uint32) mark {
-	known := (m.known | mine) & (other.known | ^theirs)
-	return mark{((m.value &^ mine) ^ (other.value & theirs)) & known, known}
+func (unknownMarks) touches() touches { return writesMark }
+func (unknownMarks) apply(p *Packet)  { p.mark, p.ctMark = mark{}, mark{} }
+
+// mixed is (mine & ^mask) ^ (other & theirs).
+func mixed(mine expression, mask uint32, other expression, theirs uint32) expression {
+	return operation{"^", operation{"&", mine, constantMark(^mask)}, operation{"&", other, constantMark(theirs)}}
 }

@@ -2,7 +2,6 @@ package netfilter
 
 import (
 	"fmt"
-	"iter"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -51,7 +50,7 @@ type Names struct {
 
 // mention is where a network is named: networks with equal mentions fare alike.
 type mention struct {
-	// where tells it from other mentions: a rule and a position in its text, or a set.
+	// where tells it from other mentions: a rule and its statement, or a set.
 	where string
 	// onlyAccepts is set where all that comes of it is that a packet is let through.
 	onlyAccepts bool
@@ -175,58 +174,22 @@ func (n *Names) add(r addrRange, at mention) {
 	}
 }
 
-// rule takes in what stands in a rule. Addresses between two braces are alike,
-// unless each is mapped to something of its own. In a table that changes packets an
-// accept may still do harm: it skips the rule that would have set a mark.
+// rule takes in what stands in a rule. In a table that changes packets an accept may
+// still do harm: it skips the rule that would have set a mark.
 func (n *Names) rule(t *Table, r *Rule) {
 	onlyAccepts := r.onlyAccepts() && !t.changesPackets()
-	maps := strings.Contains(r.Text, "map")
-	for begin, end := range fields(r.Text) {
-		word := r.Text[begin:end]
-		if !strings.ContainsAny(word, ".:") {
-			continue
-		}
-		span, ok := parseRange(word)
-		if !ok {
-			continue
-		}
-		at := begin
-		if brace := strings.LastIndexAny(r.Text[:begin], "{}"); !maps && brace >= 0 && r.Text[brace] == '{' {
-			at = brace
-		}
-		n.add(span, mention{fmt.Sprintf("%p %d", r, at), onlyAccepts})
-	}
-	n.sets(t, r, onlyAccepts)
-}
-
-// fields gives where the words of a text begin and end that could be addresses.
-func fields(text string) iter.Seq2[int, int] {
-	return func(yield func(int, int) bool) {
-		begin := -1
-		for i, c := range text + " " {
-			switch outside := notInAddress(c); {
-			case outside && begin >= 0:
-				if !yield(begin, i) {
-					return
-				}
-				begin = -1
-			case !outside && begin < 0:
-				begin = i
+	for i, s := range r.statements {
+		namesOf(s.does, func(named names) {
+			for _, span := range named.ranges {
+				n.add(span, mention{fmt.Sprintf("%p %d", r, i), onlyAccepts})
 			}
-		}
-	}
-}
-
-// sets takes in the sets that a rule asks.
-func (n *Names) sets(t *Table, r *Rule, onlyAccepts bool) {
-	words := strings.Fields(r.Text)
-	for i, word := range words {
-		if s := t.sets[strings.TrimPrefix(word, "@")]; s != nil && strings.HasPrefix(word, "@") {
-			n.nftSet(t.Name+" "+word+" "+string(t.Family), s, onlyAccepts, !strings.Contains(r.Text, "map"))
-		}
-		if word == "--match-set" && i+1 < len(words) {
-			n.ipset(words[i+1], onlyAccepts)
-		}
+			if named.set != nil {
+				n.nftSet(fmt.Sprintf("%p", named.set), named.set, onlyAccepts)
+			}
+			if named.ipset != "" {
+				n.ipset(named.ipset, onlyAccepts)
+			}
+		})
 	}
 }
 
@@ -244,16 +207,13 @@ func (n *Names) once(name string, onlyAccepts bool) bool {
 // nftSet takes in a set of nft's. Elements of one address each are alike, but not
 // those of a map, those with a limit of their own, and those with more to them: in
 // { 10.16.0.1 . 80, 10.16.0.2 . 443 } each has another port.
-func (n *Names) nftSet(name string, s *nftSet, onlyAccepts, alike bool) {
-	if !alike {
-		name += " mapped"
-	}
+func (n *Names) nftSet(name string, s *nftSet, onlyAccepts bool) {
 	if !n.once(name, onlyAccepts) {
 		return
 	}
 	for i, e := range s.elements {
 		where := name
-		if len(e.key) > 1 || !alike || e.limited {
+		if len(e.key) > 1 || s.isMap || e.limited {
 			where += " " + strconv.Itoa(i)
 		}
 		var ends []addrRange
@@ -261,6 +221,9 @@ func (n *Names) nftSet(name string, s *nftSet, onlyAccepts, alike bool) {
 			if k.isAddr {
 				ends = append(ends, k.addrs)
 			}
+		}
+		if e.data.to.from.IsValid() {
+			n.add(e.data.to, mention{where + " data", onlyAccepts})
 		}
 		n.ends(ends, mention{where, onlyAccepts})
 	}
@@ -320,32 +283,23 @@ func (n *Names) ends(ends []addrRange, at mention) {
 }
 
 // onlyAccepts reports whether all that can come of being named in the rule is that a
-// packet is let through, or goes on unchanged.
+// packet is let through, or goes on unchanged. A rule that names all others may let
+// through all but those that it names.
 func (r *Rule) onlyAccepts() bool {
-	if strings.Contains(r.Text, "!") {
-		return false // it may let through all but those that it names
-	}
+	only := true
 	for _, s := range r.statements {
-		if s.change != nil || strings.Contains(r.Text, "map") {
+		if c, ok := s.does.(change); ok && c != change(nothing{}) {
 			return false
 		}
-		if s.decide == nil {
-			continue
-		}
-		for _, d := range s.decide(&Packet{rules: &Ruleset{}}) {
-			if d.kind != accept && d.kind != goOn {
-				return false
-			}
-		}
+		namesOf(s.does, func(n names) { only = only && !n.negated })
 	}
-	return true
+	return only && !slices.ContainsFunc(r.decisions(), func(d decision) bool { return d.kind != accept && d.kind != goOn })
 }
 
 // changesPackets is whether rules of the table write marks, addresses or whether
 // packets are tracked.
 func (t *Table) changesPackets() bool {
-	touched := t.touches()
-	return touched.writes || touched.addresses
+	return t.touches()&(writesMark|forbidsTracking|writesAddress) != 0
 }
 
 // prefixes cover the range: from its beginning the widest prefix that begins there

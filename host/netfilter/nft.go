@@ -112,14 +112,15 @@ func ParseNft(listing []byte) ([]*Table, error) {
 		if t == nil {
 			continue
 		}
-		r := &Rule{Handle: o.Rule.Handle, Comment: o.Rule.Comment, Text: textOf(o.Rule.Expr)}
-		for i, e := range o.Rule.Expr {
-			s := t.compile(e)
+		r := &Rule{Handle: o.Rule.Handle, Comment: o.Rule.Comment}
+		for _, e := range o.Rule.Expr {
 			if raw, ok := e["reject"]; ok {
-				s = []statement{rejection(raw, t.Family == IPv4 || t.Family == IPv6 || namesFamily(o.Rule.Expr[:i]))}
+				r.statements = append(r.statements, statement{"reject", newRejection(t, raw, r.statements)})
+				continue
 			}
-			r.statements = append(r.statements, s...)
+			r.statements = append(r.statements, t.compile(e)...)
 		}
+		r.Text = textOf(r.statements)
 		r.beyondIptables = beyondIptables(o.Rule.Expr)
 		t.chain(o.Rule.Chain).add(r)
 	}
@@ -159,14 +160,15 @@ func (ts *nftTables) declare(o nftObject) {
 	}
 }
 
-// textOf is a rule as JSON, for lack of its own text. It still serves to find names of
-// networks and sets in it (names.go).
-func textOf(exprs []map[string]json.RawMessage) string {
-	b, err := json.Marshal(exprs)
-	if err != nil {
-		return "?"
+// textOf is a rule's statements, for lack of its own text.
+func textOf(statements []statement) string {
+	var out []string
+	for _, s := range statements {
+		if len(out) == 0 || out[len(out)-1] != s.text { // one expression may be two statements
+			out = append(out, s.text)
+		}
 	}
-	return string(b)
+	return strings.Join(out, " ")
 }
 
 // Describe gives rules their own texts by handle, from ParseNftTexts.
@@ -260,36 +262,38 @@ func ParseNftTexts(listing string) map[int]string {
 	return out
 }
 
+// newRejection reads {"type": "icmp", …}; null has no type.
+func newRejection(t *Table, raw json.RawMessage, before []statement) rejection {
+	var how struct{ Type string }
+	_ = json.Unmarshal(raw, &how)
+	return rejection{how.Type, t.Family == IPv4 || t.Family == IPv6 || slices.ContainsFunc(before, asksFamily)}
+}
+
+// asksFamily is whether a statement asks for a family in a way that nft prints: "meta
+// nfproto ipv6" in front of a match, or "meta protocol ip".
+func asksFamily(s statement) bool {
+	c, ok := s.does.(comparison)
+	return ok && slices.ContainsFunc(c.fields, func(f field) bool { return f.kind == kindNFProto || f.kind == kindEther })
+}
+
 // rejection restores what nft leaves out where it prints a reject in a table of
 // family inet: the question for the family that the rule has in the kernel
 // (nftables 1.0.6 drops "meta nfproto ipv6" before it). With an ICMP type the
 // family follows from the type; with a TCP reset it cannot be known.
-func rejection(raw json.RawMessage, familyKnown bool) statement {
-	var how struct{ Type string }
-	_ = json.Unmarshal(raw, &how) // null has no type
-	return statement{text: "reject", decide: func(p *Packet) []decision {
-		switch {
-		case how.Type == "icmp" && p.is6(), how.Type == "icmpv6" && !p.is6(), how.Type == "tcp reset" && p.Protocol != TCP:
-			return []decision{{kind: goOn}}
-		case how.Type == "tcp reset" && !familyKnown:
-			return []decision{{kind: reject}, {kind: goOn}}
-		}
-		return []decision{{kind: reject}}
-	}}
+type rejection struct {
+	kind        string
+	familyKnown bool
 }
 
-// namesFamily reports whether one of the expressions asks for a family in a way
-// that nft prints: "meta nfproto ipv6" in front of a match, or "meta protocol ip".
-func namesFamily(exprs []map[string]json.RawMessage) bool {
-	for _, e := range exprs {
-		text := string(e["match"])
-		for _, sign := range []string{`"nfproto"`, `"protocol": "ip"`, `"protocol": "ip6"`, `"protocol":"ip"`, `"protocol":"ip6"`} {
-			if strings.Contains(text, sign) {
-				return true
-			}
-		}
+func (r rejection) decisions() []decision { return []decision{{kind: reject}, {kind: goOn}} }
+func (r rejection) decide(p *Packet) []decision {
+	switch {
+	case r.kind == "icmp" && p.is6(), r.kind == "icmpv6" && !p.is6(), r.kind == "tcp reset" && p.Protocol != TCP:
+		return []decision{{kind: goOn}}
+	case r.kind == "tcp reset" && !r.familyKnown:
+		return []decision{{kind: reject}, {kind: goOn}}
 	}
-	return false
+	return []decision{{kind: reject}}
 }
 
 // verdictOf reads {"accept": null}, {"jump": {"target": "c"}} and the like (nft(8),

@@ -65,7 +65,7 @@ func (t *Table) fields(raw json.RawMessage) ([]field, bool) {
 func (t *Table) field(e nftExpression) (field, bool) {
 	switch {
 	case e.Payload != nil && e.Payload.Protocol == "arp":
-		return field{kindForeign, func(*Packet) (value, presence) { return value{}, absent }}, true
+		return field{kindForeign, func(*Packet) (value, Truth) { return value{}, No }}, true
 	case e.Payload != nil:
 		f, ok := payloadFields[e.Payload.Protocol+" "+e.Payload.Field]
 		return f, ok
@@ -83,29 +83,42 @@ func (t *Table) field(e nftExpression) (field, bool) {
 	return field{}, false
 }
 
-// masked is FIELD & NUMBER, of marks and flags: "tcp flags & (fin|syn) == syn", "meta
-// mark & 0x4000 != 0". Masked addresses ("ip saddr & 255.0.0.255") are unknown.
+// masked is FIELD & NUMBER, of marks, flags and numbers: "tcp flags & (fin|syn) == syn",
+// "meta mark & 0x4000 != 0".
 func (t *Table) masked(operands []json.RawMessage) (field, bool) {
 	inner, ok := t.fields(operands[0])
-	if !ok || len(inner) != 1 || inner[0].kind != kindMark && inner[0].kind != kindFlags {
+	if !ok || len(inner) != 1 || inner[0].kind != kindMark && inner[0].kind != kindFlags && inner[0].kind != kindNumber {
 		return field{}, false
 	}
 	n, ok := parseNumber(operands[1], inner[0].kind)
-	read := inner[0].read
-	return field{inner[0].kind, func(p *Packet) (value, presence) {
-		v, there := read(p)
-		v.number &= n
-		v.unknownBits &= uint32(n)
+	return inner[0].masked(n), ok
+}
+
+// masked is the field with only the bits of a mask.
+func (f field) masked(mask uint64) field {
+	switch {
+	case mask == uint64(^uint32(0)):
+		return f
+	case f.kind == kindFlags:
+		return flagsField(uint8(mask))
+	}
+	return field{f.kind, func(p *Packet) (value, Truth) {
+		v, there := f.read(p)
+		if v.most > v.number {
+			v = value{unknownBits: ^uint32(0)}
+		}
+		v.number &= mask
+		v.unknownBits &= uint32(mask)
 		return v, there
-	}}, ok
+	}}
 }
 
 // has gives the value where the packet has the field.
-func has(there bool, v value) (value, presence) {
+func has(there bool, v value) (value, Truth) {
 	if !there {
-		return value{}, absent
+		return value{}, No
 	}
-	return v, known
+	return v, Yes
 }
 
 // payloadFields are header fields. A question about IPv4 is No for an IPv6
@@ -116,17 +129,23 @@ var payloadFields = map[string]field{
 	"ip protocol": protocolField(false), "ip6 nexthdr": protocolField(true),
 	"tcp sport": portOf(TCP, true), "tcp dport": portOf(TCP, false),
 	"udp sport": portOf(UDP, true), "udp dport": portOf(UDP, false),
-	"th sport": anyPort(true), "th dport": anyPort(false),
-	"tcp flags": {kindFlags, func(p *Packet) (value, presence) {
-		return has(p.Protocol == TCP, value{number: uint64(p.Flags)})
-	}},
+	// Of a protocol without ports those are the first bytes of another header.
+	"th sport": anyPort(true, Maybe), "th dport": anyPort(false, Maybe),
+	"tcp flags": flagsField(0xff),
 	"icmp type": icmpField("icmp", "type"), "icmp code": icmpField("icmp", "code"),
 	"icmpv6 type": icmpField("icmpv6", "type"), "icmpv6 code": icmpField("icmpv6", "code"),
 }
 
+// flagsField is those of TCP's flags that are in a mask.
+func flagsField(mask uint8) field {
+	return field{kindFlags, func(p *Packet) (value, Truth) {
+		return has(p.Protocol == TCP, value{number: uint64(p.flags(mask))})
+	}}
+}
+
 // addressField is absent from packets of the other family.
 func addressField(six, source bool) field {
-	return field{kindAddr, func(p *Packet) (value, presence) {
+	return field{kindAddr, func(p *Packet) (value, Truth) {
 		return has(p.is6() == six, value{addr: p.addr(source)})
 	}}
 }
@@ -134,28 +153,27 @@ func addressField(six, source bool) field {
 // protocolField is "ip protocol" or "ip6 nexthdr". The packet asked about has no
 // extension headers, so the next header is the transport protocol.
 func protocolField(six bool) field {
-	return field{kindProtocol, func(p *Packet) (value, presence) {
+	return field{kindProtocol, func(p *Packet) (value, Truth) {
 		return has(p.is6() == six, value{number: uint64(p.Protocol)})
 	}}
 }
 
 // portOf is a port of one protocol, absent from packets of others.
 func portOf(protocol uint8, source bool) field {
-	return field{kindNumber, func(p *Packet) (value, presence) {
+	return field{kindNumber, func(p *Packet) (value, Truth) {
 		port, ok := p.port(source)
 		return has(ok && p.Protocol == protocol, value{number: uint64(port)})
 	}}
 }
 
-// anyPort reads the ports of any protocol; of one without ports those are the
-// first bytes of another header.
-func anyPort(source bool) field {
-	return field{kindNumber, func(p *Packet) (value, presence) {
+// anyPort reads the ports of any protocol; others have them or not.
+func anyPort(source bool, others Truth) field {
+	return field{kindNumber, func(p *Packet) (value, Truth) {
 		port, ok := p.port(source)
 		if !ok {
-			return value{}, unknownValue
+			return unknownValue, others
 		}
-		return value{number: uint64(port)}, known
+		return value{number: uint64(port)}, Yes
 	}}
 }
 
@@ -168,7 +186,7 @@ func icmpField(protocol, name string) field {
 	if name == "code" {
 		k = kindNumber
 	}
-	return field{k, func(p *Packet) (value, presence) {
+	return field{k, func(p *Packet) (value, Truth) {
 		v := value{number: uint64(p.Type)}
 		if name == "code" {
 			v.number = uint64(p.Code)
@@ -189,12 +207,12 @@ var metaFields = map[string]field{
 	"l4proto":  always(kindProtocol, func(p *Packet) value { return value{number: uint64(p.Protocol)} }),
 	"nfproto":  always(kindNFProto, ipVersion),
 	"protocol": always(kindEther, ipVersion),
-	"mark":     always(kindMark, func(p *Packet) value { return value{number: uint64(p.mark.value), unknownBits: ^p.mark.known} }),
+	"mark":     always(kindMark, func(p *Packet) value { return p.mark.asValue() }),
 	"pkttype":  always(kindPktType, func(*Packet) value { return value{number: constants[kindPktType]["unicast"]} }),
 }
 
 func always(k kind, v func(*Packet) value) field {
-	return field{k, func(p *Packet) (value, presence) { return v(p), known }}
+	return field{k, func(p *Packet) (value, Truth) { return v(p), Yes }}
 }
 
 func ipVersion(p *Packet) value {
@@ -204,41 +222,25 @@ func ipVersion(p *Packet) value {
 	return value{number: 4}
 }
 
-// Bits of a connection's status (IPS_SRC_NAT, IPS_DST_NAT in
-// nf_conntrack_common.h).
-const statusSNAT, statusDNAT = 16, 32
-
 // ctFields are what conntrack knows of a packet's connection. Without a connection
 // only the state can be asked for; it is invalid or untracked. All else ends the
 // rule (nft_ct_get_eval in nft_ct.c).
 var ctFields = map[string]field{
-	"state": {kindState, func(p *Packet) (value, presence) {
+	"state": {kindState, func(p *Packet) (value, Truth) {
 		v := value{number: uint64(p.State)}
 		if v.number&(v.number-1) != 0 {
 			v.unknownBits = uint32(p.State)
 		}
-		return v, known
+		return v, Yes
 	}},
-	"status": {kindStatus, func(p *Packet) (value, presence) {
-		switch {
-		case p.State&^(Invalid|Untracked) == 0:
-			return value{}, absent // no connection
-		case p.State&(Invalid|Untracked) != 0 || p.source.truth != No || p.destination.truth != No:
-			return value{}, unknownValue
-		}
-		// What is asked about comes untranslated, so SNAT and DNAT are known to be off.
-		// Whether the connection is assured or confirmed is not known.
-		return value{unknownBits: ^uint32(statusSNAT | statusDNAT)}, known
-	}},
-	"mark": {kindMark, func(p *Packet) (value, presence) {
-		switch {
-		case p.State&^(Invalid|Untracked) == 0:
-			return value{}, absent // no connection
-		case p.State&(Invalid|Untracked) != 0:
-			return value{}, unknownValue
-		}
-		return value{number: uint64(p.ctMark.value), unknownBits: ^p.ctMark.known}, known
-	}},
+	"status":    ofConnection(kindStatus, (*Packet).status),
+	"mark":      ofConnection(kindMark, func(p *Packet) value { return p.ctMark.asValue() }),
+	"direction": ofConnection(kindDirection, func(p *Packet) value { return p.directionValue() }),
+}
+
+// ofConnection is absent from packets without a connection.
+func ofConnection(k kind, v func(*Packet) value) field {
+	return field{k, func(p *Packet) (value, Truth) { return v(p), p.hasConnection() }}
 }
 
 // fibField asks the routing table (nft(8), FIB EXPRESSIONS): the type of an
@@ -250,24 +252,27 @@ func fibField(result string, flags flagList) (field, bool) {
 	switch {
 	case result == "type" && len(flags) == 1 && (flags[0] == "saddr" || flags[0] == "daddr"):
 		source := flags[0] == "saddr"
-		return field{kindAddrType, func(p *Packet) (value, presence) {
+		return field{kindAddrType, func(p *Packet) (value, Truth) {
 			kinds := p.kindsOf(source)
 			v := value{number: constants[kindAddrType][kinds[0]]}
 			for _, k := range kinds[1:] {
 				v.unknownBits |= uint32(v.number ^ constants[kindAddrType][k])
 			}
-			return v, known
+			return v, Yes
 		}}, true
 	case result == "oif" && slices.Contains(flags, "saddr") && slices.Contains(flags, "iif") && !slices.Contains(flags, "daddr"):
-		return field{kindBool, func(p *Packet) (value, presence) {
-			switch p.ReturnsByIn {
-			case Yes:
-				return value{number: 1}, known
-			case No:
-				return value{number: 0}, known
-			}
-			return value{}, unknownValue
-		}}, true
+		return reversePathField, true
 	}
 	return field{}, false
 }
+
+// reversePathField is whether the way back to the source leaves by the incoming link.
+var reversePathField = field{kindBool, func(p *Packet) (value, Truth) {
+	switch p.ReturnsByIn {
+	case Yes:
+		return value{number: 1}, Yes
+	case No:
+		return value{}, Yes
+	}
+	return value{unknownBits: 1}, Yes
+}}

@@ -43,47 +43,56 @@ const (
 	kindAddrType
 	kindPktType
 	kindBool
+	kindDirection
 	// kindForeign is for what no IP packet has; its constants are not looked at.
 	kindForeign
 )
 
-// value is what a field of a packet holds.
+// value is what a field of a packet holds, or what is written there.
 type value struct {
-	addr   netip.Addr
-	number uint64
-	link   string
+	addr netip.Addr
+	link string
+	// number is the lowest that it may be, and most the highest, where that is more.
+	number, most uint64
 	// unknownBits are bits of number that are not known.
 	unknownBits uint32
+	// to is an address, or a range of them, to write; none where it is not known.
+	to addrRange
 }
 
-// presence is whether a packet has a field at all, and whether it is known. The
-// order makes the larger of two what holds for both: of a concatenation with one
-// unknown part nothing is known.
-type presence uint8
+// unknownValue is one of which nothing is known.
+var unknownValue = value{link: unknownLink, unknownBits: ^uint32(0)}
 
-const (
-	known presence = iota
-	// absent is what the kernel cannot read: it ends the rule (NFT_BREAK), also for
-	// "!=". So "udp dport != 53 drop" does not drop TCP.
-	absent
-	unknownValue
-)
-
-// field reads one thing of a packet.
+// field reads one thing of a packet: its value, and whether the packet has one. What is
+// absent the kernel cannot read: it ends the rule (NFT_BREAK), also for "!=". So "udp
+// dport != 53 drop" does not drop TCP. Where it may be absent, the value is what it is
+// where it is there.
 type field struct {
 	kind kind
-	// read gives the value, and whether the packet has one. A value that is absent or
-	// unknown means nothing.
-	read func(*Packet) (value, presence)
+	get  func(*Packet) (value, Truth)
+}
+
+func (f field) read(p *Packet) (value, Truth) { return f.get(p) }
+
+func (f field) touches() touches {
+	switch f.kind {
+	case kindMark:
+		return readsMark
+	case kindState:
+		return readsState
+	}
+	return 0
 }
 
 // constants are the names of values, by kind: those that `nft describe ct state` and
 // the like print. Only kinds that a packet here has are in it; states and address
 // types have numbers of this package's own.
 var constants = map[kind]map[string]uint64{
-	kindState:  {"new": uint64(New), "established": uint64(Established), "related": uint64(Related), "invalid": uint64(Invalid), "untracked": uint64(Untracked)},
-	kindStatus: {"expected": 1, "seen-reply": 2, "assured": 4, "confirmed": 8, "snat": statusSNAT, "dnat": statusDNAT, "dying": 512},
-	kindFlags:  {"fin": FIN, "syn": SYN, "rst": RST, "psh": PSH, "ack": ACK, "urg": URG, "ecn": 1 << 6, "cwr": 1 << 7},
+	kindState: {"new": uint64(New), "established": uint64(Established), "related": uint64(Related), "invalid": uint64(Invalid), "untracked": uint64(Untracked)},
+	kindStatus: {"expected": statusExpected, "seen-reply": statusSeenReply, "assured": statusAssured, "confirmed": statusConfirmed,
+		"snat": statusSNAT, "dnat": statusDNAT, "dying": 512},
+	kindDirection: {"original": 0, "reply": 1},
+	kindFlags:     {"fin": FIN, "syn": SYN, "rst": RST, "psh": PSH, "ack": ACK, "urg": URG, "ecn": 1 << 6, "cwr": 1 << 7},
 	kindICMP: {"echo-reply": 0, "destination-unreachable": 3, "source-quench": 4, "redirect": 5, "echo-request": 8,
 		"router-advertisement": 9, "router-solicitation": 10, "time-exceeded": 11, "parameter-problem": 12,
 		"timestamp-request": 13, "timestamp-reply": 14, "info-request": 15, "info-reply": 16, "address-mask-request": 17, "address-mask-reply": 18},
@@ -91,14 +100,15 @@ var constants = map[kind]map[string]uint64{
 		"echo-request": 128, "echo-reply": 129, "mld-listener-query": 130, "mld-listener-report": 131, "mld-listener-done": 132,
 		"mld-listener-reduction": 132, "nd-router-solicit": 133, "nd-router-advert": 134, "nd-neighbor-solicit": 135,
 		"nd-neighbor-advert": 136, "nd-redirect": 137, "router-renumbering": 138, "mld2-listener-report": 143},
-	kindNFProto:  {"ipv4": 4, "ipv6": 6},
-	kindEther:    {"ip": 4, "ip6": 6, "arp": 1},
-	kindAddrType: {"local": 1, "unicast": 2, "unreachable": 4, "multicast": 8, "broadcast": 16},
-	kindPktType:  {"unicast": 1, "host": 1, "broadcast": 2, "multicast": 3, "other": 4},
+	kindNFProto: {"ipv4": 4, "ipv6": 6},
+	kindEther:   {"ip": 4, "ip6": 6, "arp": 1},
+	kindAddrType: {"local": 1, "unicast": 2, "unreachable": 4, "multicast": 8, "broadcast": 16, "anycast": 32, "blackhole": 64,
+		"prohibit": 128, "throw": 256, "unspec": 512, "nat": 1024, "xresolve": 2048},
+	kindPktType: {"unicast": 1, "host": 1, "broadcast": 2, "multicast": 3, "other": 4},
 }
 
-// constant gives the value of a name. Protocols have the names of iptables too.
-func constant(k kind, name string) (uint64, bool) {
+// constantNamed gives the value of a name. Protocols have the names of iptables too.
+func constantNamed(k kind, name string) (uint64, bool) {
 	if k == kindProtocol {
 		n, ok := protocols[name]
 		return uint64(n), ok
@@ -124,7 +134,7 @@ func parseNumber(raw json.RawMessage, k kind) (uint64, bool) {
 	}
 	var name string
 	if json.Unmarshal(raw, &name) == nil {
-		if n, ok := constant(k, name); ok {
+		if n, ok := constantNamed(k, name); ok {
 			return n, true
 		}
 		n, err := strconv.ParseUint(name, 0, 64)
@@ -157,8 +167,7 @@ func parseNumber(raw json.RawMessage, k kind) (uint64, bool) {
 	return 0, false
 }
 
-// match is {"op": …, "left": …, "right": …}. A named set that a rule on the way has
-// written to ("add @seen { ip saddr }") is no longer what was listed.
+// match is {"op": …, "left": …, "right": …}.
 func (t *Table) match(raw json.RawMessage) statement {
 	var m struct {
 		Op          string
@@ -168,93 +177,69 @@ func (t *Table) match(raw json.RawMessage) statement {
 	if json.Unmarshal(raw, &m) != nil {
 		return unknown(text)
 	}
-	fields, ok := t.fields(m.Left)
-	if !ok {
-		return unknown(text)
+	if asked := t.comparison(m.Op, m.Left, m.Right); asked != nil {
+		return statement{text, asked}
 	}
-	var compare func([]value) Truth
-	switch m.Op {
+	return unknown(text)
+}
+
+// comparison reads a match; nil where it is not understood.
+func (t *Table) comparison(op string, left, right json.RawMessage) match {
+	if f, in, ok := t.maskedAddress(left, right); ok && (op == "==" || op == "!=") {
+		return comparison{lookup: lookup{fields: []field{f}, set: setWith(in...)}, negated: op == "!="}
+	}
+	fields, ok := t.fields(left)
+	if !ok {
+		return nil
+	}
+	switch op {
 	case "==", "!=":
-		compare, ok = t.oneOf(m.Right, fields)
-		if m.Op == "!=" && ok {
-			equal := compare
-			compare = func(v []value) Truth { return equal(v).Not() }
+		if set, ok := t.setOf(right, fields); ok {
+			return comparison{lookup: lookup{fields: fields, set: set, written: writtenBit(right)}, negated: op == "!="}
 		}
 	case "in": // nft prints it for "tcp flags syn" and "ct state new", which have no operator
-		compare, ok = anyBit(m.Right, fields)
+		return anyBit(right, fields)
 	case "<", ">", "<=", ">=":
-		compare, ok = ordered(m.Op, m.Right, fields)
-	default:
-		ok = false
+		return ordered(op, right, fields)
 	}
-	if !ok {
-		return unknown(text)
+	return nil
+}
+
+// comparison is whether the packet's key is in a set. A packet without such a key is
+// neither in it nor outside.
+type comparison struct {
+	lookup
+	negated bool
+}
+
+func (c comparison) matches(p *Packet) Truth {
+	_, found, there := c.find(p, nil)
+	if c.negated {
+		return min(found.Not(), there)
 	}
-	written := writtenBit(m.Right)
-	return asks(text, func(p *Packet) Truth {
-		if p.written&written != 0 {
-			return Maybe
-		}
-		values, there := readAll(fields, p)
-		switch there {
-		case absent:
-			return No // a question about what the packet does not have ends the rule
-		case unknownValue:
-			return Maybe
-		}
-		return compare(values)
+	return found
+}
+
+func (c comparison) names(add func(names)) {
+	c.lookup.names(func(n names) {
+		n.negated = c.negated
+		add(n)
 	})
 }
 
-// readAll reads the fields of a left side. One that is absent makes all absent,
-// whatever the others hold: the kernel ends the rule at it.
-func readAll(fields []field, p *Packet) ([]value, presence) {
-	values, there := make([]value, 0, len(fields)), known
-	for _, f := range fields {
-		v, h := f.read(p)
-		if h == absent {
-			return nil, absent
-		}
-		there = max(there, h)
-		values = append(values, v)
+// maskedAddress is "ip saddr & 255.0.0.255 == 10.0.0.1".
+func (t *Table) maskedAddress(left, right json.RawMessage) (field, []pattern, bool) {
+	var e nftExpression
+	if json.Unmarshal(left, &e) != nil || len(e.And) != 2 {
+		return field{}, nil, false
 	}
-	return values, there
-}
-
-// oneOf compares with a constant, an anonymous set or a named one. An element that
-// fits makes it Yes even where others did not parse; that none fits is only certain
-// where all did.
-func (t *Table) oneOf(raw json.RawMessage, fields []field) (func([]value) Truth, bool) {
-	set, ok := t.setOf(raw, fields)
-	if !ok {
-		return nil, false
+	inner, ok := t.fields(e.And[0])
+	mask, okMask := parsePattern(e.And[1], kindAddr)
+	a, okAddr := parsePattern(right, kindAddr)
+	if !ok || !okMask || !okAddr || len(inner) != 1 || inner[0].kind != kindAddr || a.addrs.from != a.addrs.to {
+		return field{}, nil, false
 	}
-	return func(v []value) Truth {
-		truth := No
-		for _, e := range set.elements {
-			truth = truth.or(e.holds(v))
-			if truth == Yes {
-				return Yes
-			}
-		}
-		if set.unparsed {
-			return Maybe
-		}
-		return truth
-	}, true
-}
-
-// holds is whether the element fits. One with a limit of its own may refuse even
-// then.
-func (e nftElement) holds(v []value) Truth {
-	truth := Yes
-	for i, p := range e.key {
-		truth = min(truth, p.holds(v[i]))
-	}
-	if e.limited {
-		return min(truth, Maybe)
-	}
-	return truth
+	return inner[0], maskedPatterns(a.addrs.from, mask.addrs.from), true
 }
 
 // named gives the set that "@NAME" stands for; named is whether it is a name, and ok
@@ -286,7 +271,7 @@ func (t *Table) mapOf(raw json.RawMessage, fields []field) (*nftSet, bool) {
 	if json.Unmarshal(raw, &anonymous) != nil {
 		return nil, false
 	}
-	s := &nftSet{}
+	s := &nftSet{isMap: true}
 	for _, e := range anonymous.Set {
 		s.addPair(e, kindsOf(fields))
 	}
@@ -312,129 +297,103 @@ func (t *Table) setOf(raw json.RawMessage, fields []field) (*nftSet, bool) {
 	return s, !s.unparsed
 }
 
-// anyBit is nft's implicit comparison of flags: "tcp flags syn,ack" holds where any
-// of them is set, also among others (netlink_gen_flagcmp in nftables: value & flags
-// != 0). Of a connection's state exactly one bit is true; where several are possible,
-// they must all be asked for.
-func anyBit(raw json.RawMessage, fields []field) (func([]value) Truth, bool) {
+// anyBit is nft's implicit comparison of flags: "tcp flags syn,ack".
+func anyBit(raw json.RawMessage, fields []field) match {
 	if len(fields) != 1 || fields[0].kind != kindState && fields[0].kind != kindFlags && fields[0].kind != kindStatus {
-		return nil, false
+		return nil
 	}
 	bits, ok := parseNumber(raw, fields[0].kind)
-	isState := fields[0].kind == kindState
-	return func(v []value) Truth {
-		unsure := uint64(v[0].unknownBits) & bits
-		switch {
-		case !isState && v[0].number&^uint64(v[0].unknownBits)&bits == 0 && unsure != 0:
-			return Maybe
-		case v[0].number&bits == 0:
-			return No
-		case isState && v[0].number&^bits != 0:
-			return Maybe // several states are possible
-		}
-		return Yes
-	}, ok
+	if !ok {
+		return nil
+	}
+	if fields[0].kind == kindFlags {
+		fields[0] = flagsField(uint8(bits))
+	}
+	return bitsMatch{fields[0], bits}
+}
+
+// bitsMatch holds where any bit of the field is set, also among others
+// (netlink_gen_flagcmp in nftables: value & bits != 0). Of a connection's state exactly
+// one bit is true; where several are possible, they must all be asked for.
+type bitsMatch struct {
+	field field
+	bits  uint64
+}
+
+func (m bitsMatch) touches() touches { return m.field.touches() }
+
+func (m bitsMatch) matches(p *Packet) Truth {
+	v, there := m.field.read(p)
+	unsure := uint64(v.unknownBits) & m.bits
+	isState := m.field.kind == kindState
+	truth := Yes
+	switch {
+	case !isState && v.number&^uint64(v.unknownBits)&m.bits == 0 && unsure != 0:
+		truth = Maybe
+	case v.number&m.bits == 0:
+		truth = No
+	case isState && v.number&^m.bits != 0:
+		truth = Maybe // several states are possible
+	}
+	return min(there, truth)
 }
 
 // ordered is "tcp dport > 1023". The kernel compares bytes in network order, which
 // for numbers of one size is their order (nft_cmp.c).
-func ordered(op string, raw json.RawMessage, fields []field) (func([]value) Truth, bool) {
-	if len(fields) != 1 || fields[0].kind != kindNumber && fields[0].kind != kindProtocol {
-		return nil, false
+func ordered(op string, raw json.RawMessage, fields []field) match {
+	if len(fields) != 1 || fields[0].kind != kindNumber && fields[0].kind != kindProtocol && fields[0].kind != kindMark {
+		return nil
 	}
 	n, ok := parseNumber(raw, fields[0].kind)
-	return func(v []value) Truth {
-		a := v[0].number
-		return truthOf(op == "<" && a < n || op == ">" && a > n || op == "<=" && a <= n || op == ">=" && a >= n)
-	}, ok
+	in := pattern{to: ^uint64(0)}
+	switch op {
+	case "<":
+		ok, in.to = ok && n > 0, n-1
+	case "<=":
+		in.to = n
+	case ">":
+		in.from = n + 1
+	case ">=":
+		in.from = n
+	}
+	return one(fields[0], []pattern{in}, ok)
 }
 
 // verdictMap is {"key": …, "data": …}: "ct state vmap { invalid : drop, established :
-// accept }". A packet that no element fits goes on, as does one without the key. Of
-// elements that may fit each is a decision that may be made; nft lets no two elements
-// overlap, so that the first that surely fits is the only one.
+// accept }".
 func (t *Table) verdictMap(raw json.RawMessage) statement {
 	var m struct{ Key, Data json.RawMessage }
 	text := "vmap " + string(raw)
-	unknownMap := decides(text, decision{kind: unknownTarget})
-	if json.Unmarshal(raw, &m) != nil {
-		return unknownMap
-	}
-	fields, ok := t.fields(m.Key)
-	if !ok {
-		return unknownMap
-	}
-	set, ok := t.mapOf(m.Data, fields)
-	if !ok || set.unparsed || slices.ContainsFunc(set.elements, func(e nftElement) bool { return e.verdict == nil }) {
-		return unknownMap
-	}
-	written := writtenBit(m.Data)
-	return statement{text: text, decide: func(p *Packet) []decision {
-		values, there := readAll(fields, p)
-		if p.written&written != 0 && there == known {
-			there = unknownValue
+	if json.Unmarshal(raw, &m) == nil {
+		l := t.lookup(m.Key, m.Data)
+		if l.set != nil && !l.set.unparsed && !slices.ContainsFunc(l.set.elements, func(e nftElement) bool { return e.verdict == nil }) {
+			return statement{text, verdictMap{l}}
 		}
-		if there == absent {
-			return []decision{{kind: goOn}}
-		}
-		var out []decision
-		for _, e := range set.elements {
-			truth := Maybe
-			if there == known {
-				truth = e.holds(values)
-			}
-			switch truth {
-			case Yes:
-				return e.verdict
-			case Maybe:
-				out = append(out, e.verdict...)
-			}
-		}
-		return append(out, decision{kind: goOn})
-	}}
+	}
+	return decides(text, decision{kind: unknownTarget})
 }
 
-// markExpression reads a number, meta mark, ct mark, a map, or "&", "|", "^" of one of
-// them with a number: "meta mark set meta mark & 0xff | 0x100". Bits are followed one
-// by one: after "& 0xff" all others are known to be 0, whatever they were.
-func (t *Table) markExpression(raw json.RawMessage) (func(*Packet) mark, bool) {
-	if n, ok := parseNumber(raw, kindMark); ok {
-		return func(*Packet) mark { return mark{uint32(n), ^uint32(0)} }, true
-	}
-	var e struct {
-		Meta, Ct *struct{ Key string }
-		And      []json.RawMessage `json:"&"`
-		Or       []json.RawMessage `json:"|"`
-		Xor      []json.RawMessage `json:"^"`
-		Map      *struct{ Key, Data json.RawMessage }
-	}
-	if json.Unmarshal(raw, &e) != nil {
-		return nil, false
-	}
+// verdictMap decides by the packet's key. A packet that no element fits goes on, as does
+// one without the key. Of elements that may fit each is a decision that may be made; nft
+// lets no two elements overlap, so that the first that surely fits is the only one.
+type verdictMap struct{ lookup }
+
+func (m verdictMap) decide(p *Packet) []decision {
+	var out []decision
+	e, found, _ := m.find(p, func(e *nftElement) { out = append(out, e.verdict...) })
 	switch {
-	case e.Meta != nil && e.Meta.Key == "mark":
-		return func(p *Packet) mark { return p.mark }, true
-	case e.Ct != nil && e.Ct.Key == "mark":
-		return func(p *Packet) mark { return p.ctMark }, true
-	case e.Map != nil:
-		find := t.lookUp(e.Map.Key, e.Map.Data)
-		return func(p *Packet) mark { e, _ := find(p); return e.mark }, true
-	case len(e.And) == 2:
-		return t.combined(e.And, func(m mark, n uint32) mark { return mark{m.value & n, m.known | ^n} })
-	case len(e.Or) == 2:
-		return t.combined(e.Or, func(m mark, n uint32) mark { return mark{m.value | n, m.known | n} })
-	case len(e.Xor) == 2:
-		return t.combined(e.Xor, func(m mark, n uint32) mark { return mark{(m.value ^ n) & m.known, m.known} })
+	case e != nil:
+		return e.verdict
+	case found == Maybe && out == nil: // what was written to it is not known
+		return []decision{{kind: unknownTarget}}
 	}
-	return nil, false
+	return append(out, decision{kind: goOn})
 }
 
-// combined is an operation of an expression with a number.
-func (t *Table) combined(operands []json.RawMessage, f func(mark, uint32) mark) (func(*Packet) mark, bool) {
-	left, okLeft := t.markExpression(operands[0])
-	n, okRight := parseNumber(operands[1], kindMark)
-	if !okLeft || !okRight {
-		return nil, false
+func (m verdictMap) decisions() []decision {
+	var out []decision
+	for _, e := range m.set.elements {
+		out = append(out, e.verdict...)
 	}
-	return func(p *Packet) mark { return f(left(p), uint32(n)) }, true
+	return append(out, decision{kind: goOn})
 }

@@ -15,153 +15,6 @@ import (
 // later rules and the routing may ask for; "ip dscp set" and others write what
 // nothing here asks for.
 
-// newAddress gives the address, or the range of them, that a packet's is
-// replaced by, and whether there is one: a map may have none for the packet. The
-// zero range is an address that is not known.
-type newAddress func(*Packet) (addrRange, Truth)
-
-// newAddress reads a constant, a field of the packet, or a map.
-func (t *Table) newAddress(raw json.RawMessage) newAddress {
-	if p, ok := parsePattern(raw, kindAddr); ok {
-		return func(*Packet) (addrRange, Truth) { return p.addrs, Yes }
-	}
-	var e struct {
-		Map *struct{ Key, Data json.RawMessage }
-	}
-	if json.Unmarshal(raw, &e) == nil && e.Map != nil {
-		return t.mapped(e.Map.Key, e.Map.Data)
-	}
-	if f, ok := t.fields(raw); ok && len(f) == 1 && f[0].kind == kindAddr {
-		return func(p *Packet) (addrRange, Truth) {
-			v, there := f[0].read(p)
-			if there == absent || !v.addr.IsValid() {
-				return addrRange{}, there.sure()
-			}
-			return addrRange{v.addr, v.addr}, Yes
-		}
-	}
-	return func(*Packet) (addrRange, Truth) { return addrRange{}, Maybe }
-}
-
-// sure is whether a value is there, as far as that is known: an address that is there
-// but not known is a Maybe too, for a map may have nothing for it.
-func (h presence) sure() Truth {
-	if h == absent {
-		return No
-	}
-	return Maybe
-}
-
-// mapped is the address that a map has for the packet's key: "ip saddr map { 10.0.0.1 :
-// 192.0.2.1 }".
-func (t *Table) mapped(key, data json.RawMessage) newAddress {
-	find := t.lookUp(key, data)
-	return func(p *Packet) (addrRange, Truth) {
-		e, found := find(p)
-		return e.to, found
-	}
-}
-
-// lookUp finds a packet's key in a map. Where no element surely fits but one may, the
-// element is the zero one, and what it has is not known.
-func (t *Table) lookUp(key, data json.RawMessage) func(*Packet) (nftElement, Truth) {
-	unsure := func(*Packet) (nftElement, Truth) { return nftElement{}, Maybe }
-	fields, ok := t.fields(key)
-	if !ok {
-		return unsure
-	}
-	set, ok := t.mapOf(data, fields)
-	if !ok || set.unparsed {
-		return unsure
-	}
-	written := writtenBit(data)
-	return func(p *Packet) (nftElement, Truth) {
-		values, there := readAll(fields, p)
-		if there != known || p.written&written != 0 {
-			return nftElement{}, there.sure()
-		}
-		found := No
-		for _, e := range set.elements {
-			fits := e.holds(values)
-			if fits == Yes {
-				return e, Yes
-			}
-			found = found.or(fits)
-		}
-		return nftElement{}, found
-	}
-}
-
-// hasValue is whether an expression that is written somewhere has a value for a packet.
-// Without one the rule ends there (NFT_BREAK in nf_tables_core.c), whatever the
-// statement does with it: a map may lack the key ("meta mark set ip saddr map { … }"),
-// and the packet what is read of it ("meta mark set ct mark" without a connection).
-func (t *Table) hasValue(raw json.RawMessage) func(*Packet) Truth {
-	always := func(*Packet) Truth { return Yes }
-	var parts map[string]json.RawMessage
-	if json.Unmarshal(raw, &parts) != nil {
-		return always // a constant
-	}
-	for name, operand := range parts {
-		switch name {
-		case "prefix", "range", "set":
-			return always
-		case "map":
-			var m struct{ Key, Data json.RawMessage }
-			if json.Unmarshal(operand, &m) == nil {
-				find := t.lookUp(m.Key, m.Data)
-				return func(p *Packet) Truth { _, found := find(p); return found }
-			}
-		case "&", "|", "^", "<<", ">>", "concat":
-			var list []json.RawMessage
-			if json.Unmarshal(operand, &list) == nil {
-				return t.haveValues(list...)
-			}
-		}
-	}
-	return t.fieldHasValue(raw)
-}
-
-// haveValues is whether all expressions have a value; what is not there needs none.
-func (t *Table) haveValues(list ...json.RawMessage) func(*Packet) Truth {
-	var all []func(*Packet) Truth
-	for _, raw := range list {
-		if raw != nil {
-			all = append(all, t.hasValue(raw))
-		}
-	}
-	return func(p *Packet) Truth {
-		truth := Yes
-		for _, has := range all {
-			truth = min(truth, has(p))
-		}
-		return truth
-	}
-}
-
-// fieldHasValue is hasValue of one field of the packet. Of one that is not listed in
-// nft_field.go it is only known that a connection's needs a connection.
-func (t *Table) fieldHasValue(raw json.RawMessage) func(*Packet) Truth {
-	var e nftExpression
-	if json.Unmarshal(raw, &e) != nil {
-		return func(*Packet) Truth { return Maybe }
-	}
-	f, ok := t.field(e)
-	return func(p *Packet) Truth {
-		switch {
-		case ok:
-			_, there := f.read(p)
-			if there == known {
-				return Yes
-			}
-			return there.sure()
-		case e.Ct != nil && p.State&^(Invalid|Untracked) == 0:
-			return No
-		}
-		return Maybe
-	}
-}
-
 // translation is snat, dnat, masquerade or redirect: {"family": …, "addr": …, "port":
 // …}, or null. Where a map has no address or port for the packet ("snat to ip saddr map
 // { 10.0.0.1 : 192.0.2.1 }"), the rule ends there and nothing is rewritten; so it does
@@ -174,33 +27,51 @@ func (t *Table) translation(name string, raw json.RawMessage) []statement {
 	if json.Unmarshal(raw, &n) != nil {
 		return []statement{decides(name, decision{kind: unknownTarget})}
 	}
-	d := decision{kind: rewriteSource}
-	to := func(*Packet) (addrRange, Truth) { return addrRange{}, Yes } // the kernel chooses
+	out := translation{kind: rewriteSource, family: n.Family, to: constant{}, port: t.expression(n.Port, kindNone)}
 	switch {
 	case name == "dnat" || name == "redirect":
-		d.kind = rewriteDestination
+		out.kind = rewriteDestination
 	case name == "snat" && n.Addr == nil: // ports alone
-		d.kind = rewritePort
+		out.kind = rewritePort
 	}
 	if n.Addr != nil {
-		to = t.newAddress(n.Addr)
+		out.to = t.expression(n.Addr, kindAddr)
 	}
-	hasPort := t.haveValues(n.Port)
-	return []statement{{text: name + " " + string(raw), decide: func(p *Packet) []decision {
-		if n.Family == "ip" && p.is6() || n.Family == "ip6" && !p.is6() {
-			return []decision{{kind: goOn}}
-		}
-		address, is := to(p)
-		here := d
-		here.to = address
-		switch min(is, hasPort(p)) {
-		case No:
-			return []decision{{kind: goOn}}
-		case Maybe:
-			return []decision{here, {kind: goOn}}
-		}
-		return []decision{here}
-	}}}
+	return []statement{{name + " " + string(raw), out}}
+}
+
+// translation is NAT to an address and a port; the kernel chooses what is not given.
+type translation struct {
+	kind     decisionKind
+	family   string
+	to, port expression
+}
+
+func (t translation) decisions() []decision { return []decision{{kind: t.kind}, {kind: goOn}} }
+func (t translation) names(add func(names)) { several{t.to, t.port}.names(add) }
+func (t translation) touches() touches      { return touchesOf(t.to) | touchesOf(t.port) }
+func (t translation) decide(p *Packet) []decision {
+	if t.family == "ip" && p.is6() || t.family == "ip6" && !p.is6() {
+		return []decision{{kind: goOn}}
+	}
+	to, is := t.to.read(p)
+	_, isPort := t.port.read(p)
+	here := decision{kind: t.kind, to: to.addresses()}
+	switch min(is, isPort) {
+	case No:
+		return []decision{{kind: goOn}}
+	case Maybe:
+		return []decision{here, {kind: goOn}}
+	}
+	return []decision{here}
+}
+
+// addresses are what an address is rewritten to; none where it is not known.
+func (v value) addresses() addrRange {
+	if v.addr.IsValid() {
+		return addrRange{v.addr, v.addr}
+	}
+	return v.to
 }
 
 // mangleKey is what a mangle writes to.
@@ -243,28 +114,41 @@ func (t *Table) mangle(name string, raw json.RawMessage) []statement {
 		return []statement{decides(text, decision{kind: unknownTarget})}
 	}
 	if k := m.Key.Payload; k != nil && (k.Field == "saddr" || k.Field == "daddr") && (k.Protocol == "ip" || k.Protocol == "ip6") {
-		return t.rewritesAddress(text, k.Protocol == "ip6", k.Field == "saddr", m.Value)
+		to := t.expression(m.Value, kindAddr)
+		return []statement{{text, writable{m.Key, to}}, {text, rewriteAddress{k.Field == "saddr", to}}}
 	}
-	hasValue := t.hasValue(m.Value)
-	return []statement{
-		asks(text, func(p *Packet) Truth { return min(m.Key.isIn(p), hasValue(p)) }),
-		t.writes(text, m.Key, m.Value),
+	k := kindNone
+	if m.Key.isMark() {
+		k = kindMark
 	}
+	to := t.expression(m.Value, k)
+	return []statement{{text, writable{m.Key, to}}, m.Key.write(text, to)}
 }
 
-// writes is what a mangle changes, where there is a value.
-func (t *Table) writes(text string, k mangleKey, value json.RawMessage) statement {
+// writable is whether there is something to write, and something to write it to.
+type writable struct {
+	key mangleKey
+	to  expression
+}
+
+func (w writable) names(add func(names)) { namesOf(w.to, add) }
+func (w writable) touches() touches      { return touchesOf(w.to) }
+func (w writable) matches(p *Packet) Truth {
+	return min(w.key.isIn(p), hasValue{w.to}.matches(p))
+}
+
+// isMark is whether the packet's mark is written, or its connection's.
+func (k mangleKey) isMark() bool {
+	return k.Meta != nil && k.Meta.Key == "mark" || k.Ct != nil && k.Ct.Key == "mark"
+}
+
+// write is what a mangle changes, where there is a value.
+func (k mangleKey) write(text string, to expression) statement {
 	switch {
-	case k.Meta != nil && k.Meta.Key == "mark":
-		return t.setsMark(text, value, func(p *Packet, to mark) { p.mark = to })
-	case k.Ct != nil && k.Ct.Key == "mark":
-		return t.setsMark(text, value, func(p *Packet, to mark) {
-			if p.State&^(Invalid|Untracked) != 0 {
-				p.ctMark = to
-			}
-		})
+	case k.isMark():
+		return statement{text, setMark{ofConnection: k.Ct != nil, needsConnection: k.Ct != nil, to: to}}
 	case k.Ct != nil && k.Ct.Key == "zone":
-		return statement{text: text, change: changeConnection, carries: true}
+		return statement{text, changeConnection{}}
 	case k.isHarmless():
 		return noEffect(text)
 	}
@@ -290,43 +174,50 @@ func (k mangleKey) isHarmless() bool {
 	return k.TCPOption != nil
 }
 
-// setsMark writes a mark; an expression that does not parse makes it unknown.
-func (t *Table) setsMark(text string, raw json.RawMessage, set func(*Packet, mark)) statement {
-	read, ok := t.markExpression(raw)
-	return statement{text: text, carries: true, change: func(p *Packet) {
-		if ok {
-			set(p, read(p))
-		} else {
-			set(p, mark{})
-		}
-	}}
+// setMark writes the packet's mark, or its connection's.
+type setMark struct {
+	ofConnection bool
+	// needsConnection is set where nothing is written without a connection.
+	needsConnection bool
+	to              expression
 }
 
-// rewritesAddress writes an address into the header, without a connection
-// (stateless NAT, nft(8), PAYLOAD STATEMENT). In front of conntrack it makes the
-// packet one of another connection, whose state is not known.
-func (t *Table) rewritesAddress(text string, six, source bool, value json.RawMessage) []statement {
-	to := t.newAddress(value)
-	return []statement{
-		asks(text, func(p *Packet) Truth {
-			if p.is6() != six {
-				return No
-			}
-			_, is := to(p)
-			return is
-		}),
-		{text: text, rewrites: true, change: func(p *Packet) {
-			address, _ := to(p)
-			p.rewrite(source, address)
-			if p.beforeConntrack {
-				changeConnection(p)
-			}
-		}},
+func (m setMark) touches() touches      { return writesMark | touchesOf(m.to) }
+func (m setMark) names(add func(names)) { namesOf(m.to, add) }
+func (m setMark) apply(p *Packet) {
+	has := p.hasConnection()
+	if m.needsConnection && has == No {
+		return
+	}
+	was := *p
+	v, _ := m.to.read(p)
+	if m.ofConnection {
+		p.ctMark = v.mark()
+	} else {
+		p.mark = v.mark()
+	}
+	if m.needsConnection && has == Maybe {
+		*p = p.join(was)
 	}
 }
 
-// changeConnection makes the connection another one than the packet's State speaks of.
-func changeConnection(p *Packet) { p.otherConnection = true }
+// rewriteAddress writes an address into the header, without a connection
+// (stateless NAT, nft(8), PAYLOAD STATEMENT). In front of conntrack it makes the
+// packet one of another connection, whose state is not known.
+type rewriteAddress struct {
+	source bool
+	to     expression
+}
+
+func (r rewriteAddress) touches() touches      { return writesAddress }
+func (r rewriteAddress) names(add func(names)) { namesOf(r.to, add) }
+func (r rewriteAddress) apply(p *Packet) {
+	to, _ := r.to.read(p)
+	p.rewrite(r.source, to.addresses())
+	if p.beforeConntrack {
+		p.otherConnection = true
+	}
+}
 
 // rewrite replaces an address; the zero range is another one that is not known. Out
 // of a range the kernel picks one by itself (find_best_ips_proto in nf_nat_core.c),

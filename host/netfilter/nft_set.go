@@ -31,22 +31,33 @@ type nftSet struct {
 	limited bool
 	// crowded is set where the set may soon be full: half of its size is taken.
 	crowded bool
+	// isMap is set where each element leads somewhere of its own.
+	isMap bool
 }
 
-// nftElement is a key, with what a map has for it: a verdict, an address or a mark.
+// nftElement is a key, with what a map has for it.
 type nftElement struct {
 	key     []pattern
 	verdict []decision
-	to      addrRange
-	mark    mark
+	// data is what a map leads to beside verdicts.
+	data value
 	// limited is set where the element has a limit, a quota or the like, which
 	// may say no to a packet that the key fits.
 	limited bool
 }
 
+// setWith is a set of the patterns.
+func setWith(in ...pattern) *nftSet {
+	s := &nftSet{}
+	for _, p := range in {
+		s.elements = append(s.elements, nftElement{key: []pattern{p}})
+	}
+	return s
+}
+
 // newSet reads a named set or map, with its elements.
 func (t *Table) newSet(j *nftSetJSON) *nftSet {
-	s := &nftSet{limited: mayRefuse(j.Stmt), crowded: j.Size > 0 && 2*len(j.Elem) >= j.Size}
+	s := &nftSet{limited: mayRefuse(j.Stmt), crowded: j.Size > 0 && 2*len(j.Elem) >= j.Size, isMap: j.Map != nil}
 	add := s.add
 	if j.Map != nil {
 		add = s.addPair
@@ -100,11 +111,12 @@ func (s *nftSet) addPair(raw json.RawMessage, kinds []kind) {
 			return
 		}
 	}
+	e.data = unknownValue
 	if p, ok := parsePattern(pair[1], kindAddr); ok {
-		e.to = p.addrs
+		e.data.to = p.addrs
 	}
 	if n, ok := parseNumber(pair[1], kindMark); ok {
-		e.mark = mark{uint32(n), ^uint32(0)}
+		e.data = value{number: n}
 	}
 }
 
@@ -201,27 +213,107 @@ type pattern struct {
 	link     string
 	isAddr   bool
 	isLink   bool
+	// begins is set where all links fit whose names begin so.
+	begins bool
+	// partly is set where only some addresses of the range fit.
+	partly bool
 }
 
-// holds compares; the field's value is known, except for its unknownBits. A name of a
-// link that ends in "*" stands for all that begin so.
-func (p pattern) holds(v value) Truth {
+// numbers are patterns of one number each.
+func numbers(list ...uint64) []pattern {
+	var out []pattern
+	for _, n := range list {
+		out = append(out, pattern{from: n, to: n})
+	}
+	return out
+}
+
+// addressPatterns is a range of addresses.
+func addressPatterns(r addrRange) []pattern { return []pattern{{isAddr: true, addrs: r}} }
+
+// maskedPatterns are the addresses that are a after a mask. One with holes
+// ("255.0.0.255") has several networks; where they are too many, it is not known
+// which addresses fit of those that agree in front of the first hole.
+func maskedPatterns(a, mask netip.Addr) []pattern {
+	bits, last := maskEnds(mask.AsSlice())
+	if a.BitLen() != mask.BitLen() {
+		return nil
+	}
+	for i, b := range a.AsSlice() {
+		if b&^mask.AsSlice()[i] != 0 {
+			return nil // a bit that is never set
+		}
+	}
+	var holes []int
+	for i := bits; i < last; i++ {
+		if mask.AsSlice()[i/8]&(0x80>>(i%8)) == 0 {
+			holes = append(holes, i)
+		}
+	}
+	if len(holes) > 8 {
+		return []pattern{{isAddr: true, partly: true, addrs: rangeOf(netip.PrefixFrom(a, bits))}}
+	}
+	var out []pattern
+	for n := range 1 << len(holes) {
+		filled := a.AsSlice()
+		for i, at := range holes {
+			if n&(1<<i) != 0 {
+				filled[at/8] |= 0x80 >> (at % 8)
+			}
+		}
+		network, _ := netip.AddrFromSlice(filled)
+		out = append(out, addressPatterns(rangeOf(netip.PrefixFrom(network, last)))...)
+	}
+	return out
+}
+
+// maskEnds are where the first bit of a mask is not set, and where none is set any more.
+func maskEnds(mask []byte) (first, last int) {
+	first = len(mask) * 8
+	for i := range len(mask) * 8 {
+		if mask[i/8]&(0x80>>(i%8)) != 0 {
+			last = i + 1
+		} else {
+			first = min(first, i)
+		}
+	}
+	return first, last
+}
+
+// linkPattern is a name, or the beginning of some in front of a wildcard.
+func linkPattern(text, wildcard string) pattern {
+	name, begins := strings.CutSuffix(text, wildcard)
+	return pattern{isLink: true, link: name, begins: begins}
+}
+
+// holds compares. Of a number the bits in unknownBits are not known, or only that it is
+// between number and most. A link, or an address, may be unknown where NAT has changed
+// the packet's way.
+func (p *pattern) holds(v *value) Truth {
 	switch {
+	case p.isAddr && p.partly:
+		return min(p.addrs.has(v.addr), Maybe)
 	case p.isAddr:
 		return p.addrs.has(v.addr)
 	case p.isLink:
-		if beginning, ok := strings.CutSuffix(p.link, "*"); ok {
-			return linkBegins(beginning, v.link)
-		}
-		return sameLink(p.link, v.link)
-	}
-	if v.unknownBits != 0 {
+		return p.hasLink(v.link)
+	case v.unknownBits != 0:
 		if p.from == p.to && (v.number^p.from)&^uint64(v.unknownBits) != 0 {
 			return No
 		}
 		return Maybe
+	case v.most > v.number && p.from <= v.most && v.number <= p.to:
+		return truthOf(p.from <= v.number && v.most <= p.to).or(Maybe)
 	}
 	return truthOf(p.from <= v.number && v.number <= p.to)
+}
+
+// hasLink compares a link's name.
+func (p *pattern) hasLink(link string) Truth {
+	if link == unknownLink {
+		return Maybe
+	}
+	return truthOf(link == p.link || p.begins && strings.HasPrefix(link, p.link))
 }
 
 // parsePattern reads a constant, {"prefix": …} or {"range": […]}, both ends of which
@@ -273,7 +365,7 @@ func parsePattern(raw json.RawMessage, k kind) (pattern, bool) {
 		if json.Unmarshal(raw, &text) != nil {
 			return pattern{}, false // a link that is gone, by its number
 		}
-		return pattern{isLink: true, link: text}, true
+		return linkPattern(text, "*"), true
 	}
 	n, ok := parseNumber(raw, k)
 	return pattern{from: n, to: n}, ok

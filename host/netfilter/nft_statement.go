@@ -19,27 +19,20 @@ import (
 // or not. Statements that take the packet out of the kernel's hands (queue, tproxy,
 // synproxy, fwd) may do anything with it.
 
-// noEffect is a statement that changes nothing that is asked about.
-func noEffect(text string) statement {
-	return statement{text: text, change: func(*Packet) {}}
-}
-
 // nftStatements are nft's statements by their names in JSON
 // (libnftables-json(5)). Verdicts are verdictOf's.
 var nftStatements = map[string]func(*Table, string, json.RawMessage) []statement{
-	"match":      single((*Table).match),
-	"vmap":       single((*Table).verdictMap),
-	"mangle":     (*Table).mangle,
-	"set":        (*Table).update,
-	"map":        (*Table).update,
-	"meter":      (*Table).update,
-	"masquerade": (*Table).translation,
-	"snat":       (*Table).translation,
-	"dnat":       (*Table).translation,
-	"redirect":   (*Table).translation,
-	"notrack": single(func(*Table, json.RawMessage) statement {
-		return statement{text: "notrack", change: untrack, carries: true}
-	}),
+	"match":          single((*Table).match),
+	"vmap":           single((*Table).verdictMap),
+	"mangle":         (*Table).mangle,
+	"set":            (*Table).update,
+	"map":            (*Table).update,
+	"meter":          (*Table).update,
+	"masquerade":     (*Table).translation,
+	"snat":           (*Table).translation,
+	"dnat":           (*Table).translation,
+	"redirect":       (*Table).translation,
+	"notrack":        single(func(*Table, json.RawMessage) statement { return statement{"notrack", untrack{}} }),
 	"xt":             single(func(_ *Table, raw json.RawMessage) statement { return xtStatement(raw) }),
 	"queue":          decidesAlways(decision{kind: unknownTarget}),
 	"tproxy":         decidesAlways(decision{kind: unknownTarget}),
@@ -47,7 +40,7 @@ var nftStatements = map[string]func(*Table, string, json.RawMessage) []statement
 	"fwd":            decidesAlways(decision{kind: unknownTarget}),
 	"counter":        noEffectStatement,
 	"log":            noEffectStatement,
-	"flow":           single(func(_ *Table, raw json.RawMessage) statement { return asks("flow "+string(raw), isOffloaded) }),
+	"flow":           single(func(_ *Table, raw json.RawMessage) statement { return statement{"flow " + string(raw), offloading{}} }),
 	"ct helper":      noEffectStatement,
 	"ct timeout":     noEffectStatement,
 	"ct expectation": noEffectStatement,
@@ -71,7 +64,7 @@ func decidesAlways(d decision) func(*Table, string, json.RawMessage) []statement
 func noEffectStatement(t *Table, name string, raw json.RawMessage) []statement {
 	var object struct{ Map json.RawMessage }
 	if json.Unmarshal(raw, &object) == nil && object.Map != nil {
-		return []statement{asks(name+" "+string(raw), t.hasValue(raw))}
+		return []statement{{name + " " + string(raw), hasValue{t.expression(raw, kindNone)}}}
 	}
 	return []statement{noEffect(name)}
 }
@@ -83,18 +76,21 @@ func (t *Table) duplicate(raw json.RawMessage) statement {
 	if json.Unmarshal(raw, &to) != nil {
 		return unknown("dup " + string(raw))
 	}
-	return asks("dup "+string(raw), t.haveValues(to.Addr, to.Dev))
+	return statement{"dup " + string(raw), hasValue{t.several(to.Addr, to.Dev)}}
 }
 
-// isOffloaded is whether "flow add" goes on: for what it cannot put into the flow table
+// offloading is whether "flow add" goes on: for what it cannot put into the flow table
 // the rule ends there (nft_flow_offload_eval in nft_flow_offload.c), which is all that
 // is not TCP or UDP of a connection, TCP that is not established, and what is in the
 // table already.
-func isOffloaded(p *Packet) Truth {
+type offloading struct{}
+
+func (offloading) touches() touches { return readsState }
+func (offloading) matches(p *Packet) Truth {
 	switch {
 	case p.Protocol != TCP && p.Protocol != UDP, p.State&^(Invalid|Untracked) == 0:
 		return No
-	case p.Protocol == TCP && (p.State&^New == 0 || p.Flags&(FIN|RST) != 0):
+	case p.Protocol == TCP && (p.State&^New == 0 || p.flags(FIN|RST) != 0):
 		return No
 	}
 	return Maybe
@@ -154,16 +150,26 @@ func (t *Table) update(verb string, raw json.RawMessage) []statement {
 	fields, ok := t.fields(unwrapElem(key))
 	s, _, _ := t.named(name, fields)
 	limited := !ok || mayRefuse(u.Stmt) || verb == "meter" || s != nil && (s.limited || s.crowded)
-	written := writtenBit(name)
-	return []statement{asks(text, func(p *Packet) Truth {
-		if _, there := readAll(fields, p); there == absent {
-			return No
-		}
-		if limited {
-			return Maybe
-		}
-		return Yes
-	}), {text: text, change: func(p *Packet) { p.written |= written }}}
+	return []statement{{text, update{fields, limited}}, {text, writeSets(writtenBit(name))}}
+}
+
+// update is whether a rule that writes to a set goes on.
+type update struct {
+	key []field
+	// limited is set where it may end there.
+	limited bool
+}
+
+func (u update) matches(p *Packet) Truth {
+	there := Yes
+	for _, f := range u.key {
+		_, is := f.read(p)
+		there = min(there, is)
+	}
+	if u.limited {
+		return min(there, Maybe)
+	}
+	return there
 }
 
 // writtenBit stands for a set in Packet.written: one of 64 bits, by a hash of the

@@ -3,7 +3,6 @@ package netfilter
 import (
 	"cmp"
 	"slices"
-	"strings"
 )
 
 // This file answers: in which order does the kernel run the base chains of a hook?
@@ -17,11 +16,9 @@ import (
 type base struct {
 	table *Table
 	chain *Chain
-	// orderMatters is set where another table's chain has the same priority, and
-	// what comes out depends on which of them runs first.
-	orderMatters bool
-	// addressesUnsure is set where such a chain writes addresses.
-	addressesUnsure bool
+	// These are set where another table's chain has the same priority, and what this one
+	// sees of marks, of tracking and of addresses depends on which of them runs first.
+	marksUnsure, stateUnsure, addressesUnsure bool
 	// sees is whether the packet comes to the chain at all.
 	sees Truth
 }
@@ -50,8 +47,10 @@ func (rs *Ruleset) bases(hook Hook, p *Packet) []base {
 	for i := range out {
 		for _, o := range out {
 			if o.table != out[i].table && o.chain.runsAt() == out[i].chain.runsAt() {
-				out[i].orderMatters = out[i].orderMatters || orderMatters(o.table, out[i].table)
-				out[i].addressesUnsure = out[i].addressesUnsure || o.table.touches().addresses
+				mine, other := out[i].table.touches(), o.table.touches()
+				out[i].marksUnsure = out[i].marksUnsure || orderMatters(mine, other, readsMark, writesMark)
+				out[i].stateUnsure = out[i].stateUnsure || orderMatters(mine, other, readsState, forbidsTracking)
+				out[i].addressesUnsure = out[i].addressesUnsure || other&writesAddress != 0
 			}
 		}
 	}
@@ -120,29 +119,21 @@ func (c *Chain) runsAt() int {
 }
 
 // orderMatters is whether it matters which of two tables' chains runs first: one
-// writes marks, or forbids tracking, and the other asks or writes too. The order
-// of chains of equal priority in different tables cannot be read. Example:
-// iptables-legacy's mangle has "-j MARK --set-mark 1", and a table of nft's at
-// priority -150 has "meta mark 1 drop".
-func orderMatters(a, b *Table) bool {
-	mine, other := a.touches(), b.touches()
-	return mine.writes && (other.reads || other.writes) || other.writes && (mine.reads || mine.writes)
+// writes what the other asks for or writes too. The order of chains of equal priority in
+// different tables cannot be read. Example: iptables-legacy's mangle has "-j MARK
+// --set-mark 1", and a table of nft's at priority -150 has "meta mark 1 drop".
+func orderMatters(a, b touches, reads, writes touches) bool {
+	return a&writes != 0 && b&(reads|writes) != 0 || b&writes != 0 && a&reads != 0
 }
 
-// touches is whether rules of a table ask for, and change, what packets carry
-// along, and whether they write addresses.
-type touches struct{ reads, writes, addresses bool }
-
-// touches looks for the words in the texts of rules, which is coarse: it takes a
-// comment with "mark" in it for a question. That only makes more unknown.
+// touches is what the table's rules touch.
 func (t *Table) touches() touches {
 	if t.touched == nil {
 		var all touches
 		for _, c := range t.Chains {
 			for _, r := range c.Rules {
-				all.reads = all.reads || strings.Contains(r.Text, "mark") || strings.Contains(strings.ToLower(r.Text), "untracked")
 				for _, s := range r.statements {
-					all.writes, all.addresses = all.writes || s.carries, all.addresses || s.rewrites
+					all |= touchesOf(s.does)
 				}
 			}
 		}

@@ -70,6 +70,8 @@ type Packet struct {
 	// the routes; here it is only passed on, and unknown once a rule writes the source.
 	ReturnsByIn Truth
 
+	// asked is what rules have asked for on the way, for all copies of the packet.
+	asked *questions
 	// rules and hook are where the packet is on its way; beforeConntrack is set in
 	// chains that run before conntrack has looked at it.
 	rules           *Ruleset
@@ -94,6 +96,22 @@ type Packet struct {
 	routed rewrite
 }
 
+// questions are what the rules on a packet's way have asked of it.
+type questions struct{ flags uint8 }
+
+// flags are those TCP flags of a mask that the packet has. That they were asked for is
+// noted: packets that differ in nothing else fare alike where nobody asks.
+func (p *Packet) flags(mask uint8) uint8 {
+	if p.asked != nil {
+		p.asked.flags |= mask
+	}
+	return p.Flags & mask
+}
+
+// begins is whether a packet in state new can be the first of its connection. A FIN or
+// a RST never is: it is new where the other direction has not been seen.
+func (p *Packet) begins() bool { return p.Protocol != TCP || p.Flags&(FIN|RST) == 0 }
+
 // unknownLink is the name of the outgoing link where the kernel has chosen it
 // for an address that is not known. No link has that name.
 const unknownLink = "/"
@@ -109,13 +127,8 @@ func (m mark) join(o mark) mark {
 	return mark{m.value & known, known}
 }
 
-// set replaces the bits of mask by value's, after flipping: iptables' and nft's
-// (mark & ^mask) ^ value.
-func (m mark) set(value, mask uint32) mark {
-	known := m.known | mask
-	v := (m.value &^ mask) ^ value
-	return mark{v & known, known}
-}
+// asValue is the mark as what a field holds.
+func (m mark) asValue() value { return value{number: uint64(m.value), unknownBits: ^m.known} }
 
 // equals is whether mark & mask == value. A value with a bit outside the mask is
 // never equal, as in the kernel (xt_mark.c).

@@ -2,7 +2,7 @@ package netfilter
 
 import (
 	"net/netip"
-	"strings"
+	"slices"
 )
 
 // This file has what all backends' rules are turned into, so that one walk judges
@@ -120,7 +120,7 @@ type Table struct {
 	// order has the chains' names as they were printed.
 	order []string
 	sets  map[string]*nftSet
-	// touched caches touches.
+	// touched is what its rules touch; nil where it must be made anew.
 	touched *touches
 }
 
@@ -154,23 +154,6 @@ type Rule struct {
 	beyondIptables bool
 }
 
-// statement is one part of a rule: a question ("-s 10.0.0.0/8"), a change of the
-// packet ("meta mark set 1"), or a decision ("-j DROP"). Exactly one function is
-// set.
-type statement struct {
-	text   string
-	test   func(*Packet) Truth
-	change func(*Packet)
-	// decide gives the decisions that are possible; more than one where it is
-	// not known which.
-	decide func(*Packet) []decision
-	// carries is set for changes that the packet carries to later chains: marks, and
-	// not to be tracked.
-	carries bool
-	// rewrites is set for changes of an address without NAT: "ip saddr set 10.0.0.1".
-	rewrites bool
-}
-
 // decision is what a rule does with a packet that matched.
 type decision struct {
 	kind  decisionKind
@@ -199,22 +182,6 @@ const (
 	// of it.
 	unknownTarget
 )
-
-// decides is a statement that always comes to the same decisions.
-func decides(text string, ds ...decision) statement {
-	return statement{text: text, decide: func(*Packet) []decision { return ds }}
-}
-
-// asks is a statement that asks a question of the packet.
-func asks(text string, test func(*Packet) Truth) statement {
-	return statement{text: text, test: test}
-}
-
-// unknown is a question that nothing is known about: its answer is Maybe for every
-// packet. Both are taken into account from there on.
-func unknown(text string) statement {
-	return asks(text, func(*Packet) Truth { return Maybe })
-}
 
 // chain gives the named chain, made if it is not there.
 func (t *Table) chain(name string) *Chain {
@@ -246,29 +213,26 @@ func (t *Table) Empty() bool {
 // Empty reports whether the chain does nothing; one that is not there does not.
 func (c *Chain) Empty() bool { return c == nil || !c.Drops && len(c.Rules) == 0 }
 
-// Has reports whether rule's text has all of the words.
-func (r *Rule) Has(words ...string) bool {
-	for _, w := range words {
-		if !strings.Contains(r.Text, w) {
-			return false
+// decisions are what the rule's verdict may decide; a rule without a verdict decides nothing.
+func (r *Rule) decisions() []decision {
+	for _, s := range r.statements {
+		if v, ok := s.does.(verdict); ok {
+			return v.decisions()
 		}
 	}
-	return true
+	return nil
 }
 
 // Jumps reports whether the rule sends packets to the named chain.
 func (r *Rule) Jumps(chain string) bool {
-	for _, s := range r.statements {
-		if s.decide == nil {
-			continue
-		}
-		for _, d := range s.decide(&Packet{rules: &Ruleset{}}) {
-			if (d.kind == jump || d.kind == goTo) && d.chain == chain {
-				return true
-			}
-		}
-	}
-	return false
+	return slices.ContainsFunc(r.decisions(), func(d decision) bool { return (d.kind == jump || d.kind == goTo) && d.chain == chain })
+}
+
+// Drops reports whether the rule drops packets for being in the state; what else it asks
+// of them is not looked at.
+func (r *Rule) Drops(state State) bool {
+	return slices.ContainsFunc(r.statements, func(s statement) bool { return asksState(s.does, state) }) &&
+		slices.ContainsFunc(r.decisions(), func(d decision) bool { return d.kind == drop })
 }
 
 // Find gives the table of a backend and family, or nil.

@@ -198,18 +198,15 @@ const wildcard = "/"
 // source, that which it goes out by for a destination. A member with the option
 // wildcard is the beginning of names.
 func linkField(value string) (func(*Packet, bool) Truth, int, bool) {
-	matches := sameLink
-	if beginning, ok := strings.CutSuffix(value, wildcard); ok {
-		value, matches = beginning, linkBegins
-	}
+	name := linkPattern(value, wildcard)
 	return func(p *Packet, source bool) Truth {
 		switch {
 		case source && p.hook == Postrouting:
 			return Maybe // the kernel does not always hand the link on
 		case source:
-			return matches(value, p.In)
+			return name.hasLink(p.In)
 		}
-		return matches(value, p.Out)
+		return name.hasLink(p.Out)
 	}, 16, !strings.HasPrefix(value, "physdev:")
 }
 
@@ -230,7 +227,7 @@ func portField(value string) (func(*Packet, bool) Truth, int, bool) {
 	r, ok := parsePorts(ports, "-")
 	return func(p *Packet, source bool) Truth {
 		port, has := p.port(source)
-		return truthOf(has && (number < 0 || int(p.Protocol) == number) && r.has(port))
+		return truthOf(has && (number < 0 || int(p.Protocol) == number) && r.from <= uint64(port) && uint64(port) <= r.to)
 	}, 16, ok
 }
 
@@ -376,12 +373,9 @@ func (r addrRange) bits() int {
 	return len(a) * 8
 }
 
-// portRange is from..to, both in it.
-type portRange struct{ from, to uint16 }
-
 // parsePorts reads PORT or FROM and TO with a separator between; a missing end
-// is the lowest or highest port.
-func parsePorts(text, separator string) (portRange, bool) {
+// is the lowest or highest port. Both are in the range.
+func parsePorts(text, separator string) (pattern, bool) {
 	from, to, ranged := strings.Cut(text, separator)
 	if !ranged {
 		to = from
@@ -394,7 +388,5 @@ func parsePorts(text, separator string) (portRange, bool) {
 	}
 	a, errA := strconv.ParseUint(from, 10, 16)
 	b, errB := strconv.ParseUint(to, 10, 16)
-	return portRange{uint16(a), uint16(b)}, errA == nil && errB == nil
+	return pattern{from: a, to: b}, errA == nil && errB == nil && text != ""
 }
-
-func (r portRange) has(port uint16) bool { return r.from <= port && port <= r.to }

@@ -1,6 +1,7 @@
 package netfilter
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -90,6 +91,11 @@ type Result struct {
 	// RewrittenBy the rule that does or may do it.
 	Rewritten   Truth
 	RewrittenBy *Step
+	// FlagsAsked are the TCP flags that rules on the way asked for: a packet that has
+	// the same of these, and is the same otherwise, fares alike.
+	FlagsAsked uint8
+	// Rules is how many were gone through.
+	Rules int
 	// Chains are those that the packet came, or may have come, through.
 	Chains map[*Chain]bool
 	// Trail has every rule that matched or may match, and every policy on the way.
@@ -110,6 +116,8 @@ func (rs *Ruleset) Source(p Packet) Result {
 	}
 	r := rs.WalkHooks(p, Ingress, Prerouting, Postrouting, Egress)
 	maps.Copy(r.Chains, whole.Chains)
+	r.FlagsAsked |= whole.FlagsAsked
+	r.Rules += whole.Rules
 	return r
 }
 
@@ -123,8 +131,9 @@ func (rs *Ruleset) Source(p Packet) Result {
 // it came with. One that a rule wrote and another wrote back is the old one again.
 func (rs *Ruleset) WalkHooks(p Packet, hooks ...Hook) Result {
 	p.rules = rs
+	p.asked = &questions{}
 	p.mark.known = ^uint32(0) // a packet arrives with mark 0
-	if p.State == New {
+	if p.State == New && p.begins() {
 		p.ctMark.known = ^uint32(0)
 	}
 	p.six = p.Src.Is6()
@@ -142,7 +151,7 @@ func (rs *Ruleset) WalkHooks(p Packet, hooks ...Hook) Result {
 		}
 		w.checkRerouted(hook, cur)
 	}
-	end := Result{Verdict: Accepted, Trail: w.trail, Chains: w.visited}
+	end := Result{Verdict: Accepted, Trail: w.trail, Chains: w.visited, FlagsAsked: p.asked.flags, Rules: w.gone}
 	if cur != nil && (cur.Src != from || cur.source.truth == Maybe) { // what was written may be written back
 		end.Rewritten, end.RewrittenBy = cur.source.truth, cur.source.by
 	}
@@ -175,7 +184,7 @@ func (w *walk) pass(b base, p Packet) *Packet {
 	switch {
 	case b.sees != Yes:
 		question = "whether the packet passes this chain: what lies below the link " + p.In + " or " + p.Out + " is seen too"
-	case b.chain.NAT && (p.natDone != No || p.State&^(New|Related) != 0):
+	case b.chain.NAT && (p.natDone != No || p.State&^(New|Related) != 0 || !p.begins()):
 		question = "whether NAT sees the packet: a rule before may keep it from being tracked, or translate it"
 	default:
 		return behind
@@ -215,6 +224,8 @@ type walk struct {
 	// what it asks.
 	doubt    *Step
 	question string
+	// gone counts the rules that were gone through.
+	gone int
 	// rerouted is the rule that sends the packet another way, and rerouting says
 	// how.
 	rerouted  *Step
@@ -264,7 +275,7 @@ func joined(a *Packet, b *Packet) *Packet {
 //     priority either may come first.
 //   - Where chains of another table have the same priority and write what this one
 //     asks for, their order decides, and it cannot be read (see orderMatters).
-//     Then the chain sees marks and addresses as unknown.
+//     Then the chain sees marks, tracking and addresses as unknown.
 //
 // A doubt from inside counts only if some way through the chain drops the packet.
 func (w *walk) base(b base, p Packet) *Packet {
@@ -274,11 +285,11 @@ func (w *walk) base(b base, p Packet) *Packet {
 	if b.addressesUnsure {
 		seen.Src, seen.Dst = netip.Addr{}, netip.Addr{}
 	}
-	if b.orderMatters {
+	if b.marksUnsure {
 		seen.mark, seen.ctMark, w.marked = mark{}, mark{}, w.step(b.chain, nil)
-		if seen.State != p.State {
-			seen.State |= Untracked
-		}
+	}
+	if b.stateUnsure && seen.State != p.State {
+		seen.State |= Untracked
 	}
 	dropsBefore, doubt, question := len(w.drops), w.doubt, w.question
 	f := w.chain(b.chain, seen)
@@ -373,6 +384,7 @@ func (w *walk) chain(c *Chain, p Packet) flow {
 	var out flow
 	cur := &p
 	for _, r := range c.Rules {
+		w.gone++
 		f := w.rule(c, r, *cur)
 		out.accepted = joined(out.accepted, f.accepted)
 		out.returned = joined(out.returned, f.returned)
@@ -401,9 +413,9 @@ func (w *walk) rule(c *Chain, r *Rule, p Packet) flow {
 	var missed *Packet // the packet as it is where a doubtful question said no
 	question := ""
 	for _, s := range r.statements {
-		switch {
-		case s.test != nil:
-			switch s.test(&p) {
+		switch does := s.does.(type) {
+		case match:
+			switch does.matches(&p) {
 			case No:
 				return flow{next: joined(missed, &p)}
 			case Maybe:
@@ -413,17 +425,17 @@ func (w *walk) rule(c *Chain, r *Rule, p Packet) flow {
 					question = s.text
 				}
 			}
-		case s.change != nil:
+		case change:
 			was := p.mark
-			s.change(&p)
+			does.apply(&p)
 			if p.mark != was {
 				w.marked = w.step(c, r)
 			}
-			if s.rewrites {
+			if touchesOf(does)&writesAddress != 0 {
 				w.creditRewrite(c, r, &p)
 			}
-		default:
-			return w.decide(c, r, p, s, missed, question)
+		case verdict:
+			return w.decide(c, r, p, does.decide(&p), missed, cmp.Or(question, s.text))
 		}
 	}
 	if missed == nil && len(r.statements) > 0 {
@@ -454,12 +466,8 @@ func (w *walk) addStep(c *Chain, r *Rule, did string) *Step {
 // not known, and all of them are carried out on a copy of the packet each. The
 // rule is a doubt only if it can end the packet's way through the chain, or drop
 // it: whether "-j LOG" matched makes no difference.
-func (w *walk) decide(c *Chain, r *Rule, p Packet, s statement, missed *Packet, question string) flow {
-	decisions := s.decide(&p)
+func (w *walk) decide(c *Chain, r *Rule, p Packet, decisions []decision, missed *Packet, question string) flow {
 	sure := missed == nil && len(decisions) == 1 && decisions[0].kind != unknownTarget
-	if question == "" && !sure {
-		question = s.text
-	}
 	dropsBefore := len(w.drops)
 	out := flow{next: missed}
 	for _, d := range decisions {
