@@ -92,7 +92,8 @@ func TestEachFamilyHasItsOwnAnswer(t *testing.T) {
 func TestWhatIsDoneIsOfTheFamilyThatNeedsIt(t *testing.T) {
 	n := node(t)
 	for _, six := range []string{"", "6"} {
-		with("ip"+six+"tables-nft-restore", "*raw\n:DOCKER-GUARD - [0:0]\n-A PREROUTING -j DOCKER-GUARD\n-A DOCKER-GUARD -i up0 -j DROP\nCOMMIT\n*mangle\n-A POSTROUTING -o up9 -j ACCEPT\nCOMMIT\n")(n)
+		banned := map[string]string{"": "198.51.100.6/32", "6": "2001:db8::6/128"}[six]
+		with("ip"+six+"tables-nft-restore", "*filter\n:DOCKER-GUARD - [0:0]\n-A FORWARD -j DOCKER-GUARD\n-A DOCKER-GUARD -s "+banned+" -j DROP\n-A DOCKER-GUARD -i up0 -j DROP\nCOMMIT\n")(n)
 	}
 	facts := read(n)
 	for i, family := range []string{"ip", "ip6"} {

@@ -89,39 +89,58 @@ func ReadFilter(ctx context.Context) Filter {
 	return r.Filter
 }
 
-// ReadOwn reads only what enforcing looks at: iptables of both backends, of some families
-// (true for IPv6), and the ipsets. It is quick, because it runs on every change of a rule.
-// What only nft can express in a table of iptables-nft is read by nft, as by ReadFilter.
-func ReadOwn(ctx context.Context, d Datapath, families ...bool) Filter {
+// ReadPrinted reads only what iptables-save prints of some families (true for IPv6), of
+// both backends: all that has to be looked at on every change of a rule.
+func ReadPrinted(ctx context.Context, families ...bool) Filter {
 	r := filterReader{ctx: ctx}
-	sets := r.beginIpsets()
-	var reads, corrections []func()
+	var reads []func()
 	for _, six := range families {
 		for _, backend := range []netfilter.Backend{netfilter.IptablesLegacy, netfilter.IptablesNft} {
 			reads = append(reads, r.beginIptables(backend, FamilyOf(six)))
 		}
-		for _, table := range []string{"filter", "mangle"} { // where somebody drops
-			corrections = append(corrections, r.beginReconcile(FamilyOf(six), table))
-		}
 	}
-	for _, finish := range append(append(reads, corrections...), sets) {
+	for _, finish := range reads {
 		finish()
 	}
-	r.settle(d)
 	return r.Filter
 }
 
+// Complete adds what is needed to judge: the ipsets, what the rules ask of the node, and
+// what only nft can express in a table of iptables-nft.
+func (f *Filter) Complete(ctx context.Context, d Datapath) {
+	r := filterReader{Filter: *f, ctx: ctx}
+	finish := []func(){r.beginIpsets()}
+	for _, six := range []bool{false, true} {
+		for _, t := range r.of(six).Tables {
+			if t.Backend == netfilter.IptablesNft && t.Name != "nat" && !t.Empty() {
+				finish = append(finish, r.beginReconcile(t))
+			}
+		}
+	}
+	for _, finish := range finish {
+		finish()
+	}
+	r.settle(d)
+	*f = r.Filter
+}
+
+// ReadSets reads the ipsets alone.
+func (f *Filter) ReadSets(ctx context.Context) {
+	r := filterReader{Filter: *f, ctx: ctx}
+	r.beginIpsets()()
+	*f = r.Filter
+}
+
 // beginReconcile corrects what iptables-nft-save printed of a table by what nft says of it.
-func (r *filterReader) beginReconcile(f netfilter.Family, table string) (finish func()) {
-	wait := program.Begin(r.ctx, "", "nft", "-j", "list", "table", string(f), table)
+func (r *filterReader) beginReconcile(t *netfilter.Table) (finish func()) {
+	wait := program.Begin(r.ctx, "", "nft", "-j", "list", "table", string(t.Family), t.Name)
 	return func() {
 		listing, err := wait()
-		printed := r.of(f == netfilter.IPv6).Find(netfilter.IptablesNft, f, table)
-		if err != nil || printed == nil {
-			return // there is none, or nft has to list it as a whole
+		if err != nil {
+			return // the table is gone, or there is no nft, and what is printed counts
 		}
 		if tables, err := netfilter.ParseNft([]byte(listing)); err == nil && len(tables) > 0 {
-			printed.Reconcile(tables[0])
+			t.Reconcile(tables[0])
 		}
 	}
 }

@@ -177,8 +177,8 @@ func untracking(f *Filter, six bool) netfilter.Place {
 	return at
 }
 
-// OthersKey stands for all rules of iptables that are not ours, and for the ipsets: the
-// same rules have the same key.
+// OthersKey stands for all rules of iptables that are not ours: the same rules have the
+// same key.
 func (f *Filter) OthersKey() string {
 	h := sha256.New()
 	for _, six := range []bool{false, true} {
@@ -192,9 +192,6 @@ func (f *Filter) OthersKey() string {
 				}
 			}
 		}
-	}
-	for _, name := range slices.Sorted(maps.Keys(f.IPv4.Sets)) {
-		fmt.Fprintln(h, name, f.IPv4.Sets[name].Members())
 	}
 	return string(h.Sum(nil))
 }

@@ -62,8 +62,8 @@ func (e *Enforcer) change(ctx context.Context, w host.Want, whole bool) (did boo
 	unfinished := e.finishRestoring()
 	e.done = nil
 	for range verifications {
-		f := host.Facts{Datapath: e.datapath, Sysctls: e.settings, Filter: host.ReadOwn(ctx, e.datapath, families(w, whole)...)}
-		repair := e.plan(f, w, whole)
+		f := host.Facts{Datapath: e.datapath, Sysctls: e.settings, Filter: host.ReadPrinted(ctx, families(w, whole)...)}
+		repair := e.plan(ctx, &f, w, whole)
 		wrote, err := e.apply(ctx, &f.Filter, repair)
 		did = did || wrote
 		if len(repair.Sysctls) > 0 {
@@ -88,13 +88,17 @@ func families(w host.Want, whole bool) []bool {
 }
 
 // plan is what is to be there. A firewall that is loaded anew has the rules that it had:
-// then so have we.
-func (e *Enforcer) plan(f host.Facts, w host.Want, whole bool) host.Repair {
+// then so have we, and nothing more has to be read while traffic waits.
+func (e *Enforcer) plan(ctx context.Context, f *host.Facts, w host.Want, whole bool) host.Repair {
 	key := f.Filter.OthersKey() + fmt.Sprint(w)
 	if known, ok := e.plans[key]; ok && !whole {
+		if len(known.Sets) > 0 {
+			f.Filter.ReadSets(ctx)
+		}
 		return known
 	}
-	repair := host.PlanRepair(f, w, e.Means)
+	f.Filter.Complete(ctx, e.datapath)
+	repair := host.PlanRepair(*f, w, e.Means)
 	if !whole {
 		repair.Sysctls = nil
 	}
@@ -154,7 +158,10 @@ func (e *Enforcer) ensure(ctx context.Context, t *netfilter.Table, o host.Openin
 		return err
 	}
 	e.did(fmt.Sprintf("%s %s %s", program.Name(o.At.Backend, o.At.Family, ""), o.At.Table, o.Own))
-	return errors.Join(e.noteMade(ctx, o), e.put(t, o))
+	if t == nil || t.Chains[o.At.Chain].Empty() { // a base chain that is printed may not be there
+		err = e.noteMade(ctx, o)
+	}
+	return errors.Join(err, e.put(t, o))
 }
 
 // Undo takes away everything of ours: jumps, chains, sets, and sysctls that
@@ -172,13 +179,15 @@ func (e *Enforcer) Undo(ctx context.Context) (Undone, error) {
 	}
 	defer unlock()
 	var errs []error
-	filter := host.ReadOwn(ctx, host.Datapath{}, false, true)
+	filter := host.ReadPrinted(ctx, false, true)
+	filter.ReadSets(ctx)
 	for _, problem := range filter.Unread {
 		errs = append(errs, errors.New(problem))
 	}
 	_, err = e.apply(ctx, &filter, host.Repair{})
 	errs = append(errs, err)
 	sysctls, err := e.restoreSysctls()
-	now := host.ReadOwn(ctx, host.Datapath{}, false, true)
+	now := host.ReadPrinted(ctx, false, true)
+	now.ReadSets(ctx)
 	return undone(&filter, &now, sysctls), errors.Join(append(errs, err)...)
 }
