@@ -12,14 +12,15 @@ import (
 )
 
 // Complaints says what is not as it should be by a Speaker: its Node, or conditions.
-// Without Nodes, nil, it goes by the conditions alone. That a node drains is none.
+// Without Nodes, nil, it goes by the conditions alone. That a node drains is none, and
+// neither is that no BGPPeer selects it.
 func Complaints(s *v1alpha1.Speaker, nodesReady map[string]bool) []string {
 	if nodesReady != nil && !nodesReady[s.Name] {
 		return []string{"Node " + s.Name + " is not Ready: this is what its daemon said last"}
 	}
 	var out []string
 	for _, c := range s.Status.Conditions {
-		if c.Type == v1alpha1.ConditionDrained || c.Status != metav1.ConditionFalse {
+		if c.Type == v1alpha1.ConditionDrained || c.Status != metav1.ConditionFalse || c.Reason == v1alpha1.ReasonNoPeer {
 			continue
 		}
 		out = append(out, strings.TrimSuffix("not "+c.Type+": "+c.Message, ": "))

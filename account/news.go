@@ -1,10 +1,8 @@
 package account
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/fairway-bgp/fairway/status"
 )
@@ -39,7 +37,8 @@ func warning(reason, format string, args ...any) Event {
 	return e
 }
 
-// sessionEvents tell which sessions went up or down.
+// sessionEvents tell which sessions went up or down, or do not come up, each time for
+// another reason.
 func sessionEvents(before, now *status.Status) []Event {
 	var out []Event
 	for _, e := range now.Sessions {
@@ -48,7 +47,12 @@ func sessionEvents(before, now *status.Status) []Event {
 		case e.Established() && !was.Established():
 			out = append(out, event("BGPSessionUp", "session with %s (%s) is established", e.Peer, e.Address))
 		case was.Established() && !e.Established():
-			out = append(out, warning("BGPSessionDown", "session with %s (%s) is down: %s", e.Peer, e.Address, cmp.Or(e.LastError, strings.ToLower(e.State))))
+			out = append(out, warning("BGPSessionDown", "session with %s (%s) is down: %s", e.Peer, e.Address, e.Trouble()))
+		case !e.Established() && e.LastError != "" && e.LastError != was.LastError:
+			out = append(out, warning("BGPSessionFailed", "session with %s (%s) does not come up: %s", e.Peer, e.Address, e.Trouble()))
+		}
+		if e.Established() && e.Trouble() != "" && e.Trouble() != was.Trouble() {
+			out = append(out, warning("BGPSessionLimited", "session with %s (%s): %s", e.Peer, e.Address, e.Trouble()))
 		}
 	}
 	return out

@@ -21,6 +21,8 @@ func TestNewsOfANode(t *testing.T) {
 		}
 		return s
 	}
+	refused, limited := down, up
+	refused.LastError, limited.NotOffered = "port 179 refuses connections", []string{"ipv6-unicast"}
 	quiet := up
 	quiet.Advertised = 0
 	waiting := picture(false, up)
@@ -38,7 +40,11 @@ func TestNewsOfANode(t *testing.T) {
 		{picture(false, up), []string{"BGPSessionUp"}},
 		{picture(false, up), nil},
 		{picture(false, down), []string{"BGPSessionDown"}},
-		{picture(false, up), []string{"BGPSessionUp"}},
+		{picture(false, refused), []string{"BGPSessionFailed"}},
+		{picture(false, refused), nil},
+		{picture(false, limited), []string{"BGPSessionUp", "BGPSessionLimited"}},
+		{picture(false, limited), nil},
+		{picture(false, up), nil},
 		{picture(true, up), nil}, // still sent to the peer
 		{picture(true, quiet), []string{"Drained"}},
 		{picture(false, up), []string{"Undrained"}},

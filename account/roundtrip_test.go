@@ -126,8 +126,7 @@ func drainIsAsFar(t *testing.T, p *status.Status, s *v1alpha1.Speaker) {
 
 func complaintsAreOfWhatIsWrong(t *testing.T, p *status.Status, s *v1alpha1.Speaker) {
 	t.Helper()
-	well := p.Ready && p.Speaker.InSync && len(p.Source.Problems) == 0 && host.Worst(p.Findings) != host.Wrong && len(p.Sessions) > 0 &&
-		!slices.ContainsFunc(p.Sessions, func(e status.Session) bool { return !e.Established() })
+	well := len(p.Degraded()) == 0
 	stuck := len(p.Plan.Adverts) == 0 && slices.ContainsFunc(p.Plan.Withheld, func(w policy.Withheld) bool { return slices.Contains(knownToNodeAlone(), w.Reason) })
 	if got := Complaints(s, nil); (len(got) == 0) != (well && !stuck) {
 		t.Errorf("%s is well: %t, and is stuck: %t; complaints: %q", p.Node, well, stuck, got)
@@ -165,7 +164,7 @@ func nodesSayWhatTheyDo(t *testing.T, m made, speakers []v1alpha1.Speaker) {
 		whole := listsAllAnnounced(&speakers[i]) && listsAllWithheld(&speakers[i])
 		for j := i; j < len(m.snapshot.Subnets); j += 5 { // to explain all of them takes long
 			for _, e := range Compare(policy.Why(objects, p.Node, m.snapshot.Subnets[j].Name), speakers) {
-				does := announces(p.Plan, e.Subnet, netip.MustParsePrefix(e.Prefix))
+				does := announces(p, e.Subnet, netip.MustParsePrefix(e.Prefix))
 				switch {
 				case whole && e.Announced() != does:
 					t.Errorf("%s of %s on %s: announced %t, want %t (%+v)", e.Prefix, e.Subnet, e.Node, e.Announced(), does, e.Says)
@@ -177,9 +176,9 @@ func nodesSayWhatTheyDo(t *testing.T, m made, speakers []v1alpha1.Speaker) {
 	}
 }
 
-// announces reports whether a plan has a CIDR, or Pods of it.
-func announces(p policy.Plan, subnet string, cidr netip.Prefix) bool {
-	return slices.ContainsFunc(p.Adverts, func(a policy.Advert) bool { return a.Subnet == subnet && cidr.Overlaps(a.Prefix) })
+// announces reports whether a router has been sent a CIDR, or Pods of it.
+func announces(p *status.Status, subnet string, cidr netip.Prefix) bool {
+	return slices.ContainsFunc(p.Plan.Adverts, func(a policy.Advert) bool { return a.Subnet == subnet && cidr.Overlaps(a.Prefix) && p.Sent(a) })
 }
 
 // aloneIsWhatNoOtherPlanHas holds where everything is listed, or the objects tell the
@@ -285,6 +284,9 @@ func (m made) picture(r *rand.Rand, n routes.Node) *status.Status {
 	s := m.seenBy(n.Name)
 	p := &status.Status{Node: n.Name, Plan: policy.Make(s, n.Name), Ready: true, Audited: r.IntN(2) == 0}
 	p.Speaker = status.Speaker{RouterID: n.InternalIPs[0], Originated: len(p.Plan.Adverts), InSync: r.IntN(8) > 0}
+	if !p.Speaker.InSync {
+		p.Speaker.Errors = []string{"add peer tor (192.0.2.254): no"}
+	}
 	if d, _ := routes.DrainOf(&n, s.Settings, nil); d.On() {
 		p.Draining, p.DrainCause, p.DrainRequest = true, d.Cause, n.Annotations[routes.AnnotationDrainRequest]
 		m.moveOn(r, p)

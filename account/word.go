@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 
@@ -67,7 +68,9 @@ func ByObjectsAlone(explanations []policy.Explanation) []Explained {
 //	NodeNotReady      (old news)              none
 //	announced         is not there            nothing, for it has no Speaker
 //	announced         of a stopped daemon     fairway has stopped
+//	announced         lists it as not sent    not sent to these peers
 //	announced         lists it as withheld    withheld, with the reason
+//	announced         has sent nothing        no router has been sent any
 //	announced         too short to tell       maybe withheld, or none
 //	announced         does not list it        not announced, with what Ready says
 //	withheld          lists it as announced   announced
@@ -78,7 +81,7 @@ func wordAgainst(e policy.Explanation, s *v1alpha1.Speaker) *Word {
 		return nil
 	case planned:
 		return wordAgainstAnnounced(e, s)
-	case s != nil && !Stopped(s) && listsAnnounced(s, e):
+	case s != nil && !Stopped(s) && len(listedAnnounced(s, e)) > 0:
 		return &Word{Announced: true, Text: e.Prefix + " is announced"}
 	}
 	return nil
@@ -91,11 +94,15 @@ func wordAgainstAnnounced(e policy.Explanation, s *v1alpha1.Speaker) *Word {
 		return &Word{Text: "nothing, for it has no Speaker: fairway does not run there"}
 	case Stopped(s):
 		return &Word{Text: stoppedText}
-	case listsAnnounced(s, e):
-		return nil
+	}
+	if listed := listedAnnounced(s, e); len(listed) > 0 {
+		return notSent(e, s, listed)
 	}
 	if w := listedWithheld(s, e); w != nil {
 		return &Word{Reason: routes.Reason(w.Reason), Text: fmt.Sprintf("%s is withheld, %s: %s", e.Prefix, w.Reason, w.Detail)}
+	}
+	if a := s.Status.Announced; !listsAllAnnounced(s) && a.Sent == 0 {
+		return &Word{Text: fmt.Sprintf("%d prefixes are planned, and no router has been sent any", a.Count)}
 	}
 	if !listsAllAnnounced(s) || !listsAllWithheld(s) {
 		return maybeWithheld(e, s)
@@ -107,14 +114,55 @@ func wordAgainstAnnounced(e policy.Explanation, s *v1alpha1.Speaker) *Word {
 	return &Word{Text: text}
 }
 
-// listsAnnounced reports whether the Speaker lists the CIDR, or with mode pods a part
+// listedAnnounced gives what the Speaker lists of the CIDR, or with mode pods of parts
 // of it, among what it announces.
-func listsAnnounced(s *v1alpha1.Speaker, e policy.Explanation) bool {
+func listedAnnounced(s *v1alpha1.Speaker, e policy.Explanation) []v1alpha1.AnnouncedPrefix {
 	cidr, err := netip.ParsePrefix(e.Prefix)
-	return err == nil && slices.ContainsFunc(s.Status.Announced.First, func(a v1alpha1.AnnouncedPrefix) bool {
+	if err != nil {
+		return nil
+	}
+	return slices.DeleteFunc(slices.Clone(s.Status.Announced.First), func(a v1alpha1.AnnouncedPrefix) bool {
 		p, err := netip.ParsePrefix(a.Prefix)
-		return err == nil && a.Subnet == e.Subnet && cidr.Bits() <= p.Bits() && cidr.Contains(p.Addr())
+		return err != nil || a.Subnet != e.Subnet || cidr.Bits() > p.Bits() || !cidr.Contains(p.Addr())
 	})
+}
+
+// notSent is for a CIDR that the node announces: nil where every peer has been sent
+// all that is listed of it.
+func notSent(e policy.Explanation, s *v1alpha1.Speaker, listed []v1alpha1.AnnouncedPrefix) *Word {
+	var peers []string
+	sent := false
+	for _, a := range listed {
+		sent = sent || a.Sent
+		peers = append(peers, a.NotSentTo...)
+	}
+	if len(peers) == 0 {
+		return nil
+	}
+	slices.Sort(peers)
+	var why []string
+	for _, peer := range slices.Compact(peers) {
+		why = append(why, strings.TrimSuffix(peer+": "+troubleWith(s, peer), ": "))
+	}
+	text := e.Prefix + " is planned, and no router has been sent it: "
+	if sent {
+		text = e.Prefix + " has not been sent to all its peers: "
+	}
+	return &Word{Announced: sent, Text: text + strings.Join(why, "; ")}
+}
+
+// troubleWith says, by a Speaker, why nothing, or not everything, is sent to a peer.
+func troubleWith(s *v1alpha1.Speaker, peer string) string {
+	for _, e := range s.Status.Sessions {
+		switch {
+		case e.Peer != peer:
+		case len(e.NotOffered) > 0:
+			return "the router does not offer " + strings.Join(e.NotOffered, ", ")
+		case e.State != "established":
+			return strings.TrimSuffix("the session is "+e.State+": "+e.LastError, ": ")
+		}
+	}
+	return ""
 }
 
 // listedWithheld gives what the Speaker lists of a CIDR among what it withholds; nil

@@ -20,7 +20,16 @@ func speakerOf(change func(*v1alpha1.SpeakerStatus)) *v1alpha1.Speaker {
 
 func announcing(prefix, subnet string) *v1alpha1.Speaker {
 	return speakerOf(func(s *v1alpha1.SpeakerStatus) {
-		s.Announced = v1alpha1.AnnouncedPrefixes{Count: 1, First: []v1alpha1.AnnouncedPrefix{{Prefix: prefix, Subnet: subnet}}}
+		s.Announced = v1alpha1.AnnouncedPrefixes{Count: 1, Sent: 1, First: []v1alpha1.AnnouncedPrefix{{Prefix: prefix, Subnet: subnet, Sent: true}}}
+	})
+}
+
+// unsent is a Speaker with a session that is down, and one whose router offers no
+// IPv4.
+func unsent(sent bool) *v1alpha1.Speaker {
+	return speakerOf(func(s *v1alpha1.SpeakerStatus) {
+		s.Announced = v1alpha1.AnnouncedPrefixes{Count: 1, First: []v1alpha1.AnnouncedPrefix{{Prefix: "10.1.0.0/16", Subnet: "blue", Sent: sent, NotSentTo: []string{"tor1", "tor2"}}}}
+		s.Sessions = []v1alpha1.SessionStatus{{Peer: "tor1", State: "active", LastError: "connection refused"}, {Peer: "tor2", State: "established", NotOffered: []string{"ipv4-unicast"}}}
 	})
 }
 
@@ -60,7 +69,10 @@ func TestNodesOwnWordCounts(t *testing.T) {
 		{"stopped", "", gone, false, "fairway has stopped on this node"},
 		{"announced for another Subnet", "", announcing("10.1.0.0/16", "red"), false, "10.1.0.0/16 is not announced"},
 		{"nothing read yet", "", waiting, false, "10.1.0.0/16 is not announced: subnets have not been read yet"},
-		{"too many to list", "", speakerOf(func(s *v1alpha1.SpeakerStatus) { s.Announced.Count = 100 }), true, ""},
+		{"no session", "", unsent(false), false, "10.1.0.0/16 is planned, and no router has been sent it: tor1: the session is active: connection refused; tor2: the router does not offer ipv4-unicast"},
+		{"a session of another peer", "", unsent(true), true, "10.1.0.0/16 has not been sent to all its peers: tor1: the session is active: connection refused; tor2: the router does not offer ipv4-unicast"},
+		{"too many to list", "", speakerOf(func(s *v1alpha1.SpeakerStatus) { s.Announced.Count, s.Announced.Sent = 100, 100 }), true, ""},
+		{"too many to list, and none sent", "", speakerOf(func(s *v1alpha1.SpeakerStatus) { s.Announced.Count = 100 }), false, "100 prefixes are planned, and no router has been sent any"},
 		{"too many to list, and some withheld", "", manyHostNotReady(), true, "70 prefixes are withheld, HostNotReady; 10.1.0.0/16 may be among them, its list is too short to tell"},
 		{"both withhold", routes.NATOutgoing, datapathDown(), false, ""},
 		{"a typo is no withdrawal", routes.InvalidAnnotation, announcing("10.1.0.0/16", "blue"), true, "10.1.0.0/16 is announced"},

@@ -1,7 +1,6 @@
 package account
 
 import (
-	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -31,7 +30,7 @@ const stoppedText = "fairway has stopped on this node"
 func SpeakerStatus(s *status.Status) v1alpha1.SpeakerStatus {
 	out := v1alpha1.SpeakerStatus{
 		Configured: int32(len(s.Sessions)),
-		Announced:  announced(s.Plan.Adverts),
+		Announced:  announced(s),
 		Withheld:   withheld(s.Plan.Withheld),
 		Findings:   findingRecords(s.Findings),
 		Conditions: conditions(s), DrainRequest: columns.Cut(s.DrainRequest, mostText),
@@ -73,7 +72,7 @@ func Farewell(last v1alpha1.SpeakerStatus) v1alpha1.SpeakerStatus {
 func sessionRecord(e status.Session) v1alpha1.SessionStatus {
 	out := v1alpha1.SessionStatus{
 		Peer: e.Peer, Address: e.Address, State: strings.ToLower(e.State),
-		LastError: columns.Cut(e.LastError, mostText), Advertised: int64(e.Advertised),
+		LastError: columns.Cut(e.LastError, mostText), Advertised: int64(e.Advertised), NotOffered: e.NotOffered,
 	}
 	if !e.Since.IsZero() {
 		since := apiTime(e.Since)
@@ -85,10 +84,13 @@ func sessionRecord(e status.Session) v1alpha1.SessionStatus {
 // apiTime is a time as it comes back from the API server, which keeps whole seconds.
 func apiTime(t time.Time) metav1.Time { return metav1.NewTime(t.Truncate(time.Second).Local()) }
 
-func announced(adverts []policy.Advert) v1alpha1.AnnouncedPrefixes {
-	out := v1alpha1.AnnouncedPrefixes{Count: int64(len(adverts))}
+func announced(s *status.Status) v1alpha1.AnnouncedPrefixes {
+	adverts := s.Plan.Adverts
+	out := v1alpha1.AnnouncedPrefixes{Count: int64(len(adverts)), Sent: int64(s.Announced())}
 	for _, a := range adverts[:min(mostListed, len(adverts))] {
-		out.First = append(out.First, v1alpha1.AnnouncedPrefix{Prefix: a.Prefix.String(), Subnet: a.Subnet, Role: string(a.Role)})
+		out.First = append(out.First, v1alpha1.AnnouncedPrefix{
+			Prefix: a.Prefix.String(), Subnet: a.Subnet, Role: string(a.Role), Sent: s.Sent(a), NotSentTo: s.NotSentTo(a),
+		})
 	}
 	return out
 }
@@ -177,8 +179,8 @@ func inputCondition(s status.Source) metav1.Condition {
 func sessionsCondition(s *status.Status) metav1.Condition {
 	var down []string
 	for _, e := range s.Sessions {
-		if !e.Established() {
-			down = append(down, fmt.Sprintf("%s (%s): %s", e.Peer, e.Address, cmp.Or(e.LastError, strings.ToLower(e.State))))
+		if why := e.Trouble(); why != "" {
+			down = append(down, fmt.Sprintf("%s (%s): %s", e.Peer, e.Address, why))
 		}
 	}
 	if len(s.Sessions) == 0 {

@@ -54,7 +54,7 @@ func TestConditions(t *testing.T) {
 	}
 	for kind, want := range map[string]string{
 		v1alpha1.ConditionReady:               "True AsPlanned ",
-		v1alpha1.ConditionSessionsEstablished: "False SessionDown tor (192.0.2.254): active",
+		v1alpha1.ConditionSessionsEstablished: "False SessionDown tor (192.0.2.254): no connection yet",
 		v1alpha1.ConditionRoutesInSync:        "False NotAsPlanned ",
 		v1alpha1.ConditionHostReady:           "Unknown NotChecked ",
 		v1alpha1.ConditionSourceFresh:         "False Stale the API server does not answer",

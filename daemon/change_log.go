@@ -7,8 +7,8 @@ import (
 	"github.com/fairway-bgp/fairway/status"
 )
 
-// changeLog logs what changed between one picture and the next, each thing once.
-// Sessions are not among it: the speaker tells of them as it happens.
+// changeLog logs what changed between one picture and the next, each thing once. That
+// a session went up or down is not among it: the speaker tells as it happens.
 type changeLog struct {
 	log  *logrus.Entry
 	last *status.Status
@@ -42,15 +42,27 @@ func (l *changeLog) write(now *status.Status) {
 	if now.DrainStage() != before.DrainStage() && now.Draining {
 		l.log.Info("draining: " + now.DrainText())
 	}
-	l.writePlan(before.Plan, now.Plan)
+	for _, t := range added(troubles(before), troubles(now)) {
+		l.log.WithFields(logrus.Fields{"peer": t.peer, "address": t.address}).Warn("session: " + t.text)
+	}
+	l.writePlan(before.Plan, now.Plan, now.Sent)
 	if now.Ready && !before.Ready {
 		l.log.WithField("prefixes", len(now.Plan.Adverts)).Info("ready")
 	}
 }
 
-func (l *changeLog) writePlan(before, now policy.Plan) {
+// writePlan logs what is new in a plan; sent tells what a router has been sent.
+func (l *changeLog) writePlan(before, now policy.Plan, sent func(policy.Advert) bool) {
+	unsent := map[string]bool{}
+	for _, a := range now.Adverts {
+		unsent[a.Prefix.String()] = !sent(a)
+	}
 	for _, a := range added(advertLines(before), advertLines(now)) {
-		l.log.WithFields(logrus.Fields{"prefix": a.prefix, "subnet": a.subnet, "role": a.role}).Info("announced")
+		text := "announced"
+		if unsent[a.prefix] {
+			text = "to be announced: no session has it yet"
+		}
+		l.log.WithFields(logrus.Fields{"prefix": a.prefix, "subnet": a.subnet, "role": a.role}).Info(text)
 	}
 	for _, a := range added(advertPrefixes(now), advertPrefixes(before)) {
 		l.log.WithFields(logrus.Fields{"prefix": a.prefix, "subnet": a.subnet}).Info("withdrawn")
@@ -61,6 +73,19 @@ func (l *changeLog) writePlan(before, now policy.Plan) {
 	for _, w := range added(before.Warnings, now.Warnings) {
 		l.log.WithFields(logrus.Fields{"subnet": w.Subnet, "reason": w.Reason}).Warn(w.Detail)
 	}
+}
+
+// trouble is what is in the way of a session.
+type trouble struct{ peer, address, text string }
+
+func troubles(s *status.Status) []trouble {
+	var out []trouble
+	for _, e := range s.Sessions {
+		if text := e.Trouble(); text != "" && (e.LastError != "" || e.Established()) {
+			out = append(out, trouble{e.Peer, e.Address, text})
+		}
+	}
+	return out
 }
 
 type advertLine struct{ prefix, subnet, role string }

@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
 	"reflect"
 	"slices"
@@ -76,6 +77,8 @@ type Daemon struct {
 	memory  policy.Memory
 	// plan is the newest one; nil until there is a first.
 	plan *policy.Plan
+	// nodeless is whether the objects have no Node of this daemon's name.
+	nodeless bool
 	// drain is what became of the Node's wish to be emptied.
 	drain drain
 	// changes holds what was logged last, so that only changes are logged.
@@ -124,6 +127,7 @@ func (d *Daemon) pass(ctx context.Context) bool {
 		if d.plan == nil {
 			d.memory = remembered(d.Source)
 		}
+		d.nodeless = !s.HasNode(d.Node)
 		plan := d.decide(s)
 		remember(d.Source, d.memory)
 		syncErr = d.Speaker.Sync(ctx, plan.Wish())
@@ -231,6 +235,9 @@ func (d *Daemon) picture(about status.Source, o speaker.Observed, errs ...error)
 	if !st.Speaker.InSync {
 		st.Waiting = append(st.Waiting, "the speaker does not have everything that the plan wants")
 	}
+	if d.nodeless {
+		st.Waiting = append(st.Waiting, fmt.Sprintf("there is no Node %s, so it counts as not Ready: correct --node, or add the Node", d.Node))
+	}
 	st.Ready = len(st.Waiting) == 0
 	return st
 }
@@ -281,13 +288,16 @@ func sessionStatus(o speaker.Observed, wanted []policy.Session) []status.Session
 		i := slices.IndexFunc(o.Sessions, func(p speaker.Session) bool { return p.Peer == s.Peer })
 		if i >= 0 {
 			p := o.Sessions[i]
-			e.State, e.Since, e.LastError, e.Flaps = string(p.State), p.Since, p.LastError, p.Flaps
-			e.Advertised, e.Received = p.Advertised, p.Received
+			e.State, e.Since, e.LastError, e.LastErrorAt, e.Flaps = string(p.State), p.Since, p.LastError, p.LastErrorAt, p.Flaps
+			e.Advertised, e.Received, e.NoHoldTime = p.Advertised, p.Received, p.NoHoldTime
 			if p.LocalAddress.IsValid() {
 				e.LocalAddress = p.LocalAddress.String()
 			}
 			for _, f := range p.Families {
 				e.Families = append(e.Families, string(f))
+			}
+			for _, f := range p.NotOffered {
+				e.NotOffered = append(e.NotOffered, string(f))
 			}
 		}
 		out = append(out, e)

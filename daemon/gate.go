@@ -24,8 +24,9 @@ type Gate interface {
 // cannot be asked, what was down when it last could be stays down: not to know
 // neither withdraws nor announces.
 type DatapathGate struct {
-	// Read gives links and routes.
-	Read func() host.Datapath
+	// Read gives links and routes, with the kernel's answers about the networks and
+	// peers of a Want.
+	Read func(host.Want) host.Datapath
 	// Gateways gives the next hops that are down, with the reason: Follow of
 	// host.Gateways.
 	Gateways func(hops []netip.Addr, nodeGone bool) map[netip.Addr]string
@@ -35,20 +36,25 @@ type DatapathGate struct {
 	// facts are the newest that could be read, down what came of them.
 	facts host.Datapath
 	down  map[netip.Prefix]string
+	// routers are those of the last Astray: packets come in where they are.
+	routers []netip.Addr
 }
 
 // Down is Gate's. The link and the route come first, then the next hops.
 func (g *DatapathGate) Down(prefixes []netip.Prefix, nodeGone bool) map[netip.Prefix]string {
-	facts := g.Read()
+	w := host.Want{Peers: g.routers}
+	for _, p := range prefixes {
+		w.Networks = append(w.Networks, host.Network{Prefix: p})
+	}
+	facts := g.Read(w)
 	if facts.Err != nil {
 		return g.down
 	}
-	g.facts, g.down = facts, map[netip.Prefix]string{}
+	g.facts, g.down = facts, facts.Down(w)
 	hops := map[netip.Prefix][]netip.Addr{}
 	var all []netip.Addr
 	for _, p := range prefixes {
-		if why := facts.Down(p); why != "" {
-			g.down[p] = why
+		if g.down[p] != "" {
 			continue
 		}
 		hops[p] = facts.NextHops(p)
@@ -85,6 +91,7 @@ func (g *DatapathGate) Translated(prefixes []netip.Prefix) map[netip.Prefix]bool
 // Astray says which routers this node looks for in the overlay, as of the last
 // Down.
 func (g *DatapathGate) Astray(routers []netip.Addr) []string {
+	g.routers = slices.Clone(routers)
 	var out []string
 	for _, r := range routers {
 		if _, why := g.facts.InOverlay(r); why != "" {

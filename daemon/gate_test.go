@@ -31,7 +31,7 @@ func TestDatapathGateKeepsItsAnswerWhileTheKernelCannotBeAsked(t *testing.T) {
 	here, gone, later := netip.MustParsePrefix("10.1.0.0/16"), netip.MustParsePrefix("10.2.0.0/16"), netip.MustParsePrefix("10.3.0.0/16")
 	var facts host.Datapath
 	gate := daemon.DatapathGate{
-		Read:     func() host.Datapath { return facts },
+		Read:     func(host.Want) host.Datapath { return facts },
 		Gateways: func([]netip.Addr, bool) map[netip.Addr]string { return nil },
 	}
 	unreadable := host.Datapath{Err: errors.New("list routes: interrupted")}
@@ -64,7 +64,7 @@ func TestDatapathGateAsksTheGatewaysOfWhatHasARoute(t *testing.T) {
 	var followed []netip.Addr
 	var gone bool
 	gate := daemon.DatapathGate{
-		Read: func() host.Datapath {
+		Read: func(host.Want) host.Datapath {
 			return host.Datapath{Link: up(), Routes: map[netip.Prefix][]host.Route{
 				four: byOverlay("100.64.0.1"), six: byOverlay("fd00:100:64::1"), both: byOverlay("100.64.0.1", "100.64.0.2"), link: byOverlay(""),
 			}}
@@ -98,7 +98,7 @@ func TestDatapathGateAsksTheGatewaysOfWhatHasARoute(t *testing.T) {
 func TestDatapathGateSaysWhichRouterIsInTheOverlay(t *testing.T) {
 	lan, subnet := netip.MustParsePrefix("172.30.0.0/24"), netip.MustParsePrefix("172.30.0.0/29")
 	gate := daemon.DatapathGate{
-		Read: func() host.Datapath {
+		Read: func(host.Want) host.Datapath {
 			return host.Datapath{Link: up(), Routes: map[netip.Prefix][]host.Route{lan: {{Links: []string{"eth0"}}}, subnet: byOverlay("100.64.0.1")}}
 		},
 		Gateways: func([]netip.Addr, bool) map[netip.Addr]string { return nil },

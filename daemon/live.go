@@ -45,9 +45,6 @@ func (l LiveSource) Latest() (policy.Snapshot, status.Source, bool) {
 	v, ok := l.Live.Latest()
 	about := aboutLive(v)
 	about.From = []string{l.Server}
-	if ok && !v.Snapshot.HasNode(l.Node) {
-		about.Problems = append(about.Problems, status.Problemf("Node %s does not exist: it counts as not Ready", l.Node))
-	}
 	return v.Snapshot, about, ok
 }
 

@@ -1,7 +1,9 @@
 package host
 
 import (
+	"cmp"
 	"fmt"
+	"math"
 	"net/netip"
 	"slices"
 )
@@ -15,9 +17,9 @@ func datapath() Criterion {
 		Drops: true,
 		judge: func(c *checker) []Finding {
 			var out []Finding
-			elsewhere := c.facts.Datapath.notByOverlay()
+			x := c.facts.Datapath.waysFor(c.want)
 			for _, n := range c.want.Networks {
-				out = append(out, c.facts.Datapath.judge(n, elsewhere))
+				out = append(out, x.judge(n.Prefix)...)
 			}
 			out = append(out, c.facts.silentGateways(c.want.Networks)...)
 			return append(out, c.facts.Datapath.peersInOverlay(c.want)...)
@@ -41,6 +43,9 @@ func (f *Facts) silentGateways(networks []Network) []Finding {
 			found.State, found.Got = Wrong, "the join gateway does not answer on "+f.Datapath.Link.Name+" (neighbour FAILED)"
 		case NUDIncomplete:
 			found.State, found.Got = Unknown, "the join gateway has not answered yet (neighbour INCOMPLETE)"
+		case NUDPermanent:
+			found.State, found.Got = Unknown, "the join gateway's entry on "+f.Datapath.Link.Name+" is permanent, so the kernel never asks whether it is right"
+			found.Fix = ipCommand(hop.Is6()) + " neigh del " + hop.String() + " dev " + f.Datapath.Link.Name
 		default:
 			continue
 		}
@@ -71,69 +76,97 @@ func (d Datapath) InOverlay(router netip.Addr) (network netip.Prefix, why string
 	if d.Err != nil || router.Zone() != "" {
 		return network, ""
 	}
-	network, route, ok := d.routeTo(router)
-	if !ok || !route.leavesBy(d.Link.Name) {
+	if way := d.way(Trip{To: router}); way.Err != nil || !slices.Contains(way.Links, d.Link.Name) {
 		return network, ""
+	}
+	network, _, ok := d.routeTo(router)
+	if !ok {
+		network = netip.PrefixFrom(router, router.BitLen())
 	}
 	return network, fmt.Sprintf("the route to the router %s leaves by %s: the Subnet with %s contains it", router, d.Link.Name, network)
 }
 
-// notByOverlay are the networks whose route is not by the overlay link, by address.
-func (d Datapath) notByOverlay() []netip.Prefix {
-	var out []netip.Prefix
-	for p, routes := range d.Routes {
-		if !routes[0].leavesBy(d.Link.Name) {
-			out = append(out, p)
+// judge judges one network: what is true of it as a whole first, then parts of its
+// clients and of its addresses.
+func (x ways) judge(p netip.Prefix) []Finding {
+	whole := x.judgeWhole(p)
+	whole.About, whole.Want = aboutNetwork(p, ""), "the way to it is "+x.Link.Name+", and back an uplink"
+	out := []Finding{whole}
+	if x.Err != nil || x.linkDown() != "" {
+		return out
+	}
+	add := func(part string, found Finding) {
+		if found.State == OK || slices.ContainsFunc(out, func(f Finding) bool { return f.Got == found.Got }) {
+			return
+		}
+		found.About, found.Want = aboutNetwork(p, part), whole.Want
+		if part != "" {
+			out = append(out, found)
+			return
+		}
+		out[0] = worse(found, out[0])
+	}
+	inside, clients := x.plainAddress(p), x.clients[p.Addr().Is6()]
+	for _, c := range clients[1:] {
+		if c.network.IsValid() {
+			add("from "+c.network.String(), x.between(p, inside, c))
 		}
 	}
-	slices.SortFunc(out, netip.Prefix.Compare)
+	lost := 0.0 // share of the network
+	for _, part := range x.askedParts(p) {
+		found, name := x.between(p, x.plainAddress(part), clients[0]), "part "+part.String()
+		if found.State == Wrong {
+			lost += math.Pow(2, float64(p.Bits()-part.Bits()))
+		}
+		if lost >= smallShare {
+			name = ""
+		}
+		add(name, found)
+	}
+	if n := len(x.partsOf(p)); n > mostParts {
+		add("", Finding{State: Unknown, Got: fmt.Sprintf("%d of %d parts that routes and rules tell apart were asked about", mostParts, n), Fix: "ip route get: look where the others lead"})
+	}
 	return out
 }
 
-// narrower gives the first of the sorted networks that lies in p, and is not p.
-func narrower(sorted []netip.Prefix, p netip.Prefix) (netip.Prefix, bool) {
-	i, is := slices.BinarySearchFunc(sorted, p, netip.Prefix.Compare)
-	if is {
-		i++
+func (x ways) judgeWhole(p netip.Prefix) Finding {
+	if x.Err != nil {
+		return Finding{State: Unknown, Got: x.Err.Error()}
 	}
-	if i < len(sorted) && p.Contains(sorted[i].Addr()) {
-		return sorted[i], true
+	if inside := x.ownAddressesIn(p); len(inside) > 0 {
+		return Finding{State: Wrong, Got: fmt.Sprintf("the node's own address %s lies inside, so kube-ovn-cni makes no route", inside[0]),
+			Fix: "give the Subnet another CIDR, or the node another address"}
 	}
-	return netip.Prefix{}, false
+	if why := x.linkDown(); why != "" {
+		return Finding{State: Wrong, Got: why, Fix: x.cniFix()}
+	}
+	second, isSecond := x.secondRoute(p)
+	found := x.anyClient(p)
+	switch {
+	case found.State == Wrong && isSecond && !x.Routes[p][0].leavesBy(x.Link.Name):
+		found.Fix = second.deleteCommand(p)
+	case isSecond:
+		return Finding{State: Wrong, Got: "a second route " + second.describe(), Fix: second.deleteCommand(p)}
+	case found.State == OK:
+		found.Got = "by " + x.Link.Name
+	}
+	return found
 }
 
-func (d Datapath) judge(n Network, elsewhere []netip.Prefix) Finding {
-	p := n.Prefix
-	found := Finding{About: aboutNetwork(p, ""), State: OK, Want: "one route by " + d.Link.Name, Got: "a route by " + d.Link.Name, Fix: "kubectl -n kube-system logs ds/kube-ovn-cni: it makes " + d.Link.Name + " and the routes"}
-	if d.Err != nil {
-		found.State, found.Got = Unknown, d.Err.Error()
+// anyClient judges the ways between a network and anybody. Where anybody is not
+// answered but some are, whether the others are there is not known from here.
+func (x ways) anyClient(p netip.Prefix) Finding {
+	inside, clients := x.plainAddress(p), x.clients[p.Addr().Is6()]
+	found := x.between(p, inside, clients[0])
+	if found.State != Wrong || x.judgeBack(p, x.back(inside, clients[0])).State != Wrong {
 		return found
 	}
-	down := d.Down(p)
-	if len(d.Routes[p]) == 0 && (p.IsSingleIP() || d.covers(p)) {
-		down = d.podDown(p)
-	}
-	part, parted := narrower(elsewhere, p)
-	second, isSecond := d.secondRoute(p)
-	away, unasked := d.ledAway(p)
-	switch inside := d.ownAddressesIn(p); {
-	case len(inside) > 0:
-		found.State, found.Got = Wrong, fmt.Sprintf("the node's own address %s lies inside, so kube-ovn-cni makes no route", inside[0])
-		found.Fix = "give the Subnet another CIDR, or the node another address"
-	case down != "":
-		found.State, found.Got = Wrong, down
-		if isSecond {
-			found.Fix = second.deleteCommand(p)
+	for _, c := range clients[1:] {
+		if x.between(p, inside, c).State == OK {
+			found.State = Unknown
+			found.Evidence = append(found.Evidence, "answered are "+cmp.Or(c.network, netip.PrefixFrom(c.address, c.address.BitLen())).String()+" and such")
+			return found
 		}
-	case isSecond:
-		found.State, found.Got, found.Fix = Wrong, "a second route "+second.describe(), second.deleteCommand(p)
-	case parted:
-		route := d.Routes[part][0]
-		found.State, found.Got, found.Fix = Wrong, fmt.Sprintf("the route to %s, a part of it, %s", part, route.describe()), route.deleteCommand(part)
-	case away != "":
-		found.State, found.Got, found.Fix = Wrong, away, "ip rule: have the rule's owner leave "+p.String()+" out"
-	case unasked != nil:
-		found.State, found.Got = Unknown, unasked.Error()
 	}
 	return found
 }
@@ -167,25 +200,4 @@ func (r Route) deleteCommand(p netip.Prefix) string {
 		command += fmt.Sprintf(" metric %d", r.Metric)
 	}
 	return command
-}
-
-// covers reports whether a wider route by the overlay link leads to p: a part of
-// a CIDR, as mode pods announces, has no route of its own.
-func (d Datapath) covers(p netip.Prefix) bool {
-	for w := range wider(p) {
-		if routes := d.Routes[w]; w.Bits() > 0 && w != p && len(routes) > 0 && routes[0].leavesBy(d.Link.Name) {
-			return true
-		}
-	}
-	return false
-}
-
-func (d Datapath) podDown(p netip.Prefix) string {
-	switch {
-	case !d.Link.Exists || !d.Link.Up:
-		return d.Down(p)
-	case d.LinkTo(p.Addr()) != d.Link.Name:
-		return fmt.Sprintf("%s is not reached by %s", p, d.Link.Name)
-	}
-	return ""
 }

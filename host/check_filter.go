@@ -20,7 +20,7 @@ func forwardDrop() Criterion {
 		judge: func(c *checker) []Finding {
 			var out []Finding
 			for _, n := range c.want.Networks {
-				out = append(out, c.byKind(n.Prefix, "from", "forwarded", append(slices.Clip(c.kinds[n.Prefix.Addr().Is6()]), refusal(n.Prefix.Addr().Is6())), c.forwarded(n.Asymmetric))...)
+				out = append(out, c.byKind(n.Prefix, "from", "forwarded", c.forwardedKinds(n.Prefix.Addr().Is6()), c.forwarded(n.Asymmetric))...)
 			}
 			return out
 		},
@@ -30,6 +30,11 @@ func forwardDrop() Criterion {
 // trafficText says which traffic is asked about, for documents.
 const trafficText = "Asked about are a TCP connection, UDP and ICMP echo with any client outside, and TCP with clients in 10.0.0.0/8, 172.16.0.0/12 and 192.168.0.0/16 (IPv6: fc00::/7). TCP with any client decides about the CIDR; a loss of another kind is a finding of its own, such as `10.166.0.0/16 udp`, which withholds nothing. Single ports and single clients are not asked about, for to shut them out is somebody's decision: `fairway check --trace SRC DST` asks about one client. Of the CIDR, an address that no rule names is asked about, and one of each part that rules on the way can treat worse; where these are too many for a second's work, the answer is unknown and says so."
 
+// forwardedKinds are the kinds beside the decisive one.
+func (c *checker) forwardedKinds(six bool) []traffic {
+	return append(slices.Clip(c.kinds[six]), refusal(six), tooLarge(six))
+}
+
 // forwarded asks about traffic that this node sees, as far as it is not INVALID TCP,
 // which is a check of its own, nor the refusal of a connection, which is one kind.
 func (c *checker) forwarded(asymmetric bool) func(netip.Prefix, traffic) answer {
@@ -38,6 +43,9 @@ func (c *checker) forwarded(asymmetric bool) func(netip.Prefix, traffic) answer 
 		question = "forwarded and asymmetric "
 	}
 	return func(p netip.Prefix, t traffic) answer {
+		if t.errors {
+			return c.pathMTU(p, asymmetric)
+		}
 		return c.passage.once(question+t.name, p, func() answer {
 			return c.passes(p, t, which(c.facts.segments(t, asymmetric), func(s netfilter.Segment) bool {
 				return t.protocol != netfilter.TCP || refuses(s) == t.refusal && s.State != netfilter.Invalid
@@ -218,6 +226,8 @@ func (c *checker) unlessUnread(found Finding, s survey) Finding {
 	case found.State != OK:
 	case len(c.uplinks[six]) == 0:
 		return Finding{State: Unknown, Got: noUplink, Fix: noUplinkFix}
+	case len(c.programs(six)) > 0:
+		return programDoubt(c.programs(six))
 	case len(c.facts.Filter.Unread) > 0:
 		return Finding{State: Unknown, Got: strings.Join(c.facts.Filter.Unread, "; "), Fix: "install the program on the node or in the image, or run as root"}
 	case len(s.left) > 0:

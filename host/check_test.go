@@ -18,8 +18,15 @@ const cidr4, cidr6 = "10.166.0.0/16", "fd00:166::/64"
 // node is a namespace like a node's.
 func node(t testing.TB) *hosttest.Space {
 	t.Helper()
+	n, _ := nodeAndFar(t)
+	return n
+}
+
+// nodeAndFar is a node, and what is at the other ends of its links.
+func nodeAndFar(t testing.TB) (node, elsewhere *hosttest.Space) {
+	t.Helper()
 	needs.Root(t, "ip", "iptables-legacy", "iptables-nft", "nft", "ipset")
-	return hosttest.NewNode(t)
+	return hosttest.NewNodeAndFar(t)
 }
 
 // towards gives the node a second uplink, up1, with a route to a network.
@@ -44,11 +51,17 @@ func want6() host.Want {
 	return w
 }
 
-// read is host.Read in a namespace. What runs elsewhere on this machine is left
-// out.
+// read is host.Read in a namespace for what tests want most, readFor for a Want. What
+// runs elsewhere on this machine is left out.
 func read(s *hosttest.Space) host.Facts {
+	w := want46(cidr4, cidr6)
+	w.Peers = w.Peers[:1]
+	return readFor(s, w)
+}
+
+func readFor(s *hosttest.Space, w host.Want) host.Facts {
 	var f host.Facts
-	s.Do(func() error { f = host.Read(context.Background(), "ovn0"); return nil })
+	s.Do(func() error { f = host.Read(context.Background(), w); return nil })
 	f.Processes = host.Processes{}
 	return f
 }
@@ -157,7 +170,8 @@ func TestChecksAgainstRealRuleSets(t *testing.T) {
 		{"no forwarding", func(s *hosttest.Space) { s.Sysctl("net.ipv4.ip_forward", "0") }, want4(), map[string]string{"forwarding": "wrong net.ipv4.ip_forward=0"}, false},
 		{"no IPv6 forwarding", func(s *hosttest.Space) { s.Sysctl("net.ipv6.conf.all.forwarding", "0") }, want6(), map[string]string{"forwarding": "wrong net.ipv6.conf.all.forwarding=0"}, false},
 		{"no IPv6 forwarding, and no IPv6 prefix", func(s *hosttest.Space) { s.Sysctl("net.ipv6.conf.all.forwarding", "0") }, want4(), nil, false},
-		{"a strict filter on the uplink", func(s *hosttest.Space) { s.Sysctl("net.ipv4.conf.up0.rp_filter", "1") }, want4(), map[string]string{"rp_filter": "wrong all=0, up0=1: strict"}, false},
+		{"a strict filter on the uplink", func(s *hosttest.Space) { s.Sysctl("net.ipv4.conf.up0.rp_filter", "1") }, want4(), map[string]string{"rp_filter": "ok all=0, up0=1: strict, and replies leave by it"}, false},
+		{"a strict filter on the overlay link", func(s *hosttest.Space) { s.Sysctl("net.ipv4.conf.ovn0.rp_filter", "1") }, want4(), nil, false},
 		{"strict for all, loose on the links", func(s *hosttest.Space) {
 			s.Sysctl("net.ipv4.conf.all.rp_filter", "1")
 			s.Sysctl("net.ipv4.conf.up0.rp_filter", "2")
@@ -183,12 +197,19 @@ func TestChecksAgainstRealRuleSets(t *testing.T) {
 		{"parts of the CIDR by the overlay link", func(s *hosttest.Space) {
 			s.Sh("ip route add 10.166.3.0/24 via 100.64.0.1; ip route add 10.166.4.4 dev ovn0")
 		}, want4(), nil, false},
-		{"the default route is unreachable", func(s *hosttest.Space) { s.Sh("ip route replace unreachable default") }, want4(), nil, false},
+		{"the default route is unreachable", func(s *hosttest.Space) { s.Sh("ip route replace unreachable default") }, want4(),
+			map[string]string{"datapath": "unknown the route to 0.0.0.0/0, back to clients, is of type unreachable"}, false},
+		{"the default route is unreachable, and so are the peers", func(s *hosttest.Space) {
+			s.Sh("ip route replace unreachable default; ip rule add from 10.166.0.0/16 to 172.30.0.0/24 pref 50 blackhole")
+		}, want4(), map[string]string{"datapath": "wrong the route to 0.0.0.0/0, back to clients, is of type unreachable"}, false},
 		{"an address of the node in the CIDR", func(s *hosttest.Space) { s.Run("ip", "addr", "add", "10.166.3.3/32", "dev", "lo") }, want4(), map[string]string{"datapath": "wrong 10.166.3.3 lies inside"}, false},
 		{"the overlay link is down", func(s *hosttest.Space) { s.Run("ip", "link", "set", "ovn0", "down") }, want4(), map[string]string{"datapath": "wrong link ovn0 is down"}, false},
 		{"the join gateway does not answer", func(s *hosttest.Space) {
 			s.Sh("ip neigh add 100.64.0.1 dev ovn0 nud incomplete; ip neigh change 100.64.0.1 dev ovn0 nud failed")
 		}, want4(), map[string]string{"datapath": "wrong the join gateway does not answer on ovn0"}, false},
+		{"the join gateway's address is written by hand", func(s *hosttest.Space) {
+			s.Sh("ip neigh replace 100.64.0.1 lladdr 02:00:00:00:00:99 dev ovn0 nud permanent")
+		}, want4(), map[string]string{"datapath": "unknown the join gateway's entry on ovn0 is permanent"}, false},
 		{"the join gateway has not answered yet", func(s *hosttest.Space) {
 			s.Sh("ip -6 neigh add fd00:100:64::1 dev ovn0 nud incomplete")
 		}, want6(), map[string]string{"datapath": "unknown the join gateway has not answered yet"}, false},
@@ -206,7 +227,9 @@ func TestChecksAgainstRealRuleSets(t *testing.T) {
 		{"a masquerade where the default route leaves", towards("default via 172.31.0.1", with("iptables-nft-restore", "*nat\n-A POSTROUTING -o up1 -j MASQUERADE\nCOMMIT\n")), want4(),
 			map[string]string{"masquerade": "wrong -o up1 -j MASQUERADE"}, false},
 		{"a strict filter where the default route leaves", towards("default via 172.31.0.1", func(s *hosttest.Space) { s.Sysctl("net.ipv4.conf.up1.rp_filter", "1") }), want4(),
-			map[string]string{"rp_filter": "wrong all=0, up1=1: strict"}, false},
+			map[string]string{"rp_filter": "ok"}, false},
+		{"a strict filter where replies do not leave", towards("default via 172.31.0.1", func(s *hosttest.Space) { s.Sysctl("net.ipv4.conf.up0.rp_filter", "1") }), want4(),
+			map[string]string{"rp_filter": "wrong all=0, up0=1: strict, and replies leave by up1"}, false},
 		{"a drop on the second way to a peer's loopback", towards("192.0.2.1 nexthop via 172.30.0.1 nexthop via 172.31.0.1", with("iptables-nft-restore", "*filter\n-A FORWARD -i up1 -j DROP\nCOMMIT\n")), loopbackPeer(),
 			map[string]string{"forward-drop": "wrong -i up1 -j DROP", "invalid-drop": "wrong -i up1 -j DROP"}, true},
 		{"no announcement", with("iptables-legacy-restore", dockerRules), host.Want{Overlay: "ovn0"}, nil, false},
@@ -299,8 +322,8 @@ func TestWhatIsLostOfOneKindIsAFindingOfItsOwn(t *testing.T) {
 		// wrong are check and subject of all that is not ok.
 		wrong []string
 	}{
-		{"only tcp is accepted", with("nft -f -", "table ip f {\n chain fw { type filter hook forward priority 0; policy drop;\n meta l4proto tcp accept\n }\n}\n"), symmetric(), []string{dropped + "udp", dropped + "icmp"}},
-		{"only tcp is accepted, IPv6", with("nft -f -", "table ip6 f {\n chain fw { type filter hook forward priority 0; policy drop;\n meta l4proto tcp accept\n }\n}\n"), announced(cidr6), []string{"forward-drop fd00:166::/64 udp", "forward-drop fd00:166::/64 icmp"}},
+		{"only tcp is accepted", with("nft -f -", "table ip f {\n chain fw { type filter hook forward priority 0; policy drop;\n meta l4proto tcp accept\n }\n}\n"), symmetric(), []string{dropped + "udp", dropped + "icmp", dropped + "path MTU"}},
+		{"only tcp is accepted, IPv6", with("nft -f -", "table ip6 f {\n chain fw { type filter hook forward priority 0; policy drop;\n meta l4proto tcp accept\n }\n}\n"), announced(cidr6), []string{"forward-drop fd00:166::/64 udp", "forward-drop fd00:166::/64 icmp", "forward-drop fd00:166::/64 path MTU"}},
 		{"udp is dropped", rule("-p udp -j DROP"), symmetric(), []string{dropped + "udp"}},
 		{"echo is dropped", rule("-p icmp -m icmp --icmp-type 8 -j DROP"), symmetric(), []string{dropped + "icmp"}},
 		{"10/8 is dropped", rule("-i up0 -s 10.0.0.0/8 -j DROP"), symmetric(), []string{dropped + "from 10.0.0.0/8"}},

@@ -49,7 +49,7 @@ type answerKey struct {
 // partBudget bounds the time that parts of networks take, in rules gone through:
 // about a second. Half of it is for the questions that come first, half is shared
 // out evenly among networks and questions.
-const partBudget = 5_000_000
+const partBudget = 20_000_000
 
 // questionsEach is about how many questions are asked of each network.
 const questionsEach = 14
@@ -89,9 +89,12 @@ func (c *checker) families() []bool {
 }
 
 // walk follows a packet, and adds what the rules on its way name to the names.
-func (w *walker) walk(p netfilter.Packet) netfilter.Result {
+func (w *walker) walk(p netfilter.Packet) netfilter.Result { return w.walkBy(w.follow, p) }
+
+// walkBy is walk by other hooks.
+func (w *walker) walkBy(follow func(*netfilter.Ruleset, netfilter.Packet) netfilter.Result, p netfilter.Packet) netfilter.Result {
 	six := p.Src.Is6()
-	r := w.follow(w.facts.Filter.of(six), p)
+	r := follow(w.facts.Filter.of(six), p)
 	w.names[six].AddVisited(r)
 	w.rulesWalked += r.Rules
 	return r

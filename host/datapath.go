@@ -1,11 +1,9 @@
 package host
 
 import (
-	"fmt"
 	"iter"
 	"net/netip"
 	"slices"
-	"strings"
 
 	"github.com/fairway-bgp/fairway/host/netfilter"
 )
@@ -19,15 +17,17 @@ type Datapath struct {
 	// Routes holds the main table's routes, by destination. The first of several
 	// is the one that counts: that of the lowest metric.
 	Routes map[netip.Prefix][]Route
+	// Named are the networks that routes of any table, or rules, tell from others;
+	// sorted, without the default routes.
+	Named []netip.Prefix
 	// Addresses are this node's own.
 	Addresses []netip.Addr
 	// Links are this node's links by name, with what lies below each.
 	Links map[string]netfilter.Link
 	// Policy is how the kernel chooses another table than main.
 	Policy Policy
-	// Ways are the kernel's own answers of where packets to and from networks of the
-	// overlay go; only where Policy has rules that may lead them past table main.
-	Ways map[netip.Prefix]Ways
+	// Ways are the kernel's own answers of where packets go.
+	Ways map[Trip]Way
 	// Learning are the links that have a default route from a router
 	// advertisement: IPv6 forwarding would end that (accept_ra).
 	Learning []string
@@ -61,30 +61,7 @@ func (r Route) describe() string {
 	if r.Refusal != "" {
 		return "is of type " + r.Refusal
 	}
-	return "leaves by " + strings.Join(r.Links, ", ")
-}
-
-// Down says why this node has no working path to the CIDR, or "" where it has
-// one or nothing is known. Kube-OVN keeps one route for each CIDR of the
-// default VPC by its overlay link (pkg/daemon/controller_linux.go); another one
-// of a lower metric takes its traffic.
-func (d Datapath) Down(cidr netip.Prefix) string {
-	switch {
-	case d.Err != nil:
-		return ""
-	case !d.Link.Exists:
-		return fmt.Sprintf("this node has no link %s: kube-ovn-cni has not set it up", d.Link.Name)
-	case !d.Link.Up:
-		return fmt.Sprintf("link %s is down", d.Link.Name)
-	}
-	routes := d.Routes[cidr]
-	if len(routes) == 0 {
-		return fmt.Sprintf("no route to %s by %s", cidr, d.Link.Name)
-	}
-	if first := routes[0]; !first.leavesBy(d.Link.Name) {
-		return fmt.Sprintf("the route to %s %s, not by %s", cidr, first.describe(), d.Link.Name)
-	}
-	return ""
+	return "leaves by " + listed(r.Links)
 }
 
 // NextHops are the join gateways that the route to the CIDR leads to; none where
@@ -155,51 +132,10 @@ type Policy struct {
 	// Other is whether there is one, by family (true for IPv6), that a packet without a
 	// mark may match.
 	Other map[bool]bool
+	// Rules are those, in the order in which they are looked at.
+	Rules map[bool][]PolicyRule
 	// Marks are the marks that rules ask for.
 	Marks map[bool][]netfilter.MarkRule
-}
-
-// Ways are where packets from anywhere outside to a network go, and those back.
-type Ways struct{ To, From Way }
-
-// Way is the link that packets leave by, or why they do not.
-type Way struct {
-	Link, Refusal string
-	// Err is set where the kernel does not say.
-	Err error
-}
-
-// ledAway says how rules of ip-rule(8) lead a network's packets elsewhere than table
-// main does, or "" where they do not. err is why that is not known.
-func (d Datapath) ledAway(p netip.Prefix) (how string, err error) {
-	ways, asked := d.Ways[p]
-	switch {
-	case !asked:
-	case ways.To.Refusal != "":
-		return fmt.Sprintf("a rule of `ip rule` refuses packets to %s: %s", p, ways.To.Refusal), nil
-	case ways.From.Refusal != "":
-		return fmt.Sprintf("a rule of `ip rule` refuses packets from %s to the outside: %s", p, ways.From.Refusal), nil
-	case ways.To.Err != nil:
-		return "", ways.To.Err
-	case ways.From.Err != nil:
-		return "", ways.From.Err
-	case ways.To.Link != d.Link.Name:
-		return fmt.Sprintf("a rule of `ip rule` sends packets to %s by %s, not by %s", p, ways.To.Link, d.Link.Name), nil
-	case ways.From.Link == d.Link.Name:
-		return fmt.Sprintf("a rule of `ip rule` sends packets from %s to the outside back by %s", p, d.Link.Name), nil
-	}
-	return "", nil
-}
-
-// returns is whether the way back to a packet's source leaves by the link that it
-// came in by. Where it does not, a real client's may all the same: the source is
-// only an example of one. Routes holds the main table only: where another may be asked
-// first, the answer is not known.
-func (d Datapath) returns(p netfilter.Packet) netfilter.Truth {
-	if !d.Policy.Other[p.Src.Is6()] && slices.Contains(d.linksTo(p.Src), p.In) {
-		return netfilter.Yes
-	}
-	return netfilter.Maybe
 }
 
 // ownAddressesIn are the node's own addresses in a prefix.

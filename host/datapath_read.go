@@ -11,59 +11,91 @@ import (
 	"slices"
 
 	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 
 	"github.com/fairway-bgp/fairway/host/netfilter"
 )
 
-// ReadDatapath reads the overlay link and the main routing tables of this
-// network namespace. What cannot be read is in Err.
+// ReadDatapath reads the overlay link and the routing tables of this network
+// namespace. What cannot be read is in Err.
 func ReadDatapath(overlayLink string) Datapath {
+	d, _ := readDatapath(overlayLink)
+	return d
+}
+
+func readDatapath(overlayLink string) (Datapath, linkIndex) {
 	d := Datapath{Link: LinkState{Name: overlayLink}, Routes: map[netip.Prefix][]Route{}}
 	links, err := netlink.LinkList()
 	if err != nil {
 		d.Err = fmt.Errorf("list links: %w", err)
-		return d
+		return d, linkIndex{}
 	}
-	d.Links = linksBelow(links)
-	names := map[int]string{}
+	index := indexOf(links)
+	d.Links, d.Link = linksBelow(links), overlayState(overlayLink, links)
+	if d.Policy, err = readPolicy(); err == nil {
+		err = d.readRoutes(index)
+	}
+	if err == nil {
+		err = d.readAddresses()
+	}
+	d.Err = err
+	return d, index
+}
+
+// overlayState is the state of the overlay link.
+func overlayState(name string, links []netlink.Link) LinkState {
+	out := LinkState{Name: name}
 	for _, l := range links {
-		a := l.Attrs()
-		names[a.Index] = a.Name
-		if a.Name == overlayLink {
+		if a := l.Attrs(); a.Name == name {
 			// A tap of a userspace switch has no operational state: "unknown" is up.
-			up := a.Flags&net.FlagUp != 0 && a.OperState != netlink.OperDown && a.OperState != netlink.OperLowerLayerDown
-			d.Link.Exists, d.Link.Up = true, up
+			out.Exists, out.Up = true, a.Flags&net.FlagUp != 0 && a.OperState != netlink.OperDown && a.OperState != netlink.OperLowerLayerDown
 		}
 	}
-	filter := &netlink.Route{Table: unix.RT_TABLE_MAIN}
-	routes, err := netlink.RouteListFiltered(netlink.FAMILY_ALL, filter, netlink.RT_FILTER_TABLE)
+	return out
+}
+
+// readRoutes reads table main's routes, and the networks that any table names besides
+// the kernel's own, local.
+func (d *Datapath) readRoutes(links linkIndex) error {
+	all, err := netlink.RouteListFiltered(netlink.FAMILY_ALL, &netlink.Route{Table: unix.RT_TABLE_UNSPEC}, netlink.RT_FILTER_TABLE)
 	if err != nil {
-		d.Err = fmt.Errorf("list routes: %w", err)
-		return d
+		return fmt.Errorf("list routes: %w", err)
 	}
-	for _, r := range routes {
+	for _, r := range all {
 		dst, ok := destination(r)
-		if !ok {
+		if !ok || r.Table == unix.RT_TABLE_LOCAL {
 			continue
 		}
-		links, via := hopsOf(r, names)
-		d.Routes[dst] = append(d.Routes[dst], Route{Links: links, Via: via, Refusal: refusals[r.Type], Metric: r.Priority})
+		d.Named = append(d.Named, dst)
+		if r.Table != unix.RT_TABLE_MAIN {
+			continue
+		}
+		by, via := hopsOf(r, links.name)
+		d.Routes[dst] = append(d.Routes[dst], Route{Links: by, Via: via, Refusal: refusals[r.Type], Metric: r.Priority})
 		if dst.Bits() == 0 && dst.Addr().Is6() && r.Protocol == unix.RTPROT_RA {
-			d.Learning = append(d.Learning, names[r.LinkIndex])
+			d.Learning = append(d.Learning, links.name[r.LinkIndex])
 		}
 	}
 	for _, to := range d.Routes {
 		slices.SortStableFunc(to, func(a, b Route) int { return cmp.Compare(a.Metric, b.Metric) })
 	}
-	if d.Policy, err = readPolicy(); err != nil {
-		d.Err = err
-		return d
+	for _, six := range []bool{false, true} {
+		for _, r := range d.Policy.Rules[six] {
+			d.Named = append(d.Named, r.From, r.To)
+		}
 	}
+	d.Named = slices.DeleteFunc(d.Named, func(p netip.Prefix) bool { return !p.IsValid() || p.Bits() == 0 })
+	slices.SortFunc(d.Named, netip.Prefix.Compare)
+	d.Named = slices.Compact(d.Named)
+	return nil
+}
+
+// readAddresses reads this node's own addresses.
+func (d *Datapath) readAddresses() error {
 	addresses, err := netlink.AddrList(nil, netlink.FAMILY_ALL)
 	if err != nil {
-		d.Err = fmt.Errorf("list addresses: %w", err)
-		return d
+		return fmt.Errorf("list addresses: %w", err)
 	}
 	for _, a := range addresses {
 		if p, ok := prefixOf(a.IPNet); ok && a.IPNet.IP != nil {
@@ -74,49 +106,12 @@ func ReadDatapath(overlayLink string) Datapath {
 			d.Addresses = append(d.Addresses, own)
 		}
 	}
-	d.Ways = d.askWays(names)
-	return d
-}
-
-// askWays asks the kernel for the ways of the overlay's networks (RTM_GETROUTE with the
-// incoming link and the source), where rules may lead them past table main.
-func (d Datapath) askWays(names map[int]string) map[netip.Prefix]Ways {
-	out := map[netip.Prefix]Ways{}
-	for p, routes := range d.Routes {
-		six := p.Addr().Is6()
-		outside := outsideAddress(six)
-		uplinks := d.linksTo(outside)
-		if !d.Policy.Other[six] || p.Bits() == 0 || !routes[0].leavesBy(d.Link.Name) || len(uplinks) == 0 || len(d.ownAddressesIn(p)) > 0 {
-			continue
-		}
-		inside := offset(p.Addr(), 10, p)
-		out[p] = Ways{To: askWay(outside, inside, uplinks[0], names), From: askWay(inside, outside, d.Link.Name, names)}
-	}
-	return out
-}
-
-// askWay asks where a packet goes that comes in by a link. A route or a rule that
-// refuses it is an error (fib_props in net/ipv4/fib_semantics.c) or, for IPv6, a
-// type; that the host is unreachable may also mean that nothing is forwarded.
-func askWay(from, to netip.Addr, by string, names map[int]string) Way {
-	routes, err := netlink.RouteGetWithOptions(to.AsSlice(), &netlink.RouteGetOptions{Iif: by, SrcAddr: from.AsSlice()})
-	switch {
-	case errors.Is(err, unix.EINVAL):
-		return Way{Refusal: refusals[unix.RTN_BLACKHOLE]}
-	case errors.Is(err, unix.EACCES):
-		return Way{Refusal: refusals[unix.RTN_PROHIBIT]}
-	case err == nil && len(routes) == 0:
-		err = errors.New("no answer")
-	}
-	if err != nil {
-		return Way{Err: fmt.Errorf("ip route get %s from %s iif %s: %w", to, from, by, err)}
-	}
-	return Way{Link: names[routes[0].LinkIndex], Refusal: refusals[routes[0].Type]}
+	return nil
 }
 
 // readPolicy reads the rules of ip-rule(8).
 func readPolicy() (Policy, error) {
-	p := Policy{Other: map[bool]bool{}, Marks: map[bool][]netfilter.MarkRule{}}
+	p := Policy{Other: map[bool]bool{}, Rules: map[bool][]PolicyRule{}, Marks: map[bool][]netfilter.MarkRule{}}
 	for _, six := range []bool{false, true} {
 		family := netlink.FAMILY_V4
 		if six {
@@ -140,6 +135,7 @@ func readPolicy() (Policy, error) {
 			}
 			if !isUsual(r) && (mark.Value == 0 || r.Invert || !byMark) {
 				p.Other[six] = true
+				p.Rules[six] = append(p.Rules[six], ruleOf(r))
 			}
 		}
 	}
@@ -171,7 +167,7 @@ func linksBelow(links []netlink.Link) map[string]netfilter.Link {
 	out := map[string]netfilter.Link{}
 	for _, l := range links {
 		a := l.Attrs()
-		link := netfilter.Link{Bridge: l.Type() == "bridge", Below: ports[a.Index]}
+		link := netfilter.Link{Bridge: l.Type() == "bridge", Below: ports[a.Index], Group: a.Group, Type: a.EncapType}
 		switch l.Type() {
 		case openvswitch:
 			link.Below = ofSwitch
@@ -236,45 +232,28 @@ func prefixOf(n *net.IPNet) (netip.Prefix, bool) {
 // less where net.core.rmem_max is smaller. A thousand routes are about 200 KiB.
 const watchBuffer = 4 << 20
 
-// WatchDatapath rings the bell on every change of a link or route until ctx
-// ends. The bell must not block. The error is why the watch ended before that;
-// changes may have been missed then, so the caller rings once more and watches
-// again. ENOBUFS, more changes than the kernel keeps, is such an error.
+// WatchDatapath rings the bell on every change of a link, a route or a rule of
+// ip-rule(8) until ctx ends. The bell must not block. The error is why the watch ended
+// before that; changes may have been missed then, so the caller rings once more and
+// watches again. ENOBUFS, more changes than the kernel keeps, is such an error.
 func WatchDatapath(ctx context.Context, bell func()) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	links := make(chan netlink.LinkUpdate, 64)
-	routes := make(chan netlink.RouteUpdate, 1024)
-	broken := make(chan error, 2)
-	report := func(err error) {
-		select {
-		case broken <- err:
-		default:
-		}
+	changes, err := nl.Subscribe(unix.NETLINK_ROUTE, unix.RTNLGRP_LINK, unix.RTNLGRP_IPV4_ROUTE, unix.RTNLGRP_IPV6_ROUTE, unix.RTNLGRP_IPV4_RULE, unix.RTNLGRP_IPV6_RULE)
+	if err != nil {
+		return fmt.Errorf("watch links, routes and rules of routing: %w", err)
 	}
-	if err := netlink.LinkSubscribeWithOptions(links, ctx.Done(), netlink.LinkSubscribeOptions{ErrorCallback: report}); err != nil {
-		return fmt.Errorf("watch links: %w", err)
+	defer changes.Close()
+	if err := changes.SetReceiveBufferSize(watchBuffer, false); err != nil {
+		return fmt.Errorf("watch links, routes and rules of routing: %w", err)
 	}
-	// The subscription closes its channel when its socket is closed; until then
-	// it must find a reader.
-	defer drain(links)
-	if err := netlink.RouteSubscribeWithOptions(routes, ctx.Done(), netlink.RouteSubscribeOptions{
-		ErrorCallback: report, ReceiveBufferSize: watchBuffer,
-	}); err != nil {
-		return fmt.Errorf("watch routes: %w", err)
-	}
-	defer drain(routes)
+	stop := context.AfterFunc(ctx, changes.Close)
+	defer stop()
 	for {
-		select {
-		case <-ctx.Done():
+		_, _, err := changes.Receive()
+		if ctx.Err() != nil {
 			return nil
-		case err := <-broken:
-			if ctx.Err() != nil {
-				return nil
-			}
-			return fmt.Errorf("watch links and routes: %w", err)
-		case <-links:
-		case <-routes:
+		}
+		if err != nil {
+			return fmt.Errorf("watch links, routes and rules of routing: %w", err)
 		}
 		bell()
 	}

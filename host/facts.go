@@ -11,6 +11,7 @@ import (
 // unknown, and the others still count.
 type Facts struct {
 	Datapath Datapath
+	Links    Links
 	// Neighbours are the kernel's entries on the overlay link; nil where they could
 	// not be read.
 	Neighbours map[netip.Addr]Neighbour
@@ -71,17 +72,15 @@ type Processes struct {
 	Partial bool
 }
 
-// Uplinks are the links by which the peers and everything outside are reached in
-// a family, all of them with ECMP; sorted. What comes in from a peer's link may
-// be answered by the link of the default route.
+// Uplinks are the links by which packets of a family come in from the peers, and those
+// by which replies leave, all of them with ECMP; sorted.
 func (f Facts) Uplinks(w Want, six bool) []string {
-	var out []string
-	for _, a := range append(w.peersFor(six), outsideAddress(six)) {
-		out = append(out, f.Datapath.linksTo(a)...)
+	x := f.Datapath.waysFor(w)
+	exits := x.exits(six)
+	if len(exits) == 0 {
+		exits = x.mainWay(outsideAddress(six)).Links
 	}
-	out = slices.DeleteFunc(out, func(l string) bool { return l == "" || l == w.Overlay || l == "lo" })
-	slices.Sort(out)
-	return slices.Compact(out)
+	return x.outward(slices.Concat(x.entries[six], exits))
 }
 
 // outsideAddress is an address that no cluster has, for a packet from anywhere:

@@ -42,13 +42,13 @@ func TestEachFamilyHasItsOwnAnswer(t *testing.T) {
 		{"policy DROP in the other backend", func(six string) func(*hosttest.Space) {
 			return func(s *hosttest.Space) { s.Run("ip"+six+"tables-legacy", "-P", "FORWARD", "DROP") }
 		}, []string{"forward-drop", "invalid-drop"}},
-		{"INVALID is dropped", filter("-A FORWARD -m conntrack --ctstate INVALID -j DROP\n"), []string{"forward-drop icmp", "invalid-drop"}},
+		{"INVALID is dropped", filter("-A FORWARD -m conntrack --ctstate INVALID -j DROP\n"), []string{"forward-drop icmp", "forward-drop path MTU", "invalid-drop"}},
 		{"echo replies without a connection are dropped", func(six string) func(*hosttest.Space) {
 			return filter("-A FORWARD -p " + map[string]string{"": "icmp", "6": "ipv6-icmp"}[six] + " -m conntrack --ctstate INVALID -j DROP\n")(six)
-		}, []string{"forward-drop icmp"}},
+		}, []string{"forward-drop icmp", "forward-drop path MTU"}},
 		{"a drop at the uplink's ingress", func(six string) func(*hosttest.Space) {
 			protocol := map[string]string{"": "ip", "6": "ip6"}[six]
-			return with("nft -f -", "table netdev n {\n chain i { type filter hook ingress device \"up0\" priority 0;\n "+protocol+" version "+familyOf(six)+" meta protocol "+protocol+" drop\n }\n}\n")
+			return with("nft -f -", "table netdev n {\n chain i { type filter hook ingress device \"up0\" priority 0;\n "+protocol+" version "+familyOf(six)+" meta protocol "+protocol+" meta l4proto { tcp, udp, icmp } drop\n }\n}\n")
 		}, []string{"forward-drop", "invalid-drop"}},
 		{"masqueraded", func(six string) func(*hosttest.Space) {
 			return with("ip"+six+"tables-nft-restore", "*nat\n-A POSTROUTING -o up0 -j MASQUERADE\nCOMMIT\n")

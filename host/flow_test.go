@@ -173,3 +173,62 @@ func TestASmallPartIsMeasuredAgainstTheCIDR(t *testing.T) {
 		}
 	}
 }
+
+// TestErrorsThatSayHowLargePacketsMayBeAreAskedAbout: hardening that lets echoes pass and
+// no other ICMP loses them, and with them every transfer.
+func TestErrorsThatSayHowLargePacketsMayBeAreAskedAbout(t *testing.T) {
+	echoOnly := map[string]string{
+		"":  "-A FORWARD -p icmp -m icmp --icmp-type 8 -j ACCEPT\n-A FORWARD -p icmp -m icmp --icmp-type 0 -j ACCEPT\n-A FORWARD -p icmp -j DROP\n",
+		"6": "-A FORWARD -p ipv6-icmp -m icmp6 --icmpv6-type 128 -j ACCEPT\n-A FORWARD -p ipv6-icmp -m icmp6 --icmpv6-type 129 -j ACCEPT\n-A FORWARD -p ipv6-icmp -j DROP\n",
+	}
+	join := map[string]string{"": "100.64.0.1/32", "6": "fd00:100:64::1/128"}
+	own := map[string]string{"": "-A OUTPUT -p icmp -m icmp --icmp-type 3/4 -j DROP\n", "6": "-A OUTPUT -p ipv6-icmp -m icmp6 --icmpv6-type 2 -j DROP\n"}
+	cases := []struct {
+		name       string
+		rules      func(six string) string
+		mtu        string // of the overlay link
+		symmetric  bool   // whether they are lost where returns are symmetric
+		asymmetric bool
+	}{
+		{"echoes alone pass", func(six string) string { return echoOnly[six] }, "1500", true, true},
+		{"echoes alone pass, and what is related", func(six string) string {
+			return "-A FORWARD -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT\n" + echoOnly[six]
+		}, "1500", false, true},
+		{"what the overlay's router sends is dropped", func(six string) string { return "-A FORWARD -s " + join[six] + " -j DROP\n" }, "1500", true, true},
+		{"what this node sends is dropped", func(six string) string { return own[six] }, "1400", true, true},
+		{"what this node has no cause to send is dropped", func(six string) string { return own[six] }, "1500", false, false},
+		{"the end of a time is dropped", func(six string) string {
+			return map[string]string{"": "-A FORWARD -p icmp -m icmp --icmp-type 11 -j DROP\n", "6": "-A FORWARD -p ipv6-icmp -m icmp6 --icmpv6-type 3 -j DROP\n"}[six]
+		}, "1400", false, false},
+	}
+	for _, c := range cases {
+		for _, six := range []string{"", "6"} {
+			t.Run(c.name+", IPv"+familyOf(six), func(t *testing.T) {
+				n := node(t)
+				n.Sh("ip link set ovn0 mtu " + c.mtu)
+				with("ip"+six+"tables-nft-restore", "*filter\n"+c.rules(six)+"COMMIT\n")(n)
+				facts := read(n)
+				for asymmetric, lost := range map[bool]bool{false: c.symmetric, true: c.asymmetric} {
+					w := want46(cidr4, cidr6)
+					w.Networks[0].Asymmetric, w.Networks[1].Asymmetric = asymmetric, asymmetric
+					findings := host.Check(facts, w)
+					var got, want []string
+					for _, f := range findings {
+						if f.About.Part == "path MTU" && f.State != host.OK {
+							got = append(got, f.Subject)
+						}
+						if f.Drops() {
+							t.Errorf("asymmetric %v: %s %s withholds: %s", asymmetric, f.Check, f.Subject, f.Got)
+						}
+					}
+					if lost {
+						want = []string{map[string]string{"": cidr4, "6": cidr6}[six] + " path MTU"}
+					}
+					if !slices.Equal(got, want) {
+						t.Errorf("asymmetric %v: want %q, got %q", asymmetric, want, got)
+					}
+				}
+			})
+		}
+	}
+}

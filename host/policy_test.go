@@ -1,10 +1,12 @@
 package host_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/fairway-bgp/fairway/host"
+	"github.com/fairway-bgp/fairway/host/hosttest"
 	"github.com/fairway-bgp/fairway/host/netfilter"
 )
 
@@ -98,4 +100,84 @@ func TestARuleOfRoutingThatLeadsAwayIsNeverOK(t *testing.T) {
 			})
 		}
 	}
+}
+
+// TestRoutingBesidesTheMainTable: the kernel is asked with the link that a packet comes
+// in by and with its source. The fix is tried: then all is well.
+func TestRoutingBesidesTheMainTable(t *testing.T) {
+	cases := map[string]struct {
+		install string
+		// check is the check that says state and got of a subject.
+		check, subject string
+		state          host.State
+		got            string
+	}{
+		"a table with a blackhole for replies": {"ip rule add from 10.166.0.0/16 lookup 77 pref 100; ip route add blackhole default table 77",
+			"datapath", cidr4, host.Wrong, "a rule of `ip rule` refuses packets from 10.166.0.0/16 to the outside: blackhole"},
+		"a table that sends replies back inside": {"ip rule add from 10.166.0.0/16 lookup 78 pref 100; ip route add default via 100.64.0.1 dev ovn0 table 78",
+			"datapath", cidr4, host.Wrong, "a rule of `ip rule` sends packets from 10.166.0.0/16 to the outside back by ovn0"},
+		"a table for what comes in by the uplink": {"ip rule add iif up0 lookup 90 pref 100; ip route add default via 172.30.0.1 dev up0 table 90",
+			"datapath", cidr4, host.Wrong, "a rule of `ip rule` sends packets to 10.166.0.0/16 by up0, not by ovn0"},
+		"a table without a route": {"ip rule add iif up0 lookup 90 pref 100; ip route add prohibit default table 90",
+			"datapath", cidr4, host.Wrong, "a rule of `ip rule` refuses packets to 10.166.0.0/16: prohibit"},
+		"a VPN's table": {"ip link add wg0 type veth peer name w0; ip link set wg0 up; ip rule add lookup 52 pref 5270; ip route add default dev wg0 table 52; ip route add throw 172.30.0.0/24 table 52; ip route add throw 10.166.0.0/16 table 52",
+			"datapath", cidr4, host.Unknown, "a rule of `ip rule` sends packets from 10.166.0.0/16 to the outside by wg0, where no router is known"},
+		"a rule that asks for a port": {"ip rule add ipproto tcp dport 443 lookup 77 pref 100; ip route add blackhole default table 77",
+			"datapath", cidr4, host.Unknown, "a rule of `ip rule` may lead some protocols or ports elsewhere: 100: from all for some protocol, port or TOS lookup 77"},
+		"private networks are null-routed": {"ip route add blackhole 10.0.0.0/8; ip route add blackhole 172.16.0.0/12; ip route add unreachable 192.168.0.0/16",
+			"datapath", cidr4 + " from 192.168.0.0/16", host.Wrong, "the route to 192.168.0.0/16, back to clients, is of type unreachable"},
+		"a small part is unreachable": {"ip route add unreachable 10.166.5.0/24",
+			"datapath", cidr4 + " part 10.166.5.0/24", host.Wrong, "the route to 10.166.5.0/24, a part of it, is of type unreachable"},
+		"a rule for a small part": {"ip rule add to 10.166.5.0/24 pref 100 prohibit",
+			"datapath", cidr4 + " part 10.166.5.0/24", host.Wrong, "a rule of `ip rule` refuses packets to 10.166.5.0/24: prohibit"},
+		"no default route": {"ip route del default",
+			"datapath", cidr4, host.Unknown, "no route back to clients outside"},
+		"no default route, IPv6": {"ip -6 route del default",
+			"datapath", cidr6, host.Unknown, "no route back to clients outside"},
+		"a second uplink for replies, and a strict filter": {"ip link add up1 type veth peer name x2; ip link set x2 up; ip link set up1 up; ip addr add 172.31.0.11/24 dev up1; ip route replace default via 172.31.0.1; sysctl -qw net.ipv4.conf.up0.rp_filter=1",
+			"rp_filter", "up0", host.Wrong, "all=0, up0=1: strict, and replies leave by up1"},
+		"a strict filter and two ways back": {"ip link add up1 type veth peer name x2; ip link set x2 up; ip link set up1 up; ip addr add 172.31.0.11/24 dev up1; ip route replace default nexthop via 172.30.0.1 nexthop via 172.31.0.1; sysctl -qw net.ipv4.conf.up0.rp_filter=1",
+			"rp_filter", "up0", host.OK, "all=0, up0=1: strict, and replies leave by it"},
+		"a strict filter, and other clients are answered by another link": {"ip link add up1 type veth peer name x2; ip link set x2 up; ip link set up1 up; ip addr add 172.31.0.11/24 dev up1; ip route add 10.0.0.0/8 via 172.31.0.1; sysctl -qw net.ipv4.conf.up0.rp_filter=1",
+			"rp_filter", "up0 from 10.0.0.0/8", host.Wrong, "all=0, up0=1: strict, and replies leave by up1"},
+		"a strict filter, and marks count": {"ip rule add fwmark 0x77 lookup 77; sysctl -qw net.ipv4.conf.up0.rp_filter=1 net.ipv4.conf.all.src_valid_mark=1",
+			"rp_filter", "up0", host.Unknown, "all=0, up0=1: strict, and src_valid_mark has packets' marks count, which `ip rule` asks for"},
+		"the uplink has no IPv6": {"sysctl -qw net.ipv6.conf.up0.disable_ipv6=1",
+			"forwarding", "net.ipv6.conf.up0.disable_ipv6", host.Wrong, "net.ipv6.conf.up0.disable_ipv6=1"},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			n := node(t)
+			n.Sh(c.install)
+			found := about(t, n, c.check, c.subject)
+			if found.State != c.state || found.Got != c.got {
+				t.Fatalf("%s: %s", found.State, found.Text())
+			}
+			if c.state != host.Wrong {
+				return
+			}
+			fix, _, _ := strings.Cut(found.Fix, ", ")
+			n.Sh(fix)
+			if left := host.Check(read(n), want46(cidr4, cidr6)); slices.ContainsFunc(left, func(f host.Finding) bool { return f.Equal(found) }) {
+				t.Errorf("after %s: %s", fix, found.Text())
+			}
+		})
+	}
+}
+
+// about is the finding of a check about a subject, of a node with networks of both
+// families.
+func about(t *testing.T, n *hosttest.Space, check, subject string) host.Finding {
+	t.Helper()
+	findings := host.Check(read(n), want46(cidr4, cidr6))
+	for _, f := range findings {
+		if f.Check == check && f.Subject == subject {
+			return f
+		}
+	}
+	for _, f := range findings {
+		t.Logf("%s %s: %s: %s", f.Check, f.Subject, f.State, f.Text())
+	}
+	t.Fatalf("no finding of %s about %s", check, subject)
+	return host.Finding{}
 }

@@ -11,19 +11,27 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
 	"github.com/fairway-bgp/fairway/host/netfilter"
 	"github.com/fairway-bgp/fairway/host/program"
 )
 
-// Read gathers what there is to know about this network namespace. It does not
-// fail as a whole: each part carries its own error.
-func Read(ctx context.Context, overlayLink string) Facts {
-	f := Facts{Datapath: ReadDatapath(overlayLink), Neighbours: neighboursOn(overlayLink), Sysctls: ReadSysctls(), Sockets: readSockets(), Processes: readProcesses()}
+// Read gathers what there is to know about this network namespace, with the kernel's
+// answers to what the Want asks. It does not fail as a whole: each part carries its own
+// error.
+func Read(ctx context.Context, w Want) Facts {
+	f := Facts{Datapath: AskDatapath(w), Links: readLinks(ctx), Neighbours: neighboursOn(w.Overlay), Sysctls: ReadSysctls(), Sockets: readSockets(w.BGPPort), Processes: readProcesses()}
 	f.Filter = ReadFilter(ctx)
 	f.Filter.settle(f.Datapath)
 	return f
+}
+
+// hasIPsec is whether the kernel has policies of IPsec, or does not tell.
+func hasIPsec() bool {
+	policies, err := netlink.XfrmPolicyList(netlink.FAMILY_ALL)
+	return len(policies) > 0 || err != nil && !errors.Is(err, unix.EPROTONOSUPPORT)
 }
 
 // postroutingBlind is whether this kernel may be one that does not tell postrouting by
@@ -40,8 +48,8 @@ func postroutingBlind() bool {
 
 // sysctlFiles are patterns below /proc/sys.
 var sysctlFiles = []string{
-	"net/ipv4/ip_forward", "net/ipv4/conf/*/rp_filter", "net/ipv4/conf/*/forwarding",
-	"net/ipv6/conf/*/forwarding", "net/ipv6/conf/*/accept_ra",
+	"net/ipv4/ip_forward", "net/ipv4/conf/*/rp_filter", "net/ipv4/conf/*/src_valid_mark", "net/ipv4/conf/*/forwarding",
+	"net/ipv6/conf/*/forwarding", "net/ipv6/conf/*/force_forwarding", "net/ipv6/conf/*/disable_ipv6", "net/ipv6/conf/*/accept_ra",
 	"net/netfilter/nf_conntrack_tcp_be_liberal", tcpLoose, "net/netfilter/nf_conntrack_max", "net/netfilter/nf_conntrack_count",
 }
 
@@ -147,10 +155,11 @@ func (r *filterReader) beginReconcile(t *netfilter.Table) (finish func()) {
 
 // settle gives the rules what they ask of the node.
 func (f *Filter) settle(d Datapath) {
+	secured := hasIPsec()
 	for _, six := range []bool{false, true} {
 		rules := f.of(six)
 		rules.Local, rules.Links, rules.RoutesByMark = d.Addresses, d.Links, d.Policy.Marks[six]
-		rules.PostroutingBlind = postroutingBlind()
+		rules.PostroutingBlind, rules.IPsec = postroutingBlind(), secured
 	}
 }
 
@@ -271,10 +280,10 @@ func (r *filterReader) nft(wait func() (string, error)) {
 // addNative adds a table of nft's own, one that iptables-nft does not show. Those of
 // other families than IPv4's and IPv6's see packets of both.
 func (r *filterReader) addNative(t *netfilter.Table) {
-	if t.Family != netfilter.IPv6 {
+	if t.Family != netfilter.IPv6 { // ARP is IPv4's
 		r.IPv4.Tables = append(r.IPv4.Tables, t)
 	}
-	if t.Family != netfilter.IPv4 {
+	if t.Family != netfilter.IPv4 && t.Family != netfilter.ARP {
 		r.IPv6.Tables = append(r.IPv6.Tables, t)
 	}
 }

@@ -232,19 +232,13 @@ func sysctlChanges(f Facts, w Want) []SysctlChange {
 		if !w.has(six) {
 			continue
 		}
-		for _, key := range f.forwardingKeys(w, six) {
-			if state, _ := f.setting(key, isOne); state == Wrong {
-				out = append(out, f.keepLearning(key)...)
-				out = append(out, SysctlChange{key, "1"})
-			}
+		for _, key := range f.forwardingMissing(w, six) {
+			out = append(out, f.keepLearning(key)...)
+			out = append(out, SysctlChange{key, "1"})
 		}
 	}
-	if w.has(false) {
-		for _, link := range append(f.Uplinks(w, false), w.Overlay) {
-			if f.rpFilterOf(link).State == Wrong {
-				out = append(out, SysctlChange{rpFilterKey(link), "2"})
-			}
-		}
+	for _, link := range f.strictLinks(w) {
+		out = append(out, SysctlChange{rpFilterKey(link), "2"})
 	}
 	return out
 }

@@ -1,8 +1,7 @@
 package host
 
 import (
-	"bufio"
-	"encoding/hex"
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -11,34 +10,30 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
 	"github.com/fairway-bgp/fairway/inet"
 )
 
-// States of /proc/net/tcp (tcp_states.h).
-const (
-	tcpEstablished = "01"
-	tcpSynSent     = "02"
-	tcpListen      = "0A"
-)
-
 // readSockets reads the listening and connected TCP sockets, and who has those
-// of BGP.
-func readSockets() Sockets {
+// of BGP: of its port, and of the one that this node waits on.
+func readSockets(own uint16) Sockets {
 	var s Sockets
 	found, err := listSockets()
 	s.Err = err
 	unowned := false
 	for _, f := range found {
-		unowned = unowned || f.bgp()
+		unowned = unowned || f.bgp(own)
 	}
 	if unowned { // looking through all processes is work
 		owners := socketOwners()
 		for i := range found {
-			if found[i].bgp() {
+			if found[i].bgp(own) {
 				found[i].Program = owners[found[i].inode]
 			}
 		}
-		found = withoutEnded(found)
+		found = withoutEnded(found, own)
 	}
 	for _, f := range found {
 		s.List = append(s.List, f.Socket)
@@ -49,17 +44,17 @@ func readSockets() Sockets {
 // numbered is a socket with its number, by which its owner has it.
 type numbered struct {
 	Socket
-	inode string
+	inode uint32
 }
 
-func (n numbered) bgp() bool {
-	return n.Local.Port() == inet.BGPPort || n.Remote.Port() == inet.BGPPort
+func (n numbered) bgp(own uint16) bool {
+	return n.Local.Port() == inet.BGPPort || n.Remote.Port() == inet.BGPPort || own != 0 && n.Local.Port() == own
 }
 
 // withoutEnded leaves out those that nobody was found to have because they have
 // ended meanwhile.
-func withoutEnded(found []numbered) []numbered {
-	unseen := func(n numbered) bool { return n.bgp() && n.Program == "" }
+func withoutEnded(found []numbered, own uint16) []numbered {
+	unseen := func(n numbered) bool { return n.bgp(own) && n.Program == "" }
 	if !slices.ContainsFunc(found, unseen) {
 		return found
 	}
@@ -72,77 +67,69 @@ func withoutEnded(found []numbered) []numbered {
 	})
 }
 
+// listSockets asks the kernel (sock_diag(7)) for listeners, sessions and attempts at
+// one.
 func listSockets() ([]numbered, error) {
 	var out []numbered
-	var failed error
-	for _, name := range []string{"tcp", "tcp6"} {
-		f, err := os.Open("/proc/thread-self/net/" + name)
+	for _, family := range []uint8{unix.AF_INET, unix.AF_INET6} {
+		found, err := diagnose(family)
+		if family == unix.AF_INET6 && errors.Is(err, unix.ENOENT) {
+			continue // a kernel without IPv6
+		}
 		if err != nil {
-			if name == "tcp" {
-				failed = fmt.Errorf("read TCP sockets: %w", err)
-			}
-			continue
+			return out, fmt.Errorf("list TCP sockets: %w", err)
 		}
-		lines := bufio.NewScanner(f)
-		for lines.Scan() {
-			if socket, inode, ok := parseSocket(lines.Text()); ok {
-				out = append(out, numbered{socket, inode})
+		for _, s := range found {
+			if n, ok := numberedOf(s); ok {
+				out = append(out, n)
 			}
 		}
-		if err := lines.Err(); err != nil {
-			failed = fmt.Errorf("read TCP sockets: %w", err)
+	}
+	return out, nil
+}
+
+// diagnose lists a family's sockets, once more where the list changed meanwhile.
+func diagnose(family uint8) (found []*netlink.Socket, err error) {
+	for range 3 {
+		if found, err = netlink.SocketDiagTCP(family); !errors.Is(err, netlink.ErrDumpInterrupted) {
+			return found, err
 		}
-		f.Close()
 	}
-	return out, failed
+	return found, err
 }
 
-// parseSocket reads a line of /proc/net/tcp that is a listener, a session or an
-// attempt at one. A session without a number waits for its listener's program to
-// take it.
-func parseSocket(line string) (s Socket, inode string, ok bool) {
-	w := strings.Fields(line)
-	if len(w) < 10 || w[9] == "0" || w[3] != tcpListen && w[3] != tcpEstablished && w[3] != tcpSynSent {
-		return Socket{}, "", false
+// numberedOf takes listeners, sessions and attempts at one. A session without a number
+// waits for its listener's program to take it.
+func numberedOf(s *netlink.Socket) (numbered, bool) {
+	listening := s.State == netlink.TCP_LISTEN
+	local, okLocal := netip.AddrFromSlice(s.ID.Source)
+	remote, okRemote := netip.AddrFromSlice(s.ID.Destination)
+	if !okLocal || !okRemote || s.INode == 0 || !listening && s.State != netlink.TCP_ESTABLISHED && s.State != netlink.TCP_SYN_SENT {
+		return numbered{}, false
 	}
-	local, okLocal := parseEndpoint(w[1])
-	remote, okRemote := parseEndpoint(w[2])
-	return Socket{Local: local, Remote: remote, Listening: w[3] == tcpListen}, w[9], okLocal && okRemote
-}
-
-// parseEndpoint reads ADDRESS:PORT in hexadecimal; the address is in words of
-// the machine's byte order, which is little-endian where Kube-OVN runs.
-func parseEndpoint(text string) (netip.AddrPort, bool) {
-	addr, port, ok := strings.Cut(text, ":")
-	b, err := hex.DecodeString(addr)
-	n, errPort := strconv.ParseUint(port, 16, 16)
-	if !ok || err != nil || errPort != nil || len(b)%4 != 0 {
-		return netip.AddrPort{}, false
-	}
-	for i := 0; i < len(b); i += 4 {
-		b[i], b[i+1], b[i+2], b[i+3] = b[i+3], b[i+2], b[i+1], b[i]
-	}
-	a, ok := netip.AddrFromSlice(b)
-	return netip.AddrPortFrom(a.Unmap(), uint16(n)), ok
+	return numbered{Socket{
+		Local: netip.AddrPortFrom(local.Unmap(), s.ID.SourcePort), Remote: netip.AddrPortFrom(remote.Unmap(), s.ID.DestinationPort), Listening: listening,
+	}, s.INode}, true
 }
 
 // socketOwners are the programs by the inode of a socket, as far as they can be
 // seen.
-func socketOwners() map[string]string {
-	out := map[string]string{}
+func socketOwners() map[uint32]string {
+	out := map[uint32]string{}
 	links, err := filepath.Glob("/proc/[0-9]*/fd/*")
 	if err != nil {
 		return out
 	}
 	for _, link := range links {
 		target, err := os.Readlink(link)
-		inode, ok := strings.CutPrefix(target, "socket:[")
-		if err != nil || !ok {
+		number, is := strings.CutPrefix(target, "socket:[")
+		inode, bad := strconv.ParseUint(strings.TrimSuffix(number, "]"), 10, 32)
+		if err != nil || !is || bad != nil {
 			continue
 		}
 		name, err := os.ReadFile(filepath.Join(filepath.Dir(filepath.Dir(link)), "comm"))
 		if err == nil {
-			out[strings.TrimSuffix(inode, "]")] = strings.TrimSpace(string(name))
+			out[uint32(inode)] = strings.TrimSpace(string(name))
 		}
 	}
 	return out

@@ -3,7 +3,9 @@ package host_test
 import (
 	"context"
 	"net"
+	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -50,6 +52,54 @@ func TestLookFromAContainer(t *testing.T) {
 	if os.Getenv("FAIRWAY_LOOK") == "" {
 		return
 	}
-	found := firstOf(host.Check(host.Read(context.Background(), "ovn0"), want4()), "double-speaker")
+	found := firstOf(host.Check(host.Read(context.Background(), want4()), want4()), "double-speaker")
 	t.Logf("%s: %s", found.State, found.Got)
+}
+
+// TestSocketsAreReadOfBothFamilies: listeners and sessions, those of IPv4 on a socket of
+// IPv6 among them, with the program that has them, also on a port of one's own.
+func TestSocketsAreReadOfBothFamilies(t *testing.T) {
+	needs.Root(t, "ip")
+	n := hosttest.NewSpace(t)
+	w := want4()
+	w.BGPPort = 1179
+	var listener, six net.Listener
+	var session net.Conn
+	err := n.Do(func() (err error) {
+		if listener, err = net.Listen("tcp", "[::]:1179"); err != nil {
+			return err
+		}
+		if six, err = net.Listen("tcp", "[::1]:179"); err != nil {
+			return err
+		}
+		session, err = net.Dial("tcp4", "127.0.0.1:1179")
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	defer six.Close()
+	defer session.Close()
+	facts := readFor(n, w)
+	if facts.Sockets.Err != nil {
+		t.Fatal(facts.Sockets.Err)
+	}
+	self, err := os.ReadFile("/proc/self/comm")
+	if err != nil {
+		t.Fatal(err)
+	}
+	program := strings.TrimSpace(string(self))
+	for _, want := range []host.Socket{
+		{Local: netip.MustParseAddrPort("[::]:1179"), Remote: netip.MustParseAddrPort("[::]:0"), Listening: true, Program: program},
+		{Local: netip.MustParseAddrPort("[::1]:179"), Remote: netip.MustParseAddrPort("[::]:0"), Listening: true, Program: program},
+		{Local: session.LocalAddr().(*net.TCPAddr).AddrPort(), Remote: netip.MustParseAddrPort("127.0.0.1:1179")},
+	} {
+		if !slices.Contains(facts.Sockets.List, want) {
+			t.Errorf("no %+v in %+v", want, facts.Sockets.List)
+		}
+	}
+	if found := firstOf(host.Check(facts, w), "bgp-port"); found.State != host.Wrong || found.Got != "taken by "+program {
+		t.Errorf("%s: %s", found.State, found.Got)
+	}
 }

@@ -20,8 +20,9 @@ type traffic struct {
 	// anywhere.
 	clients netip.Prefix
 	client  netip.Addr
-	// refusal is for the answer to a connection that is refused.
-	refusal bool
+	// refusal is for the answer to a connection that is refused, errors for what
+	// routers say of packets that are too large.
+	refusal, errors bool
 }
 
 // decisive is the traffic that decides whether a network is lost: TCP, with

@@ -15,11 +15,17 @@ import (
 
 // WriteText prints the plan like a router's table, for people.
 func (p Plan) WriteText(w io.Writer) error {
+	return p.WriteOutcome(w, func(Advert) []string { return nil })
+}
+
+// WriteOutcome is WriteText with what has become of the plan: unsent gives the peers
+// that a prefix is for and that have not been sent it.
+func (p Plan) WriteOutcome(w io.Writer, unsent func(Advert) []string) error {
 	var b bytes.Buffer
-	columns.Wrap(&b, "", "    ", fmt.Sprintf("Node %s: %s announced, %d withheld, %s, %s", p.Node, columns.Count(len(p.Adverts), "prefix", "prefixes"),
+	columns.Wrap(&b, "", "    ", fmt.Sprintf("Node %s: %s announced, %d withheld, %s, %s", p.Node, p.announcedText(unsent),
 		len(p.Withheld), columns.Count(len(p.Warnings), "warning", "warnings"), columns.Count(len(p.Sessions), "session", "sessions")))
 	p.writeSessions(&b)
-	p.writeAdverts(&b)
+	p.writeAdverts(&b, unsent)
 	p.writeWithheld(&b)
 	p.writeWarnings(&b)
 	_, err := w.Write(b.Bytes())
@@ -57,14 +63,35 @@ func sessionNotes(s Session) string {
 	return strings.Join(notes, ", ")
 }
 
-func (p Plan) writeAdverts(b *bytes.Buffer) {
+// announcedText counts what some peer has been sent, and says so where it is not all.
+func (p Plan) announcedText(unsent func(Advert) []string) string {
+	sent := 0
+	for _, a := range p.Adverts {
+		if len(a.Peers) == 0 || len(unsent(a)) < len(a.Peers) {
+			sent++
+		}
+	}
+	if sent < len(p.Adverts) {
+		return fmt.Sprintf("%d of %s", sent, columns.Count(len(p.Adverts), "prefix", "prefixes"))
+	}
+	return columns.Count(sent, "prefix", "prefixes")
+}
+
+func (p Plan) writeAdverts(b *bytes.Buffer, unsent func(Advert) []string) {
 	t := columns.Headed("  Network", "Next hop", "Role", "Subnet", "To")
 	for _, a := range p.Adverts {
 		hop := "self"
 		if a.NextHop.IsValid() {
 			hop = a.NextHop.String()
 		}
-		t.Row("> "+a.Prefix.String(), hop, string(a.Role), a.Subnet, strings.Join(a.Peers, ","))
+		mark, not := "> ", unsent(a)
+		if len(not) > 0 {
+			mark = "! "
+		}
+		t.Row(mark+a.Prefix.String(), hop, string(a.Role), a.Subnet, strings.Join(a.Peers, ","))
+		if len(not) > 0 {
+			remark(t, "not sent to "+strings.Join(not, ", "))
+		}
 		if attrs := a.attributeText(); attrs != "" {
 			remark(t, attrs)
 		}

@@ -9,6 +9,8 @@ import (
 	"github.com/osrg/gobgp/v4/pkg/apiutil"
 	"github.com/osrg/gobgp/v4/pkg/packet/bgp"
 	"github.com/sirupsen/logrus"
+
+	"github.com/fairway-bgp/fairway/bell"
 )
 
 // journal remembers of each session what GoBGP tells once and then forgets. It
@@ -17,6 +19,8 @@ import (
 type journal struct {
 	log  *logrus.Entry
 	bell func()
+	// restless rings when a session is down, or newly wanted.
+	restless *bell.Bell
 
 	mu      sync.Mutex
 	entries map[netip.Addr]*entry
@@ -28,8 +32,10 @@ type entry struct {
 	peer  string
 	state bgp.FSMState
 	since time.Time
-	// lastError says why the session last went down or did not come up.
-	lastError string
+	// cause is why the session last went down or did not come up.
+	cause cause
+	// said is what the router was overheard to say.
+	said said
 	// text is what the peer said in the notification that is being handled.
 	text  string
 	flaps int
@@ -41,8 +47,8 @@ type entry struct {
 	received receivedPrefixes
 }
 
-func newJournal(log *logrus.Entry, bell func()) *journal {
-	return &journal{log: log, bell: bell, entries: map[netip.Addr]*entry{}}
+func newJournal(log *logrus.Entry, ring func()) *journal {
+	return &journal{log: log, bell: ring, restless: bell.New(), entries: map[netip.Addr]*entry{}}
 }
 
 // follow sets which sessions the journal is about.
@@ -57,6 +63,7 @@ func (j *journal) follow(peers map[netip.Addr]string) {
 	for a, name := range peers {
 		if _, ok := j.entries[a]; !ok {
 			j.entries[a] = &entry{}
+			j.restless.Ring()
 		}
 		j.entries[a].peer = name
 	}
@@ -86,7 +93,7 @@ func (j *journal) changed(p apiutil.Peer, at time.Time) {
 	e.state, e.since = is, at
 	log := j.log.WithFields(logrus.Fields{"peer": e.peer, "address": a.String()})
 	if is == bgp.BGP_FSM_ESTABLISHED {
-		e.lastError, e.text = "", ""
+		e.cause, e.said, e.text = cause{}, said{}, ""
 		log.Info("session is established")
 		return
 	}
@@ -94,13 +101,31 @@ func (j *journal) changed(p apiutil.Peer, at time.Time) {
 		if e.text != "" {
 			why += `: "` + e.text + `"`
 		}
-		e.lastError, e.text = why, ""
+		e.down(why, at)
 	}
+	j.restless.Ring()
 	if was == bgp.BGP_FSM_ESTABLISHED {
 		e.flaps++
-		log.WithField("reason", e.lastError).Warn("session went down")
+		log.WithField("reason", e.cause.text).Warn("session went down")
 	}
 }
+
+// down notes why the state machine has left a state. What was noted a moment before
+// of the same connection says more than that it is gone.
+func (e *entry) down(why string, at time.Time) {
+	e.text = ""
+	switch {
+	case at.Sub(e.cause.at).Abs() < overheardFor && e.cause.kind != otherCause && e.cause.kind != noConnection:
+	case why == invalidMessage:
+		e.cause = cause{kind: openRefused, text: why, at: at}
+	default:
+		e.cause = cause{kind: otherCause, text: why, at: at}
+	}
+}
+
+// invalidMessage is GoBGP's word for a message other than it waits for: before a
+// session is up, a NOTIFICATION, whose code it drops.
+const invalidMessage = "invalid-msg"
 
 // downReason is empty for steps on the way up, to which GoBGP gives no reason of
 // its own.
@@ -148,14 +173,68 @@ func (j *journal) heard(a netip.Addr, n receivedPrefixes) {
 	e.received.ipv6 += n.ipv6
 }
 
-// failed notes why a session does not come up.
-func (j *journal) failed(a netip.Addr, why string) {
-	if why == "" {
+// failed notes why a session does not come up, and rings the bell where that is news.
+func (j *journal) failed(a netip.Addr, why cause) {
+	if why.kind == noCause {
 		return
 	}
+	why.at = time.Now()
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	e, ok := j.entries[a]
+	if !ok {
+		return
+	}
+	was := e.cause
+	e.cause = why
+	if was.kind != why.kind || was.text != why.text || was.notification != why.notification {
+		j.log.WithFields(logrus.Fields{"peer": e.peer, "address": a.String()}).Debugf("session does not come up: %s", why.text)
+		j.bell()
+	}
+}
+
+// waitsFor reports whether a router has a session that is wanted and down.
+func (j *journal) waitsFor(from netip.Addr) bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for a, e := range j.entries {
+		if a.WithZone("") == from && !e.connected {
+			return true
+		}
+	}
+	return false
+}
+
+// hears notes what a router was overheard to say. A packet does not tell the zone of
+// the address that it is from.
+func (j *journal) hears(from netip.Addr, what func(*said)) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for a, e := range j.entries {
+		if a.WithZone("") == from && !e.connected {
+			what(&e.said)
+			j.bell()
+		}
+	}
+}
+
+// forget drops why a session was down before its settings changed.
+func (j *journal) forget(a netip.Addr) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if e, ok := j.entries[a]; ok {
-		e.lastError = why
+		e.cause, e.said, e.text = cause{}, said{}, ""
 	}
+}
+
+// allUp reports whether every session that is wanted is up.
+func (j *journal) allUp() bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for _, e := range j.entries {
+		if e.state != bgp.BGP_FSM_ESTABLISHED {
+			return false
+		}
+	}
+	return true
 }

@@ -77,23 +77,28 @@ func (h *logHandler) tap(r slog.Record) {
 		h.journal.connected(h.peer, false)
 	case "received notification":
 		h.journal.said(h.peer, attribute(r, "Communicated-Reason").String())
-	case "failed to connect", "Session will be reset due to malformed BGP Header", "Session will be reset due to malformed BGP message":
-		h.journal.failed(h.peer, attribute(r, "Error").String())
+	case "failed to connect":
+		h.journal.failed(h.peer, cause{kind: noConnection, text: attribute(r, "Error").String()})
+	case "Session will be reset due to malformed BGP Header", "Session will be reset due to malformed BGP message":
+		h.journal.failed(h.peer, cause{kind: otherCause, text: attribute(r, "Error").String()})
 	case "outgoing connection IO error":
-		h.journal.failed(h.peer, "the peer closed the connection during the handshake: does it know this node as a neighbor?")
+		h.journal.failed(h.peer, cause{kind: closedEarly, text: "closed during the handshake"})
 	case "sent notification":
 		h.journal.failed(h.peer, sentNotification(attribute(r, "Code"), attribute(r, "Subcode")))
 	}
 }
 
-func sentNotification(code, subcode slog.Value) string {
+// sentNotification is the cause of a notification that GoBGP has sent. That of a state
+// machine's error is its answer to another message than an OPEN.
+func sentNotification(code, subcode slog.Value) cause {
 	if code.Kind() != slog.KindInt64 || subcode.Kind() != slog.KindInt64 {
-		return ""
+		return cause{}
 	}
-	if code.Int64() == bgp.BGP_ERROR_FSM_ERROR {
-		return "the peer did not answer with an OPEN: its log says why, often it expects other AS numbers"
+	n := notification{uint8(code.Int64()), uint8(subcode.Int64())}
+	if n.code == bgp.BGP_ERROR_FSM_ERROR {
+		return cause{kind: openRefused, text: "no OPEN"}
 	}
-	return "notification-sent " + bgp.NewNotificationErrorCode(uint8(code.Int64()), uint8(subcode.Int64())).String()
+	return cause{kind: refusedOpen, text: "notification sent", notification: n}
 }
 
 func attribute(r slog.Record, key string) slog.Value {

@@ -79,7 +79,7 @@ func (l *look3) ListPath(r *api3.ListPathRequest, stream api3.GobgpApi_ListPathS
 // path3 gives NLRI and attributes in binary: that form is the protocol's own and
 // the same in v3.
 func path3(p *apiutil.Path) *api3.Path {
-	nlri, attributes := binary(p)
+	nlri, attributes := octets(p)
 	out := &api3.Path{
 		NlriBinary: nlri, PattrsBinary: attributes, Age: timestamppb.New(time.Unix(p.Age, 0)), Best: p.Best,
 		IsWithdraw: p.Withdrawal, Stale: p.Stale, Filtered: p.Filtered, SourceAsn: p.PeerASN,

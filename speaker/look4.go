@@ -212,7 +212,7 @@ func (s *Speaker) table(ctx context.Context, srv *server, request apiutil.ListPa
 func apiPath(p *apiutil.Path) *api.Path {
 	nlri, _ := apiutil.MarshalNLRI(p.Nlri)
 	attributes, _ := apiutil.MarshalPathAttributes(p.Attrs)
-	binaryNLRI, binaryAttributes := binary(p)
+	binaryNLRI, binaryAttributes := octets(p)
 	out := &api.Path{
 		Nlri: nlri, Pattrs: attributes, NlriBinary: binaryNLRI, PattrsBinary: binaryAttributes,
 		Age: timestamppb.New(time.Unix(p.Age, 0)), Best: p.Best, IsWithdraw: p.Withdrawal, Stale: p.Stale,
@@ -234,7 +234,7 @@ func sourceOf(p *apiutil.Path) (id, address string) {
 	return id, address
 }
 
-func binary(p *apiutil.Path) (nlri []byte, attributes [][]byte) {
+func octets(p *apiutil.Path) (nlri []byte, attributes [][]byte) {
 	nlri, _ = p.Nlri.Serialize()
 	for _, a := range p.Attrs {
 		if b, err := a.Serialize(); err == nil {

@@ -48,12 +48,19 @@ type Session struct {
 	// the text of the peer's notification if it has one. It is empty while the
 	// session is established.
 	LastError string
+	// LastErrorAt is when that was seen last.
+	LastErrorAt time.Time
 	// What follows is zero unless the session is established.
 
 	// LocalAddress is this end's address: the next hop of paths without one.
 	LocalAddress netip.Addr
 	// Families are those that both sides offered, sorted.
 	Families []policy.Family
+	// NotOffered are the wanted ones that the peer did not offer, sorted.
+	NotOffered []policy.Family
+	// NoHoldTime is whether the peer asked for a hold time of 0, by which a session
+	// whose peer is dead stays for ever (RFC 4271 section 4.2).
+	NoHoldTime bool
 	// Advertised counts the prefixes that pass the export rules.
 	Advertised int
 	// Received counts the prefixes that the peer has announced since the session is
@@ -106,23 +113,19 @@ func (s *Speaker) session(p *api.Peer, v *view) Session {
 	a, _ := netip.ParseAddr(p.Conf.NeighborAddress)
 	e := s.journal.of(a)
 	out := Session{
-		Peer:      v.peers[a],
-		Address:   a,
-		State:     stateOf(p.State.SessionState),
-		Since:     e.since,
-		LastError: e.lastError,
-		Flaps:     e.flaps,
+		Peer:    v.peers[a],
+		Address: a,
+		State:   stateOf(p.State.SessionState),
+		Since:   e.since,
+		Flaps:   e.flaps,
 	}
 	if out.State != Established {
-		if p.Conf.AuthPassword != "" && strings.HasSuffix(out.LastError, "i/o timeout") {
-			// RFC 2385 section 2: a segment with a wrong digest is dropped silently.
-			out.LastError += " (TCP MD5 is on: a wrong password looks the same)"
-		}
+		out.LastError, out.LastErrorAt = e.words(p), e.cause.at
 		return out
 	}
-	out.LastError = ""
 	out.LocalAddress, _ = netip.ParseAddr(p.Transport.LocalAddress)
-	out.Families = negotiated(p)
+	out.Families, out.NotOffered = negotiated(p)
+	out.NoHoldTime = p.Timers.GetState().GetNegotiatedHoldTime() == 0
 	out.Received = e.received.all()
 	for _, f := range p.AfiSafis {
 		if f.State != nil {
@@ -146,9 +149,9 @@ func stateOf(s api.PeerState_SessionState) State {
 	return Idle
 }
 
-// negotiated gives the families that both ends offered. A peer that says nothing
-// of families speaks IPv4 unicast (RFC 4760 section 8).
-func negotiated(p *api.Peer) []policy.Family {
+// negotiated gives the families that both ends offered, and those that only this one
+// did. A peer that says nothing of families speaks IPv4 unicast (RFC 4760 section 8).
+func negotiated(p *api.Peer) (both, ours []policy.Family) {
 	theirs := map[policy.Family]bool{}
 	for _, c := range p.State.RemoteCap {
 		if mp := c.GetMultiProtocol(); mp != nil {
@@ -158,14 +161,17 @@ func negotiated(p *api.Peer) []policy.Family {
 	if len(theirs) == 0 {
 		theirs[policy.IPv4Unicast] = true
 	}
-	out := []policy.Family{}
+	both = []policy.Family{}
 	for _, f := range p.AfiSafis {
-		if ours := familyOf(f.Config.Family); theirs[ours] {
-			out = append(out, ours)
+		if wanted := familyOf(f.Config.Family); theirs[wanted] {
+			both = append(both, wanted)
+		} else {
+			ours = append(ours, wanted)
 		}
 	}
-	slices.Sort(out)
-	return out
+	slices.Sort(both)
+	slices.Sort(ours)
+	return both, ours
 }
 
 // familyOf is "" for a family that Fairway does not use.

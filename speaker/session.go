@@ -163,6 +163,7 @@ func (s *server) setPeer(ctx context.Context, have *api.Peer, session policy.Ses
 	}
 	log := s.log.WithFields(logrus.Fields{"peer": session.Peer, "address": session.Address.String()})
 	if len(reset) > 0 {
+		s.journal.forget(session.Address)
 		log.WithField("changed", reset).Warn("session is reset: its settings changed")
 	} else {
 		log.Info("timers changed: they count from the next session on")

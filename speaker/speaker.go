@@ -116,6 +116,7 @@ func (s *Speaker) Run(ctx context.Context) error {
 	looking, shut := context.WithCancel(ctx)
 	wait := s.look(looking)
 	defer func() { shut(); wait() }()
+	go s.journal.overhear(looking)
 	close(s.running)
 	<-ctx.Done()
 	leaving, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveBound)

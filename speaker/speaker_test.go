@@ -381,7 +381,7 @@ func TestBadSessionsDoNotStopOthers(t *testing.T) {
 	if !within(patience, func() bool { return sessionOf(t, s, "junk").LastError != "" }) {
 		t.Errorf("junk leaves no trace: %+v", sessionOf(t, s, "junk"))
 	}
-	if !within(patience, func() bool { return strings.Contains(sessionOf(t, s, "nobody").LastError, "refused") }) {
+	if !within(patience, func() bool { return strings.Contains(sessionOf(t, s, "nobody").LastError, "refuses connections") }) {
 		t.Errorf("a refused connection leaves no trace: %+v", sessionOf(t, s, "nobody"))
 	}
 	if got := sessionOf(t, s, "tor-a"); got.State != Established || got.Flaps != 0 {

@@ -12,7 +12,9 @@ import (
 	"github.com/fairway-bgp/fairway/policy"
 )
 
-// Status is the picture. Times are UTC; lists are sorted and never nil.
+// Status is the picture. Times are UTC; lists are sorted and never nil. What is
+// announced, and what is not well, is told by methods (outcome.go); JSON has their
+// answers too.
 type Status struct {
 	Version string    `json:"version"`
 	Node    string    `json:"node"`
@@ -45,6 +47,19 @@ type Status struct {
 	// Audited is true once the host has been looked at; Findings say how it is.
 	Audited  bool           `json:"audited"`
 	Findings []host.Finding `json:"findings"`
+}
+
+// MarshalJSON adds "degraded", what is not as it should be, "announced", how many
+// prefixes of the plan some peer has been sent, and "notSent", those of them that some
+// peer has not.
+func (s *Status) MarshalJSON() ([]byte, error) {
+	type fields Status
+	return json.Marshal(struct {
+		*fields
+		Degraded  []string  `json:"degraded"`
+		Announced int       `json:"announced"`
+		NotSent   []NotSent `json:"notSent"`
+	}{(*fields)(s), s.Degraded(), s.Announced(), s.notSent()})
 }
 
 // Settings are some of the daemon's flags.
@@ -167,13 +182,20 @@ type Session struct {
 	Since time.Time `json:"since"`
 	// LastError says why it last went down or stays down; "" if it never did.
 	LastError string `json:"lastError"`
+	// LastErrorAt is when that was seen last; zero if it never did.
+	LastErrorAt time.Time `json:"lastErrorAt,omitzero"`
 	// Advertised is how many prefixes the peer has been sent.
 	Advertised int `json:"advertised"`
 	// Received is how many the peer has announced since the session is up, counting
 	// those that come again. None is taken.
-	Received int      `json:"received"`
-	Families []string `json:"families"`
-	Flaps    int      `json:"flaps"`
+	Received int `json:"received"`
+	// Families are those that both ends offered, and NotOffered those of the BGPPeer
+	// that the router did not; none unless the session is up.
+	Families   []string `json:"families"`
+	NotOffered []string `json:"notOffered,omitempty"`
+	// NoHoldTime is whether the router asked for a hold time of 0.
+	NoHoldTime bool `json:"noHoldTime,omitempty"`
+	Flaps      int  `json:"flaps"`
 }
 
 // Established reports whether the session is up.

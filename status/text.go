@@ -15,11 +15,7 @@ import (
 // reader's clock, for "3m ago".
 func (s *Status) WriteText(w io.Writer, now time.Time) error {
 	var b bytes.Buffer
-	ready := "ready"
-	if !s.Ready {
-		ready = "NOT READY"
-	}
-	columns.Wrap(&b, "", "    ", fmt.Sprintf("Fairway %s on node %s, up %s, %s", s.Version, s.Node, Ago(s.Started, now), ready))
+	columns.Wrap(&b, "", "    ", fmt.Sprintf("Fairway %s on node %s, up %s, %s", s.Version, s.Node, Ago(s.Started, now), s.summary()))
 	for _, w := range s.Waiting {
 		columns.Wrap(&b, "  ! ", "    ", w)
 	}
@@ -51,7 +47,7 @@ func (s *Status) WriteText(w io.Writer, now time.Time) error {
 	s.writeSessions(&b, now)
 	s.writeFindings(&b)
 	b.WriteByte('\n')
-	if err := s.Plan.WriteText(&b); err != nil {
+	if err := s.Plan.WriteOutcome(&b, s.NotSentTo); err != nil {
 		return err
 	}
 	_, err := w.Write(b.Bytes())
@@ -99,8 +95,11 @@ func (s *Status) writeSessions(b *bytes.Buffer, now time.Time) {
 			since = Ago(e.Since, now)
 		}
 		t.Row("  "+e.Peer, e.Address, e.State, since, fmt.Sprint(e.Advertised))
-		if e.LastError != "" && !e.Established() {
-			t.Prose("    ", "    ", e.LastError)
+		if why := e.Trouble(); why != "" {
+			if !e.LastErrorAt.IsZero() && !e.Established() {
+				why += fmt.Sprintf(" (%s ago)", Ago(e.LastErrorAt, now))
+			}
+			t.Prose("  ! ", "    ", why)
 		}
 		if e.Received > 0 {
 			t.Prose("    ", "    ", fmt.Sprintf("has sent %s: none is taken or kept; have the router send this node none (an export filter)",

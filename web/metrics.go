@@ -35,13 +35,16 @@ func Metrics() []Metric {
 	return []Metric{
 		{"fairway_ready", gauge, "1 if the input has been read and the speaker has what the plan wants.", nil,
 			func(s *status.Status) []sample { return one(truth(s.Ready)) }},
+		{"fairway_degraded", gauge, "How many things are not as they should be: the problems that fairway status counts.", nil,
+			func(s *status.Status) []sample { return one(float64(len(s.Degraded()))) }},
 		{"fairway_last_pass_timestamp_seconds", gauge, "When the last pass ended, in Unix time.", nil,
 			func(s *status.Status) []sample { return one(float64(s.At.UnixMilli()) / 1000) }},
 		{"fairway_session_up", gauge, "1 if the BGP session is Established.", []string{"peer"}, sessionSamples(func(e status.Session) float64 { return truth(e.Established()) })},
 		{"fairway_session_flaps_total", counter, "How often an Established session went down.", []string{"peer"}, sessionSamples(func(e status.Session) float64 { return float64(e.Flaps) })},
 		{"fairway_session_advertised_prefixes", gauge, "Prefixes that the peer has been sent; 0 while the session is down.", []string{"peer"}, sessionSamples(func(e status.Session) float64 { return float64(e.Advertised) })},
 		{"fairway_session_received_prefixes", gauge, "Prefixes that the peer has announced since the session is up, counting those that come again; none is taken.", []string{"peer"}, sessionSamples(func(e status.Session) float64 { return float64(e.Received) })},
-		{"fairway_announced_prefixes", gauge, "Prefixes that the plan announces, by role.", []string{"role"}, announced},
+		{"fairway_announced_prefixes", gauge, "Prefixes of the plan that some peer has been sent, by role.", []string{"role"}, announced},
+		{"fairway_planned_prefixes", gauge, "Prefixes that the plan announces, by role.", []string{"role"}, planned},
 		{"fairway_withheld_prefixes", gauge, "Prefixes of selected Subnets that the plan withholds, by reason.", []string{"reason"}, withheld},
 		{"fairway_warnings", gauge, "Warnings of the plan, by reason.", []string{"reason"}, warnings},
 		{"fairway_host_findings", gauge, "Findings about the host that are wrong or unknown, by check and state.", []string{"check", "state"}, findings},
@@ -73,10 +76,19 @@ func sessionSamples(value func(status.Session) float64) func(*status.Status) []s
 	}
 }
 
-func announced(s *status.Status) []sample {
+func planned(s *status.Status) []sample {
 	n := map[string]float64{}
 	for _, a := range s.Plan.Adverts {
 		n[string(a.Role)]++
+	}
+	return counted(n)
+}
+
+// announced has a 0 for a role of which nothing has been sent.
+func announced(s *status.Status) []sample {
+	n := map[string]float64{}
+	for _, a := range s.Plan.Adverts {
+		n[string(a.Role)] += truth(s.Sent(a))
 	}
 	return counted(n)
 }

@@ -12,8 +12,9 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
 // +kubebuilder:printcolumn:name="Up",type=integer,description="Sessions that are established",JSONPath=`.status.established`
 // +kubebuilder:printcolumn:name="Sessions",type=integer,JSONPath=`.status.configured`
-// +kubebuilder:printcolumn:name="Announced",type=integer,JSONPath=`.status.announced.count`
+// +kubebuilder:printcolumn:name="Announced",type=integer,description="Prefixes that some router has been sent",JSONPath=`.status.announced.sent`
 // +kubebuilder:printcolumn:name="Withheld",type=integer,JSONPath=`.status.withheld.count`
+// +kubebuilder:printcolumn:name="Planned",type=integer,priority=1,description="Prefixes that the node is to announce",JSONPath=`.status.announced.count`
 // +kubebuilder:printcolumn:name="In Sync",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="RoutesInSync")].status`
 // +kubebuilder:printcolumn:name="Host Ready",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="HostReady")].status`
 // +kubebuilder:printcolumn:name="Source Fresh",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="SourceFresh")].status`
@@ -57,7 +58,8 @@ type SpeakerStatus struct {
 	// +kubebuilder:validation:MaxItems=64
 	Sessions []SessionStatus `json:"sessions,omitempty"`
 
-	// Announced are the prefixes that the node originates.
+	// Announced are the prefixes that the node originates, and to whom they have been
+	// sent.
 	// +optional
 	Announced AnnouncedPrefixes `json:"announced,omitempty"`
 
@@ -102,14 +104,22 @@ type SessionStatus struct {
 	// LastError is why the session was down last.
 	// +optional
 	LastError string `json:"lastError,omitempty"`
+	// NotOffered are the families of the BGPPeer that the router did not offer, so that
+	// no prefix of them is sent; none unless the session is up.
+	// +optional
+	// +listType=atomic
+	NotOffered []string `json:"notOffered,omitempty"`
 	// Advertised is the number of prefixes that left by the session.
 	Advertised int64 `json:"advertised"`
 }
 
 // AnnouncedPrefixes are the first of them, and how many there are.
 type AnnouncedPrefixes struct {
-	// Count of all of them.
+	// Count of all of them, sent or not.
 	Count int64 `json:"count"`
+	// Sent is how many of them some router has been sent: the session is up, and both
+	// ends offered the family.
+	Sent int64 `json:"sent"`
 	// First are the first ones in order.
 	// +optional
 	// +listType=atomic
@@ -125,6 +135,12 @@ type AnnouncedPrefix struct {
 	Subnet string `json:"subnet"`
 	// Role is distributed, active, ecmp, standby or pod.
 	Role string `json:"role"`
+	// NotSentTo are the BGPPeers that it is for and that have not been sent it.
+	// +optional
+	// +listType=atomic
+	NotSentTo []string `json:"notSentTo,omitempty"`
+	// Sent is whether some router has been sent it.
+	Sent bool `json:"sent"`
 }
 
 // WithheldPrefixes are the first of them, and how many there are.

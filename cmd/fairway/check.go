@@ -106,7 +106,7 @@ func (f *checkFlags) run(c *cobra.Command, args []string) error {
 		}
 	}
 	// The host is read here and now: a rule that was changed a moment ago counts.
-	return f.report(c.OutOrStdout(), host.Check(host.Read(ctx, want.Overlay), want))
+	return f.report(c.OutOrStdout(), host.Check(host.Read(ctx, want), want))
 }
 
 // undo takes back, and says what; where a daemon enforces it cannot.
@@ -200,7 +200,7 @@ func (f *checkFlags) writeTrace(ctx context.Context, w io.Writer, args []string)
 	if src.Is4() != dst.Is4() {
 		return fmt.Errorf("--trace: %s and %s are of different families", src, dst)
 	}
-	facts := host.Read(ctx, f.overlayLink)
+	facts := host.Read(ctx, host.Want{Overlay: f.overlayLink})
 	worst := host.OK
 	for _, state := range []netfilter.State{netfilter.New, netfilter.Established, netfilter.Invalid} {
 		result := facts.Trace(w, src, dst, state)

@@ -100,7 +100,11 @@ func writeMetrics(w io.Writer) {
 
 func writeCommands(w io.Writer) {
 	fmt.Fprint(w, "# Commands and flags\n\n", generatedNote,
-		"Exit status: 0 good, 1 something is wrong, 2 could not tell or bad usage.\n")
+		"Exit status: 0 good, 1 something is wrong, 2 could not tell or bad usage. In particular:\n\n"+
+			"| command | 0 | 1 | 2 |\n|---|---|---|---|\n")
+	for _, e := range exitCodes() {
+		fmt.Fprintf(w, "| `fairway %s` | %s | %s | %s |\n", e.command, e.good, e.wrong, e.unknown)
+	}
 	writeCommand(w, newRootCommand("fairway"))
 }
 

@@ -2,8 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"os"
 	"strings"
 	"time"
 
@@ -57,6 +60,18 @@ func (in *input) check() error {
 		}
 	}
 	return nil
+}
+
+// checkPaths refuses files and folders that are not there: who follows them would wait
+// for ever for a word that was mistyped. Later they may go, and what they said stays.
+func (in *input) checkPaths() error {
+	var errs []error
+	for _, path := range in.files {
+		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) && path != files.Stdin {
+			errs = append(errs, fmt.Errorf("-f %s: there is no such file or folder; make it, or correct -f", path))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // read reads the objects once. Problems with single objects go to stderr and do

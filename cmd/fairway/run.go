@@ -82,7 +82,7 @@ func (f *runFlags) run(ctx context.Context, stderr io.Writer) error {
 	if f.node == "" {
 		return fmt.Errorf("no node: give --node NAME")
 	}
-	if err := errors.Join(f.live.check(), f.input.check()); err != nil {
+	if err := errors.Join(f.live.check(), f.input.check(), f.input.checkPaths()); err != nil {
 		return err
 	}
 	if err := door.CheckLoopback(f.listen); err != nil {
@@ -111,7 +111,10 @@ func (f *runFlags) gate(log *logrus.Entry) (daemon.Gate, []watch) {
 	}
 	gateways, masqueraded := host.NewGateways(f.overlayLink, log), host.NewMasqueraded()
 	gate := &daemon.DatapathGate{
-		Read:     func() host.Datapath { return host.ReadDatapath(f.overlayLink) },
+		Read: func(w host.Want) host.Datapath {
+			w.Overlay = f.overlayLink
+			return host.AskWhereRulesLead(w)
+		},
 		Gateways: gateways.Follow, Masqueraded: masqueraded.Among,
 	}
 	return gate, []watch{{"join gateways", gateways.Watch}, {"masqueraded networks", masqueraded.Watch}}

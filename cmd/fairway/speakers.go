@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/api/meta"
+
 	"github.com/fairway-bgp/fairway/account"
 	"github.com/fairway-bgp/fairway/api/v1alpha1"
 	"github.com/fairway-bgp/fairway/columns"
@@ -41,7 +43,7 @@ func showSpeakers(ctx context.Context, w, stderr io.Writer, access kube.Access, 
 	if err != nil {
 		return err
 	}
-	if slices.ContainsFunc(complaints, func(c []string) bool { return len(c) > 0 }) {
+	if len(speakers) == 0 || slices.ContainsFunc(complaints, func(c []string) bool { return len(c) > 0 }) {
 		return wrong(nil)
 	}
 	return nil
@@ -65,24 +67,31 @@ func writeSpeakers(w io.Writer, speakers []v1alpha1.Speaker, complaints [][]stri
 	return err
 }
 
+// announcedText is how many prefixes some router has been sent, and of how many where
+// that is not all.
+func announcedText(a v1alpha1.AnnouncedPrefixes) string {
+	if a.Sent < a.Count {
+		return fmt.Sprintf("%d of %d", a.Sent, a.Count)
+	}
+	return fmt.Sprint(a.Sent)
+}
+
 // addSpeaker adds what one Speaker says, and below it what is not as it should be.
 func addSpeaker(t *columns.Table, s *v1alpha1.Speaker, complaints []string) {
 	state := "ready"
-	if len(complaints) > 0 {
+	switch {
+	case len(complaints) > 0 && !meta.IsStatusConditionFalse(s.Status.Conditions, v1alpha1.ConditionReady):
+		state = "degraded"
+	case len(complaints) > 0:
 		state = "not ready"
 	}
 	t.Row(s.Name, fmt.Sprintf("%d/%d up", s.Status.Established, s.Status.Configured),
-		fmt.Sprint(s.Status.Announced.Count), fmt.Sprint(s.Status.Withheld.Count), state)
+		announcedText(s.Status.Announced), fmt.Sprint(s.Status.Withheld.Count), state)
 	for _, c := range complaints {
 		t.Prose("  ", "    ", c)
 	}
 	if drain, ok := account.DrainOf(s); ok && drain.Text != "" {
 		t.Prose("  draining: ", "    ", drain.Text)
-	}
-	for _, e := range s.Status.Sessions {
-		if e.State != "established" {
-			t.Prose("  ", "    ", strings.TrimSuffix(fmt.Sprintf("%s (%s) is %s: %s", e.Peer, e.Address, e.State, e.LastError), ": "))
-		}
 	}
 	for _, reason := range slices.Sorted(maps.Keys(s.Status.Withheld.Reasons)) {
 		t.Prose("  ", "    ", fmt.Sprintf("%d withheld: %s", s.Status.Withheld.Reasons[reason], reason))

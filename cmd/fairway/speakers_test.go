@@ -13,21 +13,19 @@ import (
 func TestSpeakersOfLongNamesStayInLine(t *testing.T) {
 	long := v1alpha1.Speaker{ObjectMeta: metav1.ObjectMeta{Name: "ip-10-0-123-45.eu-central-1.compute.internal"}}
 	long.Status.Configured, long.Status.Established = 2, 1
-	long.Status.Announced.Count, long.Status.Withheld.Count = 12, 1
+	long.Status.Announced.Count, long.Status.Announced.Sent, long.Status.Withheld.Count = 12, 5, 1
 	long.Status.Withheld.Reasons = map[string]int64{"NATOutgoing": 1}
-	long.Status.Sessions = []v1alpha1.SessionStatus{{Peer: "tor-b", Address: "172.30.0.2", State: "active", LastError: "connection refused"}}
 	short := v1alpha1.Speaker{ObjectMeta: metav1.ObjectMeta{Name: "n1"}}
-	short.Status.Configured, short.Status.Established, short.Status.Announced.Count = 2, 2, 3
+	short.Status.Configured, short.Status.Established, short.Status.Announced.Sent = 2, 2, 3
 	var b strings.Builder
-	if err := writeSpeakers(&b, []v1alpha1.Speaker{long, short}, [][]string{{"not SessionsEstablished: tor-b"}, nil}); err != nil {
+	if err := writeSpeakers(&b, []v1alpha1.Speaker{long, short}, [][]string{{"not SessionsEstablished: tor-b (172.30.0.2): connection refused"}, nil}); err != nil {
 		t.Fatal(err)
 	}
 	want := `
 Node                 Sessions  Announced  Withheld  State
 ip-10-0-123-45.eu-central-1.compute.internal
-                     1/2 up           12         1  not ready
-  not SessionsEstablished: tor-b
-  tor-b (172.30.0.2) is active: connection refused
+                     1/2 up      5 of 12         1  degraded
+  not SessionsEstablished: tor-b (172.30.0.2): connection refused
   1 withheld: NATOutgoing
 n1                   2/2 up            3         0  ready
 `

@@ -34,7 +34,8 @@ func newStatusCommand() *cobra.Command {
 this node; with --cluster, or where no daemon runs on this machine, what the
 Speaker of every node says.
 
-Exit status: 0 if it is ready and every session is up, 1 if not, 2 if it
+Exit status: 0 if it is ready and nothing is degraded (every session is up, every
+family negotiated, no object and nothing on the host wrong), 1 if not, 2 if it
 cannot be asked.`,
 		Example: `  fairway status
   kubectl fairway status --cluster`,
@@ -76,12 +77,7 @@ func showStatus(w io.Writer, address string, asJSON bool) error {
 	if err != nil {
 		return err
 	}
-	for _, e := range s.Sessions {
-		if !e.Established() {
-			return wrong(nil)
-		}
-	}
-	if !s.Ready {
+	if len(s.Degraded()) > 0 {
 		return wrong(nil)
 	}
 	return nil

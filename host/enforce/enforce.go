@@ -38,7 +38,7 @@ type Enforcer struct {
 // Enforce brings the host to what is wanted, as far as we own it, and reports
 // whether anything had to be done. Applied twice is applied once.
 func (e *Enforcer) Enforce(ctx context.Context, w host.Want) (bool, error) {
-	e.datapath, e.settings = host.ReadDatapath(w.Overlay), host.ReadSysctls()
+	e.datapath, e.settings = host.AskWhereRulesLead(w), host.ReadSysctls()
 	e.plans = nil
 	return e.change(ctx, w, true)
 }

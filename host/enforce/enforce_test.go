@@ -74,6 +74,7 @@ func TestEnforceMakesItRightAndUndoLeavesNothing(t *testing.T) {
 		{"sysctls", func(s *hosttest.Space) {
 			s.Sysctl("net.ipv4.ip_forward", "0")
 			s.Sysctl("net.ipv6.conf.all.forwarding", "0")
+			answerElsewhere(s)
 			s.Sysctl("net.ipv4.conf.up0.rp_filter", "1")
 		}, dual()},
 	}
@@ -306,9 +307,17 @@ func TestTwoEnforcersLeaveNoDuplicates(t *testing.T) {
 	}
 }
 
+// answerElsewhere has replies leave by another link than requests come in by, so that a
+// strict reverse path filter on up0 drops those.
+func answerElsewhere(s *hosttest.Space) {
+	s.Sh(`ip link add up1 type veth peer name x2; ip link set x2 up; ip link set up1 up; ip addr add 172.31.0.11/24 dev up1
+ip route replace default via 172.31.0.1`)
+}
+
 // TestUndoRespectsOthers: a sysctl that somebody set after us stays.
 func TestUndoRespectsOthers(t *testing.T) {
 	n := node(t)
+	answerElsewhere(n)
 	n.Sysctl("net.ipv4.conf.up0.rp_filter", "1")
 	e := enforce.Enforcer{State: t.TempDir()}
 	enforced(t, n, e, want4())
@@ -464,6 +473,7 @@ func TestUndoSaysWhatItDid(t *testing.T) {
 	n := node(t)
 	n.RunWith(hosttest.DockerRules, "iptables-nft-restore")
 	n.RunWith(hosttest.DockerRules, "iptables-legacy-restore")
+	answerElsewhere(n)
 	set(n, "net.ipv4.conf.up0.rp_filter=1")
 	e := enforce.Enforcer{State: t.TempDir()}
 	enforced(t, n, e, want4())

@@ -223,7 +223,7 @@ func (k *Keeper) complain(err error) time.Duration {
 }
 
 func (k *Keeper) audit(ctx context.Context, w host.Want) {
-	findings := append(host.Check(host.Read(ctx, w.Overlay), w), k.fights.findings(time.Now())...)
+	findings := append(host.Check(host.Read(ctx, w), w), k.fights.findings(time.Now())...)
 	if ctx.Err() != nil {
 		return
 	}

@@ -45,6 +45,7 @@ func TestKilledInTheMiddleLeavesNoTraces(t *testing.T) {
 	n := node(t)
 	n.RunWith(hosttest.DockerRules, "iptables-nft-restore")
 	n.RunWith(hosttest.DockerRules, "iptables-legacy-restore")
+	answerElsewhere(n)
 	set(n, "net.ipv4.conf.up0.rp_filter=1", "net.ipv4.ip_forward=0", "net.ipv4.conf.up0.forwarding=1", "net.ipv6.conf.all.forwarding=0", "net.ipv6.conf.up0.forwarding=1")
 	before, was := rules(n), settings(n)
 	e := enforce.Enforcer{State: t.TempDir(), Means: host.Means{NoTrack: true}}

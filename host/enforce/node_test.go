@@ -46,7 +46,7 @@ func wanted(networks ...string) host.Want {
 // out.
 func read(s *hosttest.Space) host.Facts {
 	var f host.Facts
-	s.Do(func() error { f = host.Read(context.Background(), "ovn0"); return nil })
+	s.Do(func() error { f = host.Read(context.Background(), dual()); return nil })
 	f.Processes = host.Processes{}
 	return f
 }

@@ -86,6 +86,9 @@ type Transport struct {
 	Payload          []byte
 }
 
+// tcpSYN is the flag of what opens a connection.
+const tcpSYN = 2
+
 // IP makes a whole IPv4 or IPv6 packet with right checksums: conntrack takes a
 // wrong one for INVALID.
 func IP(src, dst netip.Addr, t Transport) []byte {
@@ -119,7 +122,12 @@ func (t Transport) bytes() []byte {
 	case unix.IPPROTO_TCP:
 		b = binary.BigEndian.AppendUint16(b, t.SrcPort)
 		b = binary.BigEndian.AppendUint16(b, t.DstPort)
-		b = append(b, 0, 0, 0, 1, 0, 0, 0, 1, 5<<4, t.Flags, 0xff, 0xff, 0, 0, 0, 0)
+		if t.Flags&tcpSYN == 0 {
+			b = append(b, 0, 0, 0, 1, 0, 0, 0, 1, 5<<4, t.Flags, 0xff, 0xff, 0, 0, 0, 0)
+			break
+		}
+		// What opens a connection says how long segments may be: 1460 bytes.
+		b = append(b, 0, 0, 0, 1, 0, 0, 0, 1, 6<<4, t.Flags, 0xff, 0xff, 0, 0, 0, 0, 2, 4, 1460>>8, 1460&0xff)
 	case unix.IPPROTO_UDP:
 		b = binary.BigEndian.AppendUint16(b, t.SrcPort)
 		b = binary.BigEndian.AppendUint16(b, t.DstPort)

@@ -71,6 +71,7 @@ const KubeOVNSets = `create ovn40subnets hash:net
 create ovn40subnets-nat hash:net
 create ovn40services hash:net
 add ovn40subnets 10.166.0.0/16
+add ovn40subnets 100.64.0.0/16
 add ovn40services 10.96.0.0/12
 `
 

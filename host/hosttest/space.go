@@ -155,6 +155,13 @@ func (s *Space) Go(f func()) {
 // NewNode gives a namespace like a node's: an uplink, the overlay link, and routes.
 func NewNode(t testing.TB) *Space {
 	t.Helper()
+	n, _ := NewNodeAndFar(t)
+	return n
+}
+
+// NewNodeAndFar is NewNode, and what is at the other ends of its links, x0 and x1.
+func NewNodeAndFar(t testing.TB) (node, far *Space) {
+	t.Helper()
 	n, far := NewSpace(t), NewSpace(t)
 	Cable(t, n, "up0", far, "x0")
 	Cable(t, n, "ovn0", far, "x1")
@@ -165,5 +172,5 @@ ip route add 10.166.0.0/16 via 100.64.0.1; ip -6 route add fd00:166::/64 via fd0
 	for key, value := range map[string]string{"net.ipv4.ip_forward": "1", "net.ipv6.conf.all.forwarding": "1", "net.ipv4.conf.all.rp_filter": "0", "net.ipv4.conf.up0.rp_filter": "0", "net.ipv4.conf.ovn0.rp_filter": "0"} {
 		n.Sysctl(key, value)
 	}
-	return n
+	return n, far
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/fairway-bgp/fairway/host/hosttest"
@@ -249,6 +250,14 @@ func (g generator) iptablesRule(table, chain string, depth int) string {
 	case 7:
 		words = append(words, "-m connmark "+not()+"--mark 0x1/0x1", "-m pkttype --pkt-type unicast")
 	}
+	if g.IntN(3) == 0 {
+		special := g.special(table, chain, depth)
+		words = slices.DeleteFunc(words, func(w string) bool { // what both ask would be twice
+			option, _, _ := strings.Cut(strings.TrimPrefix(w, "! "), " ")
+			return strings.Contains(" "+special, " "+option+" ") && option != "-m" || strings.HasPrefix(w, "-m multiport")
+		})
+		words = append(words, special)
+	}
 	for i, w := range words { // a range must not run backwards
 		if from, to, ok := strings.Cut(w, "--src-range "); ok {
 			a, b, _ := strings.Cut(to, "-")
@@ -259,6 +268,52 @@ func (g generator) iptablesRule(table, chain string, depth int) string {
 		return special
 	}
 	return strings.Join(append(words, "-m comment --comment \"a \\\"b\\\" c\"", g.iptablesTarget(table, chain, depth)), " ")
+}
+
+// special is a match of what few rules ask for.
+func (g generator) special(table, chain string, depth int) string {
+	not := func() string { return g.sometimes(3, "! ") }
+	six, bits, wide := g.six, "32", "255.0.255.0"
+	if six {
+		bits, wide = "128", "ffff::ffff:0:0:0:0"
+	}
+	a := g.plain(g.IntN(2) == 0)
+	matches := []string{
+		"-m length " + not() + "--length " + g.one("0:65535", "0:19", "65535:65535", "100:200"),
+		"-m dscp " + not() + "--dscp " + g.one("0", "0x2e"), "-m tos " + not() + "--tos " + g.one("0/0xff", "0x10/0x3f"),
+		"-p tcp -m ecn " + not() + g.one("--ecn-tcp-cwr", "--ecn-tcp-ece"), "-m ecn " + not() + "--ecn-ip-ect " + g.one("0", "2"),
+		"-p tcp -m tcpmss " + not() + "--mss " + g.one("536:65535", "1:100", "1400:1500"),
+		"-m helper " + not() + "--helper ftp", "-p tcp -m tcp " + not() + "--tcp-option " + g.one("2", "3", "8"),
+		"-m conntrack --ctdir " + g.one("ORIGINAL", "REPLY"),
+		"-m conntrack " + not() + "--ctproto " + g.one("6", "17"),
+		"-m conntrack " + g.sometimes(2, "--ctstate "+g.one("NEW", "INVALID", "ESTABLISHED,INVALID")+" ") + not() + g.one("--ctorigsrc ", "--ctorigdst ", "--ctreplsrc ", "--ctrepldst ") + a,
+		"-m conntrack " + g.sometimes(2, "--ctstate "+g.one("NEW", "INVALID", "ESTABLISHED,INVALID")+" ") + g.one("--ctproto 6 ", "--ctproto 17 ") + not() + g.one("--ctorigsrcport ", "--ctorigdstport ", "--ctreplsrcport ", "--ctrepldstport ") + g.one(g.port(), "1:1000"),
+		"-m conntrack " + not() + "--ctstatus " + g.one("SEEN_REPLY", "EXPECTED", "CONFIRMED", "ASSURED", "NONE", "EXPECTED,SEEN_REPLY"),
+		"-m physdev " + not() + g.one("--physdev-is-in", "--physdev-in up0"),
+		"-m time --utc", "-m time --timestart 00:00 --timestop 23:59:59",
+		not() + g.one("-s ", "-d ") + a + "/" + wide,
+		"-p sctp -m sctp --dport 80", "-p dccp -m dccp " + not() + "--dport 80", "-p ah -m ah " + not() + "--ahspi 5", "-p esp -m esp --espspi 5",
+	}
+	if six {
+		matches = append(matches, "-m hl "+g.one("--hl-lt 5", not()+"--hl-eq 3", "--hl-gt 3", "--hl-eq 64"), "-m rt "+not()+"--rt-type 0", "-m frag "+not()+"--fragid 7", "-m hbh "+not()+"--hbh-len 8", "-m dst "+not()+"--dst-len 8",
+			"-p mobility-header -m mh --mh-type 1", "-m addrtype "+not()+g.one("--dst-type ANYCAST", "--src-type MULTICAST", "--dst-type UNREACHABLE,LOCAL", "--dst-type ANYCAST,UNICAST"))
+	} else {
+		matches = append(matches, "-m ttl "+g.one("--ttl-lt 5", not()+"--ttl-eq 3", "--ttl-gt 3", "--ttl-eq 64"), "-f", "! -f",
+			"-m addrtype "+not()+g.one("--dst-type ANYCAST", "--src-type MULTICAST", "--dst-type BROADCAST,MULTICAST", "--dst-type UNREACHABLE,LOCAL", "--src-type BLACKHOLE,PROHIBIT", "--dst-type THROW"))
+	}
+	if table == "filter" || table == "mangle" {
+		matches = append(matches, "-m connlimit "+g.one("--connlimit-above 100", "--connlimit-upto 100", "--connlimit-above 0")+" --connlimit-mask "+bits)
+	}
+	if table == "filter" {
+		matches = append(matches, "-m devgroup "+not()+g.one("--src-group 7", "--dst-group 7", "--src-group 0", "--src-group 0x5/0x4"), "-m policy --dir "+g.one("in", "out")+" --pol "+g.one("none", "ipsec"))
+		if !six {
+			matches = append(matches, "-m addrtype "+not()+g.one("--dst-type LOCAL --limit-iface-in", "--src-type UNICAST --limit-iface-out"))
+		}
+	}
+	if table == "mangle" && chain == "POSTROUTING" && depth == 0 {
+		matches = append(matches, "-m owner "+not()+"--uid-owner 0", "-m cgroup "+not()+"--cgroup 1")
+	}
+	return pick(g.Rand, matches)
 }
 
 func (g generator) ordered() string { return rising(g.plain(false), g.plain(false)) }
@@ -274,7 +329,7 @@ func (g generator) iptablesTarget(table, chain string, depth int) string {
 		if g.IntN(3) == 0 {
 			return g.passing()
 		}
-		return g.one("-j DROP", "-j ACCEPT", "-j MARK --set-xmark 0x1/0x1", "-j MARK --or-mark 0x2", "-j MARK --and-mark 0x1", "-j CONNMARK --save-mark", "-j CONNMARK --set-mark 1", "-j CONNMARK --restore-mark", "-j RETURN", "-j ACCEPT", "-j MARK --or-mark "+g.one("0x4", "0x4", "0x80"))
+		return g.one("-j DROP", "-j ACCEPT", "-j MARK --set-xmark 0x1/0x1", "-j MARK --or-mark 0x2", "-j MARK --and-mark 0x1", "-j CONNMARK --save-mark", "-j CONNMARK --set-mark 1", "-j CONNMARK --restore-mark", "-j RETURN", "-j ACCEPT", "-j MARK --or-mark "+g.one("0x4", "0x4", "0x80", "0x10"), "-j MARK --set-mark "+g.one("0x10", "0x30"))
 	case "nat":
 		if chain == "PREROUTING" {
 			return g.one("-j DNAT --to-destination "+g.nobody(), "-j REDIRECT", "-j RETURN", "-j ACCEPT", "-j ACCEPT", "")
@@ -381,24 +436,30 @@ func (g generator) nftSets(b *strings.Builder) {
 	fmt.Fprintf(b, " set %s { type %s; flags interval; auto-merge; elements = { %s, %s } }\n", g.named("nets"), kind, g.address(true), g.address(false))
 	fmt.Fprintf(b, " set %s { type %s . inet_service; elements = { %s . %s, %s . %s } }\n", g.named("pairs"), kind, g.plain(false), "22", g.plain(false), "443")
 	fmt.Fprintf(b, " set %s { type %s; size 1000; flags dynamic; }\n map %s { type %s : %s; elements = { %s : %s } }\n", g.named("dyn"), kind, g.named("to"), kind, kind, g.plain(false), g.unusedAddress())
+	fmt.Fprintf(b, " map %s { type %s : verdict; elements = { %s : %s, * : %s } }\n", g.named("ends"), kind, g.plain(false), g.one("drop", "accept"), g.one("continue", "accept"))
 	fmt.Fprintf(b, " set %s { type %s; size 1; flags dynamic,timeout; timeout 1h; elements = { %s } }\n", g.named("full"), kind, g.plain(false))
 }
 
 // named is the name of a set of this family's.
 func (g generator) named(set string) string { return set + g.ofFamily("4", "6") }
 
-// onLinks is a table of family netdev.
+// onLinks is a table of family netdev, or of family inet, which has no egress.
 func (g generator) onLinks() string {
 	var b strings.Builder
-	b.WriteString("table netdev n1 {\n")
+	family, hooks := "netdev", []string{"ingress", "egress"}
+	if g.IntN(3) == 0 {
+		family, hooks = "inet", hooks[:1]
+	}
+	fmt.Fprintf(&b, "table %s n1 {\n", family)
 	for i := range 1 + g.IntN(2) {
-		fmt.Fprintf(&b, " chain L%d {\n  type filter hook %s %s priority %s; policy %s;\n", i, g.one("ingress", "egress"),
-			g.one(`device "up0"`, `device "ovn0"`, `devices = { "up0", "ovn0" }`, `device "lo"`), g.one("-10", "0", "10"), g.one("accept", "accept", "accept", "accept", "accept", "drop"))
+		links := g.one(`device "up0"`, `device "ovn0"`, `devices = { "up0", "ovn0" }`, `device "lo"`)
+		fmt.Fprintf(&b, " chain L%d {\n  type filter hook %s %s priority %s; policy %s;\n", i, pick(g.Rand, hooks),
+			links, g.one("-10", "0", "10"), g.one("accept", "accept", "accept", "accept", "accept", "drop"))
 		for range 1 + g.IntN(3) {
 			f := generator{g.Rand, g.six != (g.IntN(4) == 0)}
 			ip := f.ofFamily("ip", "ip6")
-			match := f.one("", sensible(ip+" saddr "+f.address(true)), sensible(ip+" daddr "+f.address(false)), `iifname "up0"`, `oifname != "up0"`, "tcp dport "+f.port(), "meta mark 0x1", "meta protocol "+ip)
-			fmt.Fprintf(&b, "  %s %s\n", match, f.one("drop", "accept", "accept", "return", "counter", "meta mark set 0x1", ip+" dscp set cs1 accept", ip+" saddr set "+ip+" saddr accept", "meta mark set "+f.markMap()+" accept"))
+			match := f.one("", sensible(ip+" saddr "+f.address(true)), sensible(ip+" daddr "+f.address(false)), `iifname "up0"`, `oifname != "up0"`, "tcp dport "+f.port(), "meta mark 0x1", "meta protocol "+ip, ip+" dscp cs0", ip+" length > 65535", "iifgroup 7", "tcp option maxseg exists")
+			fmt.Fprintf(&b, "  %s %s\n", match, f.one("drop", "accept", "accept", "return", "counter", "meta mark set 0x1", ip+" dscp set cs1 accept", ip+" saddr set "+ip+" saddr accept", "meta mark set "+f.markMap()+" accept", "meta mark set "+f.one("0x80", "0x10", "0x30")))
 		}
 		b.WriteString(" }\n")
 	}
@@ -436,6 +497,7 @@ func (g generator) nftRule(hook string, depth int) string {
 	if g.IntN(5) == 0 {
 		words = append(words, g.one("iifname ", "iif ", "oifname ")+op()+g.one(`"up0"`, `"ovn0"`))
 	}
+	early := len(words)
 	switch g.IntN(15) {
 	case 10:
 		words = append(words, g.one("tcp sport ", "udp sport ")+op()+g.port())
@@ -470,7 +532,7 @@ func (g generator) nftRule(hook string, depth int) string {
 		if len(words) > 0 {
 			break // nft's listing drops this question before a TCP reset, and refuses contradictions
 		}
-		return "meta nfproto " + op() + g.one("ipv4", "ipv6") + " " + g.one("drop", "accept", "return", "counter")
+		return g.one("meta nfproto ", "ct l3proto ") + op() + g.one("ipv4", "ipv6") + " " + g.one("drop", "accept", "return", "counter")
 	case 8:
 		if ip == "ip" {
 			words = append(words, "ip protocol "+op()+g.one("tcp", "{ udp, icmp }"))
@@ -487,6 +549,9 @@ func (g generator) nftRule(hook string, depth int) string {
 		words = append(words, "meta mark "+op()+g.one("0x1", "& 0x1 == 0x1", "0x2"))
 	case 3:
 		words = append(words, "ct mark "+g.one("0x1", "!= 0x1"))
+	}
+	if g.IntN(3) == 0 {
+		words = append(words[:early], g.nftSpecial(hook, ip, op)) // without what might contradict it
 	}
 	for i, w := range words {
 		words[i] = sensible(strings.Replace(w, "!= & ", "& ", 1))
@@ -524,11 +589,57 @@ func (g generator) nftVerdict(hook string, depth int) string {
 	if depth < 3 && hook == "forward" { // the chains below reject, which other hooks may not
 		options = append(options, g.one("jump", "goto")+fmt.Sprintf(" C%d", depth+1+g.IntN(3-depth)))
 	}
+	options = append(options, ip+" saddr vmap @"+g.named("ends"))
 	v := pick(g.Rand, options)
 	if strings.HasSuffix(v, "tcp reset") {
 		v = "meta l4proto tcp " + v
 	}
 	return v
+}
+
+// nftSpecial is a match of what few rules ask for.
+func (g generator) nftSpecial(hook, ip string, op func() string) string {
+	a := g.plain(g.IntN(2) == 0)
+	there := g.one(" exists", " missing")
+	matches := []string{
+		ip + " version " + op() + g.ofFamily("4", "6"), ip + " dscp " + op() + g.one("cs0", "ef", "{ cs0, cs7 }"), ip + " ecn " + op() + g.one("not-ect", "ce"),
+		ip + " length " + g.one("> 65535", "< 8", "> 100", "<= 65535"), "meta length " + g.one("> 70000", "< 20", "> 100", "<= 66000"),
+		"tcp option maxseg size " + g.one("< 500", "> 500", "1400-1500", "!= 100"), "tcp option maxseg" + there,
+		"iifgroup " + op() + g.one("7", "default"), "iiftype " + g.one("ether", "!= ether", "!= loopback"),
+		"oifgroup " + op() + g.one("7", "default"), "oiftype " + g.one("ether", "!= ether", "!= loopback"),
+		"ct direction " + op() + g.one("original", "reply"), "ct zone " + op() + g.one("0", "7"), "ct helper " + op() + `"ftp"`,
+		"ct " + g.one("original", "reply") + " " + ip + " " + g.one("saddr ", "daddr ") + op() + g.one(a, g.address(true)),
+		"ct protocol " + op() + g.one("tcp", "udp"),
+		"meta l4proto { tcp, udp } ct " + g.one("original", "reply") + " " + g.one("proto-src ", "proto-dst ") + op() + g.port(),
+		ip + g.one(" saddr & ", " daddr & ") + g.maskedEqual(op(), a),
+	}
+	if g.six {
+		matches = append(matches, "ip6 hoplimit "+g.one("< 5", "> 3", "64", "!= 3"), "exthdr "+g.one("frag", "rt", "hbh", "dst")+there, "rt type "+op()+"0", "frag more-fragments "+op()+"1")
+	} else {
+		matches = append(matches, "ip ttl "+g.one("< 5", "> 3", "64", "!= 3"), "ip hdrlength "+op()+"5", "ip frag-off & "+g.one("0x1fff", "0x2000", "0x3fff")+g.one(" != 0", " == 0"), "ip option "+g.one("lsrr", "rr")+there)
+	}
+	switch hook {
+	case "forward":
+		matches = append(matches, "meta ipsec"+there, "rt ipsec"+there, "meta skuid "+op()+"0", "meta skgid "+op()+"0", "meta cgroup "+op()+"1", "add @"+g.named("dyn")+" { "+ip+" saddr ct count "+g.one("", "over ")+"100 }",
+			"fib daddr . iif type "+op()+"local", "fib daddr type "+op()+g.one("anycast", "{ broadcast, multicast }", "{ blackhole, unreachable, prohibit }"), "fib saddr type "+op()+g.one("anycast", "{ broadcast, multicast }"))
+	case "postrouting":
+		matches = append(matches, "rt ipsec"+there, "meta skuid "+op()+"0")
+	}
+	return pick(g.Rand, matches)
+}
+
+// maskedEqual is a mask and what an address must be under it.
+func (g generator) maskedEqual(op, address string) string {
+	mask := g.ofFamily(g.one("255.0.255.0", "0.0.0.255"), g.one("ffff::ffff", "::ff"))
+	a, m := netip.MustParseAddr(address).AsSlice(), netip.MustParseAddr(mask).AsSlice()
+	for i := range a {
+		a[i] &= m[i]
+	}
+	b, _ := netip.AddrFromSlice(a)
+	if op == "" {
+		op = "== "
+	}
+	return mask + " " + op + b.String()
 }
 
 // nftChange is a statement that changes something and goes on, or that hangs on

@@ -72,18 +72,16 @@ func (t *Table) declare(line string) {
 }
 
 // builtin gives hook and priority of iptables' own chains (iptable_filter.c,
-// iptable_nat.c and so on in net/ipv4/netfilter). INPUT and OUTPUT are for packets of
-// the node itself, which nobody asks about here: they have no hook, so that no walk
-// begins there.
+// iptable_nat.c and so on in net/ipv4/netfilter).
 func builtin(table, chain string) (Hook, int) {
-	hook := map[string]Hook{"PREROUTING": Prerouting, "FORWARD": Forward, "POSTROUTING": Postrouting}[chain]
+	hook := map[string]Hook{"PREROUTING": Prerouting, "FORWARD": Forward, "POSTROUTING": Postrouting, "INPUT": Input, "OUTPUT": Output}[chain]
 	switch table {
 	case "raw":
 		return hook, priorityRaw
 	case "mangle":
 		return hook, priorityMangle
 	case "nat":
-		if hook == Prerouting {
+		if hook == Prerouting || hook == Output {
 			return hook, priorityDNAT
 		}
 		return hook, prioritySNAT

@@ -92,6 +92,16 @@ var matchers = map[string]func(option) match{
 	"pkttype":   pkttypeMatch,
 	"physdev":   physdevMatch,
 	"nfacct":    nfacctMatch,
+	"devgroup":  devgroupMatch,
+	"dscp":      headerMatch,
+	"tos":       headerMatch,
+	"ecn":       headerMatch,
+	"length":    headerMatch,
+	"ttl":       headerMatch,
+	"hl":        headerMatch,
+	"tcpmss":    headerMatch,
+	"helper":    func(option) match { return helpedMatch{} },
+	"owner":     func(option) match { return oneOf{ownerField, numbers(1)} },
 }
 
 // wholeMatchers are modules whose options make one question.
@@ -101,7 +111,16 @@ var wholeMatchers = map[string]func(part) match{
 	"connmark":  part.connmark,
 	"addrtype":  part.addrtype,
 	"rpfilter":  part.reversePath,
+	"policy":    part.policy,
+	"connlimit": part.connlimit,
+	"time":      part.time,
+	"cgroup":    func(part) match { return oneOf{ownerField, numbers(1)} },
+	// No ordinary packet has these, whatever is asked of them, negated or not.
+	"rt": never, "frag": never, "hbh": never, "dst": never, "mh": never, "ah": never, "esp": never, "sctp": never, "dccp": never,
 }
+
+// never is a match that holds for no packet that is asked about.
+func never(part) match { return answer(No) }
 
 // one is a comparison with values; nil where one of them did not parse.
 func one(f field, in []pattern, ok bool) match {
@@ -174,7 +193,6 @@ func protocolNumber(v string) (uint8, bool) {
 // FIN,SYN,RST,ACK SYN": of the flags in the first list exactly those in the second
 // are set (xt_tcpudp.c). The packet asked about is whole, so a first fragment, which
 // the kernel drops where it is too short for its header, does not come up.
-// --tcp-option is unknown.
 func portMatch(o option) match {
 	switch o.name {
 	case "sport", "dport":
@@ -187,6 +205,22 @@ func portMatch(o option) match {
 		mask, okMask := parseFlags(o.values[0])
 		want, okWant := parseFlags(o.values[1])
 		return one(flagsField(mask), numbers(uint64(want)), okMask && okWant)
+	case "tcp-option":
+		return optionMatch(o.value())
+	}
+	return nil
+}
+
+// optionMatch is "--tcp-option 2", an option of TCP by its number. Segment size (2),
+// window scale (3) and whether selective acknowledgments may come (4) are only in what
+// opens a connection; all such packets have the first.
+func optionMatch(number string) match {
+	opens := oneOf{mssExists, numbers(1)}
+	switch number {
+	case "2":
+		return opens
+	case "3", "4":
+		return all{opens, answer(Maybe)}
 	}
 	return nil
 }
@@ -320,18 +354,109 @@ func pkttypeMatch(o option) match {
 	if o.name != "pkt-type" {
 		return nil
 	}
-	return answer(truthOf(o.value() == "unicast"))
+	return oneOf{metaFields["pkttype"], numbers(constants[kindPktType][o.value()])}
 }
 
 // physdevMatch is "-m physdev --physdev-is-bridged" and asks about bridge ports. A
 // routed packet leaves by none, or by one that is found only later (xt_physdev.c).
-// It may have come in by one, where the uplink is a bridge.
+// It may have come in by one, where the uplink is a bridge, or has one below it.
 func physdevMatch(o option) match {
 	switch o.name {
 	case "physdev-is-bridged", "physdev-is-out", "physdev-out":
 		return answer(No)
+	case "physdev-is-in", "physdev-in":
+		return bridged{}
 	}
-	return nil // physdev-in, physdev-is-in
+	return nil
+}
+
+// devgroupMatch is "-m devgroup --src-group 0x7/0xff".
+func devgroupMatch(o option) match {
+	v := o.value()
+	if v == "default" {
+		v = "0"
+	}
+	group, mask, ok := parseMark(v)
+	if o.name != "src-group" && o.name != "dst-group" {
+		return nil
+	}
+	return one(linkProperty(kindGroup, o.name == "src-group", linkGroup).masked(uint64(mask)), numbers(uint64(group)), ok)
+}
+
+// headerMatch is a comparison of a number in the header: "-m ttl --ttl-lt 5", "-m length
+// --length 1400:65535", "-p tcp -m tcpmss ! --mss 536:65535". A packet without the
+// option that names its segment size is beside any range of it (xt_tcpmss.c).
+func headerMatch(o option) match {
+	v := o.value()
+	n, err := strconv.ParseUint(v, 0, 16)
+	switch o.name {
+	case "length":
+		r, ok := parsePorts(v, ":")
+		return one(always(kindNumber, length), []pattern{r}, ok)
+	case "mss":
+		r, ok := parsePorts(v, ":")
+		return one(mssField, []pattern{r}, ok)
+	case "tos":
+		value, mask, ok := parseMark(v)
+		return one(always(kindNumber, tos).masked(uint64(mask)), numbers(uint64(value)), ok)
+	case "dscp":
+		return one(always(kindNumber, dscp), numbers(n), err == nil)
+	case "ecn-ip-ect":
+		return one(always(kindNumber, ecn), numbers(n), err == nil)
+	case "ecn-tcp-cwr":
+		return oneOf{flagsField(1 << 7), numbers(1 << 7)}
+	case "ecn-tcp-ece":
+		return oneOf{flagsField(1 << 6), numbers(1 << 6)}
+	case "ttl-eq", "hl-eq", "ttl", "hl":
+		return one(always(kindNumber, hops), numbers(n), err == nil)
+	case "ttl-lt", "hl-lt":
+		return one(always(kindNumber, hops), []pattern{{to: n - 1}}, err == nil && n > 0)
+	case "ttl-gt", "hl-gt":
+		return one(always(kindNumber, hops), []pattern{{from: n + 1, to: mostHops}}, err == nil)
+	}
+	return nil
+}
+
+// ownerField is whether the packet's socket is of some kind; a forwarded packet has
+// no socket (owner_mt in xt_owner.c).
+var ownerField = field{kindBool, func(p *Packet) (value, Truth) { return value{unknownBits: 1}, ofOwner(p) }}
+
+// policy is "-m policy --dir in --pol none": has IPsec to do with the packet? Without it
+// every other question is answered with no.
+func (p part) policy() match {
+	wants := uint64(1)
+	for _, o := range p.options {
+		if o.name == "pol" && o.value() == "none" {
+			wants = 0
+		}
+	}
+	asked := match(oneOf{always(kindBool, secured), numbers(wants)})
+	if wants == 1 && len(p.options) > 2 {
+		asked = all{asked, answer(Maybe)} // of which kind
+	}
+	return asked
+}
+
+// connlimit is "-m connlimit --connlimit-above 80 --connlimit-mask 32 --connlimit-saddr".
+// Only where each client is counted by itself is the number known: for its first
+// connection. What a network has open together is not.
+func (p part) connlimit() match {
+	c := crowd{}
+	mask, known := "", false
+	for _, o := range p.options {
+		switch n, err := strconv.ParseUint(o.value(), 10, 32); {
+		case o.name == "connlimit-above" || o.name == "connlimit-upto":
+			c.limit, c.over, known = n, (o.name == "connlimit-above") != o.negated, err == nil
+		case o.name == "connlimit-mask":
+			mask = o.value()
+		case o.name == "connlimit-daddr":
+			return nil
+		}
+	}
+	if !known || mask != "32" && mask != "128" && c.limit > 0 {
+		return nil
+	}
+	return c
 }
 
 // setMatch is "-m set --match-set NAME src,dst"; see sets.go. Its other options

@@ -11,7 +11,7 @@ import (
 // Targets are of three sorts (iptables-extensions(8)). Some end the packet's way
 // through the base chain: ACCEPT, DROP, REJECT, and NAT's, which accept. Some change
 // the packet and go on (XT_CONTINUE): MARK, CONNMARK, SET, CT. Some do neither, as
-// far as anything here asks: LOG, TCPMSS, DSCP. What is not listed (NFQUEUE,
+// far as anything here asks: LOG, AUDIT. What is not listed (NFQUEUE,
 // TPROXY, NETMAP, a module of one's own) may do anything; see unknownTarget.
 
 // compileTarget turns -j or -g into the rule's last statement. What is
@@ -48,10 +48,13 @@ var targets = map[string]func(p part, text string) statement{
 	"CT":         part.ct,
 	"TTL":        part.hopLimit,
 	"HL":         part.hopLimit,
+	// What these write is noted for those that ask for it.
+	"TCPMSS": writing(mssWritten()), "TCPOPTSTRIP": writing(mssWritten()), "DSCP": writing(dscpWritten()),
+	"TOS": writing(dscpWritten() | ecnWritten()), "ECN": writing(ecnWritten()),
 	// These change nothing that is asked about.
-	"LOG": noEffectTarget, "NFLOG": noEffectTarget, "ULOG": noEffectTarget, "TRACE": noEffectTarget, "AUDIT": noEffectTarget, "CHECKSUM": noEffectTarget, "TCPMSS": noEffectTarget,
-	"CLASSIFY": noEffectTarget, "DSCP": noEffectTarget, "TOS": noEffectTarget, "ECN": noEffectTarget, "SECMARK": noEffectTarget, "CONNSECMARK": noEffectTarget, "RATEEST": noEffectTarget,
-	"LED": noEffectTarget, "IDLETIMER": noEffectTarget, "TEE": noEffectTarget, "TCPOPTSTRIP": noEffectTarget, "ACCOUNT": noEffectTarget,
+	"LOG": noEffectTarget, "NFLOG": noEffectTarget, "ULOG": noEffectTarget, "TRACE": noEffectTarget, "AUDIT": noEffectTarget, "CHECKSUM": noEffectTarget,
+	"CLASSIFY": noEffectTarget, "SECMARK": noEffectTarget, "CONNSECMARK": noEffectTarget, "RATEEST": noEffectTarget,
+	"LED": noEffectTarget, "IDLETIMER": noEffectTarget, "TEE": noEffectTarget, "ACCOUNT": noEffectTarget,
 }
 
 // deciding is a target that always does the same.
@@ -61,6 +64,11 @@ func deciding(k decisionKind) func(part, string) statement {
 
 // noEffectTarget is a target that changes nothing that is asked about.
 func noEffectTarget(_ part, text string) statement { return noEffect(text) }
+
+// writing is a target that writes what some rules ask for.
+func writing(what uint64) func(part, string) statement {
+	return func(_ part, text string) statement { return statement{text, writeSets(what)} }
+}
 
 // value gives the value of an option that has one.
 func (p part) value(name string) (string, bool) {
@@ -111,13 +119,13 @@ func (p part) hopLimit(text string) statement {
 	for _, name := range []string{"ttl-set", "hl-set"} {
 		if v, ok := p.value(name); ok {
 			if n, err := strconv.Atoi(v); err == nil && n > 1 {
-				return noEffect(text)
+				return statement{text, writeSets(hopsWritten())}
 			}
 		}
 	}
 	for _, name := range []string{"ttl-inc", "hl-inc"} {
 		if _, ok := p.value(name); ok {
-			return noEffect(text)
+			return statement{text, writeSets(hopsWritten())}
 		}
 	}
 	return decides(text, decision{kind: unknownTarget})

@@ -98,8 +98,10 @@ ip addr add 10.1.0.1/24 dev up0; ip -6 addr add fd01::1/64 dev up0 nodad
 ip addr add 10.2.0.1/24 dev ovn0; ip -6 addr add fd02::1/64 dev ovn0 nodad
 ip neigh replace 10.1.0.2 lladdr %[1]s dev up0; ip neigh replace fd01::2 lladdr %[1]s dev up0
 ip neigh replace 10.2.0.2 lladdr %[2]s dev ovn0; ip neigh replace fd02::2 lladdr %[2]s dev ovn0
+ip link set dev up0 group 7
 ip rule add fwmark 0x80/0x80 blackhole; ip -6 rule add fwmark 0x80/0x80 blackhole
 ip route add default via 10.1.0.2; ip -6 route add default via fd01::2
+ip route add default via 10.1.0.2 table 100; ip -6 route add default via fd01::2 table 100
 ip route add blackhole 192.0.2.77; ip -6 route add blackhole fd77::77
 ip route add 198.51.100.9 via 10.2.0.2; ip -6 route add fd99:1::9 via fd02::2
 ip route add 10.166.0.0/16 via 10.2.0.2; ip -6 route add fd00:166::/32 via fd02::2
@@ -124,6 +126,7 @@ func (b *bench) play(r *rand.Rand, verdicts map[netfilter.Verdict]int) {
 	probes := b.probes(r, six)
 	b.establish(probes)
 	text := generate(r, six)
+	routing := b.routeByMark(r)
 	text.install(b.router)
 	rules := map[bool]*netfilter.Ruleset{false: b.read(false), true: b.read(true)}
 	for _, p := range probes {
@@ -133,7 +136,7 @@ func (b *bench) play(r *rand.Rand, verdicts map[netfilter.Verdict]int) {
 		result := rules[p.Src.Is6()].Walk(p.Packet)
 		verdicts[result.Verdict]++
 		story := func() string {
-			return fmt.Sprintf("%s\n%s\nevaluated as: %s by %v (doubt %v: %s)\n%s\n%s", p, text, result.Verdict, result.By, result.Doubt, result.Question, trail(result), b.dump())
+			return fmt.Sprintf("%s\n%s"+routing+"\nevaluated as: %s by %v (doubt %v: %s)\n%s\n%s", p, text, result.Verdict, result.By, result.Doubt, result.Question, trail(result), b.dump())
 		}
 		switch result.Verdict {
 		case netfilter.Accepted:
@@ -156,6 +159,24 @@ func (b *bench) play(r *rand.Rand, verdicts map[netfilter.Verdict]int) {
 			b.expectDropped[p.marker] = fmt.Sprint(p, text)
 		}
 	}
+}
+
+// routeByMark gives the router other rules of ip-rule(8) than the case before had, and
+// says which. They stand behind the one that all cases have.
+func (b *bench) routeByMark(r *rand.Rand) string {
+	b.router.Sh("for six in '' -6; do while ip $six rule del pref 200 2>/dev/null; do :; done; done")
+	b.routesByMark = b.routesByMark[:1]
+	said := ""
+	for range r.IntN(3) {
+		rule := netfilter.MarkRule{Value: pick(r, []uint32{0x10, 0x30}), Mask: pick(r, []uint32{0x10, 0x30, ^uint32(0)})}
+		rule.Value &= rule.Mask
+		text := fmt.Sprintf("rule add pref 200 fwmark %#x/%#x %s", rule.Value, rule.Mask, pick(r, []string{"blackhole", "unreachable", "prohibit", "lookup 100"}))
+		if _, err := b.router.Command("", "sh", "-c", "ip "+text+" && ip -6 "+text); err == nil { // else it is there
+			b.routesByMark = append(b.routesByMark, rule)
+			said += text + "\n"
+		}
+	}
+	return said
 }
 
 // send sends a packet from the side that it comes from.
@@ -226,7 +247,7 @@ func (b *bench) read(six bool) *netfilter.Ruleset {
 	if six {
 		family, six6 = netfilter.IPv6, "6"
 	}
-	rs := &netfilter.Ruleset{RoutesByMark: b.routesByMark, Links: map[string]netfilter.Link{"up0": {}, "ovn0": {}}, Local: []netip.Addr{netip.MustParseAddr("10.1.0.1"), netip.MustParseAddr("10.2.0.1"), netip.MustParseAddr("fd01::1"), netip.MustParseAddr("fd02::1")}}
+	rs := &netfilter.Ruleset{RoutesByMark: b.routesByMark, Links: map[string]netfilter.Link{"up0": {Group: 7, Type: "ether"}, "ovn0": {Type: "ether"}}, Local: []netip.Addr{netip.MustParseAddr("10.1.0.1"), netip.MustParseAddr("10.2.0.1"), netip.MustParseAddr("fd01::1"), netip.MustParseAddr("fd02::1")}}
 	for _, backend := range []netfilter.Backend{netfilter.IptablesLegacy, netfilter.IptablesNft} {
 		save := "ip" + six6 + strings.TrimPrefix(string(backend), "ip") + "-save"
 		tables, err := netfilter.ParseIptables(b.router.Run("sh", "-c", save+" 2>/dev/null"), backend, family)

@@ -143,12 +143,10 @@ func (ts *nftTables) declare(o nftObject) {
 	switch {
 	case o.Table != nil:
 		f := Family(o.Table.Family)
-		if f != "arp" {
-			var flags flagList
-			_ = json.Unmarshal(o.Table.Flags, &flags) // most tables have none
-			ts.list = append(ts.list, &Table{Backend: Nft, Family: f, Name: o.Table.Name, Chains: map[string]*Chain{}, sets: map[string]*nftSet{},
-				Flagged: len(flags) > 0, dormant: slices.Contains(flags, "dormant")})
-		}
+		var flags flagList
+		_ = json.Unmarshal(o.Table.Flags, &flags) // most tables have none
+		ts.list = append(ts.list, &Table{Backend: Nft, Family: f, Name: o.Table.Name, Chains: map[string]*Chain{}, sets: map[string]*nftSet{},
+			Flagged: len(flags) > 0, dormant: slices.Contains(flags, "dormant")})
 	case o.Chain != nil:
 		t := ts.find(o.Chain.Family, o.Chain.Table)
 		if t == nil {

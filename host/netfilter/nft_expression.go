@@ -237,7 +237,21 @@ func (l lookup) find(p *Packet, maybe func(*nftElement)) (e *nftElement, found, 
 		}
 		found = found.or(fits)
 	}
-	return nil, found, there
+	return l.orElse(found, there, maybe)
+}
+
+// orElse is the element for all that no other fits.
+func (l lookup) orElse(found, there Truth, maybe func(*nftElement)) (*nftElement, Truth, Truth) {
+	e := l.set.otherwise
+	switch {
+	case e == nil:
+		return nil, found, there
+	case found == No && there == Yes && !e.limited:
+		return e, Yes, there
+	case maybe != nil:
+		maybe(e)
+	}
+	return nil, Maybe, there
 }
 
 // holds is whether the element fits. One with a limit of its own may refuse even

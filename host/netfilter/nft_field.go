@@ -3,6 +3,7 @@ package netfilter
 import (
 	"encoding/json"
 	"slices"
+	"strings"
 )
 
 // This file answers: what does a packet hold in a field that an nft rule asks for?
@@ -10,15 +11,19 @@ import (
 // Fields are of four sorts (nft(8), PAYLOAD EXPRESSIONS and META, CONNTRACK, FIB
 // EXPRESSIONS): header fields (tcp dport), what the kernel notes beside the packet
 // (meta iifname), what it knows of the connection (ct state), and what the routing
-// table says (fib saddr type). What is not listed here is unknown: "ip ttl", "meta
-// length", "ct bytes", "ct original saddr", "socket", "rt", "numgen".
+// table says (fib saddr type). What is not listed here is unknown: "ip id", "meta
+// hour", "ct bytes", "socket", "numgen".
 
 // nftExpression is the left side of a comparison.
 type nftExpression struct {
-	Payload *struct{ Protocol, Field string }
-	Meta    *struct{ Key string }
-	Ct      *struct{ Key, Dir string }
-	Fib     *struct {
+	Payload  *struct{ Protocol, Field string }
+	Meta, Rt *struct{ Key string }
+	Ct       *struct{ Key, Dir string }
+	// Exthdr, Option and TCPOption ask whether there is one, or for a field of it.
+	Exthdr    *struct{ Name, Field string }
+	Option    *struct{ Name, Field string } `json:"ip option"`
+	TCPOption *struct{ Name, Field string } `json:"tcp option"`
+	Fib       *struct {
 		Result string
 		Flags  flagList
 	}
@@ -65,16 +70,34 @@ func (t *Table) fields(raw json.RawMessage) ([]field, bool) {
 func (t *Table) field(e nftExpression) (field, bool) {
 	switch {
 	case e.Payload != nil && e.Payload.Protocol == "arp":
-		return field{kindForeign, func(*Packet) (value, Truth) { return value{}, No }}, true
+		return field{kindForeign, func(p *Packet) (value, Truth) {
+			if p.ARP {
+				return value{}, Maybe
+			}
+			return value{}, No
+		}}, true
 	case e.Payload != nil:
 		f, ok := payloadFields[e.Payload.Protocol+" "+e.Payload.Field]
 		return f, ok
 	case e.Meta != nil:
 		f, ok := metaFields[e.Meta.Key]
 		return f, ok
-	case e.Ct != nil && e.Ct.Dir == "":
-		f, ok := ctFields[e.Ct.Key]
+	case e.Rt != nil && e.Rt.Key == "ipsec":
+		return metaFields["ipsec"], true
+	case e.Ct != nil:
+		f, ok := ctFields[strings.TrimSpace(e.Ct.Dir+" "+e.Ct.Key)]
 		return f, ok
+	case e.Exthdr != nil && e.Exthdr.Field == "":
+		return noneOf(func(p *Packet) bool { return p.isIP(true) }), true
+	case e.Option != nil && e.Option.Field == "":
+		return noneOf(func(p *Packet) bool { return p.isIP(false) }), true
+	case e.Exthdr != nil, e.Option != nil:
+		return neverThere(kindNumber), true
+	case e.TCPOption != nil && e.TCPOption.Name == "maxseg":
+		if e.TCPOption.Field == "" {
+			return mssExists, true
+		}
+		return mssField, true
 	case e.Fib != nil:
 		return fibField(e.Fib.Result, e.Fib.Flags)
 	case len(e.And) == 2:
@@ -131,7 +154,17 @@ var payloadFields = map[string]field{
 	"udp sport": portOf(UDP, true), "udp dport": portOf(UDP, false),
 	// Of a protocol without ports those are the first bytes of another header.
 	"th sport": anyPort(true, Maybe), "th dport": anyPort(false, Maybe),
-	"tcp flags": flagsField(0xff),
+	"tcp flags":  flagsField(0xff),
+	"ip version": constantOf(false, value{number: 4}), "ip6 version": constantOf(true, value{number: 6}),
+	"ip hdrlength": constantOf(false, value{number: 5}), "ip frag-off": constantOf(false, value{unknownBits: 1 << 14}), // may be fragmented
+	"ip dscp": ofFamily(kindDSCP, false, dscp), "ip6 dscp": ofFamily(kindDSCP, true, dscp),
+	"ip ecn": ofFamily(kindECN, false, ecn), "ip6 ecn": ofFamily(kindECN, true, ecn),
+	"ip ttl": ofFamily(kindNumber, false, hops), "ip6 hoplimit": ofFamily(kindNumber, true, hops),
+	"ip length": ofFamily(kindNumber, false, length), "ip6 length": ofFamily(kindNumber, true, func(p *Packet) value {
+		v := length(p)
+		v.number -= p.headerLength()
+		return v
+	}),
 	"icmp type": icmpField("icmp", "type"), "icmp code": icmpField("icmp", "code"),
 	"icmpv6 type": icmpField("icmpv6", "type"), "icmpv6 code": icmpField("icmpv6", "code"),
 }
@@ -146,7 +179,7 @@ func flagsField(mask uint8) field {
 // addressField is absent from packets of the other family.
 func addressField(six, source bool) field {
 	return field{kindAddr, func(p *Packet) (value, Truth) {
-		return has(p.is6() == six, value{addr: p.addr(source)})
+		return has(p.isIP(six), value{addr: p.addr(source)})
 	}}
 }
 
@@ -154,7 +187,7 @@ func addressField(six, source bool) field {
 // extension headers, so the next header is the transport protocol.
 func protocolField(six bool) field {
 	return field{kindProtocol, func(p *Packet) (value, Truth) {
-		return has(p.is6() == six, value{number: uint64(p.Protocol)})
+		return has(p.isIP(six), value{number: uint64(p.Protocol)})
 	}}
 }
 
@@ -208,7 +241,14 @@ var metaFields = map[string]field{
 	"nfproto":  always(kindNFProto, ipVersion),
 	"protocol": always(kindEther, ipVersion),
 	"mark":     always(kindMark, func(p *Packet) value { return p.mark.asValue() }),
-	"pkttype":  always(kindPktType, func(*Packet) value { return value{number: constants[kindPktType]["unicast"]} }),
+	"length":   always(kindNumber, length),
+	"ipsec":    always(kindBool, secured),
+	"iifgroup": linkProperty(kindGroup, true, linkGroup), "oifgroup": linkProperty(kindGroup, false, linkGroup),
+	"iiftype": linkProperty(kindLinkType, true, linkType), "oiftype": linkProperty(kindLinkType, false, linkType),
+	"skuid":   {kindNumber, func(p *Packet) (value, Truth) { return unknownValue, ofOwner(p) }},
+	"skgid":   {kindNumber, func(p *Packet) (value, Truth) { return unknownValue, ofOwner(p) }},
+	"cgroup":  {kindNumber, func(p *Packet) (value, Truth) { return unknownValue, ofOwner(p) }},
+	"pkttype": always(kindPktType, func(p *Packet) value { return value{number: constants[kindPktType][p.sentTo()]} }),
 }
 
 func always(k kind, v func(*Packet) value) field {
@@ -216,6 +256,9 @@ func always(k kind, v func(*Packet) value) field {
 }
 
 func ipVersion(p *Packet) value {
+	if p.ARP {
+		return value{number: constants[kindEther]["arp"]}
+	}
 	if p.is6() {
 		return value{number: 6}
 	}
@@ -235,7 +278,34 @@ var ctFields = map[string]field{
 	}},
 	"status":    ofConnection(kindStatus, (*Packet).status),
 	"mark":      ofConnection(kindMark, func(p *Packet) value { return p.ctMark.asValue() }),
-	"direction": ofConnection(kindDirection, func(p *Packet) value { return p.directionValue() }),
+	"direction": ofConnection(kindDirection, (*Packet).directionValue),
+	"l3proto":   ofConnection(kindNFProto, ipVersion),
+	"protocol":  ofConnection(kindProtocol, func(p *Packet) value { return value{number: uint64(p.Protocol)} }),
+	"zone": ofConnection(kindNumber, func(p *Packet) value {
+		if p.otherConnection {
+			return unknownValue
+		}
+		return value{}
+	}),
+	// A helper has only what another connection expected.
+	"helper":         {kindLink, func(p *Packet) (value, Truth) { return unknownValue, helpedMatch{}.matches(p) }},
+	"original saddr": tupleAddress(Original, true), "original daddr": tupleAddress(Original, false),
+	"reply saddr": tupleAddress(Reply, true), "reply daddr": tupleAddress(Reply, false),
+	"original ip saddr": ofTupleFamily(false, Original, true), "original ip daddr": ofTupleFamily(false, Original, false),
+	"reply ip saddr": ofTupleFamily(false, Reply, true), "reply ip daddr": ofTupleFamily(false, Reply, false),
+	"original ip6 saddr": ofTupleFamily(true, Original, true), "original ip6 daddr": ofTupleFamily(true, Original, false),
+	"reply ip6 saddr": ofTupleFamily(true, Reply, true), "reply ip6 daddr": ofTupleFamily(true, Reply, false),
+	"original proto-src": tuplePort(Original, true), "original proto-dst": tuplePort(Original, false),
+	"reply proto-src": tuplePort(Reply, true), "reply proto-dst": tuplePort(Reply, false),
+}
+
+// ofTupleFamily is an address of the connection, absent from packets of the other family.
+func ofTupleFamily(six bool, d Direction, source bool) field {
+	f := tupleAddress(d, source)
+	return field{kindAddr, func(p *Packet) (value, Truth) {
+		v, there := f.read(p)
+		return v, min(there, truthOf(p.is6() == six))
+	}}
 }
 
 // ofConnection is absent from packets without a connection.
@@ -250,10 +320,16 @@ func ofConnection(k kind, v func(*Packet) value) field {
 // up with the packet's mark; here it is that of the main table all the same.
 func fibField(result string, flags flagList) (field, bool) {
 	switch {
-	case result == "type" && len(flags) == 1 && (flags[0] == "saddr" || flags[0] == "daddr"):
-		source := flags[0] == "saddr"
+	case result == "type" && (flags[0] == "saddr" || flags[0] == "daddr"):
+		source, limited := flags[0] == "saddr", slices.Contains(flags, "iif") || slices.Contains(flags, "oif")
 		return field{kindAddrType, func(p *Packet) (value, Truth) {
 			kinds := p.kindsOf(source)
+			switch {
+			case limited && p.is6(): // to the routes and addresses of one link
+				kinds = append(kinds, refusedKinds()...)
+			case limited:
+				kinds = append(kinds, "unicast")
+			}
 			v := value{number: constants[kindAddrType][kinds[0]]}
 			for _, k := range kinds[1:] {
 				v.unknownBits |= uint32(v.number ^ constants[kindAddrType][k])

@@ -44,6 +44,10 @@ const (
 	kindPktType
 	kindBool
 	kindDirection
+	kindDSCP
+	kindECN
+	kindGroup
+	kindLinkType
 	// kindForeign is for what no IP packet has; its constants are not looked at.
 	kindForeign
 )
@@ -92,7 +96,13 @@ var constants = map[kind]map[string]uint64{
 	kindStatus: {"expected": statusExpected, "seen-reply": statusSeenReply, "assured": statusAssured, "confirmed": statusConfirmed,
 		"snat": statusSNAT, "dnat": statusDNAT, "dying": 512},
 	kindDirection: {"original": 0, "reply": 1},
-	kindFlags:     {"fin": FIN, "syn": SYN, "rst": RST, "psh": PSH, "ack": ACK, "urg": URG, "ecn": 1 << 6, "cwr": 1 << 7},
+	kindDSCP: {"cs0": 0, "cs1": 8, "cs2": 16, "cs3": 24, "cs4": 32, "cs5": 40, "cs6": 48, "cs7": 56, "df": 0, "be": 0, "lephb": 1, "ef": 46, "va": 44,
+		"af11": 10, "af12": 12, "af13": 14, "af21": 18, "af22": 20, "af23": 22, "af31": 26, "af32": 28, "af33": 30, "af41": 34, "af42": 36, "af43": 38},
+	kindECN:   {"not-ect": 0, "ect1": 1, "ect0": 2, "ce": 3},
+	kindGroup: {"default": 0},
+	// Numbers of if_arp.h.
+	kindLinkType: {"ether": 1, "ppp": 512, "ipip": 768, "tunnel6": 769, "ipip6": 769, "loopback": 772, "sit": 776, "ipgre": 778, "ip6gre": 823, "none": 65534},
+	kindFlags:    {"fin": FIN, "syn": SYN, "rst": RST, "psh": PSH, "ack": ACK, "urg": URG, "ecn": 1 << 6, "cwr": 1 << 7},
 	kindICMP: {"echo-reply": 0, "destination-unreachable": 3, "source-quench": 4, "redirect": 5, "echo-request": 8,
 		"router-advertisement": 9, "router-solicitation": 10, "time-exceeded": 11, "parameter-problem": 12,
 		"timestamp-request": 13, "timestamp-reply": 14, "info-request": 15, "info-reply": 16, "address-mask-request": 17, "address-mask-reply": 18},
@@ -366,7 +376,7 @@ func (t *Table) verdictMap(raw json.RawMessage) statement {
 	text := "vmap " + string(raw)
 	if json.Unmarshal(raw, &m) == nil {
 		l := t.lookup(m.Key, m.Data)
-		if l.set != nil && !l.set.unparsed && !slices.ContainsFunc(l.set.elements, func(e nftElement) bool { return e.verdict == nil }) {
+		if l.set != nil && !l.set.unparsed && !slices.ContainsFunc(l.set.all(), func(e nftElement) bool { return e.verdict == nil }) {
 			return statement{text, verdictMap{l}}
 		}
 	}
@@ -392,7 +402,7 @@ func (m verdictMap) decide(p *Packet) []decision {
 
 func (m verdictMap) decisions() []decision {
 	var out []decision
-	for _, e := range m.set.elements {
+	for _, e := range m.set.all() {
 		out = append(out, e.verdict...)
 	}
 	return append(out, decision{kind: goOn})

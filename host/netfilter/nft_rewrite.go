@@ -149,29 +149,32 @@ func (k mangleKey) write(text string, to expression) statement {
 		return statement{text, setMark{ofConnection: k.Ct != nil, needsConnection: k.Ct != nil, to: to}}
 	case k.Ct != nil && k.Ct.Key == "zone":
 		return statement{text, changeConnection{}}
+	case k.Payload != nil:
+		if written, ok := harmlessFields[k.Payload.Protocol+" "+k.Payload.Field]; ok {
+			return statement{text, writeSets(written)}
+		}
+	case k.TCPOption != nil:
+		return statement{text, writeSets(mssWritten())}
 	case k.isHarmless():
 		return noEffect(text)
 	}
 	return decides(text, decision{kind: unknownTarget})
 }
 
-// harmlessFields are header fields that no verdict hangs on: nothing here asks for
-// them, and the kernel routes by none of them but the DSCP, where a rule of ip-rule(8)
-// has a tos.
-var harmlessFields = map[string]bool{"ip dscp": true, "ip ecn": true, "ip id": true, "ip6 dscp": true, "ip6 ecn": true, "ip6 flowlabel": true,
-	"ether saddr": true, "ether daddr": true}
+// harmlessFields are header fields by none of which the kernel routes, but the DSCP,
+// where a rule of ip-rule(8) has a tos; with what other rules may ask for then.
+var harmlessFields = map[string]uint64{"ip dscp": dscpWritten(), "ip ecn": ecnWritten(), "ip id": 0, "ip6 dscp": dscpWritten(), "ip6 ecn": ecnWritten(),
+	"ip6 flowlabel": 0, "ether saddr": 0, "ether daddr": 0}
 
 // isHarmless reports whether writing there changes nothing that is asked about.
 func (k mangleKey) isHarmless() bool {
 	switch {
-	case k.Payload != nil:
-		return harmlessFields[k.Payload.Protocol+" "+k.Payload.Field]
 	case k.Meta != nil:
 		return k.Meta.Key == "priority" || k.Meta.Key == "nftrace" || k.Meta.Key == "secmark"
 	case k.Ct != nil:
 		return k.Ct.Key == "label" || k.Ct.Key == "event" || k.Ct.Key == "secmark"
 	}
-	return k.TCPOption != nil
+	return false
 }
 
 // setMark writes the packet's mark, or its connection's.

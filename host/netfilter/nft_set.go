@@ -3,6 +3,7 @@ package netfilter
 import (
 	"encoding/json"
 	"net/netip"
+	"slices"
 	"strings"
 )
 
@@ -19,12 +20,14 @@ import (
 //
 // An element that does not parse does not fail the set: what the others hold is still
 // certain. Only that something is not in the set cannot be said any more. Such are
-// "*", the element for all that is not named, and types that are not listed in
-// kindsOfSet.
+// types that are not listed in kindsOfSet. The element "*" is for all that no other
+// fits.
 
 // nftSet is a set, a map, or a verdict map.
 type nftSet struct {
 	elements []nftElement
+	// otherwise is the element "*", if there is one.
+	otherwise *nftElement
 	// unparsed is set where an element does not parse.
 	unparsed bool
 	// limited is set where the set gives all its elements a limit.
@@ -58,14 +61,22 @@ func setWith(in ...pattern) *nftSet {
 // newSet reads a named set or map, with its elements.
 func (t *Table) newSet(j *nftSetJSON) *nftSet {
 	s := &nftSet{limited: mayRefuse(j.Stmt), crowded: j.Size > 0 && 2*len(j.Elem) >= j.Size, isMap: j.Map != nil}
-	add := s.add
-	if j.Map != nil {
-		add = s.addPair
-	}
 	for _, raw := range j.Elem {
-		add(raw, kindsOfSet(j.Type))
+		if s.isMap {
+			s.addPair(raw, kindsOfSet(j.Type))
+		} else {
+			s.add(raw, kindsOfSet(j.Type))
+		}
 	}
 	return s
+}
+
+// all are the elements, and what stands for all others.
+func (s *nftSet) all() []nftElement {
+	if s.otherwise == nil {
+		return s.elements
+	}
+	return append(slices.Clone(s.elements), *s.otherwise)
 }
 
 // kindsOfSet reads the type of a named set: one name, or a list of them for keys of
@@ -82,7 +93,8 @@ func kindsOfSet(raw json.RawMessage) []kind {
 	for _, n := range names {
 		k := map[string]kind{
 			"ipv4_addr": kindAddr, "ipv6_addr": kindAddr, "inet_service": kindNumber, "inet_proto": kindProtocol, "ifname": kindLink,
-			"iface_index": kindLink, "mark": kindMark, "ct_state": kindState, "icmp_type": kindICMP, "icmpv6_type": kindICMPv6,
+			"iface_index": kindLink, "mark": kindMark, "ct_state": kindState, "icmp_type": kindICMP, "icmpv6_type": kindICMPv6, "ct_dir": kindDirection, "dscp": kindDSCP,
+			"ecn": kindECN, "devgroup": kindGroup, "iface_type": kindLinkType, "nf_proto": kindNFProto, "ether_type": kindEther, "fib_addrtype": kindAddrType,
 		}[n]
 		out = append(out, k)
 	}
@@ -98,12 +110,10 @@ func (s *nftSet) addPair(raw json.RawMessage, kinds []kind) {
 		s.unparsed = true
 		return
 	}
-	before := len(s.elements)
-	s.add(pair[0], kinds)
-	if len(s.elements) == before {
+	e := s.add(pair[0], kinds)
+	if e == nil {
 		return
 	}
-	e := &s.elements[before]
 	var verdict map[string]json.RawMessage
 	if json.Unmarshal(pair[1], &verdict) == nil {
 		if d, ok := verdictOf(verdict); ok {
@@ -121,15 +131,21 @@ func (s *nftSet) addPair(raw json.RawMessage, kinds []kind) {
 }
 
 // add reads one element of a set: a value, or an object {"elem": {"val": …}}
-// with its options.
-func (s *nftSet) add(raw json.RawMessage, kinds []kind) {
+// with its options. It is nil where it does not parse.
+func (s *nftSet) add(raw json.RawMessage, kinds []kind) *nftElement {
 	e := nftElement{limited: s.limited || hasLimit(raw)}
+	value := unwrapElem(raw)
+	if string(value) == `"*"` {
+		s.otherwise = &e
+		return &e
+	}
 	var ok bool
-	if e.key, ok = parseKey(unwrapElem(raw), kinds); !ok {
+	if e.key, ok = parseKey(value, kinds); !ok {
 		s.unparsed = true
-		return
+		return nil
 	}
 	s.elements = append(s.elements, e)
+	return &s.elements[len(s.elements)-1]
 }
 
 // hasLimit reports whether an element carries more than notes and counts: {"elem":
@@ -353,9 +369,6 @@ func parsePattern(raw json.RawMessage, k kind) (pattern, bool) {
 	case kindAddr:
 		var text string
 		if json.Unmarshal(raw, &text) != nil {
-			return pattern{}, false
-		}
-		if text == "*" {
 			return pattern{}, false
 		}
 		r, ok := parseRange(text)

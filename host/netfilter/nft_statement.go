@@ -149,8 +149,31 @@ func (t *Table) update(verb string, raw json.RawMessage) []statement {
 	}
 	fields, ok := t.fields(unwrapElem(key))
 	s, _, _ := t.named(name, fields)
+	if crowded, ok := firstConnection(u.Stmt, unwrapElem(key)); ok && s != nil && !s.limited && !s.crowded {
+		return []statement{{text, all{update{fields, false}, crowded}}, {text, writeSets(writtenBit(name))}}
+	}
 	limited := !ok || mayRefuse(u.Stmt) || verb == "meter" || s != nil && (s.limited || s.crowded)
 	return []statement{{text, update{fields, limited}}, {text, writeSets(writtenBit(name))}}
+}
+
+// firstConnection reads "ct count over 500" for each source address, in a list or not.
+func firstConnection(stmt, key json.RawMessage) (match, bool) {
+	type count struct {
+		Count *struct {
+			Val uint64
+			Inv bool
+		} `json:"ct count"`
+	}
+	var list []count
+	if json.Unmarshal(stmt, &list) != nil {
+		list = make([]count, 1)
+		_ = json.Unmarshal(stmt, &list[0]) // what is something else has no count
+	}
+	var e nftExpression
+	if len(list) != 1 || list[0].Count == nil || json.Unmarshal(key, &e) != nil || e.Payload == nil || e.Payload.Field != "saddr" {
+		return nil, false
+	}
+	return crowd{list[0].Count.Val, list[0].Count.Inv}, true
 }
 
 // update is whether a rule that writes to a set goes on.

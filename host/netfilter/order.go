@@ -30,7 +30,7 @@ func (rs *Ruleset) bases(hook Hook, p *Packet) []base {
 		if t.dormant || !t.Family.sees(p) {
 			continue
 		}
-		for _, name := range t.order {
+		for _, name := range t.hooks() {
 			c := t.Chains[name]
 			if sees := rs.sees(t, c, hook, p); sees != No {
 				out = append(out, base{table: t, chain: c, sees: sees})
@@ -57,6 +57,19 @@ func (rs *Ruleset) bases(hook Hook, p *Packet) []base {
 	return out
 }
 
+// hooks are the names of the chains that have a hook, as they were listed.
+func (t *Table) hooks() []string {
+	if t.hooked == nil {
+		t.hooked = []string{}
+		for _, name := range t.order {
+			if t.Chains[name].Hook != "" {
+				t.hooked = append(t.hooked, name)
+			}
+		}
+	}
+	return t.hooked
+}
+
 // sees is whether a packet at a hook comes to a base chain.
 //
 // Those of ingress and egress are on links: the packet surely passes the one that it
@@ -69,7 +82,7 @@ func (rs *Ruleset) sees(t *Table, c *Chain, hook Hook, p *Packet) Truth {
 		link = p.Out
 	}
 	switch {
-	case t.Family == Bridge && (hook == Ingress && (c.Hook == Prerouting || c.Hook == "input") || hook == Egress && (c.Hook == Postrouting || c.Hook == "output")):
+	case t.Family == Bridge && (hook == Ingress && (c.Hook == Prerouting || c.Hook == Input) || hook == Egress && (c.Hook == Postrouting || c.Hook == Output)):
 		return rs.maybeBelow(link, func(_ string, l Link) bool { return l.Bridge })
 	case t.Family == Bridge || c.Hook != hook:
 		return No
@@ -110,7 +123,7 @@ func (rs *Ruleset) maybeBelow(link string, such func(string, Link) bool) Truth {
 // behind a filter chain of priority 0.
 func (c *Chain) runsAt() int {
 	switch {
-	case c.NAT && c.Hook == Prerouting:
+	case c.NAT && (c.Hook == Prerouting || c.Hook == Output):
 		return priorityDNAT
 	case c.NAT:
 		return prioritySNAT

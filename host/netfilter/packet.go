@@ -52,7 +52,8 @@ func (s State) String() string {
 	return strings.Join(names, " or ")
 }
 
-// Packet is a forwarded packet and what the kernel knows about it on its way.
+// Packet is a packet and what the kernel knows about it on its way: a forwarded one, or
+// one to or from the node itself, without Out or In then.
 // Walk hands copies on; a Packet is a value.
 type Packet struct {
 	// In and Out are the names of the links that it comes and goes by.
@@ -64,7 +65,11 @@ type Packet struct {
 	SrcPort, DstPort uint16
 	Flags            uint8
 	Type, Code       uint8
-	State            State
+	// HopLimit is that of IPv6, or IPv4's TTL; 0 where it is not known.
+	HopLimit uint8
+	// ARP is set for an ARP packet, of which only the links are known here.
+	ARP   bool
+	State State
 	// ReturnsByIn is whether the route back to Src leaves by In, which reverse
 	// path filters in rules ask ("-m rpfilter", "fib saddr . iif oif"). The caller knows
 	// the routes; here it is only passed on, and unknown once a rule writes the source.
@@ -111,6 +116,17 @@ func (p *Packet) flags(mask uint8) uint8 {
 // begins is whether a packet in state new can be the first of its connection. A FIN or
 // a RST never is: it is new where the other direction has not been seen.
 func (p *Packet) begins() bool { return p.Protocol != TCP || p.Flags&(FIN|RST) == 0 }
+
+// isError is whether it is an ICMP error: one about another packet.
+func (p *Packet) isError() bool {
+	switch p.Protocol {
+	case ICMP:
+		return p.Type == 3 || p.Type == 4 || p.Type == 5 || p.Type == 11 || p.Type == 12
+	case ICMPv6:
+		return p.Type < 128
+	}
+	return false
+}
 
 // unknownLink is the name of the outgoing link where the kernel has chosen it
 // for an address that is not known. No link has that name.
@@ -159,6 +175,17 @@ func (r rewrite) join(o rewrite) rewrite {
 // may be unknown after NAT.
 func (p *Packet) is6() bool { return p.six }
 
+// isIP is whether it is an IP packet of a family.
+func (p *Packet) isIP(six bool) bool { return !p.ARP && p.six == six }
+
+// sentTo is what the kernel calls the link address that the packet came to.
+func (p *Packet) sentTo() string {
+	if p.Dst.IsMulticast() {
+		return "multicast"
+	}
+	return "unicast"
+}
+
 // beforeRouting is whether the kernel has yet to choose the packet's way.
 func (p *Packet) beforeRouting() bool { return p.hook == Ingress || p.hook == Prerouting }
 
@@ -190,15 +217,31 @@ func (p Packet) join(q Packet) Packet {
 // String is the packet in one line, for people.
 func (p Packet) String() string {
 	kind := ProtocolName(p.Protocol)
-	switch p.Protocol {
-	case TCP:
+	switch {
+	case p.ARP:
+		kind = "arp"
+	case p.Protocol == TCP:
 		kind = fmt.Sprintf("tcp %d>%d %s", p.SrcPort, p.DstPort, flagText(p.Flags))
-	case UDP:
+	case p.Protocol == UDP:
 		kind = fmt.Sprintf("udp %d>%d", p.SrcPort, p.DstPort)
-	case ICMP, ICMPv6:
+	case p.isError():
+		kind = fmt.Sprintf("%s type %d code %d", kind, p.Type, p.Code)
+	case p.Protocol == ICMP, p.Protocol == ICMPv6:
 		kind = fmt.Sprintf("%s type %d", kind, p.Type)
 	}
-	return fmt.Sprintf("%s -> %s, %s, conntrack %s, in by %s, out by %s", p.Src, p.Dst, kind, p.State, p.In, p.Out)
+	text := fmt.Sprintf("%s -> %s, %s", p.Src, p.Dst, kind)
+	if p.ARP {
+		text = kind
+	} else {
+		text += ", conntrack " + p.State.String()
+	}
+	if p.In != "" {
+		text += ", in by " + p.In
+	}
+	if p.Out != "" {
+		text += ", out by " + p.Out
+	}
+	return text
 }
 
 func flagText(f uint8) string {

@@ -30,12 +30,18 @@ const (
 	// Netdev and Bridge tables see packets of both at links, and at bridges' ports.
 	Netdev Family = "netdev"
 	Bridge Family = "bridge"
+	// ARP tables see ARP and nothing else.
+	ARP Family = "arp"
 )
 
 func (f Family) sees(p *Packet) bool {
 	switch f {
 	case IPv4, IPv6:
-		return (f == IPv6) == p.is6()
+		return !p.ARP && (f == IPv6) == p.is6()
+	case ARP:
+		return p.ARP
+	case Inet: // also at its ingress, which takes nothing else (nft_do_chain_inet_ingress)
+		return !p.ARP
 	}
 	return true
 }
@@ -44,13 +50,16 @@ func (f Family) sees(p *Packet) bool {
 // (linux/netfilter.h, nft(8) ADDRESS FAMILIES).
 type Hook string
 
-// The hooks of a forwarded packet, in its order.
+// The hooks of a forwarded packet in its order, and those that packets to and from the
+// node itself pass in place of forward.
 const (
 	Ingress     Hook = "ingress"
 	Prerouting  Hook = "prerouting"
 	Forward     Hook = "forward"
 	Postrouting Hook = "postrouting"
 	Egress      Hook = "egress"
+	Input       Hook = "input"
+	Output      Hook = "output"
 )
 
 // Priorities by which chains of a hook are ordered (netfilter_ipv4.h).
@@ -76,6 +85,8 @@ type Ruleset struct {
 	// PostroutingBlind is set for kernels that may not tell postrouting by which link a
 	// packet came in: those before 5.7 do not.
 	PostroutingBlind bool
+	// IPsec is whether the kernel has, or may have, policies of IPsec.
+	IPsec bool
 	// Links are the node's links by name. Of one that is not there it is not known what
 	// lies below it.
 	Links map[string]Link
@@ -103,6 +114,9 @@ type Link struct {
 	Bridge bool
 	// Below are ports of a bridge or a bond, and the link that a VLAN is on.
 	Below []string
+	// Group is that of ip-link(8), Type what its frames are, as netlink calls it: "ether".
+	Group uint32
+	Type  string
 }
 
 // Table is one table of one backend.
@@ -122,6 +136,8 @@ type Table struct {
 	sets  map[string]*nftSet
 	// touched is what its rules touch; nil where it must be made anew.
 	touched *touches
+	// hooked caches hooks.
+	hooked []string
 }
 
 // Chain is a list of rules. A base chain has a Hook; others are only jumped to.
@@ -150,6 +166,8 @@ type Rule struct {
 	Comment string
 
 	statements []statement
+	// leading are the matches before the first change or verdict.
+	leading []match
 	// beyondIptables is set for a rule of nft's that iptables-nft did not make.
 	beyondIptables bool
 }
@@ -196,6 +214,13 @@ func (t *Table) chain(name string) *Chain {
 
 func (c *Chain) add(r *Rule) {
 	r.Number = len(c.Rules) + 1
+	for _, s := range r.statements {
+		m, is := s.does.(match)
+		if !is {
+			break
+		}
+		r.leading = append(r.leading, m)
+	}
 	c.Rules = append(c.Rules, r)
 }
 

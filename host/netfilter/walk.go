@@ -121,6 +121,12 @@ func (rs *Ruleset) Source(p Packet) Result {
 	return r
 }
 
+// WalkIn follows a packet to the node itself, and WalkOut one from it.
+func (rs *Ruleset) WalkIn(p Packet) Result { return rs.WalkHooks(p, Ingress, Prerouting, Input) }
+
+// WalkOut follows a packet that the node itself sends.
+func (rs *Ruleset) WalkOut(p Packet) Result { return rs.WalkHooks(p, Output, Postrouting, Egress) }
+
 // WalkHooks follows a packet through the given hooks only.
 //
 // A new connection begins with mark 0 (init_conntrack in nf_conntrack_core.c), and
@@ -169,13 +175,14 @@ func (rs *Ruleset) WalkHooks(p Packet, hooks ...Hook) Result {
 // pass runs one base chain, if the packet comes to it.
 //
 // A chain of type nat is special (nf_nat_inet_fn in nf_nat_core.c). It sees only
-// the first packet of a tracked connection, in state new or related; what it
+// the first packet of a tracked connection, in state new or related, and no ICMP
+// error about one, which is translated as its connection is; what it
 // decides is kept with the connection and done to all later packets without a
 // look at the rules. And once one chain has decided for this connection and
 // direction, the remaining ones of type nat are left out. Where either is not
 // known, the packet both skips the chain and goes through it.
 func (w *walk) pass(b base, p Packet) *Packet {
-	if b.chain.NAT && (p.State&(New|Related) == 0 || p.natDone == Yes) {
+	if b.chain.NAT && (p.State&(New|Related) == 0 || p.natDone == Yes || p.isError() && p.State == Related) {
 		return &p
 	}
 	dropsBefore := len(w.drops)
@@ -208,7 +215,7 @@ func (w *walk) checkRerouted(hook Hook, p *Packet) {
 		w.rerouted, w.rerouting = p.destination.by, "the destination is rewritten"
 	case p.routed.truth != No:
 		w.rerouted, w.rerouting = p.routed.by, "the kernel chooses the way after the source is rewritten"
-	case hook == Prerouting && w.rules.reroutes(p.mark):
+	case (hook == Prerouting || hook == Output) && w.rules.reroutes(p.mark):
 		w.rerouted, w.rerouting = w.marked, "a rule of ip rule chooses the way by the mark"
 	}
 }
@@ -341,20 +348,21 @@ func (w *walk) atHook(b base, p *Packet) {
 	p.hook = b.chain.Hook
 	if b.table.Family == Bridge {
 		p.hook = Egress
-		if b.chain.Hook == Prerouting || b.chain.Hook == "input" {
+		if b.chain.Hook == Prerouting || b.chain.Hook == Input {
 			p.hook = Ingress
 		}
 	}
-	p.beforeConntrack = p.hook == Ingress || p.hook == Prerouting && b.chain.Priority <= priorityConntrack
-	if p.beforeRouting() {
+	first := p.hook == Prerouting || p.hook == Output // where conntrack is (nf_conntrack_proto.c)
+	p.beforeConntrack = p.hook == Ingress || first && b.chain.Priority <= priorityConntrack
+	if p.beforeRouting() || p.hook == Input {
 		p.Out = ""
 	}
-	if p.hook == Egress {
+	if p.hook == Egress || p.hook == Output {
 		p.In = ""
 	}
 	switch {
 	case !p.beforeConntrack || p.State == Untracked:
-	case p.hook == Prerouting && b.chain.Priority == priorityConntrack:
+	case first && b.chain.Priority == priorityConntrack:
 		p.State |= Invalid // whether conntrack comes first cannot be read
 	default:
 		p.State = Invalid // nothing has been tracked yet
@@ -385,6 +393,9 @@ func (w *walk) chain(c *Chain, p Packet) flow {
 	cur := &p
 	for _, r := range c.Rules {
 		w.gone++
+		if r.misses(cur) {
+			continue
+		}
 		f := w.rule(c, r, *cur)
 		out.accepted = joined(out.accepted, f.accepted)
 		out.returned = joined(out.returned, f.returned)
@@ -400,6 +411,20 @@ func (w *walk) chain(c *Chain, p Packet) flow {
 // step names a rule, or the policy, of a chain below the present base chain.
 func (w *walk) step(c *Chain, r *Rule) *Step {
 	return &Step{Backend: w.at.table.Backend, Family: w.at.table.Family, Table: w.at.table.Name, Chain: c, Rule: r, Base: w.at.chain}
+}
+
+// misses is whether the rule says no before it changes or decides anything, as most
+// rules do of most packets: then nothing needs a copy of the packet.
+func (r *Rule) misses(p *Packet) bool {
+	for _, m := range r.leading {
+		switch m.matches(p) {
+		case No:
+			return true
+		case Maybe:
+			return false
+		}
+	}
+	return false
 }
 
 // rule runs one rule: its statements from the left to the right, as nft_do_chain

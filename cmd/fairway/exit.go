@@ -1,0 +1,20 @@
+package main
+
+// exitRow says what the exit codes of a command mean, for documents.
+type exitRow struct{ command, good, wrong, unknown string }
+
+// exitCodes has a row for each command that decides by its exit code.
+func exitCodes() []exitRow {
+	return []exitRow{
+		{"status", "ready, and nothing is degraded", "not ready, or degraded: a session, a family, an object, a finding", "no daemon answers, and there is no cluster to ask"},
+		{"status --cluster", "every Speaker is well", "a Speaker is not, its Node is not Ready, or there is no Speaker", "the API server cannot be asked"},
+		{"why SUBNET", "some node announces every CIDR of it", "none announces some CIDR, or nobody asked for the Subnet", "there is no such Subnet, or the input cannot be read"},
+		{"plan", "every object is understood", "an object is wrong; with --without, a Subnet loses its last announcer", "the input cannot be read"},
+		{"check", "all is ok", "something is wrong", "something could not be told"},
+		{"check --trace", "the packet passes", "it is dropped", "it could not be told"},
+		{"check --probe", "the packets arrive", "they do not", "nobody answers there"},
+		{"probe live, probe ready", "it is so", "it is not, or nobody answers", "bad usage"},
+		{"drain", "it is done, or no daemon runs there", "the node is the last to announce something, or its Speaker does not say in time that it is done", "the API server cannot be asked"},
+		{"run", "it was told to end", "-", "it cannot start: a flag, a port, a file or folder that is not there"},
+	}
+}
