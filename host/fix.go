@@ -78,8 +78,10 @@ func ownerFix(s *netfilter.Step, network netip.Prefix) string {
 	}
 	name := s.Table + " " + s.Chain.Name + " " + rule
 	switch {
+	case s.Table == "firewalld" && strings.Contains(rule, "invalid"):
+		return "firewalld has no switch for its drop of INVALID, and no accept elsewhere undoes it: make the Subnet centralized, or keep its packets from being tracked"
 	case s.Table == "firewalld":
-		return fmt.Sprintf("firewall-cmd --permanent --zone=trusted --add-source=%s && firewall-cmd --reload; for state INVALID, firewalld has no switch: drop its rule with a policy of your own, or `systemctl disable --now firewalld`", network)
+		return firewalldPolicy(network)
 	case strings.Contains(name, "ufw"):
 		return fmt.Sprintf("ufw route allow from any to %s && ufw route allow from %s", network, network)
 	case strings.Contains(name, "KUBE-FORWARD"):
@@ -95,9 +97,20 @@ func ownerFix(s *netfilter.Step, network netip.Prefix) string {
 	case s.Backend == netfilter.Nft:
 		return fmt.Sprintf("nft insert rule %s %s %s %s daddr %s accept, and saddr, in the configuration of whoever made the chain", s.Family, s.Table, s.Chain.Name, addressWord(network), network)
 	case s.Rule == nil:
-		return fmt.Sprintf("%s -t %s -P %s ACCEPT", program.Name(s.Backend, s.Family, ""), s.Table, s.Chain.Name)
+		return fmt.Sprintf("%s -t %s -P %s ACCEPT, or an accept of yours before the end of that chain", program.Name(s.Backend, s.Family, ""), s.Table, s.Chain.Name)
 	}
 	return fmt.Sprintf("%s -t %s -D %s %d, in the configuration of whoever made it", program.Name(s.Backend, s.Family, ""), s.Table, s.Chain.Name, s.Rule.Number)
+}
+
+// firewalldPolicy opens firewalld for a network: a policy from anywhere to anywhere. Its
+// zone trusted does not help, for that says nothing of where packets go to.
+func firewalldPolicy(network netip.Prefix) string {
+	family := map[bool]string{false: "ipv4", true: "ipv6"}[network.Addr().Is6()]
+	lines := []string{"firewall-cmd --permanent --new-policy fairway", "firewall-cmd --permanent --policy fairway --add-ingress-zone ANY --add-egress-zone ANY"}
+	for _, end := range []string{"source", "destination"} {
+		lines = append(lines, fmt.Sprintf("firewall-cmd --permanent --policy fairway --add-rich-rule 'rule family=%s %s address=%s accept'", family, end, network))
+	}
+	return strings.Join(append(lines, "firewall-cmd --reload"), " && ")
 }
 
 // kubeOVNs reports whether a rule stands in one of Kube-OVN's chains.

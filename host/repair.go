@@ -232,7 +232,7 @@ func sysctlChanges(f Facts, w Want) []SysctlChange {
 		if !w.has(six) {
 			continue
 		}
-		for _, key := range f.forwardingMissing(w, six) {
+		for _, key := range f.forwardingWrites(w, six) {
 			out = append(out, f.keepLearning(key)...)
 			out = append(out, SysctlChange{key, "1"})
 		}
@@ -243,11 +243,37 @@ func sysctlChanges(f Facts, w Want) []SysctlChange {
 	return out
 }
 
+// forwardingWrites are the settings to write 1 to, so that a family is forwarded: of the
+// links on its way alone where that does, for those of everything change each link's. IPv4
+// asks the link that a packet comes in by (IN_DEV_FORWARD in net/ipv4/route.c); IPv6 asks
+// that of everything, or since Linux 6.17 the link's force_forwarding (ip6_forward in
+// net/ipv6/ip6_output.c).
+func (f *Facts) forwardingWrites(w Want, six bool) []string {
+	if len(f.forwardingMissing(w, six)) == 0 {
+		return nil
+	}
+	own, all := func(link string) string { return forwardingKey(link, false) }, ipForward
+	if six {
+		own, all = forceForwardingKey, allForwarding
+	}
+	var out []string
+	for _, link := range f.onTheWay(w, six) {
+		s, there := f.Sysctls[own(link)]
+		if !there || s.Err != nil {
+			return []string{all}
+		}
+		if !isOne(s.Value) && !slices.Contains(out, own(link)) {
+			out = append(out, own(link))
+		}
+	}
+	return out
+}
+
 // keepLearning keeps links learning their default route from router
 // advertisements, which IPv6 forwarding would end (ip-sysctl.rst, accept_ra).
 func (f *Facts) keepLearning(key string) []SysctlChange {
 	var out []SysctlChange
-	if !strings.HasPrefix(key, "net/ipv6/") {
+	if key != allForwarding {
 		return nil
 	}
 	for _, link := range f.Datapath.Learning {

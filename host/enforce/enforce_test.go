@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/fairway-bgp/fairway/e2e/needs"
 	"github.com/fairway-bgp/fairway/host"
 	"github.com/fairway-bgp/fairway/host/enforce"
 	"github.com/fairway-bgp/fairway/host/hosttest"
@@ -660,5 +661,19 @@ func TestFewRulesForManyNetworks(t *testing.T) {
 	}
 	if got := strings.Count(n.Run("ipset", "save", "fairway4"), "add "); got != 1001 {
 		t.Errorf("%d members", got)
+	}
+}
+
+// TestWhoMayNotWriteIsToldWhatToDo: on a node whose /run is read-only, or without root.
+func TestWhoMayNotWriteIsToldWhatToDo(t *testing.T) {
+	needs.Root(t, "mount")
+	n := node(t)
+	state := t.TempDir()
+	n.Sh("mount -t tmpfs -o ro none " + state)
+	t.Cleanup(func() { n.Sh("umount " + state) })
+	e := enforce.Enforcer{State: filepath.Join(state, "fairway")}
+	err := n.Do(func() error { _, err := e.Enforce(context.Background(), want4()); return err })
+	if err == nil || !strings.Contains(err.Error(), "--host-state") {
+		t.Errorf("%v", err)
 	}
 }

@@ -122,7 +122,18 @@ func requireNotEnforcing(folder string) (release func(), err error) {
 func lockFile(folder, name string, how int) (unlock func(), err error) {
 	f, err := flock.Lock(folder, name, how)
 	if err != nil {
-		return nil, fmt.Errorf("lock the host: %w", err)
+		return nil, fmt.Errorf("lock the host: %w%s", err, wayOut(err))
 	}
 	return func() { f.Close() }, nil
+}
+
+// wayOut says what to do where the folder of state cannot be written.
+func wayOut(err error) string {
+	switch {
+	case errors.Is(err, unix.EROFS):
+		return "; name a folder that can be written, and stays, with --host-state"
+	case errors.Is(err, fs.ErrPermission):
+		return "; run it as root"
+	}
+	return ""
 }
