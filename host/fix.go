@@ -106,7 +106,7 @@ func ownerFix(s *netfilter.Step, network netip.Prefix) string {
 // zone trusted does not help, for that says nothing of where packets go to.
 func firewalldPolicy(network netip.Prefix) string {
 	family := map[bool]string{false: "ipv4", true: "ipv6"}[network.Addr().Is6()]
-	lines := []string{"firewall-cmd --permanent --new-policy fairway", "firewall-cmd --permanent --policy fairway --add-ingress-zone ANY --add-egress-zone ANY"}
+	lines := []string{"firewall-cmd --permanent --new-policy fairway", "firewall-cmd --permanent --policy fairway --add-ingress-zone ANY", "firewall-cmd --permanent --policy fairway --add-egress-zone ANY"}
 	for _, end := range []string{"source", "destination"} {
 		lines = append(lines, fmt.Sprintf("firewall-cmd --permanent --policy fairway --add-rich-rule 'rule family=%s %s address=%s accept'", family, end, network))
 	}
