@@ -80,7 +80,7 @@ type opened struct {
 
 // overruledBudget bounds the work of asking whom openings would let in, in rules gone
 // through: some tenths of a second.
-const overruledBudget = 2_000_000
+const overruledBudget = 1_000_000
 
 // newPlan has the plan of a family.
 func newPlan(f *Facts, w Want, m Means, six bool) *planner {
@@ -121,7 +121,8 @@ func (p *planner) plan() {
 // somebody.
 func (p *planner) openings(n Network) openings {
 	g := &opener{planner: p, network: n, ideal: p.rules}
-	for _, k := range p.packets(p.plain(n.Prefix), outsideAddress(p.six), n.Asymmetric) {
+	g.anybody = p.packets(p.plain(n.Prefix), outsideAddress(p.six), n.Asymmetric)
+	for _, k := range g.anybody {
 		g.open(k)
 		g.idealize(k)
 	}
@@ -146,6 +147,10 @@ type opener struct {
 	*planner
 	openings
 	network Network
+	// anybody are the packets that are opened for.
+	anybody []question
+	// opened are the rules with the openings so far, nil where there are more by now.
+	opened *netfilter.Ruleset
 	// ideal are the rules without what drops packets of anybody: bans are left, and limits.
 	ideal *netfilter.Ruleset
 }
@@ -153,7 +158,10 @@ type opener struct {
 // open opens what drops a packet, one drop after the other, until it passes.
 func (p *opener) open(k question) {
 	const most = 16 // drops that follow each other are few
-	with := p.with(p.drops)
+	if p.opened == nil {
+		p.opened = p.with(p.drops)
+	}
+	with := p.opened
 	for range most {
 		r := with.Walk(k.Packet)
 		p.names.AddVisited(r)
@@ -162,10 +170,11 @@ func (p *opener) open(k question) {
 		}
 		o, why := p.opening(k, r, with)
 		if why == "" {
-			p.drops = append(p.drops, o)
+			p.drops, p.opened = append(p.drops, o), nil
 			with = with.With(o.at, o.text(p.want.Overlay))
 		} else {
 			p.refuse(r.By, why)
+			p.opened = nil
 			with = with.Without(r.By)
 		}
 	}

@@ -1,6 +1,7 @@
 package host
 
 import (
+	"iter"
 	"net/netip"
 	"slices"
 
@@ -57,21 +58,37 @@ const (
 // away or limit without the drops, and those of drops that end an allow list: where one
 // that is named passes, and anybody does not.
 func (p *opener) keepDecisions() {
-	for _, sample := range p.samples() {
-		if len(p.drops) == 0 || p.left <= 0 {
-			return
-		}
-		for i, k := range sample.questions {
-			p.left -= 3 * p.names.VisitedRules
-			if by := p.rules.Walk(sample.anybody[i].Packet).By; by != nil && p.opens(by) && p.rules.Walk(k.Packet).Verdict == netfilter.Accepted {
-				p.refuse(by, allowList)
-				continue
+	stopped := p.stopped()
+	with, drops := p.with(p.drops), len(p.drops)
+	for sample := range p.samples() {
+		for i, k := range sample {
+			by := stopped[i]
+			if by == nil || !p.opens(by) {
+				continue // what is opened is not what it meets
 			}
-			if o := p.overrules(k); o != nil {
+			if p.left <= 0 {
+				return
+			}
+			p.left -= 3 * p.names.VisitedRules
+			if p.rules.Walk(k.Packet).Verdict == netfilter.Accepted {
+				p.refuse(by, allowList)
+			} else if o := p.overrules(with, k); o != nil {
 				p.refuse(o.by, overrules)
+			}
+			if len(p.drops) < drops {
+				with, drops = p.with(p.drops), len(p.drops)
 			}
 		}
 	}
+}
+
+// stopped is, for each packet of anybody, what drops it; nil for what passes.
+func (p *opener) stopped() []*netfilter.Step {
+	var out []*netfilter.Step
+	for _, k := range p.anybody {
+		out = append(out, p.rules.Walk(k.Packet).By)
+	}
+	return out
 }
 
 // opens is whether the drop is opened.
@@ -79,14 +96,11 @@ func (p *opener) opens(by *netfilter.Step) bool {
 	return slices.ContainsFunc(p.drops, func(o opened) bool { return sameStep(o.by, by) })
 }
 
-// overrules is the opening that lets a packet in which would not get in without the
-// drops, or nil.
-func (p *opener) overrules(k question) *opened {
-	if p.ideal.Walk(k.Packet).Verdict == netfilter.Accepted {
-		return nil
-	}
-	r := p.with(p.drops).Walk(k.Packet)
-	if r.Verdict != netfilter.Accepted {
+// overrules is the opening that, among the rules with all of them, lets a packet in which
+// would not get in without the drops, or nil.
+func (p *opener) overrules(with *netfilter.Ruleset, k question) *opened {
+	r := with.Walk(k.Packet)
+	if r.Verdict != netfilter.Accepted || p.ideal.Walk(k.Packet).Verdict == netfilter.Accepted {
 		return nil
 	}
 	for i := range p.drops {
@@ -100,34 +114,42 @@ func (p *opener) overrules(k question) *opened {
 	return nil
 }
 
-// sample are packets of somebody whom rules name, and the same of anybody.
-type sample struct{ questions, anybody []question }
-
-// samples are of the clients, the parts of the network and the ports that rules name.
-func (p *opener) samples() []sample {
+// samples are the packets of anybody, as somebody has them whom rules name: clients, parts of
+// the network, and ports.
+func (p *opener) samples() iter.Seq[[]question] {
 	n, plain, anyone := p.network.Prefix, p.plain(p.network.Prefix), outsideAddress(p.six)
-	anybody := p.packets(plain, anyone, p.network.Asymmetric)
-	var out []sample
-	for _, m := range p.named {
-		a := m.Addr()
-		switch {
-		case a.Is6() != p.six || m.Bits() == 0 || m.Contains(plain):
-		case n.Contains(a):
-			out = append(out, sample{p.packets(a, anyone, p.network.Asymmetric), anybody})
-		case !p.want.covers(a) && !slices.Contains(p.facts.Datapath.linksTo(a), p.want.Overlay):
-			out = append(out, sample{p.packets(plain, a, p.network.Asymmetric), anybody})
-		}
-	}
-	for _, port := range p.ports {
-		at := slices.Clone(anybody)
-		for i := range at {
-			if at[i].inbound {
-				at[i].DstPort = port
-			} else {
-				at[i].SrcPort = port
+	return func(yield func([]question) bool) {
+		for _, m := range p.named {
+			inside, client := plain, m.Addr()
+			switch {
+			case client.Is6() != p.six || m.Bits() == 0 || m.Contains(plain):
+				continue
+			case n.Contains(client):
+				inside, client = client, anyone
+			case p.want.covers(client) || slices.Contains(p.facts.Datapath.linksTo(client), p.want.Overlay):
+				continue
+			}
+			if !yield(p.packets(inside, client, p.network.Asymmetric)) {
+				return
 			}
 		}
-		out = append(out, sample{at, anybody})
+		for _, port := range p.ports {
+			if !yield(at(port, p.anybody)) {
+				return
+			}
+		}
+	}
+}
+
+// at are the same packets with another port of the node's side.
+func at(port uint16, anybody []question) []question {
+	out := slices.Clone(anybody)
+	for i := range out {
+		if out[i].inbound {
+			out[i].DstPort = port
+		} else {
+			out[i].SrcPort = port
+		}
 	}
 	return out
 }
