@@ -119,6 +119,7 @@ type AnnouncedPrefixes struct {
 	Count int64 `json:"count"`
 	// Sent is how many of them some router has been sent: the session is up, and both
 	// ends offered the family.
+	// +optional
 	Sent int64 `json:"sent"`
 	// First are the first ones in order.
 	// +optional
@@ -140,6 +141,7 @@ type AnnouncedPrefix struct {
 	// +listType=atomic
 	NotSentTo []string `json:"notSentTo,omitempty"`
 	// Sent is whether some router has been sent it.
+	// +optional
 	Sent bool `json:"sent"`
 }
 

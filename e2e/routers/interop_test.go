@@ -166,7 +166,7 @@ func interop(whole *testing.T, prefix string) {
 		f.want(t, map[string]route{})
 		if !must.Eventually(func() bool {
 			o, err := s.Observe(context.Background())
-			return err == nil && strings.Contains(o.Sessions[1].LastError, "timeout")
+			return err == nil && strings.Contains(o.Sessions[1].LastError, "no answer from")
 		}) {
 			t.Error("the session does not say that nobody answers")
 		}
