@@ -32,6 +32,9 @@ const (
 // guessed: the packet walks again through the rules with it in place.
 func (c *checker) fix(p netfilter.Packet, r netfilter.Result) string {
 	network, _ := c.networkOf(p)
+	if !network.IsValid() {
+		return "let it pass " + r.By.Where() + ", in the configuration of whoever made that: it comes from a router's own address, and Fairway opens only what is from or to the CIDRs"
+	}
 	six := p.Src.Is6()
 	rest := c.plan(planned{six: six}).walk(network, p)
 	if rest.Verdict != netfilter.Dropped {

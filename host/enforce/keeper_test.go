@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -174,12 +175,13 @@ func BenchmarkFlushToBack(b *testing.B) {
 func TestForwardingThatSomebodyTakesIsBackAtOnce(t *testing.T) {
 	n := node(t)
 	keep(t, n, &enforce.Enforcer{State: t.TempDir()}, dual())
-	is := func(key, value string) func() bool {
-		return func() bool { return strings.TrimSpace(n.Run("sysctl", "-n", key)) == value }
-	}
-	for _, setting := range []struct{ key, bad string }{{"net.ipv4.conf.up0.forwarding", "0"}, {"net.ipv6.conf.all.forwarding", "0"}} {
-		n.Sysctl(setting.key, setting.bad)
-		await(t, setting.key+" back", is(setting.key, "1"))
+	for _, setting := range []string{"net.ipv4.conf.up0.forwarding", "net.ipv6.conf.all.forwarding"} {
+		n.Sysctl(setting, "0")
+		await(t, "forwarding again, without "+setting, func() bool {
+			return !slices.ContainsFunc(host.Check(read(n), dual()), func(f host.Finding) bool {
+				return f.Check == "forwarding" && f.State == host.Wrong
+			})
+		})
 	}
 }
 

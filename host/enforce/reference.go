@@ -34,7 +34,9 @@ begins with ` + "`fairway:`" + `; jumps stand in base chains only, never inside 
   every ban, limit and allow list in that chain.
 - Rules name up to %d CIDRs one by one, so that what iptables-save prints of them loads at the next boot; more are in the
   ipsets ` + "`fairway4` and `fairway6`" + `. Without the program ipset rules name up to %d, and an error says how many are left out.
-- The sysctls of the checks forwarding and rp_filter; accept_ra=2 first on a link that learned its default route.
+- The sysctls of the checks forwarding and rp_filter. Forwarding is set on the uplinks and the overlay link alone where
+  that does: for IPv4, and for IPv6 by force_forwarding (Linux 6.17). Else net.ipv6.conf.all.forwarding, and accept_ra=2
+  first on a link that learned its default route.
 - With ` + "`--host-notrack`" + ` only, ` + "`FAIRWAY-PREROUTING`" + ` in table raw: asymmetric CIDRs are no longer tracked, for hosts where a native
   nftables chain drops INVALID, which no accept elsewhere undoes. The price: replies of Pods to a NodePort with
   externalTrafficPolicy Local are no longer translated back.
