@@ -232,3 +232,18 @@ func TestErrorsThatSayHowLargePacketsMayBeAreAskedAbout(t *testing.T) {
 		}
 	}
 }
+
+// TestATraceShowsTheMiddleOfAFlow: what a finding names, the trace shows.
+func TestATraceShowsTheMiddleOfAFlow(t *testing.T) {
+	f := behind(t, forwardHead+"-A FORWARD -p tcp -m tcp ! --tcp-flags FIN,SYN,RST,ACK SYN -m conntrack --ctstate NEW -j DROP\nCOMMIT\n", "")
+	var text strings.Builder
+	src, dst := netip.MustParseAddr("198.51.100.2"), netip.MustParseAddr("10.166.0.10")
+	if got := f.TraceFlow(&text, src, dst); got != host.Wrong || !strings.Contains(text.String(), "tcp 47613>21879 ACK, conntrack new") {
+		t.Errorf("%s:\n%s", got, text.String())
+	}
+	text.Reset()
+	f = behind(t, forwardHead+"COMMIT\n", "")
+	if got := f.TraceFlow(&text, src, dst); got != host.OK || strings.Count(text.String(), "FORWARDED") > 5 {
+		t.Errorf("%s:\n%s", got, text.String())
+	}
+}

@@ -74,6 +74,8 @@ func (l *Links) addQdisc(link netlink.Link, q netlink.Qdisc) {
 	// Filters hang on these parents.
 	places := map[uint32]string{at.Handle: "of discipline " + q.Type()}
 	switch q.Type() {
+	case "noqueue", "noop", "mq", "pfifo", "bfifo", "pfifo_fast":
+		return // these have no filters, and most links have one of them
 	case "ingress":
 		places = map[uint32]string{at.Handle: "at ingress"}
 	case "clsact":

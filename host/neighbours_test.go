@@ -1,6 +1,7 @@
 package host_test
 
 import (
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -66,6 +67,9 @@ func TestNeighboursAreLostWhereTheCheckSaysSo(t *testing.T) {
 				found := of(t, findings, "neighbours", family)
 				if found.State != want || found.State != host.OK && found.Fix == "" {
 					t.Errorf("%s: want %s, got %s: %s; fix %s", family, want, found.State, found.Text(), found.Fix)
+				}
+				if cidr := map[string]string{"IPv4": cidr4, "IPv6": cidr6}[family]; found.Loses(netip.MustParsePrefix(cidr)) != (want == host.Wrong) {
+					t.Errorf("%s: it withholds %s: %v", family, cidr, !(want == host.Wrong))
 				}
 				reached := finds(t, n, ends[0], "up0") && finds(t, far, ends[1], "x0")
 				if want != host.Unknown && reached != (want == host.OK) {

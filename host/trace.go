@@ -9,21 +9,52 @@ import (
 	"github.com/fairway-bgp/fairway/host/netfilter"
 )
 
-// Trace prints the walk of one packet through every rule that matches it, or may
-// match it, and gives the outcome. The links follow from the routes.
-func (f Facts) Trace(w io.Writer, src, dst netip.Addr, state netfilter.State) State {
-	p := netfilter.Packet{In: f.Datapath.LinkTo(src), Out: f.Datapath.LinkTo(dst), Src: src, Dst: dst,
-		Protocol: netfilter.TCP, SrcPort: sampleSrcPort, DstPort: sampleDstPort, Flags: netfilter.SYN, State: state}
-	p.ReturnsByIn = f.Datapath.returns(p)
-	if state != netfilter.New {
-		p.Flags |= netfilter.ACK
+// TraceFlow traces each packet of TCP connections that this node may see, also of those
+// that it sees in part, and gives the worst outcome. Packets that rules do not tell
+// apart are traced once.
+func (f Facts) TraceFlow(w io.Writer, src, dst netip.Addr) State {
+	var done []walked
+	worst := OK
+	for _, at := range netfilter.SeenInPart(f.picksUp()) {
+		if slices.ContainsFunc(done, func(w walked) bool { return w.answersFor(at) }) {
+			continue
+		}
+		state, r := f.trace(w, src, dst, at)
+		done = append(done, walked{at, r.FlagsAsked})
+		if state == Wrong || worst == OK {
+			worst = state
+		}
 	}
+	return worst
+}
+
+// Trace prints the walk of one packet through every rule that matches it, or may
+// match it, and gives the outcome. The links follow from the routes. It is the first
+// packet of a connection, or the answer to it.
+func (f Facts) Trace(w io.Writer, src, dst netip.Addr, state netfilter.State) State {
+	at := netfilter.Segment{Flags: netfilter.SYN, State: state}
+	if state != netfilter.New {
+		at.Flags |= netfilter.ACK
+	}
+	outcome, _ := f.trace(w, src, dst, at)
+	return outcome
+}
+
+func (f Facts) trace(w io.Writer, src, dst netip.Addr, at netfilter.Segment) (State, netfilter.Result) {
+	p := netfilter.Packet{In: f.Datapath.LinkTo(src), Out: f.Datapath.LinkTo(dst), Src: src, Dst: dst,
+		Protocol: netfilter.TCP, SrcPort: sampleSrcPort, DstPort: sampleDstPort, Flags: at.Flags, State: at.State}
+	p.ReturnsByIn = f.Datapath.returns(p)
 	fmt.Fprintf(w, "%s\n", p)
 	if why := f.notForwarded(src, dst); why != "" {
 		fmt.Fprintf(w, "UNKNOWN: %s\n\n", why)
-		return Unknown
+		return Unknown, netfilter.Result{}
 	}
 	r := f.Filter.of(src.Is6()).Walk(p)
+	return f.outcome(w, r), r
+}
+
+// outcome prints the walk and how it ended.
+func (f Facts) outcome(w io.Writer, r netfilter.Result) State {
 	for i := range r.Trail {
 		fmt.Fprintf(w, "  %s\n    %s\n", &r.Trail[i], r.Trail[i].Did)
 	}

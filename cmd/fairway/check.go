@@ -14,7 +14,6 @@ import (
 	"github.com/fairway-bgp/fairway/daemon"
 	"github.com/fairway-bgp/fairway/host"
 	"github.com/fairway-bgp/fairway/host/enforce"
-	"github.com/fairway-bgp/fairway/host/netfilter"
 	"github.com/fairway-bgp/fairway/inet"
 	"github.com/fairway-bgp/fairway/policy"
 	"github.com/fairway-bgp/fairway/status"
@@ -186,8 +185,8 @@ func (f *checkFlags) settings(daemons status.Settings) status.Settings {
 	return daemons
 }
 
-// writeTrace prints how a new connection's packet fares, and one of a connection
-// that this node has not seen begin.
+// writeTrace prints how the packets of a connection fare, also of one that this node
+// has not seen begin.
 func (f *checkFlags) writeTrace(ctx context.Context, w io.Writer, args []string) error {
 	src, err := netip.ParseAddr(args[0])
 	if err != nil {
@@ -201,14 +200,7 @@ func (f *checkFlags) writeTrace(ctx context.Context, w io.Writer, args []string)
 		return fmt.Errorf("--trace: %s and %s are of different families", src, dst)
 	}
 	facts := host.Read(ctx, host.Want{Overlay: f.overlayLink})
-	worst := host.OK
-	for _, state := range []netfilter.State{netfilter.New, netfilter.Established, netfilter.Invalid} {
-		result := facts.Trace(w, src, dst, state)
-		if result == host.Wrong || worst == host.OK {
-			worst = result
-		}
-	}
-	return verdict(worst)
+	return verdict(facts.TraceFlow(w, src, dst))
 }
 
 // runProbe asks the network and not the host: packets with addresses of Pods are sent

@@ -11,10 +11,6 @@ import (
 // notGenerated are the names that no rule of the generator has, and why.
 var notGenerated = map[string]string{
 	"iptables match nfacct":        "the test kernel lacks it",
-	"iptables match ttl":           "known of the node's own packets alone",
-	"iptables match hl":            "known of the node's own packets alone",
-	"nft field ip ttl":             "known of the node's own packets alone",
-	"nft field ip6 hoplimit":       "known of the node's own packets alone",
 	"iptables target ULOG":         "the test kernel lacks it",
 	"iptables target LED":          "the test kernel lacks it",
 	"iptables target SECMARK":      "needs SELinux",

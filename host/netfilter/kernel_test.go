@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -247,7 +248,7 @@ func (b *bench) read(six bool) *netfilter.Ruleset {
 	if six {
 		family, six6 = netfilter.IPv6, "6"
 	}
-	rs := &netfilter.Ruleset{RoutesByMark: b.routesByMark, Links: map[string]netfilter.Link{"up0": {Group: 7, Type: "ether"}, "ovn0": {Type: "ether"}}, Local: []netip.Addr{netip.MustParseAddr("10.1.0.1"), netip.MustParseAddr("10.2.0.1"), netip.MustParseAddr("fd01::1"), netip.MustParseAddr("fd02::1")}}
+	rs := &netfilter.Ruleset{RoutesByMark: b.routesByMark, Links: map[string]netfilter.Link{"up0": {Group: 7, Type: "ether"}, "ovn0": {Type: "ether"}}, Local: routerAddresses()}
 	for _, backend := range []netfilter.Backend{netfilter.IptablesLegacy, netfilter.IptablesNft} {
 		save := "ip" + six6 + strings.TrimPrefix(string(backend), "ip") + "-save"
 		tables, err := netfilter.ParseIptables(b.router.Run("sh", "-c", save+" 2>/dev/null"), backend, family)
@@ -317,6 +318,7 @@ func (b *bench) probes(r *rand.Rand, mostly6 bool) []probe {
 			if six {
 				p.Protocol = netfilter.ICMPv6
 			}
+			p.Type, p.Code = somethingWrong(r, six) // or 0
 		default:
 			p.Protocol, p.SrcPort, p.DstPort = netfilter.TCP, pick(r, ports()), pick(r, ports())
 		}
@@ -348,6 +350,10 @@ func stateful(r *rand.Rand, p netfilter.Packet, want netfilter.State) (netfilter
 		request, reply = 128, 129
 	}
 	switch {
+	case p.Type != 0 && want == netfilter.Invalid:
+		return want, 0, p.Type
+	case p.Type != 0:
+		return netfilter.Related, 0, p.Type
 	case p.Protocol == netfilter.UDP && want == netfilter.Invalid:
 		return netfilter.New, 0, 0
 	case p.Protocol == netfilter.UDP:
@@ -357,40 +363,98 @@ func stateful(r *rand.Rand, p netfilter.Packet, want netfilter.State) (netfilter
 	case p.Protocol != netfilter.TCP:
 		return want, 0, reply
 	case want == netfilter.New:
-		return want, pick(r, []uint8{netfilter.SYN, netfilter.ACK}), 0
+		return want, pick(r, []uint8{netfilter.SYN, netfilter.SYN, netfilter.ACK, data, fin, rst}), 0
 	case want == netfilter.Established:
-		return want, netfilter.SYN | netfilter.ACK, 0
+		return want, pick(r, []uint8{synAck, netfilter.ACK, data, fin, rst}), 0
 	}
-	return want, pick(r, []uint8{netfilter.SYN | netfilter.ACK, netfilter.RST, netfilter.FIN | netfilter.ACK}), 0
+	return want, pick(r, []uint8{synAck, netfilter.RST, fin, netfilter.ACK, data}), 0
+}
+
+// somethingWrong is type and code of an ICMP error, or 0 for an echo.
+func somethingWrong(r *rand.Rand, six bool) (kind, code uint8) {
+	switch {
+	case r.IntN(2) == 0:
+		return 0, 0
+	case six:
+		return pick(r, []uint8{1, 2, 3}), 0 // unreachable, too big, too late
+	}
+	return pick(r, []uint8{3, 11}), 0
 }
 
 func (p probe) bytes() []byte {
-	return hosttest.IP(p.Src, p.Dst, hosttest.Transport{Protocol: p.Protocol, SrcPort: p.SrcPort, DstPort: p.DstPort, Flags: p.Flags, Type: p.Type, Payload: p.payload()})
+	return hosttest.IP(p.Src, p.Dst, hosttest.Transport{Protocol: p.Protocol, SrcPort: p.SrcPort, DstPort: p.DstPort, Flags: p.Flags, Type: p.Type, Code: p.Code, Payload: p.payload()})
 }
 
+// payload ends with the marker. That of an error is the packet that it is about.
 func (p probe) payload() []byte {
-	return binary.BigEndian.AppendUint32([]byte("fairway!"), p.marker)
+	marked := binary.BigEndian.AppendUint32([]byte("fairway!"), p.marker)
+	if p.isError() {
+		return p.about(marked)
+	}
+	return marked
 }
 
-// establish sends what each packet in state established answers, while there are
-// no rules.
+// isError is whether it is an ICMP error about another packet.
+func (p probe) isError() bool {
+	return p.Protocol == netfilter.ICMP && p.Type != 0 && p.Type != 8 || p.Protocol == netfilter.ICMPv6 && p.Type < 128
+}
+
+// about is a packet that the one whom the error reaches has sent.
+func (p probe) about(payload []byte) []byte {
+	return hosttest.IP(p.Dst, p.Src, hosttest.Transport{Protocol: netfilter.UDP, SrcPort: p.SrcPort, DstPort: 4242, Payload: payload})
+}
+
+// establish sends what brings conntrack to see each packet in its state, while there are
+// no rules: what it answers, what it goes on with, or what it is an error about.
 func (b *bench) establish(probes []probe) {
 	for _, p := range probes {
-		if p.State != netfilter.Established {
+		before := p.before(binary.BigEndian.AppendUint32([]byte("fairway?"), p.marker))
+		if before == nil {
 			continue
 		}
-		t := hosttest.Transport{Protocol: p.Protocol, SrcPort: p.DstPort, DstPort: p.SrcPort, Flags: netfilter.SYN}
-		switch p.Protocol {
-		case netfilter.ICMP:
-			t.SrcPort, t.Type = p.SrcPort, 8
-		case netfilter.ICMPv6:
-			t.SrcPort, t.Type = p.SrcPort, 128
+		from := p.Out
+		if p.goesOn() {
+			from = p.In
 		}
-		t.Payload = binary.BigEndian.AppendUint32([]byte("fairway?"), p.marker)
-		b.sendFrom(p.Out, hosttest.IP(p.Dst, p.Src, t))
+		b.sendFrom(from, before)
 		// It must be through before rules come.
 		b.until(func() bool { b.receive(); return b.asked[p.marker] != nil }, "the first packet of a connection does not pass an empty router")
 	}
+}
+
+// goesOn is whether a packet is of a connection of which the other direction is not
+// seen: a FIN or a RST that is NEW, or an ACK behind a SYN, which is INVALID.
+func (p probe) goesOn() bool {
+	switch {
+	case p.Protocol != netfilter.TCP:
+		return false
+	case p.State == netfilter.New:
+		return p.Flags&(netfilter.FIN|netfilter.RST) != 0
+	}
+	return p.State == netfilter.Invalid && (p.Flags == netfilter.ACK || p.Flags == data)
+}
+
+// before is the packet before, nil where there is none.
+func (p probe) before(payload []byte) []byte {
+	t := hosttest.Transport{Protocol: p.Protocol, SrcPort: p.DstPort, DstPort: p.SrcPort, Flags: netfilter.SYN, Payload: payload}
+	switch {
+	case p.isError() && p.State == netfilter.Related:
+		return p.about(payload)
+	case p.goesOn():
+		if t.SrcPort, t.DstPort = p.SrcPort, p.DstPort; p.State == netfilter.New {
+			t.Flags = netfilter.ACK
+		}
+		return hosttest.IP(p.Src, p.Dst, t)
+	case p.State != netfilter.Established:
+		return nil
+	case p.Protocol == netfilter.ICMP:
+		t.SrcPort, t.Type = p.SrcPort, 8
+	case p.Protocol == netfilter.ICMPv6:
+		t.SrcPort, t.Type = p.SrcPort, 128
+	case p.Flags != synAck:
+		t.Flags = netfilter.ACK // conntrack begins in the middle
+	}
+	return hosttest.IP(p.Dst, p.Src, t)
 }
 
 func (b *bench) until(done func() bool, complaint string) bool {
@@ -437,12 +501,17 @@ func (b *bench) keep(packet []byte, sign string, in map[uint32][]byte) {
 	}
 }
 
-// fromRouter reports whether a packet is an ICMP error.
+// fromRouter reports whether a packet is an ICMP error of the router's own.
 func fromRouter(packet []byte) bool {
+	isError := packet[9] == netfilter.ICMP && (packet[20] == 3 || packet[20] == 5 || packet[20] == 11)
 	if packet[0]>>4 == 6 {
-		return packet[6] == netfilter.ICMPv6 && packet[40] < 128
+		isError = packet[6] == netfilter.ICMPv6 && packet[40] < 128
 	}
-	return packet[9] == netfilter.ICMP && (packet[20] == 3 || packet[20] == 5 || packet[20] == 11)
+	return isError && slices.Contains(routerAddresses(), sourceOf(packet))
+}
+
+func routerAddresses() []netip.Addr {
+	return []netip.Addr{netip.MustParseAddr("10.1.0.1"), netip.MustParseAddr("10.2.0.1"), netip.MustParseAddr("fd01::1"), netip.MustParseAddr("fd02::1")}
 }
 
 func sourceOf(packet []byte) netip.Addr {
