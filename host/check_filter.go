@@ -15,7 +15,7 @@ func forwardDrop() Criterion {
 		ID:    "forward-drop",
 		Asks:  "Would a packet to or from the CIDR be dropped on its way through this node? Every rule is evaluated in order, through jumps and policies, in every place that the kernel runs: iptables-legacy, iptables-nft and native nft base chains on the hooks ingress, prerouting, forward, postrouting and egress. A chain on a port of a bridge or a bond below the uplink, or of family bridge there, makes unknown what it could drop. Where a limit or a quota decides, or a rule rewrites the destination, or sets a mark that `ip rule` asks for, the answer is unknown. Of TCP the whole life of a connection is asked about: SYN, SYN-ACK, ACK, data, FIN. Where returns are asymmetric a node sees one direction of some connections, and conntrack begins these in the middle (nf_conntrack_tcp_loose=1, the default): then packets without SYN in conntrack state NEW are asked about too, which `-p tcp ! --syn -m conntrack --ctstate NEW -j DROP` drops, and echo replies in state INVALID. Where a program of tc or XDP is at an uplink, at the overlay link or at a link below these, the answer is unknown and names it (`up0 has a tc filter u32 at ingress`); disciplines that only limit a rate are none. Programs of tcx are seen where bpf(2) may be asked, which the Pod of the manifests may not: there a node with links of Cilium's, or of Calico's eBPF data plane, counts as one that has some. BPF programs in netfilter's own hooks, and a flow table, are not seen: the latter takes packets past the rules and drops none. " + trafficText,
 		Why:   "one drop anywhere on the way is enough, whatever other rules accept.",
-		Mend:  "`fairway check --fix` or `--host=enforce` puts an accept for the announced CIDRs before the drop where that helps: in the same iptables backend's FORWARD chain. Elsewhere the owner's configuration must allow it.",
+		Mend:  "`fairway check --fix`, or the daemon with `--host=enforce`, puts an accept for the announced CIDRs right before the drop, in the same base chain of iptables, where that overrules nobody else's decision. Elsewhere the owner's configuration must allow it.",
 		Drops: true,
 		judge: func(c *checker) []Finding {
 			var out []Finding
@@ -47,7 +47,7 @@ func (c *checker) forwarded(asymmetric bool) func(netip.Prefix, traffic) answer 
 			return c.pathMTU(p, asymmetric)
 		}
 		return c.passage.once(question+t.name, p, func() answer {
-			return c.passes(p, t, which(c.segments(t, asymmetric), func(s netfilter.Segment) bool {
+			return c.passes(p, t, which(c.facts.segments(t, asymmetric), func(s netfilter.Segment) bool {
 				return t.protocol != netfilter.TCP || refuses(s) == t.refusal && s.State != netfilter.Invalid
 			}))
 		})
@@ -95,7 +95,7 @@ func invalidDrop() Criterion {
 		ID:    "invalid-drop",
 		Asks:  "Where replies may leave by another node than requests came in by: would a packet in conntrack state INVALID be dropped? Asked about are SYN-ACK, ACK, data and FIN of a TCP connection, in both directions. Also whether a RST in that state is, which makes a refused connection a timeout: one finding for all CIDRs of a family, `IPv4 RST` or `IPv6 RST`, with one CIDR `CIDR RST`; it withholds nothing.",
 		Why:   "with asymmetric returns the first packet that a node sees is a SYN-ACK, which conntrack calls INVALID, and so is each ACK behind a SYN whose answer went by another node; also with nf_conntrack_tcp_be_liberal=1.",
-		Mend:  "`fairway check --fix` or `--host=enforce` where the drop is in iptables' FORWARD; else kube-proxy with nf_conntrack_tcp_be_liberal=1 at its start, or the firewall's own configuration. A centralized Subnet has no asymmetric returns.",
+		Mend:  "`fairway check --fix`, or the daemon with `--host=enforce`, where the drop is in a chain of iptables; else kube-proxy with nf_conntrack_tcp_be_liberal=1 at its start, or the firewall's own configuration. A centralized Subnet has no asymmetric returns.",
 		Drops: true,
 		judge: func(c *checker) []Finding {
 			var out []Finding
@@ -143,7 +143,7 @@ func (c *checker) refused(n Network) Finding {
 
 func (c *checker) passesInvalid(n Network, refusal bool) answer {
 	t := decisive(n.Prefix.Addr().Is6())
-	return c.passes(n.Prefix, t, which(c.segments(t, true), func(s netfilter.Segment) bool {
+	return c.passes(n.Prefix, t, which(c.facts.segments(t, true), func(s netfilter.Segment) bool {
 		return s.State == netfilter.Invalid && refuses(s) == refusal
 	}))
 }
@@ -280,7 +280,7 @@ func (c *checker) sourceKept(question string, asymmetric, policy bool) func(neti
 	}
 	return func(p netip.Prefix, t traffic) answer {
 		return c.source.once(question+t.name, p, func() answer {
-			return c.rewritten(p, t, which(c.segments(t, asymmetric), netfilter.Segment.Begins), policy)
+			return c.rewritten(p, t, which(c.facts.segments(t, asymmetric), netfilter.Segment.Begins), policy)
 		})
 	}
 }

@@ -20,6 +20,8 @@ type checker struct {
 	// budget is how many more rules may be gone through for parts of networks, and
 	// rulesWalked how many were gone through at all.
 	budget, rulesWalked int
+	// plans are what enforcing would open.
+	plans map[planned]*planner
 }
 
 // walker follows packets for one question, and remembers the answers. A thousand
@@ -53,7 +55,7 @@ const partBudget = 20_000_000
 const questionsEach = 14
 
 func newChecker(f *Facts, w Want) *checker {
-	c := &checker{facts: f, want: w, uplinks: map[bool][]string{}, kinds: map[bool][]traffic{}, budget: partBudget / 2}
+	c := &checker{facts: f, want: w, uplinks: map[bool][]string{}, kinds: map[bool][]traffic{}, budget: partBudget / 2, plans: map[planned]*planner{}}
 	for _, six := range c.families() {
 		c.uplinks[six] = f.Uplinks(w, six)
 		c.kinds[six] = c.otherTraffic(six)

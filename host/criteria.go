@@ -22,7 +22,7 @@ type Criterion struct {
 // Criteria are all checks, in the order in which findings are given.
 func Criteria() []Criterion {
 	return []Criterion{
-		forwarding(), rpFilter(), forwardDrop(), invalidDrop(), masquerade(), neighbours(), datapath(), conntrack(), bgpPortTaken(), doubleSpeaker(), sourceCheck(),
+		forwarding(), rpFilter(), forwardDrop(), invalidDrop(), masquerade(), neighbours(), datapath(), conntrack(), bgpPortTaken(), doubleSpeaker(), sourceCheck(), contested(),
 	}
 }
 

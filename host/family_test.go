@@ -92,15 +92,17 @@ func TestEachFamilyHasItsOwnAnswer(t *testing.T) {
 func TestWhatIsDoneIsOfTheFamilyThatNeedsIt(t *testing.T) {
 	n := node(t)
 	for _, six := range []string{"", "6"} {
-		with("ip"+six+"tables-nft-restore", "*raw\n:DOCKER-GUARD - [0:0]\n-A PREROUTING -j DOCKER-GUARD\n-A DOCKER-GUARD -i up0 -j DROP\nCOMMIT\n*mangle\n-A POSTROUTING -o up9 -j ACCEPT\nCOMMIT\n")(n)
+		banned := map[string]string{"": "198.51.100.6/32", "6": "2001:db8::6/128"}[six]
+		with("ip"+six+"tables-nft-restore", "*filter\n:DOCKER-GUARD - [0:0]\n-A FORWARD -j DOCKER-GUARD\n-A DOCKER-GUARD -s "+banned+" -j DROP\n-A DOCKER-GUARD -i up0 -j DROP\nCOMMIT\n")(n)
 	}
 	facts := read(n)
 	for i, family := range []string{"ip", "ip6"} {
 		w := want46(cidr4, cidr6)
 		w.Networks[1-i].Asymmetric = false
-		restores := host.PlanRepair(facts, w, host.Means{}).Restores
-		if len(restores) != 1 || string(restores[0].Family) != family {
-			t.Errorf("only the %s network is asymmetric: %+v", family, restores)
+		for _, o := range host.PlanRepair(facts, want46(w.Networks[i].Prefix.String()), host.Means{First: true}).Openings {
+			if string(o.At.Family) != family {
+				t.Errorf("only the %s network is announced: %+v", family, o)
+			}
 		}
 		w.Networks = w.Networks[i : i+1]
 		if fix := find(t, host.Check(facts, w), "forward-drop").Fix; !strings.Contains(fix, "\n"+family+"tables -I DOCKER-USER") {

@@ -1,6 +1,7 @@
 package host
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -9,33 +10,53 @@ import (
 	"github.com/fairway-bgp/fairway/host/program"
 )
 
+// planned names a plan: its family, and by what means.
+type planned struct{ six, first bool }
+
+// plan is what enforcing would open in a family, worked out once.
+func (c *checker) plan(of planned) *planner {
+	if c.plans[of] == nil {
+		c.plans[of] = newPlan(c.facts, c.want, Means{First: of.first}, of.six)
+	}
+	return c.plans[of]
+}
+
+// What to do where Fairway itself can.
+const (
+	fixItself = "fairway check --fix, or run the daemon with --host=enforce"
+	fixFirst  = "or fairway check --fix --accept=first (the daemon: --host=enforce --accept=first), which overrules what others have decided"
+	noTrack   = "or fairway check --fix --host-notrack (the daemon: --host=enforce --host-notrack): packets of the CIDRs are no longer tracked, which breaks NodePort replies with externalTrafficPolicy Local"
+)
+
 // fix says what helps against a drop. Whether our own accept does is not
 // guessed: the packet walks again through the rules with it in place.
 func (c *checker) fix(p netfilter.Packet, r netfilter.Result) string {
-	network, inbound := c.networkOf(p)
-	rules := c.facts.Filter.of(p.Src.Is6())
-	for _, at := range Positions() {
-		rule := acceptRule(at, network, c.want.Overlay, inbound)
-		if rules.WithFirst(at.Table, at.Chain, rule).Walk(p).Verdict == netfilter.Accepted {
-			return "fairway check --fix, or run the daemon with --host=enforce"
-		}
+	network, _ := c.networkOf(p)
+	if !network.IsValid() {
+		return "let it pass " + r.By.Where() + ", in the configuration of whoever made that: it comes from a router's own address, and Fairway opens only what is from or to the CIDRs"
 	}
-	both := rules
-	for _, at := range Positions() {
-		both = both.WithFirst(at.Table, at.Chain, acceptRule(at, network, c.want.Overlay, inbound))
-	}
-	rest := both.Walk(p)
+	six := p.Src.Is6()
+	rest := c.plan(planned{six: six}).walk(network, p)
 	if rest.Verdict != netfilter.Dropped {
-		return "fairway check --fix, or run the daemon with --host=enforce"
+		return fixItself
 	}
-	fix := ownerFix(rest.By, network)
-	if p.State == netfilter.Invalid {
-		untracked := both.WithFirst("raw", "PREROUTING", "-j CT --notrack")
-		if untracked.Walk(p).Verdict == netfilter.Accepted || len(both.Tables) > 0 && rest.By.Backend == netfilter.Nft {
-			fix += "\nor --host=enforce --host-notrack: packets from the CIDRs are no longer tracked, which breaks NodePort replies with externalTrafficPolicy Local"
-		}
+	why := cmp.Or(c.plan(planned{six: six}).why(network, rest.By), "it is not opened")
+	lines := []string{"Fairway puts no accept before " + rest.By.Where() + ": " + why, ownerFix(rest.By, network)}
+	first := c.plan(planned{six, true})
+	if first.walk(network, p).Verdict != netfilter.Dropped {
+		lines = append(lines, fixFirst)
 	}
-	return "an accept of Fairway's cannot undo a drop in another base chain (" + rest.By.Where() + "):\n" + fix
+	if p.State == netfilter.Invalid && c.untrackedPasses(first, network, p) {
+		lines = append(lines, noTrack)
+	}
+	return strings.Join(lines, "\n")
+}
+
+// untrackedPasses is whether the packet gets through where nothing of the network is
+// tracked.
+func (c *checker) untrackedPasses(plan *planner, network netip.Prefix, p netfilter.Packet) bool {
+	p.State = netfilter.Untracked
+	return plan.walk(network, p).Verdict == netfilter.Accepted
 }
 
 // networkOf is the announced network that the packet is to or from.
@@ -51,18 +72,6 @@ func (c *checker) networkOf(p netfilter.Packet) (network netip.Prefix, inbound b
 	return netip.Prefix{}, false
 }
 
-// acceptRule is what the Enforcer's rules amount to for one packet.
-func acceptRule(p Position, network netip.Prefix, overlay string, inbound bool) string {
-	direction := fmt.Sprintf("-s %s -i %s", network, overlay)
-	switch {
-	case inbound:
-		direction = fmt.Sprintf("-d %s -o %s", network, overlay)
-	case p.Chain == "POSTROUTING":
-		direction = fmt.Sprintf("-s %s", network)
-	}
-	return direction + p.only + " -j ACCEPT"
-}
-
 // ownerFix is what the owner of a rule offers. Owners are known by the names of
 // their tables and chains.
 func ownerFix(s *netfilter.Step, network netip.Prefix) string {
@@ -72,8 +81,10 @@ func ownerFix(s *netfilter.Step, network netip.Prefix) string {
 	}
 	name := s.Table + " " + s.Chain.Name + " " + rule
 	switch {
+	case s.Table == "firewalld" && strings.Contains(rule, "invalid"):
+		return "firewalld has no switch for its drop of INVALID, and no accept elsewhere undoes it: make the Subnet centralized, or keep its packets from being tracked"
 	case s.Table == "firewalld":
-		return fmt.Sprintf("firewall-cmd --permanent --zone=trusted --add-source=%s && firewall-cmd --reload; for state INVALID, firewalld has no switch: drop its rule with a policy of your own, or `systemctl disable --now firewalld`", network)
+		return firewalldPolicy(network)
 	case strings.Contains(name, "ufw"):
 		return fmt.Sprintf("ufw route allow from any to %s && ufw route allow from %s", network, network)
 	case strings.Contains(name, "KUBE-FORWARD"):
@@ -89,9 +100,20 @@ func ownerFix(s *netfilter.Step, network netip.Prefix) string {
 	case s.Backend == netfilter.Nft:
 		return fmt.Sprintf("nft insert rule %s %s %s %s daddr %s accept, and saddr, in the configuration of whoever made the chain", s.Family, s.Table, s.Chain.Name, addressWord(network), network)
 	case s.Rule == nil:
-		return fmt.Sprintf("%s -t %s -P %s ACCEPT", program.Name(s.Backend, s.Family, ""), s.Table, s.Chain.Name)
+		return fmt.Sprintf("%s -t %s -P %s ACCEPT, or an accept of yours before the end of that chain", program.Name(s.Backend, s.Family, ""), s.Table, s.Chain.Name)
 	}
 	return fmt.Sprintf("%s -t %s -D %s %d, in the configuration of whoever made it", program.Name(s.Backend, s.Family, ""), s.Table, s.Chain.Name, s.Rule.Number)
+}
+
+// firewalldPolicy opens firewalld for a network: a policy from anywhere to anywhere. Its
+// zone trusted does not help, for that says nothing of where packets go to.
+func firewalldPolicy(network netip.Prefix) string {
+	family := map[bool]string{false: "ipv4", true: "ipv6"}[network.Addr().Is6()]
+	lines := []string{"firewall-cmd --permanent --new-policy fairway", "firewall-cmd --permanent --policy fairway --add-ingress-zone ANY", "firewall-cmd --permanent --policy fairway --add-egress-zone ANY"}
+	for _, end := range []string{"source", "destination"} {
+		lines = append(lines, fmt.Sprintf("firewall-cmd --permanent --policy fairway --add-rich-rule 'rule family=%s %s address=%s accept'", family, end, network))
+	}
+	return strings.Join(append(lines, "firewall-cmd --reload"), " && ")
 }
 
 // kubeOVNs reports whether a rule stands in one of Kube-OVN's chains.

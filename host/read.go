@@ -25,12 +25,7 @@ func Read(ctx context.Context, w Want) Facts {
 	f := Facts{Links: readLinks(ctx), Neighbours: neighboursOn(w.Overlay), Sysctls: ReadSysctls(), Sockets: readSockets(w.BGPPort), Processes: readProcesses()}
 	f.Datapath = askAll(w, func(key string) Setting { return f.Sysctls[key] })
 	f.Filter = ReadFilter(ctx)
-	secured := hasIPsec()
-	for _, six := range []bool{false, true} {
-		rules := f.Filter.of(six)
-		rules.Local, rules.Links, rules.RoutesByMark = f.Datapath.Addresses, f.Datapath.Links, f.Datapath.Policy.Marks[six]
-		rules.PostroutingBlind, rules.IPsec = postroutingBlind(), secured
-	}
+	f.Filter.settle(f.Datapath)
 	return f
 }
 
@@ -95,28 +90,78 @@ func ReadFilter(ctx context.Context) Filter {
 	waitNft := program.Begin(ctx, "", "nft", "-j", "list", "ruleset")
 	for _, family := range []netfilter.Family{netfilter.IPv4, netfilter.IPv6} {
 		for _, backend := range []netfilter.Backend{netfilter.IptablesLegacy, netfilter.IptablesNft} {
-			r.iptables(backend, family)
+			r.beginIptables(backend, family)()
 		}
 	}
 	r.nft(waitNft)
-	r.ipsets()
-	for _, t := range r.Mixed {
-		r.unread(fmt.Errorf("%s cannot read table %s as a whole, and nothing of ours can be put there: a rule in it is one that only nft can express; move that to a table of its own", program.Name(netfilter.IptablesNft, t.Family, "-save"), t.Name))
+	r.beginIpsets()()
+	return r.Filter
+}
+
+// ReadPrinted reads only what iptables-save prints of some families (true for IPv6), of
+// both backends: all that has to be looked at on every change of a rule.
+func ReadPrinted(ctx context.Context, families ...bool) Filter {
+	r := filterReader{ctx: ctx}
+	var reads []func()
+	for _, six := range families {
+		for _, backend := range []netfilter.Backend{netfilter.IptablesLegacy, netfilter.IptablesNft} {
+			reads = append(reads, r.beginIptables(backend, FamilyOf(six)))
+		}
+	}
+	for _, finish := range reads {
+		finish()
 	}
 	return r.Filter
 }
 
-// ReadOwn reads only what the Enforcer looks at: iptables of both backends and
-// our sets. It is quick, because it runs on every change of a rule.
-func ReadOwn(ctx context.Context) Filter {
-	r := filterReader{ctx: ctx}
-	for _, family := range []netfilter.Family{netfilter.IPv4, netfilter.IPv6} {
-		for _, backend := range []netfilter.Backend{netfilter.IptablesLegacy, netfilter.IptablesNft} {
-			r.iptables(backend, family)
+// Complete adds what is needed to judge: the ipsets, what the rules ask of the node, and
+// what only nft can express in a table of iptables-nft.
+func (f *Filter) Complete(ctx context.Context, d Datapath) {
+	r := filterReader{Filter: *f, ctx: ctx}
+	finish := []func(){r.beginIpsets()}
+	for _, six := range []bool{false, true} {
+		for _, t := range r.of(six).Tables {
+			if t.Backend == netfilter.IptablesNft && t.Name != "nat" && !t.Empty() {
+				finish = append(finish, r.beginReconcile(t))
+			}
 		}
 	}
-	r.ipsets()
-	return r.Filter
+	for _, finish := range finish {
+		finish()
+	}
+	r.settle(d)
+	*f = r.Filter
+}
+
+// ReadSets reads the ipsets alone.
+func (f *Filter) ReadSets(ctx context.Context) {
+	r := filterReader{Filter: *f, ctx: ctx}
+	r.beginIpsets()()
+	*f = r.Filter
+}
+
+// beginReconcile corrects what iptables-nft-save printed of a table by what nft says of it.
+func (r *filterReader) beginReconcile(t *netfilter.Table) (finish func()) {
+	wait := program.Begin(r.ctx, "", "nft", "-j", "list", "table", string(t.Family), t.Name)
+	return func() {
+		listing, err := wait()
+		if err != nil {
+			return // the table is gone, or there is no nft, and what is printed counts
+		}
+		if tables, err := netfilter.ParseNft([]byte(listing)); err == nil && len(tables) > 0 {
+			t.Reconcile(tables[0])
+		}
+	}
+}
+
+// settle gives the rules what they ask of the node.
+func (f *Filter) settle(d Datapath) {
+	secured := hasIPsec()
+	for _, six := range []bool{false, true} {
+		rules := f.of(six)
+		rules.Local, rules.Links, rules.RoutesByMark = d.Addresses, d.Links, d.Policy.Marks[six]
+		rules.PostroutingBlind, rules.IPsec = postroutingBlind(), secured
+	}
 }
 
 type filterReader struct {
@@ -135,19 +180,26 @@ func (r *filterReader) unread(err error) {
 	}
 }
 
-// iptables reads one backend of one family.
-func (r *filterReader) iptables(b netfilter.Backend, f netfilter.Family) {
+// beginIptables reads one backend of one family.
+func (r *filterReader) beginIptables(b netfilter.Backend, f netfilter.Family) (finish func()) {
 	if b == netfilter.IptablesLegacy && len(LegacyTables(f)) == 0 {
-		return
+		return func() {}
 	}
-	tool, err := saveTool(b, f)
-	if err != nil {
-		if b == netfilter.IptablesLegacy {
-			r.unread(err) // its tables are there, and nothing can read them
-		}
-		return // tables of iptables-nft show up as nft's too
+	tool, err := Tool(b, f, "-save")
+	switch {
+	case err == nil:
+	case b == netfilter.IptablesLegacy:
+		return func() { r.unread(err) } // its tables are there, and nothing can read them
+	default:
+		return func() { r.addMixed(f, "filter", "mangle", "raw") }
 	}
-	text, err := program.Output(r.ctx, tool)
+	wait := program.Begin(r.ctx, "", tool)
+	return func() { r.takeIptables(b, f, wait) }
+}
+
+// takeIptables takes in what iptables-save printed.
+func (r *filterReader) takeIptables(b netfilter.Backend, f netfilter.Family, wait func() (string, error)) {
+	text, err := wait()
 	if err != nil {
 		r.unread(err)
 		return
@@ -178,10 +230,10 @@ func LegacyTables(f netfilter.Family) []string {
 	return strings.Fields(string(b))
 }
 
-// saveTool finds the program, or the plain iptables-save where that is this
-// backend's.
-func saveTool(b netfilter.Backend, f netfilter.Family) (string, error) {
-	name := program.Name(b, f, "-save")
+// Tool finds the program of a backend, such as iptables-nft-save for the verb "-save", or
+// the plain iptables-save where that is this backend's.
+func Tool(b netfilter.Backend, f netfilter.Family, verb string) (string, error) {
+	name := program.Name(b, f, verb)
 	if path, err := exec.LookPath(name); err == nil {
 		return path, nil
 	}
@@ -246,24 +298,26 @@ func (r *filterReader) addNative(t *netfilter.Table) {
 	}
 }
 
-// ipsets reads the kernel's ipsets. Without the program, a rule that asks for a
+// beginIpsets reads the kernel's ipsets. Without the program, a rule that asks for a
 // set is unknown.
-func (r *filterReader) ipsets() {
+func (r *filterReader) beginIpsets() (finish func()) {
 	if _, err := exec.LookPath("ipset"); err != nil {
-		return
+		return func() {}
 	}
-	r.SetTool = true
-	text, err := program.Output(r.ctx, "ipset", "save")
-	if err != nil {
-		r.SetTool = false
-		return
+	wait := program.Begin(r.ctx, "", "ipset", "save")
+	return func() {
+		text, err := wait()
+		if err != nil {
+			return
+		}
+		r.SetTool = true
+		sets, err := netfilter.ParseIPSets(text)
+		if err != nil {
+			r.unread(err)
+			return
+		}
+		r.IPv4.Sets, r.IPv6.Sets = sets, sets
 	}
-	sets, err := netfilter.ParseIPSets(text)
-	if err != nil {
-		r.unread(err)
-		return
-	}
-	r.IPv4.Sets, r.IPv6.Sets = sets, sets
 }
 
 // readProcesses reads the names of programs. In a container it sees the
@@ -316,11 +370,17 @@ func (r *filterReader) readMixed(f netfilter.Family, saved string) {
 	for line := range strings.Lines(saved) {
 		name, ok := strings.CutPrefix(line, "# Table `")
 		name, _, incompatible := strings.Cut(name, "' is incompatible")
-		if !ok || !incompatible {
-			continue
+		if ok && incompatible {
+			r.addMixed(f, name)
 		}
+	}
+}
+
+// addMixed reads tables of iptables-nft by nft, if they are there.
+func (r *filterReader) addMixed(f netfilter.Family, names ...string) {
+	for _, name := range names {
 		t, err := ListTable(r.ctx, f, name)
-		if err != nil {
+		if err != nil && !errors.Is(err, exec.ErrNotFound) {
 			r.unread(err)
 		}
 		if t != nil {
@@ -334,14 +394,20 @@ func (f *Filter) MixedOf(six bool) []*netfilter.Table {
 	return slices.DeleteFunc(slices.Clone(f.Mixed), func(t *netfilter.Table) bool { return t.Family != FamilyOf(six) })
 }
 
-// mixed is the mixed table of that name, or nil.
-func (f *Filter) mixed(six bool, name string) *netfilter.Table {
+// writable are the rules of a family with the mixed tables among those of iptables-nft,
+// which can write to them, although it cannot read them.
+func (f *Filter) writable(six bool) *netfilter.Ruleset {
+	rules := *f.of(six)
+	rules.Tables = slices.Clone(rules.Tables)
 	for _, t := range f.MixedOf(six) {
-		if t.Name == name {
-			return t
-		}
+		rules.Tables = slices.DeleteFunc(rules.Tables, func(o *netfilter.Table) bool {
+			return o.Backend == netfilter.Nft && o.Family == t.Family && o.Name == t.Name
+		})
+		written := *t
+		written.Backend = netfilter.IptablesNft
+		rules.Tables = append(rules.Tables, &written)
 	}
-	return nil
+	return &rules
 }
 
 // SysctlName is a path below /proc/sys as sysctl(8) takes it.

@@ -141,10 +141,10 @@ const (
 // segments are all packets of a kind that this node may see, by what conntrack calls
 // them. Where returns are asymmetric it may see no more of an echo than the reply,
 // which conntrack takes for the beginning of nothing: it is INVALID.
-func (c *checker) segments(t traffic, asymmetric bool) []netfilter.Segment {
+func (f *Facts) segments(t traffic, asymmetric bool) []netfilter.Segment {
 	switch {
 	case t.protocol == netfilter.TCP && asymmetric:
-		return netfilter.SeenInPart(c.facts.picksUp())
+		return netfilter.SeenInPart(f.picksUp())
 	case t.protocol == netfilter.TCP:
 		return netfilter.SeenWhole()
 	case t.protocol != netfilter.UDP && asymmetric:

@@ -100,7 +100,7 @@ func (f *checkFlags) run(c *cobra.Command, args []string) error {
 		return f.runProbe(ctx, c, want)
 	}
 	if f.fix {
-		if _, err := enforcer.Fix(ctx, host.Read(ctx, want), want); err != nil {
+		if _, err := enforcer.Enforce(ctx, want); err != nil {
 			return err
 		}
 	}
@@ -243,7 +243,30 @@ const probePatience = 3 * time.Second
 type enforcing struct {
 	noTrack        bool
 	state, sysctls string
+	accept         accepting
 }
+
+// accepting is where accepts go: the flag's values.
+type accepting string
+
+// The places of accepts.
+const (
+	acceptLate  accepting = "late"
+	acceptFirst accepting = "first"
+)
+
+// String, Set and Type make it a flag.
+func (a *accepting) String() string { return string(*a) }
+
+func (a *accepting) Set(s string) error {
+	if s != string(acceptLate) && s != string(acceptFirst) {
+		return errors.New("use late or first")
+	}
+	*a = accepting(s)
+	return nil
+}
+
+func (a *accepting) Type() string { return "string" }
 
 // defaultSysctls is where the kernel's settings are written; in a Pod it is
 // read-only, and a mount of the node's takes its place.
@@ -253,11 +276,13 @@ func (e *enforcing) addEnforcingFlags(c *cobra.Command) {
 	flags := c.Flags()
 	flags.BoolVar(&e.noTrack, "host-notrack", false, "with enforce: keep packets from the CIDRs out of conntrack, where a drop of INVALID cannot be got round otherwise; breaks NodePort replies with externalTrafficPolicy Local")
 	flags.StringVar(&e.state, "host-state", defaultHostState, "folder of what was changed on the host")
+	e.accept = acceptLate
+	flags.Var(&e.accept, "accept", "where accepts are put: late, right before what drops the traffic, and nowhere if that overrules what others have decided; or first, at the head of the chain, whatever it overrules")
 	flags.StringVar(&e.sysctls, "host-sysctls", defaultSysctls, "where sysctls are written; in a Pod, where the node's are mounted")
 }
 
 func (e *enforcing) enforcer() *enforce.Enforcer {
-	return &enforce.Enforcer{State: e.state, Sysctls: e.sysctls, Means: host.Means{NoTrack: e.noTrack}}
+	return &enforce.Enforcer{State: e.state, Sysctls: e.sysctls, Means: host.Means{NoTrack: e.noTrack, First: e.accept == acceptFirst}}
 }
 
 // hostFlags are the daemon's flags for the host module.

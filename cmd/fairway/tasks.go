@@ -152,7 +152,10 @@ func (p *parts) hostTasks() []task {
 			return whereAllowed(ctx, p.log, "probes of other nodes are not answered", host.AnswerProbes(ctx, p.keeper.Want))
 		}),
 		p.keepWatching("packet filter", "host", func(ctx context.Context, _ func()) error {
-			return whereAllowed(ctx, p.log, "changes of the packet filter are seen at the next audit only", enforce.WatchFilter(ctx, p.keeper.Ring))
+			return whereAllowed(ctx, p.log, "changes of the packet filter are seen at the next audit only", p.keeper.WatchFilter(ctx))
+		}),
+		p.keepWatching("sysctls", "host", func(ctx context.Context, _ func()) error {
+			return whereAllowed(ctx, p.log, "changes of sysctls are seen at the next audit only", p.keeper.WatchSettings(ctx))
 		}),
 	}
 }

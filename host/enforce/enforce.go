@@ -3,9 +3,13 @@ package enforce
 import (
 	"context"
 	"errors"
-	"time"
+	"fmt"
+	"slices"
+
+	"github.com/coreos/go-iptables/iptables"
 
 	"github.com/fairway-bgp/fairway/host"
+	"github.com/fairway-bgp/fairway/host/netfilter"
 	"github.com/fairway-bgp/fairway/host/program"
 )
 
@@ -18,97 +22,152 @@ type Enforcer struct {
 	// must show the same network namespace, for values are read from /proc/sys.
 	Sysctls string
 	Means   host.Means
+
+	// datapath and settings are what EnforceFilter takes for granted; tools are programs, and alike what
+	// iptables has said to be as wanted.
+	datapath host.Datapath
+	settings map[string]host.Setting
+	tools    map[string]*iptables.IPTables
+	alike    map[string]bool
+	// plans are the newest, by the rules of others that they are for.
+	plans map[string]host.Repair
+	// done is what the last pass that had to do something has put or taken away.
+	done []string
 }
 
 // Enforce brings the host to what is wanted, as far as we own it, and reports
 // whether anything had to be done. Applied twice is applied once.
-func (e Enforcer) Enforce(ctx context.Context, w host.Want) (bool, error) {
-	return e.change(func() host.Repair {
-		f := host.Facts{Datapath: host.AskWhereRulesLead(w), Sysctls: host.ReadSysctls(), Filter: host.ReadOwn(ctx)}
-		return host.PlanRepair(f, w, e.Means)
-	}, e.apply, ctx)
+func (e *Enforcer) Enforce(ctx context.Context, w host.Want) (bool, error) {
+	e.datapath, e.settings = host.AskWhereRulesLead(w), host.ReadSysctls()
+	e.plans = nil
+	return e.change(ctx, w, true)
 }
 
-// EnforceFilter is Enforce without the sysctls and without looking at routes:
-// the quick part, for when rules have changed.
-func (e Enforcer) EnforceFilter(ctx context.Context, w host.Want) (bool, error) {
-	return e.change(func() host.Repair {
-		repair := host.PlanRepair(host.Facts{Filter: host.ReadOwn(ctx)}, w, e.Means)
-		repair.Sysctls = nil
-		return repair
-	}, e.apply, ctx)
+// EnforceFilter is Enforce without the sysctls, without looking at routes and at families
+// that nothing is announced of: the quick part, for when rules have changed.
+func (e *Enforcer) EnforceFilter(ctx context.Context, w host.Want) (bool, error) {
+	return e.change(ctx, w, false)
 }
 
-// Fix does what Enforce would for facts that are there already.
-func (e Enforcer) Fix(ctx context.Context, f host.Facts, w host.Want) (bool, error) {
-	return e.change(func() host.Repair {
-		f.Sysctls = host.ReadSysctls() // now under the lock
-		return host.PlanRepair(f, w, e.Means)
-	}, e.apply, ctx)
-}
+// verifications is how often what was written is read again, and corrected where somebody
+// has changed the rules around it meanwhile.
+const verifications = 4
 
-func (e Enforcer) change(plan func() host.Repair, apply func(context.Context, host.Repair) error, ctx context.Context) (bool, error) {
+func (e *Enforcer) change(ctx context.Context, w host.Want, whole bool) (did bool, err error) {
 	unlock, err := lock(e.State)
 	if err != nil {
 		return false, err
 	}
 	defer unlock()
 	unfinished := e.finishRestoring()
-	repair := plan()
-	if repair.Empty() {
-		return false, unfinished
+	e.done = nil
+	for range verifications {
+		f := host.Facts{Datapath: e.datapath, Sysctls: e.settings, Filter: host.ReadPrinted(ctx, families(w, whole)...)}
+		repair := e.plan(ctx, &f, w, whole)
+		wrote, err := e.apply(ctx, &f.Filter, repair)
+		did = did || wrote
+		if len(repair.Sysctls) > 0 {
+			e.settings = host.ReadSysctls()
+		}
+		if err != nil || !wrote {
+			return did, errors.Join(unfinished, err, unsaid(repair))
+		}
 	}
-	return true, errors.Join(unfinished, apply(ctx, repair))
+	return did, errors.Join(unfinished, errors.New("the rules around Fairway's change faster than it can follow"))
 }
 
-// apply does every part; what fails does not stop the others.
-func (e Enforcer) apply(ctx context.Context, repair host.Repair) error {
+// families are those to look at: all, or those of what is announced.
+func families(w host.Want, whole bool) []bool {
+	var out []bool
+	for _, six := range []bool{false, true} {
+		if whole || slices.ContainsFunc(w.Networks, func(n host.Network) bool { return n.Prefix.Addr().Is6() == six }) {
+			out = append(out, six)
+		}
+	}
+	return out
+}
+
+// plan is what is to be there. A firewall that is loaded anew has the rules that it had:
+// then so have we, and nothing more has to be read while traffic waits.
+func (e *Enforcer) plan(ctx context.Context, f *host.Facts, w host.Want, whole bool) host.Repair {
+	key := f.Filter.OthersKey() + fmt.Sprint(w)
+	if known, ok := e.plans[key]; ok && !whole {
+		if len(known.Sets) > 0 {
+			f.Filter.ReadSets(ctx)
+		}
+		return known
+	}
+	f.Filter.Complete(ctx, e.datapath)
+	repair := host.PlanRepair(*f, w, e.Means)
+	if !whole {
+		repair.Sysctls = nil
+	}
+	if len(e.plans) >= 16 || e.plans == nil { // the steps of a reload
+		e.plans = map[string]host.Repair{}
+	}
+	kept := repair
+	kept.Sysctls = nil
+	e.plans[key] = kept
+	return repair
+}
+
+// unsaid is the error that rules cannot name all networks.
+func unsaid(r host.Repair) error {
+	if r.Unsaid == 0 {
+		return nil
+	}
+	return fmt.Errorf("%d CIDRs have no accept: without the program ipset rules name no more; install ipset", r.Unsaid)
+}
+
+// apply does every part; what fails does not stop the others. Sets are filled before a
+// rule names them, and go after the last one that does.
+func (e *Enforcer) apply(ctx context.Context, f *host.Filter, repair host.Repair) (did bool, err error) {
+	before := len(e.done)
 	var errs []error
-	if repair.Sets != "" {
-		_, err := program.Feed(ctx, repair.Sets, "ipset", "restore", "-exist")
-		errs = append(errs, err)
+	added, removed := setChanges(rulesOf(f, false).Sets, repair.Sets)
+	if added != "" {
+		e.did("ipset")
 	}
-	errs = append(errs, e.noteMade(ctx, repair.Restores))
-	for _, r := range repair.Restores {
-		_, err := program.Feed(ctx, r.Input, program.Name(r.Backend, r.Family, "-restore"), "--noflush", "-w", lockSeconds)
-		errs = append(errs, err)
+	errs = append(errs, feedSets(ctx, added))
+	for _, o := range repair.Openings {
+		errs = append(errs, e.ensure(ctx, find(f, o.At), o))
 	}
-	if repair.NftRemovals != "" {
-		_, err := program.Feed(ctx, repair.NftRemovals, "nft", "-f", "-")
-		errs = append(errs, err)
+	for _, l := range e.leftovers(f, repair.Openings) {
+		e.did(chainName(l.table, l.own))
+		errs = append(errs, e.remove(l.table, l.own, backendOf(l.table)))
 	}
 	errs = append(errs, e.removeMade(ctx))
-	if repair.Leftovers != "" {
-		errs = append(errs, removeSets(ctx, repair.Leftovers))
+	if removed != "" {
+		e.did("ipset")
+		errs = append(errs, removeSets(ctx, removed))
+	}
+	for _, c := range repair.Sysctls {
+		e.did(host.SysctlName(c.Key) + "=" + c.Value)
 	}
 	errs = append(errs, e.setSysctls(repair.Sysctls))
-	return errors.Join(errs...)
+	return len(e.done) > before, errors.Join(errs...)
 }
 
-// lockSeconds is how long iptables waits for its lock.
-const lockSeconds = "5"
+// did notes what is being done.
+func (e *Enforcer) did(what string) { e.done = append(e.done, what) }
 
-// removeSets tries again for a while: the kernel gives a set free some time
-// after the rules that named it (nf_tables frees rules in the background).
-func removeSets(ctx context.Context, input string) error {
-	var err error
-	for range 20 {
-		if _, err = program.Feed(ctx, input, "ipset", "restore", "-exist"); err == nil {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return err
-		case <-time.After(50 * time.Millisecond):
-		}
+// ensure makes an opening that is not there as it must be.
+func (e *Enforcer) ensure(ctx context.Context, t *netfilter.Table, o host.Opening) error {
+	good, err := e.inPlace(t, o)
+	if good || err != nil {
+		return err
 	}
-	return err
+	e.did(fmt.Sprintf("%s %s %s", program.Name(o.At.Backend, o.At.Family, ""), o.At.Table, o.Own))
+	if t == nil || t.Chains[o.At.Chain].Empty() { // a base chain that is printed may not be there
+		err = e.noteMade(ctx, o)
+	}
+	return errors.Join(err, e.put(t, o))
 }
 
 // Undo takes away everything of ours: jumps, chains, sets, and sysctls that
 // still have our value. It says what it did, and reports what it could not. Where
 // a Keeper enforces it does nothing but give ErrKept.
-func (e Enforcer) Undo(ctx context.Context) (Undone, error) {
+func (e *Enforcer) Undo(ctx context.Context) (Undone, error) {
 	release, err := requireNotEnforcing(e.State)
 	if err != nil {
 		return Undone{}, err
@@ -120,12 +179,15 @@ func (e Enforcer) Undo(ctx context.Context) (Undone, error) {
 	}
 	defer unlock()
 	var errs []error
-	filter := host.ReadOwn(ctx)
+	filter := host.ReadPrinted(ctx, false, true)
+	filter.ReadSets(ctx)
 	for _, problem := range filter.Unread {
 		errs = append(errs, errors.New(problem))
 	}
-	errs = append(errs, e.apply(ctx, host.PlanRepair(host.Facts{Filter: filter}, host.Want{}, host.Means{})))
+	_, err = e.apply(ctx, &filter, host.Repair{})
+	errs = append(errs, err)
 	sysctls, err := e.restoreSysctls()
-	now := host.ReadOwn(ctx)
+	now := host.ReadPrinted(ctx, false, true)
+	now.ReadSets(ctx)
 	return undone(&filter, &now, sysctls), errors.Join(append(errs, err)...)
 }

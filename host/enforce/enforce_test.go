@@ -130,13 +130,13 @@ func TestEnforceFollowsTheWish(t *testing.T) {
 	if !enforced(t, n, e, w) {
 		t.Error("a second network changes nothing")
 	}
-	if got := n.Run("ipset", "list", "fairway4"); !strings.Contains(got, "10.166.0.0/16") || !strings.Contains(got, "10.168.0.0/16") {
-		t.Errorf("the set has %s", got)
+	if got := n.Run("iptables-legacy", "-S"); !strings.Contains(got, "10.166.0.0/16") || !strings.Contains(got, "10.168.0.0/16") {
+		t.Errorf("the rules are %s", got)
 	}
 	w.Networks = []host.Network{second}
 	enforced(t, n, e, w)
-	if got := n.Run("ipset", "list", "fairway4"); strings.Contains(got, "10.166.0.0/16") {
-		t.Errorf("the set still has the withdrawn network: %s", got)
+	if got := n.Run("iptables-legacy", "-S"); strings.Contains(got, "10.166.0.0/16") {
+		t.Errorf("the rules still have the withdrawn network: %s", got)
 	}
 	w.Networks = nil
 	enforced(t, n, e, w)
@@ -145,17 +145,18 @@ func TestEnforceFollowsTheWish(t *testing.T) {
 	}
 }
 
-// TestEnforceComesFirstAgain: somebody inserts above us, doubles our jump, or
+// TestEnforceStandsWhereItMustAgain: somebody inserts above us, doubles our jump, or
 // flushes.
-func TestEnforceComesFirstAgain(t *testing.T) {
+func TestEnforceStandsWhereItMustAgain(t *testing.T) {
 	for _, backend := range []string{"iptables-legacy", "iptables-nft"} {
 		for name, meddle := range map[string]string{
-			"a rule above":      "-I FORWARD 1 -j DROP",
+			"a drop above":      "-I FORWARD 1 -j DROP",
 			"our jump doubled":  "-A FORWARD -j FAIRWAY-FORWARD",
-			"our jump lost":     "-D FORWARD 1",
+			"our jump lost":     "-D FORWARD 7",
+			"our jump moved up": "-I FORWARD 1 -m comment --comment \"fairway: announced Subnets\" -j FAIRWAY-FORWARD",
 			"our chain flushed": "-F FAIRWAY-FORWARD",
 			"everything gone":   "-F",
-			"our jump narrowed": "-R FORWARD 1 -i nope0 -m comment --comment \"fairway: announced Subnets first\" -j FAIRWAY-FORWARD",
+			"our jump narrowed": "-R FORWARD 7 -i nope0 -m comment --comment \"fairway: announced Subnets\" -j FAIRWAY-FORWARD",
 		} {
 			t.Run(backend+", "+name, func(t *testing.T) {
 				n := node(t)
@@ -166,12 +167,14 @@ func TestEnforceComesFirstAgain(t *testing.T) {
 				if !enforced(t, n, e, want4()) {
 					t.Error("nothing was done")
 				}
-				listing := n.Run(backend, "-S", "FORWARD")
-				if strings.Count(listing, "-j FAIRWAY-FORWARD") != 1 || !strings.HasPrefix(strings.Split(listing, "\n")[1], "-A FORWARD -m comment --comment \"fairway: ") {
+				if listing := n.Run(backend, "-S", "FORWARD"); strings.Count(listing, "-j FAIRWAY-FORWARD") != 1 {
 					t.Errorf("FORWARD is\n%s", listing)
 				}
 				if f := find(t, host.Check(read(n), want4()), "forward-drop"); f.State != host.OK {
 					t.Errorf("%+v", f)
+				}
+				if enforced(t, n, e, want4()) {
+					t.Error("applied twice is not applied once")
 				}
 			})
 		}
@@ -185,7 +188,7 @@ func TestEnforceMendsContents(t *testing.T) {
 		for name, change := range map[string]string{
 			"the set is flushed":              "ipset flush fairway4",
 			"a network is gone":               "ipset del fairway4 10.166.0.0/16",
-			"a network too many":              "ipset add fairway4 10.167.0.0/16",
+			"a network too many":              "ipset add fairway4 10.200.0.0/16",
 			"the network is an exception":     "ipset flush fairway4; ipset add fairway4 10.166.0.0/16 nomatch",
 			"a part of it is an exception":    "ipset add fairway4 10.166.3.0/24 nomatch",
 			"our rule asks for another link":  meddle("sed 's/-i ovn0/-i nope0/'"),
@@ -193,26 +196,25 @@ func TestEnforceMendsContents(t *testing.T) {
 			"our rule asks for more":          meddle("sed 's/-i ovn0/-i ovn0 -p udp/'"),
 			"our rule asks for the other end": meddle("sed 's/fairway4 src/fairway4 dst/'"),
 			"our rule drops":                  meddle("sed '/-i ovn0/s/ACCEPT/DROP/'"),
-			"our rules change places":         meddle("awk '/from announced/ {late = $0; next} /^COMMIT/ && late {print late; late = \"\"} {print}'"),
 		} {
 			t.Run(backend+", "+name, func(t *testing.T) {
 				n := node(t)
 				n.RunWith(hosttest.DockerRules, backend+"-restore")
 				e := enforce.Enforcer{State: t.TempDir()}
-				enforced(t, n, e, want4())
+				enforced(t, n, e, several())
 				n.Sh(strings.ReplaceAll(meddle("cat"), "BACKEND", backend)) // which makes all base chains
 				good := rules(n)
 				n.Sh(strings.ReplaceAll(change, "BACKEND", backend))
 				if rules(n) == good {
 					t.Fatal("nothing is changed to begin with")
 				}
-				if !enforced(t, n, e, want4()) {
+				if !enforced(t, n, e, several()) {
 					t.Error("nothing was done")
 				}
 				if now := rules(n); now != good {
 					t.Errorf("not mended:\n%s", difference(good, now))
 				}
-				if enforced(t, n, e, want4()) {
+				if enforced(t, n, e, several()) {
 					t.Error("applied twice is not applied once")
 				}
 			})
@@ -247,7 +249,7 @@ func TestEnforceIsDoneAtOnce(t *testing.T) {
 	}
 }
 
-// programs is a PATH of all programs but one.
+// programs is a PATH of all programs but one; iptables is one in all its forms.
 func programs(t testing.TB, without string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -257,7 +259,7 @@ func programs(t testing.TB, without string) string {
 			continue
 		}
 		for _, entry := range entries {
-			if entry.Name() != without {
+			if entry.Name() != without && (without != "iptables" || !strings.HasPrefix(entry.Name(), "iptables") && !strings.HasPrefix(entry.Name(), "ip6tables")) {
 				os.Symlink(filepath.Join(folder, entry.Name()), filepath.Join(dir, entry.Name())) // the first of a name stays
 			}
 		}
@@ -331,6 +333,26 @@ func TestUndoRespectsOthers(t *testing.T) {
 	undo(t, n, e)
 	if got := read(n).Sysctls["net/ipv4/conf/up0/rp_filter"].Value; got != "0" {
 		t.Errorf("rp_filter is %s: undo overwrote another's choice", got)
+	}
+}
+
+// TestUndoOfAFailedWriteLeavesForwardingOn: where /proc/sys is read-only, the operator has
+// set it by himself since, and an undo weeks later is not to take that back.
+func TestUndoOfAFailedWriteLeavesForwardingOn(t *testing.T) {
+	n := node(t)
+	set(n, "net.ipv4.ip_forward=0", "net.ipv6.conf.all.forwarding=0", "net.ipv4.conf.up0.rp_filter=1")
+	e := enforce.Enforcer{State: t.TempDir(), Sysctls: "/dev/null"} // where no file can be
+	if err := n.Do(func() error { _, err := e.Enforce(context.Background(), dual()); return err }); err == nil {
+		t.Fatal("it could be written")
+	}
+	set(n, "net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1", "net.ipv4.conf.up0.rp_filter=2")
+	was := settings(n)
+	e.Sysctls = ""
+	if undone := undo(t, n, e); !undone.Empty() {
+		t.Errorf("%+v", undone)
+	}
+	if is := settings(n); is != was {
+		t.Errorf("undo changed\n%s", difference(was, is))
 	}
 }
 
@@ -420,7 +442,7 @@ func TestUndoLeavesForwardingThatSomebodyWanted(t *testing.T) {
 	set(n, "net.ipv4.ip_forward=0", "net.ipv4.conf.up0.forwarding=1", "net.ipv4.conf.all.accept_redirects=0")
 	e := enforce.Enforcer{State: t.TempDir()}
 	enforced(t, n, e, want4())
-	set(n, "net.ipv4.ip_forward=0")
+	set(n, "net.ipv4.ip_forward=1", "net.ipv4.ip_forward=0") // writing the same changes no link
 	was := settings(n)
 	undo(t, n, e)
 	if is := settings(n); is != was {
@@ -457,7 +479,6 @@ func TestUndoSaysWhatItDid(t *testing.T) {
 	e := enforce.Enforcer{State: t.TempDir()}
 	enforced(t, n, e, want4())
 	for _, want := range []string{`chains removed: iptables-legacy filter FAIRWAY-FORWARD, iptables-nft filter FAIRWAY-FORWARD
-sets removed: fairway4
 sysctls restored: net.ipv4.conf.up0.rp_filter=1
 `, "nothing of Fairway's is on this host\n"} {
 		var said strings.Builder
@@ -576,35 +597,52 @@ func TestUndoTakesAwayTheChainsThatItMade(t *testing.T) {
 	}
 }
 
-// TestUndoWhereIptablesCannotRead: somebody has put a rule of nft's own into a
-// table of iptables-nft, which it then does not handle at all.
-func TestUndoWhereIptablesCannotRead(t *testing.T) {
+// TestEnforceWhereIptablesCannotRead: somebody has put a rule of nft's own into a
+// table of iptables-nft, which then reads nothing of it, but still writes.
+func TestEnforceWhereIptablesCannotRead(t *testing.T) {
 	n := node(t)
 	n.RunWith(hosttest.DockerRules, "iptables-nft-restore")
 	n.RunWith("*filter\n:FORWARD DROP\nCOMMIT\n", "ip6tables-nft-restore")
-	e := enforce.Enforcer{State: t.TempDir()}
 	n.Run("nft", "add", "rule", "ip", "filter", "FORWARD", "ct", "state", "vmap", "{ invalid : drop }")
-	before := rules(n)
-	n.Sh("nft -a list chain ip filter FORWARD | sed -n 's/.*vmap.*handle /nft delete rule ip filter FORWARD handle /p' | sh")
-	enforced(t, n, e, dual())
-	n.Run("nft", "add", "rule", "ip", "filter", "FORWARD", "ct", "state", "vmap", "{ invalid : drop }")
-	for _, check := range []string{"forward-drop", "masquerade"} {
-		if f := find(t, host.Check(read(n), want4()), check); f.State == host.OK || check == "masquerade" && !strings.Contains(f.Got, "iptables-nft-save cannot read table filter as a whole") {
-			t.Errorf("%+v", f)
-		}
+	e, before := enforce.Enforcer{State: t.TempDir()}, rules(n)
+	if !enforced(t, n, e, dual()) || enforced(t, n, e, dual()) {
+		t.Error("applied twice is not applied once")
 	}
-	if enforced(t, n, e, dual()) {
-		t.Error("what iptables cannot handle was handled")
+	facts := read(n)
+	if f := find(t, host.Check(facts, want4()), "forward-drop"); f.State != host.OK {
+		t.Errorf("%+v", f)
+	}
+	if f := find(t, host.Check(facts, want4()), "invalid-drop"); f.State != host.Wrong || !strings.Contains(f.Fix, "only nft can express") {
+		t.Errorf("%+v", f)
 	}
 	withdrawn := dual()
 	withdrawn.Networks = withdrawn.Networks[1:]
 	if !enforced(t, n, e, withdrawn) {
 		t.Error("a withdrawn network changes nothing")
 	}
-	if now := rules(n); strings.Contains(now, "fairway4") || !strings.Contains(now, "fairway6") {
+	if now := rules(n); strings.Contains(now, "10.166.0.0/16") || !strings.Contains(now, "fd00:166::/64") {
 		t.Errorf("the rest was not left:\n%s", now)
 	}
+	enforced(t, n, e, dual())
 	undo(t, n, e)
+	if after := rules(n); after != before {
+		t.Errorf("undo left traces:\n%s", difference(before, after))
+	}
+}
+
+// TestUndoWithoutIptables: nft takes away what iptables had put.
+func TestUndoWithoutIptables(t *testing.T) {
+	n := node(t)
+	n.RunWith(hosttest.DockerRules, "iptables-nft-restore")
+	before := rules(n)
+	e := enforce.Enforcer{State: t.TempDir()}
+	enforced(t, n, e, want4())
+	path := os.Getenv("PATH")
+	t.Setenv("PATH", programs(t, "iptables"))
+	if undone := undo(t, n, enforce.Enforcer{State: e.State}); len(undone.Chains) != 1 {
+		t.Errorf("%+v", undone)
+	}
+	t.Setenv("PATH", path)
 	if after := rules(n); after != before {
 		t.Errorf("undo left traces:\n%s", difference(before, after))
 	}

@@ -3,7 +3,9 @@ package enforce
 import (
 	"context"
 	"slices"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sirupsen/logrus"
@@ -22,6 +24,8 @@ const (
 	// auditShare bounds the part of the time that audits take, one in so many,
 	// where others change ten thousands of rules all the time.
 	auditShare = 10
+	// idleShare bounds the part of the time that looks take which nothing has asked for.
+	idleShare = 100
 	// retryInterval is when a repair that failed is tried again.
 	retryInterval = time.Second
 )
@@ -40,6 +44,11 @@ type KeeperOptions struct {
 type Keeper struct {
 	KeeperOptions
 	rung, changed, moved *bell.Bell
+
+	// took is how long the last look at the rules took, in nanoseconds.
+	took atomic.Int64
+	// fights are the repairs of late; Run's alone.
+	fights fights
 
 	// next is when there may be an audit again, complaint the error logged last and
 	// patience the pause after it; Run's alone.
@@ -60,6 +69,26 @@ func NewKeeper(o KeeperOptions) *Keeper {
 
 // Ring says that something on the host has changed. It never blocks.
 func (k *Keeper) Ring() { k.rung.Ring() }
+
+// WatchFilter rings on every change of a rule until ctx ends.
+func (k *Keeper) WatchFilter(ctx context.Context) error {
+	if k.Enforcer == nil {
+		return watchFilter(ctx, auditing(), k.Ring)
+	}
+	return watchFilter(ctx, enforcing(k.doubt), k.Ring)
+}
+
+// doubt is when rules of iptables-legacy are read though nothing seems to have changed:
+// so seldom that it takes one part in idleShare of the time.
+func (k *Keeper) doubt() time.Duration {
+	return max(doubtInterval, idleShare*time.Duration(k.took.Load()))
+}
+
+// WatchSettings looks at sysctls as soon as the kernel says that one has changed, until
+// ctx ends.
+func (k *Keeper) WatchSettings(ctx context.Context) error {
+	return watchSettings(ctx, k.changed.Ring)
+}
 
 // Reconsider says that more than rules may have changed: links, routes,
 // addresses. It never blocks, and may be called often: everything is looked at
@@ -123,7 +152,7 @@ func (k *Keeper) Run(ctx context.Context) error {
 		if begin := time.Now(); !begin.Before(due) {
 			k.audit(ctx, k.Want())
 			end := time.Now()
-			due, k.next = end.Add(auditInterval), end.Add(max(auditPause, auditShare*end.Sub(begin)))
+			due, k.next = end.Add(max(auditInterval, idleShare*end.Sub(begin))), end.Add(max(auditPause, auditShare*end.Sub(begin)))
 		} else {
 			due = earlier(due, k.next) // something has happened
 		}
@@ -150,22 +179,30 @@ func (k *Keeper) repair(ctx context.Context, w host.Want, whole bool) (again tim
 	if k.Enforcer == nil || w.Overlay == "" { // no plan yet: what is there stays
 		return again
 	}
+	begin := time.Now()
+	if rest := k.fights.rest; begin.Before(rest) {
+		return rest
+	}
 	enforce := k.Enforcer.EnforceFilter
-	if whole {
+	if whole || !k.fights.rest.IsZero() {
 		enforce = k.Enforcer.Enforce
 	}
 	did, err := enforce(ctx, w)
+	k.took.Store(int64(time.Since(begin)))
 	switch {
 	case ctx.Err() != nil:
 		return again
 	case err == nil:
 		k.complaint = ""
 	}
+	if did && k.fights.note(time.Now(), k.Enforcer.done) {
+		k.Log.WithField("mended", strings.Join(k.Enforcer.done, ", ")).Warn("somebody undoes again and again what enforcing puts on this host: it is mended less often from now on")
+	}
 	switch {
 	case err != nil:
 		return time.Now().Add(k.complain(err))
 	case did:
-		k.Log.Info("host repaired: rules, sets or sysctls were not as the announcements need them")
+		k.Log.WithField("mended", strings.Join(k.Enforcer.done, ", ")).Info("host repaired: rules, sets or sysctls were not as the announcements need them")
 		// Who undid it may do so again before iptables-legacy is looked at, and
 		// then nothing seems to have changed.
 		return time.Now().Add(2 * restlessInterval)
@@ -186,7 +223,7 @@ func (k *Keeper) complain(err error) time.Duration {
 }
 
 func (k *Keeper) audit(ctx context.Context, w host.Want) {
-	findings := host.Check(host.Read(ctx, w), w)
+	findings := append(host.Check(host.Read(ctx, w), w), k.fights.findings(time.Now())...)
 	if ctx.Err() != nil {
 		return
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -21,12 +22,13 @@ func keep(t testing.TB, n *hosttest.Space, e *enforce.Enforcer, w host.Want) *en
 	k := enforce.NewKeeper(enforce.KeeperOptions{Log: silent(), Enforcer: e})
 	k.Follow(w)
 	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 2)
+	done := make(chan error, 3)
 	n.Go(func() { done <- k.Run(ctx) })
-	n.Go(func() { done <- enforce.WatchFilter(ctx, k.Ring) })
+	n.Go(func() { done <- k.WatchSettings(ctx) })
+	n.Go(func() { done <- k.WatchFilter(ctx) })
 	t.Cleanup(func() {
 		cancel()
-		for range 2 {
+		for range 3 {
 			if err := <-done; err != nil {
 				t.Error(err)
 			}
@@ -44,13 +46,12 @@ func await(t testing.TB, what string, yes func() bool) {
 	}
 }
 
-// inFront is whether our jump is the first rule of FORWARD. It looks under a
+// inPlace is whether our jump is the last rule of FORWARD. It looks under a
 // lock of its own: whoever asks without a pause would keep the repair waiting
 // for iptables' lock.
-func inFront(n *hosttest.Space, backend string) bool {
+func inPlace(n *hosttest.Space, backend string) bool {
 	listing, err := n.Command("", "env", "XTABLES_LOCKFILE=/run/fairway-test-xtables.lock", backend, "-S", "FORWARD")
-	lines := strings.Split(listing, "\n")
-	return err == nil && len(lines) > 1 && strings.HasSuffix(lines[1], "-j FAIRWAY-FORWARD")
+	return err == nil && strings.HasSuffix(strings.TrimSpace(listing), "-j FAIRWAY-FORWARD")
 }
 
 func TestKeeperFindsAndMends(t *testing.T) {
@@ -60,10 +61,10 @@ func TestKeeperFindsAndMends(t *testing.T) {
 			k := keep(t, n, &enforce.Enforcer{State: t.TempDir()}, want4())
 			await(t, "a first audit", func() bool { _, known := k.Findings(); return known })
 			n.RunWith(hosttest.DockerRules, backend+"-restore")
-			await(t, "our jump in front", func() bool { return inFront(n, backend) })
+			await(t, "our jump in place", func() bool { return inPlace(n, backend) })
 			for range 5 {
 				n.RunWith(hosttest.DockerRules, backend+"-restore") // as a flush and all rules anew
-				await(t, "our jump in front again", func() bool { return inFront(n, backend) })
+				await(t, "our jump in place again", func() bool { return inPlace(n, backend) })
 			}
 			k.Follow(host.Want{Overlay: "ovn0"})
 			await(t, "our chain gone", func() bool {
@@ -85,7 +86,7 @@ func TestUndoLeavesWhatIsKept(t *testing.T) {
 	defer stop()
 	done := make(chan error, 1)
 	n.Go(func() { done <- keeper.Run(ctx) })
-	await(t, "our jump in front", func() bool { return inFront(n, "iptables-nft") })
+	await(t, "our jump in place", func() bool { return inPlace(n, "iptables-nft") })
 	kept := rules(n)
 	var undone enforce.Undone
 	err := n.Do(func() (err error) { undone, err = e.Undo(context.Background()); return err })
@@ -112,10 +113,10 @@ func TestKeeperMendsContents(t *testing.T) {
 			n := node(t)
 			n.RunWith(hosttest.DockerRules, "iptables-legacy-restore")
 			n.RunWith(hosttest.DockerRules, "iptables-nft-restore")
-			keep(t, n, &enforce.Enforcer{State: t.TempDir()}, want4())
+			keep(t, n, &enforce.Enforcer{State: t.TempDir()}, several())
 			good := func() bool {
 				now := rules(n)
-				return strings.Contains(now, "add fairway4 10.166.0.0/16") && strings.Count(now, "-A FAIRWAY-FORWARD -i ovn0") == 2
+				return strings.Contains(now, "add fairway4 10.166.0.0/16") && strings.Count(now, "-A FAIRWAY-FORWARD") == 4 && !strings.Contains(now, "nope0")
 			}
 			await(t, "our set and rules", good)
 			for range 3 {
@@ -159,12 +160,43 @@ func BenchmarkFlushToBack(b *testing.B) {
 			n := node(b)
 			n.RunWith(hosttest.DockerRules, backend+"-restore")
 			keep(b, n, &enforce.Enforcer{State: b.TempDir()}, want4())
-			await(b, "our jump in front", func() bool { return inFront(n, backend) })
+			await(b, "our jump in place", func() bool { return inPlace(n, backend) })
 			b.ResetTimer()
 			for range b.N {
 				n.Run(backend, "-F")
-				await(b, "our jump in front again", func() bool { return inFront(n, backend) })
+				await(b, "our jump in place again", func() bool { return inPlace(n, backend) })
 			}
 		})
 	}
+}
+
+// TestForwardingThatSomebodyTakesIsBackAtOnce: the kernel tells of it, and the next audit
+// is a minute away.
+func TestForwardingThatSomebodyTakesIsBackAtOnce(t *testing.T) {
+	n := node(t)
+	keep(t, n, &enforce.Enforcer{State: t.TempDir()}, dual())
+	for _, setting := range []string{"net.ipv4.conf.up0.forwarding", "net.ipv6.conf.all.forwarding"} {
+		n.Sysctl(setting, "0")
+		await(t, "forwarding again, without "+setting, func() bool {
+			return !slices.ContainsFunc(host.Check(read(n), dual()), func(f host.Finding) bool {
+				return f.Check == "forwarding" && f.State == host.Wrong
+			})
+		})
+	}
+}
+
+// TestAFightIsSaidAndNotFoughtForEver: another agent writes what it wants again and again.
+func TestAFightIsSaidAndNotFoughtForEver(t *testing.T) {
+	n := node(t)
+	k := keep(t, n, &enforce.Enforcer{State: t.TempDir()}, want4())
+	await(t, "the finding", func() bool {
+		n.Sysctl("net.ipv4.conf.up0.forwarding", "0")
+		findings, _ := k.Findings()
+		for _, f := range findings {
+			if f.Check == "contested" {
+				return f.State == host.Wrong && strings.Contains(f.Subject, "forwarding=1")
+			}
+		}
+		return false
+	})
 }

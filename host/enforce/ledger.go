@@ -121,13 +121,19 @@ func requireNotEnforcing(folder string) (release func(), err error) {
 // lockFile locks a file of the folder, made where there is none.
 func lockFile(folder, name string, how int) (unlock func(), err error) {
 	f, err := flock.Lock(folder, name, how)
-	switch {
-	case errors.Is(err, unix.EROFS):
-		return nil, fmt.Errorf("lock the host: %w: --host-state names a folder that can be written and that every fairway of this host uses", err)
-	case errors.Is(err, os.ErrPermission) && os.Geteuid() != 0:
-		return nil, fmt.Errorf("lock the host: %w: run it as root", err)
-	case err != nil:
-		return nil, fmt.Errorf("lock the host: %w", err)
+	if err != nil {
+		return nil, fmt.Errorf("lock the host: %w%s", err, wayOut(err))
 	}
 	return func() { f.Close() }, nil
+}
+
+// wayOut says what to do where the folder of state cannot be written.
+func wayOut(err error) string {
+	switch {
+	case errors.Is(err, unix.EROFS):
+		return "; name a folder that can be written, and stays, with --host-state"
+	case errors.Is(err, fs.ErrPermission):
+		return "; run it as root"
+	}
+	return ""
 }

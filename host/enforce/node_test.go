@@ -2,6 +2,7 @@ package enforce_test
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
@@ -23,6 +24,15 @@ func want4() host.Want { return wanted("10.166.0.0/16") }
 
 // dual is a want of both families.
 func dual() host.Want { return wanted("10.166.0.0/16", "fd00:166::/64") }
+
+// several are so many networks that rules name our set.
+func several() host.Want {
+	var out []string
+	for i := range 10 {
+		out = append(out, fmt.Sprintf("10.%d.0.0/16", 166+i))
+	}
+	return wanted(out...)
+}
 
 func wanted(networks ...string) host.Want {
 	w := host.Want{Overlay: "ovn0", Peers: []netip.Addr{netip.MustParseAddr("172.30.0.1")}}

@@ -17,7 +17,8 @@ func TestWhoMayNotWriteIsToldWhatToDo(t *testing.T) {
 	n, readOnly, others := node(t), t.TempDir(), t.TempDir()
 	fix := func(state string) (err error) {
 		_ = n.Do(func() error {
-			_, err = enforce.Enforcer{State: state}.Fix(context.Background(), host.Facts{}, dual())
+			e := enforce.Enforcer{State: state}
+			_, err = e.Enforce(context.Background(), dual())
 			return nil
 		})
 		return err
@@ -34,7 +35,7 @@ func TestWhoMayNotWriteIsToldWhatToDo(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := fix(readOnly); err == nil || !strings.Contains(err.Error(), "--host-state names a folder that can be written") {
+	if err := fix(readOnly); err == nil || !strings.Contains(err.Error(), "name a folder that can be written, and stays, with --host-state") {
 		t.Errorf("read-only: %v", err)
 	}
 	err = n.Do(func() error {
@@ -47,7 +48,7 @@ func TestWhoMayNotWriteIsToldWhatToDo(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := fix(others); err == nil || !strings.HasSuffix(err.Error(), ": run it as root") {
+	if err := fix(others); err == nil || !strings.HasSuffix(err.Error(), "; run it as root") {
 		t.Errorf("without root: %v", err)
 	}
 	found := find(t, host.Check(read(n), dual()), "forward-drop")

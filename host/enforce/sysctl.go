@@ -17,7 +17,7 @@ import (
 // setSysctls writes settings, each with its old value in the ledger first, and
 // with it what the kernel changes along. A value of ours that is already there
 // keeps the older one.
-func (e Enforcer) setSysctls(changes []host.SysctlChange) error {
+func (e *Enforcer) setSysctls(changes []host.SysctlChange) error {
 	if len(changes) == 0 {
 		return nil
 	}
@@ -25,25 +25,35 @@ func (e Enforcer) setSysctls(changes []host.SysctlChange) error {
 	if err != nil {
 		return err
 	}
+	var errs []error
 	for _, c := range changes {
-		for _, touched := range append(changedAlong(c), c) {
-			now := host.ReadSysctl(touched.Key)
-			switch {
-			case now.Err == nil:
-				l.note(touched, now.Value)
-			case touched == c || !errors.Is(now.Err, fs.ErrNotExist): // else a link that has just gone
-				return now.Err
-			}
+		errs = append(errs, e.setSysctl(&l, c))
+	}
+	return errors.Join(errs...)
+}
+
+// setSysctl writes one setting. What could not be written leaves no entry: to restore it
+// some day would take back what somebody else has written by then.
+func (e *Enforcer) setSysctl(l *ledger, c host.SysctlChange) error {
+	before := maps.Clone(l.Sysctls)
+	for _, touched := range append(changedAlong(c), c) {
+		now := host.ReadSysctl(touched.Key)
+		switch {
+		case now.Err == nil:
+			l.note(touched, now.Value)
+		case touched == c || !errors.Is(now.Err, fs.ErrNotExist): // else a link that has just gone
+			return now.Err
 		}
 	}
 	if err := l.write(e.State); err != nil {
 		return err // without a way back there is no way there
 	}
-	var errs []error
-	for _, c := range changes {
-		errs = append(errs, e.writeSysctl(c.Key, c.Value))
+	err := e.writeSysctl(c.Key, c.Value)
+	if err != nil && host.ReadSysctl(c.Key).Value != c.Value {
+		l.Sysctls = before
+		err = errors.Join(err, l.write(e.State))
 	}
-	return errors.Join(errs...)
+	return err
 }
 
 // note remembers a setting that is about to change.
@@ -104,7 +114,7 @@ func followersOf(key string) string {
 	return "none"
 }
 
-func (e Enforcer) writeSysctl(key, value string) error {
+func (e *Enforcer) writeSysctl(key, value string) error {
 	if err := os.WriteFile(filepath.Join(cmp.Or(e.Sysctls, host.SysctlRoot), key), []byte(value), 0o644); err != nil {
 		return fmt.Errorf("write sysctl %s=%s: %w", key, value, err)
 	}
@@ -115,7 +125,7 @@ func (e Enforcer) writeSysctl(key, value string) error {
 // value after us, who wants it so. What is to be written is decided, and in the
 // ledger, before the first is written, for that one may change others (ip_forward
 // changes each link's forwarding).
-func (e Enforcer) restoreSysctls() (restored []string, err error) {
+func (e *Enforcer) restoreSysctls() (restored []string, err error) {
 	l, err := readLedger(e.State)
 	if err != nil || len(l.Sysctls) == 0 {
 		return nil, err
@@ -129,7 +139,7 @@ func (e Enforcer) restoreSysctls() (restored []string, err error) {
 }
 
 // finishRestoring ends what an Undo had begun that was killed.
-func (e Enforcer) finishRestoring() error {
+func (e *Enforcer) finishRestoring() error {
 	l, err := readLedger(e.State)
 	if err != nil {
 		return err
@@ -188,7 +198,7 @@ func (l ledger) addNewLinks(global, now string) {
 }
 
 // writeDue writes what is due and takes it out of the ledger.
-func (e Enforcer) writeDue(l ledger) (written []string, err error) {
+func (e *Enforcer) writeDue(l ledger) (written []string, err error) {
 	var errs []error
 	for _, key := range restoreOrder(l.Sysctls) {
 		entry, now := l.Sysctls[key], host.ReadSysctl(key)

@@ -12,35 +12,27 @@ import (
 	"github.com/fairway-bgp/fairway/host/program"
 )
 
-// noteMade remembers the base chains that iptables-nft-restore will make, and
-// their tables: iptables makes what it needs and never takes it away. A table of
+// noteMade remembers the base chain that iptables-nft will make for an opening, and its
+// table: iptables makes what it needs and never takes it away. A table of
 // iptables-legacy that was made stays, for the kernel keeps it while its module
 // is loaded.
-func (e Enforcer) noteMade(ctx context.Context, restores []host.Restore) error {
-	l, err := readLedger(e.State)
+func (e *Enforcer) noteMade(ctx context.Context, o host.Opening) error {
+	if o.At.Backend != netfilter.IptablesNft {
+		return nil
+	}
+	t, err := host.ListTable(ctx, o.At.Family, o.At.Table)
+	if errors.Is(err, exec.ErrNotFound) || err == nil && t != nil && t.Chains[o.At.Chain] != nil {
+		return nil // there is none who could delete it, or nothing to delete
+	}
 	if err != nil {
 		return err
 	}
-	known := len(l.Made)
-	for _, r := range restores {
-		for _, p := range r.Into {
-			if r.Backend != netfilter.IptablesNft {
-				continue
-			}
-			t, err := host.ListTable(ctx, r.Family, p.Table)
-			made := madeChain{r.Family, p.Table, p.Chain, p.Own, t == nil}
-			switch {
-			case errors.Is(err, exec.ErrNotFound): // and none who could delete it
-			case err != nil:
-				return err
-			case (t == nil || t.Chains[p.Chain] == nil) && !l.lists(made):
-				l.Made = append(l.Made, made)
-			}
-		}
+	l, err := readLedger(e.State)
+	made := madeChain{o.At.Family, o.At.Table, o.At.Chain, o.Own, t == nil}
+	if err != nil || l.lists(made) {
+		return err
 	}
-	if len(l.Made) == known {
-		return nil
-	}
+	l.Made = append(l.Made, made)
 	return l.write(e.State)
 }
 
@@ -53,7 +45,7 @@ func (l ledger) lists(c madeChain) bool {
 
 // removeMade takes away what was made for chains of ours that are gone, unless
 // somebody uses it by now.
-func (e Enforcer) removeMade(ctx context.Context) error {
+func (e *Enforcer) removeMade(ctx context.Context) error {
 	l, err := readLedger(e.State)
 	if err != nil || len(l.Made) == 0 {
 		return err

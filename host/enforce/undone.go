@@ -3,6 +3,7 @@ package enforce
 import (
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 
@@ -40,16 +41,19 @@ func rulesOf(f *host.Filter, six bool) *netfilter.Ruleset {
 // ownChains names the chains of ours that are there.
 func ownChains(f *host.Filter) []string {
 	var out []string
-	for _, six := range []bool{false, true} {
-		for _, t := range append(slices.Clone(rulesOf(f, six).Tables), f.MixedOf(six)...) {
-			for _, p := range append(host.Positions(), host.Untracking()) {
-				if t.Name == p.Table && t.Chains[p.Own] != nil {
-					out = append(out, fmt.Sprintf("%s %s %s", program.Name(backendOf(t), host.FamilyOf(six), ""), t.Name, p.Own))
-				}
+	for _, t := range ownTables(f) {
+		for _, name := range slices.Sorted(maps.Keys(t.Chains)) {
+			if strings.HasPrefix(name, host.OwnChains) {
+				out = append(out, chainName(t, name))
 			}
 		}
 	}
 	return out
+}
+
+// chainName is a chain of a table, as people read it.
+func chainName(t *netfilter.Table, own string) string {
+	return fmt.Sprintf("%s %s %s", program.Name(backendOf(t), t.Family, ""), t.Name, own)
 }
 
 // backendOf is whose a table of iptables is, also where nft had to list it.

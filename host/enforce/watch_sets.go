@@ -6,6 +6,10 @@ import (
 	"github.com/fairway-bgp/fairway/host"
 )
 
+// setsInterval is how often our ipsets are looked at: ipset, too, tells nobody. A look
+// is a listing by netlink for each family.
+const setsInterval = time.Second
+
 // setsLook is what our sets held when they were looked at last.
 type setsLook struct {
 	next  time.Time
@@ -21,6 +25,6 @@ func (s *setsLook) changed() bool {
 	}
 	seen := [2]uint64{host.SetListing(host.SetName(false)), host.SetListing(host.SetName(true))}
 	other := seen != s.known
-	s.next, s.known = now.Add(host.SetsInterval), seen
+	s.next, s.known = now.Add(setsInterval), seen
 	return other
 }

@@ -6,8 +6,7 @@ import (
 	"strings"
 )
 
-// This file answers: which networks do rules name anywhere, and what would another
-// first rule change?
+// This file answers: which networks do rules name anywhere?
 
 // Mentions gives the networks that rules and their sets name, sorted: of a range its
 // ends. Traffic of one of them may fare otherwise than its neighbours'.
@@ -64,37 +63,4 @@ func (s *nftSet) each(add func(addrRange)) {
 			}
 		}
 	}
-}
-
-// WithFirst gives the Ruleset as it would be with one more rule, as iptables-save
-// prints it without "-A CHAIN", at the head of a chain of every iptables backend
-// that has it. The receiver stays as it is: what is changed is copied first, the
-// table, its chains and the chain itself; the rules are shared, for nobody writes
-// to them.
-func (rs *Ruleset) WithFirst(table, chain, rule string) *Ruleset {
-	out := *rs
-	out.Tables = slices.Clone(rs.Tables)
-	for i, t := range out.Tables {
-		c := t.Chains[chain]
-		if t.Backend == Nft || t.Name != table || c == nil {
-			continue
-		}
-		// Its target may be a chain of this table only if it is known there; what is
-		// tried here are ACCEPT and CT.
-		scratch := &Table{Chains: map[string]*Chain{}}
-		if err := scratch.append("-A " + chain + " " + rule); err != nil {
-			continue
-		}
-		first := *scratch.Chains[chain].Rules[0]
-		longer := *c
-		longer.Rules = append([]*Rule{&first}, c.Rules...)
-		copied := *t
-		copied.Chains = map[string]*Chain{}
-		for name, other := range t.Chains {
-			copied.Chains[name] = other
-		}
-		copied.Chains[chain] = &longer
-		out.Tables[i] = &copied
-	}
-	return &out
 }

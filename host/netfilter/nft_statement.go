@@ -113,8 +113,12 @@ func (t *Table) compile(e map[string]json.RawMessage) []statement {
 // xtStatement is a match or target of iptables', which nft only names: {"xt":
 // {"type": "match", "name": "recent"}}. Rules of iptables-nft have them; the same
 // rule is then read from iptables-nft-save (see Reconcile). Before 1.0.6 nft prints
-// null, whichever it is.
+// null, whichever it is. A comment asks nothing.
 func xtStatement(raw json.RawMessage) statement {
+	var xt struct{ Type, Name string }
+	if json.Unmarshal(raw, &xt) == nil && xt.Type == "match" && xt.Name == "comment" {
+		return noEffect("a comment")
+	}
 	if !strings.Contains(string(raw), `"match"`) {
 		return decides("xt "+string(raw), decision{kind: unknownTarget})
 	}

@@ -1,0 +1,69 @@
+package enforce_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/fairway-bgp/fairway/host"
+	"github.com/fairway-bgp/fairway/host/enforce"
+	"github.com/fairway-bgp/fairway/host/hosttest"
+)
+
+// BenchmarkPlanRepair is the thinking between reading rules and writing one.
+func BenchmarkPlanRepair(b *testing.B) {
+	n := node(b)
+	n.RunWith(hosttest.KubeOVNSets, "ipset", "restore")
+	n.RunWith(hosttest.DockerRules, "iptables-nft-restore")
+	n.RunWith(hosttest.KubeOVNRules, "iptables-nft-restore", "-n")
+	n.RunWith(hosttest.KubeProxyPlain, "iptables-legacy-restore", "-n")
+	facts := read(n)
+	b.ResetTimer()
+	for range b.N {
+		host.PlanRepair(facts, want4(), host.Means{})
+	}
+}
+
+// BenchmarkPlanBehindManyRules has a drop behind 20,000 rules that name somebody.
+func BenchmarkPlanBehindManyRules(b *testing.B) {
+	n := node(b)
+	var rules strings.Builder
+	rules.WriteString("*filter\n:FORWARD DROP\n")
+	for i := range 20000 {
+		fmt.Fprintf(&rules, "-A FORWARD -s 198.18.%d.%d/32 -j DROP\n", i/250, i%250)
+	}
+	n.RunWith(rules.String()+"COMMIT\n", "iptables-nft-restore")
+	facts := read(n)
+	b.ResetTimer()
+	for range b.N {
+		host.PlanRepair(facts, want4(), host.Means{})
+	}
+}
+
+// BenchmarkLook is a look at 40,000 rules that are as they were.
+func BenchmarkLook(b *testing.B) {
+	for _, whole := range []bool{false, true} {
+		b.Run(fmt.Sprint("whole=", whole), func(b *testing.B) {
+			n := node(b)
+			var rules strings.Builder
+			rules.WriteString("*filter\n:FORWARD DROP\n")
+			for i := range 40000 {
+				fmt.Fprintf(&rules, "-A INPUT -s 198.18.%d.%d/32 -j DROP\n", i/250, i%250)
+			}
+			n.RunWith(rules.String()+"COMMIT\n", "iptables-legacy-restore")
+			e := enforce.Enforcer{State: b.TempDir()}
+			enforced(b, n, e, want4())
+			look := e.EnforceFilter
+			if whole {
+				look = e.Enforce
+			}
+			b.ResetTimer()
+			for range b.N {
+				if err := n.Do(func() error { _, err := look(context.Background(), want4()); return err }); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
