@@ -10,7 +10,7 @@ import (
 func contested() Criterion {
 	return Criterion{
 		ID:   "contested",
-		Asks: "Does somebody else undo what enforcing puts on this host? Asked only where the daemon runs with --host=enforce. More than 30 repairs of rules in a minute, or 3 of sysctls, are a fight: from then on the pause between repairs doubles, from a second to a minute.",
+		Asks: "Does somebody else undo what enforcing puts on this host? Asked only where the daemon runs with --host=enforce. More than 120 repairs of rules in a minute, or 3 of sysctls, are a fight: from then on the pause between repairs doubles, from a second to a minute.",
 		Why:  "two programs that undo each other's work lose traffic each time, and neither of them is right for ever.",
 		Mend: "Find who writes it, and tell that one what Fairway needs: the journal of the host, `nft monitor`, or `auditctl -w /proc/sys/net/ipv4/ip_forward -p w`.",
 	}

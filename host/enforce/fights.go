@@ -23,10 +23,10 @@ type fight struct {
 	mended []string
 }
 
-// So many repairs in a minute are too many: of rules, and of sysctls, which nobody
-// reloads.
+// So many repairs in a minute are too many: of rules, which a firewall that is loaded
+// anew each second makes necessary 60 times, and of sysctls, which nobody reloads.
 const (
-	fightsOfRules   = 30
+	fightsOfRules   = 120
 	fightsOfSysctls = 3
 	fightsFor       = time.Minute
 )

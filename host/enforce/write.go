@@ -86,10 +86,8 @@ func (e *Enforcer) inPlace(t *netfilter.Table, o host.Opening) (bool, error) {
 	if len(jumps) != 1 || jumps[0].chain != o.At.Chain || !atPlace(t.Chains[o.At.Chain], jumps[0].rule, o.At.Before) {
 		return false, nil
 	}
-	key := fmt.Sprint(o, jumps[0].rule.Text)
-	for _, r := range t.Chains[o.Own].Rules {
-		key += "\n" + r.Text
-	}
+	filled := filledKey(t, o)
+	key := jumps[0].rule.Text + filled
 	if e.alike[key] {
 		return true, nil
 	}
@@ -98,9 +96,18 @@ func (e *Enforcer) inPlace(t *netfilter.Table, o host.Opening) (bool, error) {
 		if len(e.alike) > 1000 || e.alike == nil {
 			e.alike = map[string]bool{}
 		}
-		e.alike[key] = true
+		e.alike[key], e.alike[filled] = true, true
 	}
 	return same, err
+}
+
+// filledKey is what an opening's chain was to hold, and what iptables printed of it.
+func filledKey(t *netfilter.Table, o host.Opening) string {
+	key := fmt.Sprint(o)
+	for _, r := range t.Chains[o.Own].Rules {
+		key += "\n" + r.Text
+	}
+	return key
 }
 
 // exist asks iptables for the jump and every rule.
@@ -193,8 +200,11 @@ func (e *Enforcer) put(t *netfilter.Table, o host.Opening) error {
 			delete(t.Chains, newChain)
 		}
 	}
-	if err := fill(ipt, t, o, name); err != nil {
-		return err
+	// Whoever flushes a base chain leaves ours: then the jump alone is put back.
+	if whole := t != nil && t.Chains[name] != nil && name == o.Own && e.alike[filledKey(t, o)]; !whole {
+		if err := fill(ipt, t, o, name); err != nil {
+			return err
+		}
 	}
 	if n := number(base, o.At.Before); n > 0 {
 		err = ipt.Insert(o.At.Table, o.At.Chain, n, jumpRule(name)...)
