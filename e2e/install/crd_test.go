@@ -222,7 +222,7 @@ func fileProblems(t *testing.T, o *unstructured.Unstructured) []input.Problem {
 func testColumns(t *testing.T, s *kubetest.Server) {
 	for plural, want := range map[string][]string{
 		"bgppeers": {"Name", "Address", "Peer ASN", "Local ASN", "Hold", "Password Secret", "Age"},
-		"speakers": {"Name", "Ready", "Up", "Sessions", "Announced", "Withheld", "In Sync", "Host Ready", "Source Fresh", "Router ID", "Age"},
+		"speakers": {"Name", "Ready", "Up", "Sessions", "Announced", "Withheld", "Planned", "In Sync", "Host Ready", "Source Fresh", "Router ID", "Age"},
 	} {
 		var table metav1.Table
 		get(t, s.Config(), "/apis/fairway.dev/v1alpha1/"+plural, "application/json;as=Table;v=v1;g=meta.k8s.io", &table)
