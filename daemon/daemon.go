@@ -230,7 +230,7 @@ func (d *Daemon) picture(about status.Source, o speaker.Observed, errs ...error)
 		st.Source.Problems = append(st.Source.Problems, status.Problemf("%s", text))
 	}
 	st.Speaker = speakerStatus(o, st.Plan, errs)
-	st.Sessions = sessionStatus(o, st.Plan.Sessions)
+	st.Sessions = sessionStatus(o, st.Plan)
 	st.Waiting = append(st.Waiting, about.Waiting...)
 	if !st.Speaker.InSync {
 		st.Waiting = append(st.Waiting, "the speaker does not have everything that the plan wants")
@@ -281,9 +281,9 @@ func flatten(err error) []string {
 }
 
 // sessionStatus gives one entry for each session that is wanted or there.
-func sessionStatus(o speaker.Observed, wanted []policy.Session) []status.Session {
+func sessionStatus(o speaker.Observed, plan policy.Plan) []status.Session {
 	out := []status.Session{}
-	for _, s := range wanted {
+	for _, s := range plan.Sessions {
 		e := status.Session{Peer: s.Peer, Address: s.Address.String(), PeerASN: s.PeerASN, LocalASN: s.LocalASN, State: "Idle", Families: []string{}}
 		i := slices.IndexFunc(o.Sessions, func(p speaker.Session) bool { return p.Peer == s.Peer })
 		if i >= 0 {
@@ -297,10 +297,20 @@ func sessionStatus(o speaker.Observed, wanted []policy.Session) []status.Session
 				e.Families = append(e.Families, string(f))
 			}
 			for _, f := range p.NotOffered {
-				e.NotOffered = append(e.NotOffered, string(f))
+				if hasFor(plan, s.Peer, f) {
+					e.NotOffered = append(e.NotOffered, string(f))
+				}
 			}
 		}
 		out = append(out, e)
 	}
 	return out
+}
+
+// hasFor reports whether a plan has a prefix of a family for a peer. That a router does
+// not offer a family of which there is none is nobody's trouble.
+func hasFor(p policy.Plan, peer string, f policy.Family) bool {
+	return slices.ContainsFunc(p.Adverts, func(a policy.Advert) bool {
+		return policy.FamilyOf(a.Prefix) == f && slices.Contains(a.Peers, peer)
+	})
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/fairway-bgp/fairway/policy"
 	"github.com/fairway-bgp/fairway/policy/policytest"
 	"github.com/fairway-bgp/fairway/routes"
+	"github.com/fairway-bgp/fairway/speaker"
 )
 
 // looks are those of a reporter of two nodes, one after the other.
@@ -192,5 +193,18 @@ func TestReportsOfManySubnetsAllComeInTheEnd(t *testing.T) {
 				t.Errorf("%s: told %d times: %+v", c.name, n, r)
 			}
 		}
+	}
+}
+
+// A BGPPeer asks for both families unless told otherwise, and many routers have one.
+func TestFamilyWithoutPrefixesIsNobodysTrouble(t *testing.T) {
+	plan := policy.Plan{Sessions: []policy.Session{{Peer: "tor"}}, Adverts: []policy.Advert{{Prefix: netip.MustParsePrefix("10.1.0.0/16"), Peers: []string{"tor"}}}}
+	observed := speaker.Observed{Sessions: []speaker.Session{{Peer: "tor", State: speaker.Established, NotOffered: []policy.Family{policy.IPv6Unicast}}}}
+	if got := sessionStatus(observed, plan)[0]; len(got.NotOffered) != 0 || got.Trouble() != "" {
+		t.Errorf("not offered %v: %s", got.NotOffered, got.Trouble())
+	}
+	plan.Adverts = append(plan.Adverts, policy.Advert{Prefix: netip.MustParsePrefix("fd00::/64"), Peers: []string{"tor"}})
+	if got := sessionStatus(observed, plan)[0]; len(got.NotOffered) != 1 || got.Trouble() == "" {
+		t.Errorf("with an IPv6 prefix: not offered %v: %s", got.NotOffered, got.Trouble())
 	}
 }

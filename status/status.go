@@ -189,8 +189,8 @@ type Session struct {
 	// Received is how many the peer has announced since the session is up, counting
 	// those that come again. None is taken.
 	Received int `json:"received"`
-	// Families are those that both ends offered, and NotOffered those of the BGPPeer
-	// that the router did not; none unless the session is up.
+	// Families are those that both ends offered, and NotOffered those of which the plan
+	// has prefixes for the peer and that the router did not; none unless the session is up.
 	Families   []string `json:"families"`
 	NotOffered []string `json:"notOffered,omitempty"`
 	// NoHoldTime is whether the router asked for a hold time of 0.

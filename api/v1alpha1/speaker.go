@@ -104,8 +104,8 @@ type SessionStatus struct {
 	// LastError is why the session was down last.
 	// +optional
 	LastError string `json:"lastError,omitempty"`
-	// NotOffered are the families of the BGPPeer that the router did not offer, so that
-	// no prefix of them is sent; none unless the session is up.
+	// NotOffered are the families that the router did not offer, of which the node has
+	// prefixes for it, so that these are not sent; none unless the session is up.
 	// +optional
 	// +listType=atomic
 	NotOffered []string `json:"notOffered,omitempty"`
