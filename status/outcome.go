@@ -25,7 +25,7 @@ func (s Session) Trouble() string {
 	case !s.Established():
 		return cmp.Or(s.LastError, "no connection yet")
 	case len(s.NotOffered) > 0:
-		return fmt.Sprintf("the router does not offer %[1]s: no such prefix is sent; activate %[1]s for this neighbor on the router, or take it out of spec.families of BGPPeer %[2]s",
+		return fmt.Sprintf("the router does not offer %[1]s, so no prefix of it is sent: activate %[1]s for this neighbor on the router, or take it out of spec.families of BGPPeer %[2]s",
 			strings.Join(s.NotOffered, ", "), s.Peer)
 	case s.NoHoldTime:
 		return "the router asks for a hold time of 0, so that nobody would notice if it were dead; give this neighbor a hold time on the router"
