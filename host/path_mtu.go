@@ -15,7 +15,6 @@ import (
 // transfer nothing. The errors come from routers' addresses, not from the CIDR:
 //
 //   - from a router outside to a Pod;
-//   - from the overlay's router, the join gateway, to a client;
 //   - from this node itself, where the overlay link takes less than the uplink, or the
 //     reverse.
 //
@@ -52,7 +51,7 @@ func (c *checker) pathMTU(p netip.Prefix, asymmetric bool) answer {
 		question, states = question+" and asymmetric", append(states, netfilter.Invalid)
 	}
 	return c.passage.once(question, p, func() answer {
-		found := c.conclude(c.passage.survey(p, func(inside netip.Addr) Finding { return c.errorsPass(p, inside, states) }), "forwarded")
+		found := c.conclude(c.passage.survey(p, func(inside netip.Addr) Finding { return c.errorsPass(inside, states) }), "forwarded")
 		found.Why, found.part = withoutErrors, nil // who shuts an address out means its errors too
 		return found
 	})
@@ -62,11 +61,11 @@ func (c *checker) pathMTU(p netip.Prefix, asymmetric bool) answer {
 const withoutErrors = "the errors say how large packets may be: without them connections open, and transfer nothing once a packet is larger than a link on the way takes."
 
 // errorsPass walks the errors that concern an address inside.
-func (c *checker) errorsPass(cidr netip.Prefix, inside netip.Addr, states []netfilter.State) Finding {
+func (c *checker) errorsPass(inside netip.Addr, states []netfilter.State) Finding {
 	found := Finding{State: OK}
 	for _, uplink := range c.uplinks[inside.Is6()] {
 		for _, state := range states {
-			for _, p := range c.errors(cidr, inside, uplink, state) {
+			for _, p := range c.errors(inside, uplink, state) {
 				r := c.walkAnyway(p)
 				switch {
 				case r.Verdict == netfilter.Dropped:
@@ -82,17 +81,13 @@ func (c *checker) errorsPass(cidr netip.Prefix, inside netip.Addr, states []netf
 }
 
 // errors are the packets of one uplink and state.
-func (c *checker) errors(cidr netip.Prefix, inside netip.Addr, uplink string, state netfilter.State) []netfilter.Packet {
+func (c *checker) errors(inside netip.Addr, uplink string, state netfilter.State) []netfilter.Packet {
 	six := inside.Is6()
 	outside, d := outsideAddress(six), &c.facts.Datapath
-	in, out := tooBig(six, state), tooBig(six, state)
+	in := tooBig(six, state)
 	in.In, in.Out, in.Src, in.Dst = uplink, c.want.Overlay, outside, inside
-	out.In, out.Out, out.Src, out.Dst = c.want.Overlay, uplink, inside, outside
-	if hops := d.NextHops(cidr); len(hops) > 0 {
-		out.Src = hops[0]
-	}
-	in.ReturnsByIn, out.ReturnsByIn = d.returns(in), d.returns(out)
-	all := []netfilter.Packet{in, out}
+	in.ReturnsByIn = d.returns(in)
+	all := []netfilter.Packet{in}
 	own, has := c.ownAddress(six)
 	up, overlay := c.facts.Links.MTU[uplink], c.facts.Links.MTU[c.want.Overlay]
 	switch {
