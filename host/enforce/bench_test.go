@@ -25,15 +25,20 @@ func BenchmarkPlanRepair(b *testing.B) {
 	}
 }
 
+// bans are so many rules of a chain that each name somebody, and a FORWARD that drops.
+func bans(chain string, many int) string {
+	var rules strings.Builder
+	rules.WriteString("*filter\n:FORWARD DROP\n")
+	for i := range many {
+		fmt.Fprintf(&rules, "-A %s -s 198.18.%d.%d/32 -j DROP\n", chain, i/250, i%250)
+	}
+	return rules.String() + "COMMIT\n"
+}
+
 // BenchmarkPlanBehindManyRules has a drop behind 20,000 rules that name somebody.
 func BenchmarkPlanBehindManyRules(b *testing.B) {
 	n := node(b)
-	var rules strings.Builder
-	rules.WriteString("*filter\n:FORWARD DROP\n")
-	for i := range 20000 {
-		fmt.Fprintf(&rules, "-A FORWARD -s 198.18.%d.%d/32 -j DROP\n", i/250, i%250)
-	}
-	n.RunWith(rules.String()+"COMMIT\n", "iptables-nft-restore")
+	n.RunWith(bans("FORWARD", 20000), "iptables-nft-restore")
 	facts := read(n)
 	b.ResetTimer()
 	for range b.N {
@@ -46,12 +51,7 @@ func BenchmarkLook(b *testing.B) {
 	for _, whole := range []bool{false, true} {
 		b.Run(fmt.Sprint("whole=", whole), func(b *testing.B) {
 			n := node(b)
-			var rules strings.Builder
-			rules.WriteString("*filter\n:FORWARD DROP\n")
-			for i := range 40000 {
-				fmt.Fprintf(&rules, "-A INPUT -s 198.18.%d.%d/32 -j DROP\n", i/250, i%250)
-			}
-			n.RunWith(rules.String()+"COMMIT\n", "iptables-legacy-restore")
+			n.RunWith(bans("INPUT", 40000), "iptables-legacy-restore")
 			e := enforce.Enforcer{State: b.TempDir()}
 			enforced(b, n, e, want4())
 			look := e.EnforceFilter

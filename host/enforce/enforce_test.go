@@ -109,10 +109,15 @@ func TestEnforceMakesItRightAndUndoLeavesNothing(t *testing.T) {
 					t.Errorf("sysctl %s is %q, was %q", key, s.Value, sysctls[key].Value)
 				}
 			}
-			if _, err := os.Stat(filepath.Join(e.State, "host-ledger.json")); err == nil {
-				t.Error("the ledger is still there")
-			}
+			wantNoLedger(t, e)
 		})
+	}
+}
+
+func wantNoLedger(t *testing.T, e enforce.Enforcer) {
+	t.Helper()
+	if _, err := os.Stat(filepath.Join(e.State, "host-ledger.json")); err == nil {
+		t.Error("the ledger is still there")
 	}
 }
 
@@ -464,9 +469,7 @@ func TestUndoOfALedgerOfAnEarlierVersion(t *testing.T) {
 	if !strings.Contains(is, "ipv4/ip_forward:0\n") || !strings.Contains(is, "ipv4/conf/up0/rp_filter:1\n") {
 		t.Errorf("%s", is)
 	}
-	if _, err := os.Stat(filepath.Join(e.State, "host-ledger.json")); err == nil {
-		t.Error("the ledger is still there")
-	}
+	wantNoLedger(t, e)
 }
 
 // TestUndoSaysWhatItDid has a line of each kind, and one where nothing was ours.
@@ -531,9 +534,7 @@ func TestNoTrackWithoutAnyIptables(t *testing.T) {
 	if after := rules(n); after != before {
 		t.Errorf("undo left traces:\n%s", difference(before, after))
 	}
-	if _, err := os.Stat(filepath.Join(e.State, "host-ledger.json")); err == nil {
-		t.Error("the ledger is still there")
-	}
+	wantNoLedger(t, e)
 }
 
 // natOnly is a host where nothing filters.
