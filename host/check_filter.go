@@ -205,11 +205,10 @@ func (c *checker) passes(n netip.Prefix, t traffic, segments []netfilter.Segment
 		c.passage.eachPacket(inside, t, directions{true, false}, segments, func(p netfilter.Packet, r netfilter.Result) bool {
 			switch {
 			case r.Verdict == netfilter.Dropped:
-				found = Finding{State: Wrong, Got: r.By.String(), Evidence: []string{packetText(p)}, Fix: c.fix(p, r)}
+				found = lostTo(p, r, c.fix(p, r))
 				return false
 			case r.Verdict == netfilter.Unknown && found.State == OK:
-				found = Finding{State: Unknown, Got: r.Doubt.String(), Evidence: []string{"it asks what cannot be told from here: " + r.Question, packetText(p)},
-					Fix: traceCommand(p) + " shows the walk; ask the rule's owner"}
+				found = doubtfulBy(p, r, traceCommand(p)+" shows the walk; ask the rule's owner")
 			}
 			return true
 		})
@@ -218,18 +217,37 @@ func (c *checker) passes(n netip.Prefix, t traffic, segments []netfilter.Segment
 	return c.conclude(s, "forwarded")
 }
 
-// unlessUnread gives an ok only where everything could be read and asked about. A
-// drop that was found counts all the same.
-func (c *checker) unlessUnread(found Finding, s survey) Finding {
-	six := s.network.Addr().Is6()
+// lostTo is the finding of a packet that is dropped.
+func lostTo(p netfilter.Packet, r netfilter.Result, fix string) Finding {
+	return Finding{State: Wrong, Got: r.By.String(), Evidence: []string{packetText(p)}, Fix: fix}
+}
+
+// doubtfulBy is the finding of a packet of which it is not known whether it is dropped.
+func doubtfulBy(p netfilter.Packet, r netfilter.Result, fix string) Finding {
+	return Finding{State: Unknown, Got: r.Doubt.String(), Evidence: []string{"it asks what cannot be told from here: " + r.Question, packetText(p)}, Fix: fix}
+}
+
+// unread is what keeps a family from an ok, whatever was found; ok where nothing does.
+func (c *checker) unread(six bool) Finding {
 	switch {
-	case found.State != OK:
 	case len(c.uplinks[six]) == 0:
 		return Finding{State: Unknown, Got: noUplink, Fix: noUplinkFix}
 	case len(c.programs(six)) > 0:
 		return programDoubt(c.programs(six))
 	case len(c.facts.Filter.Unread) > 0:
 		return Finding{State: Unknown, Got: strings.Join(c.facts.Filter.Unread, "; "), Fix: unreadFix}
+	}
+	return Finding{State: OK}
+}
+
+// unlessUnread gives an ok only where everything could be read and asked about. A
+// drop that was found counts all the same.
+func (c *checker) unlessUnread(found Finding, s survey) Finding {
+	six := s.network.Addr().Is6()
+	switch unread := c.unread(six); {
+	case found.State != OK:
+	case unread.State != OK:
+		return unread
 	case len(s.left) > 0:
 		return Finding{State: Unknown, Got: "all is well as far as was asked, which is not everywhere",
 			Evidence: []string{fmt.Sprintf("%d of %d parts that rules tell apart were walked, not %s", s.walked, s.walked+len(s.left), s.example)},

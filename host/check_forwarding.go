@@ -55,7 +55,7 @@ func (f *Facts) forwarding(w Want, six bool) []Finding {
 		return f.forwarding6(w)
 	}
 	all := f.forwardingOf(ipForward, false)
-	if missing := f.forwardingMissing(w, false); all.State == Wrong && len(missing) == 0 {
+	if all.State == Wrong && f.forwards(w, false) {
 		all.State, all.Got = OK, all.Got+", and each link on the way forwards by its own setting"
 	}
 	out := []Finding{all}
@@ -78,7 +78,7 @@ func (f *Facts) forwarding6(w Want) []Finding {
 	out := []Finding{all}
 	for _, link := range links {
 		if s := f.Sysctls[disableIPv6Key(link)]; isOne(s.Value) {
-			name := sysctlName(disableIPv6Key(link))
+			name := SysctlName(disableIPv6Key(link))
 			out = append(out, Finding{About: About{Family: IPv6, Setting: name}, State: Wrong, Want: "0", Got: name + "=1",
 				Why: "a link without IPv6 drops every IPv6 packet, and has lost its addresses and routes.",
 				Fix: "sysctl -w " + name + "=0, and give the link its addresses and routes again"})
@@ -89,43 +89,34 @@ func (f *Facts) forwarding6(w Want) []Finding {
 
 func (f *Facts) forwardingOf(key string, six bool) Finding {
 	state, got := f.setting(key, isOne)
-	return Finding{About: About{Family: familyName(six), Setting: sysctlName(key)}, State: state, Want: "1", Got: got, Fix: f.forwardingFix(key, six)}
+	return Finding{About: About{Family: familyName(six), Setting: SysctlName(key)}, State: state, Want: "1", Got: got, Fix: f.forwardingFix(key, six)}
 }
 
 func (f *Facts) forwardingFix(key string, six bool) string {
-	fix := "sysctl -w " + sysctlName(key) + "=1"
+	fix := "sysctl -w " + SysctlName(key) + "=1"
 	for _, link := range f.Datapath.Learning {
 		if s := f.Sysctls[acceptRA(link)]; six && s.Err == nil && s.Value == "1" {
-			fix = "sysctl -w " + sysctlName(acceptRA(link)) + "=2 && " + fix
+			fix = "sysctl -w " + SysctlName(acceptRA(link)) + "=2 && " + fix
 		}
 	}
 	return fix
 }
 
-// forwardingMissing are the settings that must become 1 so that a family is forwarded
-// on its way; none where each link there forwards by its own. For IPv4 the links' own
-// would do; ip_forward, which comes first, is what people look at.
-func (f *Facts) forwardingMissing(w Want, six bool) []string {
+// forwards reports whether nothing says that packets of a family are not forwarded on
+// their way: where each link there forwards by its own setting, that of all links is of no
+// account.
+func (f *Facts) forwards(w Want, six bool) bool {
 	if six {
-		if f.forwarding6(w)[0].State == Wrong {
-			return []string{allForwarding}
-		}
-		return nil
+		return f.forwarding6(w)[0].State != Wrong
 	}
-	var out []string
-	for _, link := range f.onTheWay(w, false) {
+	return !slices.ContainsFunc(f.onTheWay(w, false), func(link string) bool {
 		key := forwardingKey(link, false)
 		if _, own := f.Sysctls[key]; !own {
 			key = ipForward // which is all that could be read
 		}
-		if state, _ := f.setting(key, isOne); state == Wrong && !slices.Contains(out, key) {
-			out = append(out, key)
-		}
-	}
-	if state, _ := f.setting(ipForward, isOne); state == Wrong && len(out) > 0 && out[0] != ipForward {
-		out = append([]string{ipForward}, out...)
-	}
-	return out
+		state, _ := f.setting(key, isOne)
+		return state == Wrong
+	})
 }
 
 func acceptRA(link string) string { return "net/ipv6/conf/" + link + "/accept_ra" }
@@ -134,7 +125,7 @@ func rpFilterKey(link string) string { return "net/ipv4/conf/" + link + "/rp_fil
 
 func srcValidMarkKey(link string) string { return "net/ipv4/conf/" + link + "/src_valid_mark" }
 
-func looseFix(link string) string { return "sysctl -w " + sysctlName(rpFilterKey(link)) + "=2" }
+func looseFix(link string) string { return "sysctl -w " + SysctlName(rpFilterKey(link)) + "=2" }
 
 func rpFilter() Criterion {
 	return Criterion{

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"strings"
 
 	"github.com/fairway-bgp/fairway/host/netfilter"
 	"github.com/fairway-bgp/fairway/host/program"
@@ -43,9 +42,9 @@ func (c *checker) neighboursFound(six bool) Finding {
 			}
 			switch r := follow(c.facts.Filter.of(six), p); {
 			case r.Verdict == netfilter.Dropped:
-				return Finding{State: Wrong, Got: r.By.String(), Evidence: []string{packetText(p)}, Fix: allowNeighbours(r.By, p)}
+				return lostTo(p, r, allowNeighbours(r.By, p))
 			case r.Verdict == netfilter.Unknown && found.State == OK:
-				found = Finding{State: Unknown, Got: r.Doubt.String(), Evidence: []string{"it asks what cannot be told from here: " + r.Question, packetText(p)}, Fix: "ask the rule's owner whether it lets neighbour discovery pass"}
+				found = doubtfulBy(p, r, "ask the rule's owner whether it lets neighbour discovery pass")
 			}
 		}
 	}
@@ -54,14 +53,10 @@ func (c *checker) neighboursFound(six bool) Finding {
 
 // unlessNeighboursUnread gives an ok only where everything could be read.
 func (c *checker) unlessNeighboursUnread(found Finding, six bool) Finding {
-	switch {
+	switch unread := c.unread(six); {
 	case found.State != OK:
-	case len(c.uplinks[six]) == 0:
-		return Finding{State: Unknown, Got: noUplink, Fix: noUplinkFix}
-	case len(c.programs(six)) > 0:
-		return programDoubt(c.programs(six))
-	case len(c.facts.Filter.Unread) > 0:
-		return Finding{State: Unknown, Got: strings.Join(c.facts.Filter.Unread, "; "), Fix: "install the program on the node or in the image, or run as root"}
+	case unread.State != OK:
+		return unread
 	case !six && c.facts.Links.Arptables != "":
 		return Finding{State: Unknown, Got: c.facts.Links.Arptables, Fix: "arptables-legacy -L -n shows its rules"}
 	}

@@ -13,7 +13,7 @@ import (
 // setting compares a setting with what it should be.
 func (f *Facts) setting(key string, good func(string) bool) (State, string) {
 	s, ok := f.Sysctls[key]
-	name := sysctlName(key)
+	name := SysctlName(key)
 	switch {
 	case !ok:
 		return Unknown, name + " is not there"
@@ -25,9 +25,9 @@ func (f *Facts) setting(key string, good func(string) bool) (State, string) {
 	return Wrong, name + "=" + s.Value
 }
 
-// sysctlName is a path as sysctl(8) takes it. A link's name may have dots: those
+// SysctlName is a path below /proc/sys as sysctl(8) takes it. A link's name may have dots: those
 // become slashes.
-func sysctlName(key string) string {
+func SysctlName(key string) string {
 	parts := strings.Split(key, "/")
 	for i := range parts {
 		parts[i] = strings.ReplaceAll(parts[i], ".", "/")

@@ -31,10 +31,7 @@ const (
 // fix says what helps against a drop. Whether our own accept does is not
 // guessed: the packet walks again through the rules with it in place.
 func (c *checker) fix(p netfilter.Packet, r netfilter.Result) string {
-	network, _ := c.networkOf(p)
-	if !network.IsValid() {
-		return "let it pass " + r.By.Where() + ", in the configuration of whoever made that: it comes from a router's own address, and Fairway opens only what is from or to the CIDRs"
-	}
+	network := c.networkOf(p)
 	six := p.Src.Is6()
 	rest := c.plan(planned{six: six}).walk(network, p)
 	if rest.Verdict != netfilter.Dropped {
@@ -60,16 +57,13 @@ func (c *checker) untrackedPasses(plan *planner, network netip.Prefix, p netfilt
 }
 
 // networkOf is the announced network that the packet is to or from.
-func (c *checker) networkOf(p netfilter.Packet) (network netip.Prefix, inbound bool) {
+func (c *checker) networkOf(p netfilter.Packet) netip.Prefix {
 	for _, n := range c.want.Networks {
-		if n.Prefix.Contains(p.Src) {
-			return n.Prefix, false
-		}
-		if n.Prefix.Contains(p.Dst) {
-			return n.Prefix, true
+		if n.Prefix.Contains(p.Src) || n.Prefix.Contains(p.Dst) {
+			return n.Prefix
 		}
 	}
-	return netip.Prefix{}, false
+	return netip.Prefix{}
 }
 
 // ownerFix is what the owner of a rule offers. Owners are known by the names of

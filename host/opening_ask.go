@@ -22,7 +22,7 @@ type question struct {
 func (p *planner) packets(inside, client netip.Addr, asymmetric bool) []question {
 	var out []question
 	for _, uplink := range p.uplinks {
-		for _, t := range kinds(p.six) {
+		for _, t := range append([]traffic{decisive(p.six)}, udpAndEcho(p.six)...) {
 			t.client = client
 			for _, at := range p.facts.segments(t, asymmetric) {
 				if asymmetric && p.means.NoTrack {
@@ -37,15 +37,6 @@ func (p *planner) packets(inside, client netip.Addr, asymmetric bool) []question
 		}
 	}
 	return out
-}
-
-// kinds are the kinds of traffic that are opened, with anybody.
-func kinds(six bool) []traffic {
-	echo := uint8(netfilter.ICMP)
-	if six {
-		echo = netfilter.ICMPv6
-	}
-	return []traffic{decisive(six), {name: "udp", protocol: netfilter.UDP}, {name: "icmp", protocol: echo}}
 }
 
 // Whom an opening would overrule.

@@ -44,7 +44,7 @@ func tooLarge(six bool) traffic {
 	return traffic{name: pathMTU, client: outsideAddress(six), errors: true}
 }
 
-// pathMTU asks about the errors of all routers, to and from a network.
+// pathMTU asks about the errors of routers outside, and of this node itself.
 func (c *checker) pathMTU(p netip.Prefix, asymmetric bool) answer {
 	question, states := pathMTU, []netfilter.State{netfilter.Related}
 	if asymmetric {
@@ -69,10 +69,9 @@ func (c *checker) errorsPass(inside netip.Addr, states []netfilter.State) Findin
 				r := c.walkAnyway(p)
 				switch {
 				case r.Verdict == netfilter.Dropped:
-					return Finding{State: Wrong, Got: r.By.String(), Evidence: []string{packetText(p)}, Fix: c.allowErrors(p, r)}
+					return lostTo(p, r, c.allowErrors(p, r))
 				case r.Verdict == netfilter.Unknown && found.State == OK:
-					found = Finding{State: Unknown, Got: r.Doubt.String(), Evidence: []string{"it asks what cannot be told from here: " + r.Question, packetText(p)},
-						Fix: "ask the rule's owner whether it lets ICMP errors pass"}
+					found = doubtfulBy(p, r, "ask the rule's owner whether it lets ICMP errors pass")
 				}
 			}
 		}

@@ -156,11 +156,11 @@ func (r *filterReader) beginReconcile(t *netfilter.Table) (finish func()) {
 
 // settle gives the rules what they ask of the node.
 func (f *Filter) settle(d Datapath) {
-	secured := hasIPsec()
+	secured, blind := hasIPsec(), postroutingBlind()
 	for _, six := range []bool{false, true} {
 		rules := f.of(six)
 		rules.Local, rules.Links, rules.RoutesByMark = d.Addresses, d.Links, d.Policy.Marks[six]
-		rules.PostroutingBlind, rules.IPsec = postroutingBlind(), secured
+		rules.PostroutingBlind, rules.IPsec = blind, secured
 	}
 }
 
@@ -409,6 +409,3 @@ func (f *Filter) writable(six bool) *netfilter.Ruleset {
 	}
 	return &rules
 }
-
-// SysctlName is a path below /proc/sys as sysctl(8) takes it.
-func SysctlName(key string) string { return sysctlName(key) }

@@ -249,7 +249,7 @@ func sysctlChanges(f Facts, w Want) []SysctlChange {
 // that of everything, or since Linux 6.17 the link's force_forwarding (ip6_forward in
 // net/ipv6/ip6_output.c).
 func (f *Facts) forwardingWrites(w Want, six bool) []string {
-	if len(f.forwardingMissing(w, six)) == 0 {
+	if f.forwards(w, six) {
 		return nil
 	}
 	own, all := func(link string) string { return forwardingKey(link, false) }, ipForward

@@ -41,21 +41,25 @@ func refusal(six bool) traffic {
 // otherTraffic are the other kinds that are asked about. Single ports and single
 // clients are not: to shut one of them out is somebody's decision.
 func (c *checker) otherTraffic(six bool) []traffic {
-	named := c.facts.Filter.of(six).Mentions()
-	echo := uint8(netfilter.ICMP)
-	if six {
-		echo = netfilter.ICMPv6
-	}
-	out := []traffic{
-		{name: "udp", protocol: netfilter.UDP, client: outsideAddress(six)},
-		{name: "icmp", protocol: echo, client: outsideAddress(six)},
-	}
+	named, out := c.facts.Filter.of(six).Mentions(), udpAndEcho(six)
 	for _, p := range privateNetworks(six) {
 		if a, ok := c.clientIn(p, named); ok {
 			out = append(out, traffic{name: "tcp with " + p.String(), protocol: netfilter.TCP, clients: p, client: a})
 		}
 	}
 	return out
+}
+
+// udpAndEcho are the kinds beside TCP, with anywhere.
+func udpAndEcho(six bool) []traffic {
+	echo := uint8(netfilter.ICMP)
+	if six {
+		echo = netfilter.ICMPv6
+	}
+	return []traffic{
+		{name: "udp", protocol: netfilter.UDP, client: outsideAddress(six)},
+		{name: "icmp", protocol: echo, client: outsideAddress(six)},
+	}
 }
 
 // privateNetworks are the networks of RFC 1918 and RFC 4193: firewalls between a site and
