@@ -53,16 +53,20 @@ func (l *changeLog) write(now *status.Status) {
 
 // writePlan logs what is new in a plan; sent tells what a router has been sent.
 func (l *changeLog) writePlan(before, now policy.Plan, sent func(policy.Advert) bool) {
-	unsent := map[string]bool{}
-	for _, a := range now.Adverts {
-		unsent[a.Prefix.String()] = !sent(a)
+	had := map[advertLine]bool{}
+	for _, line := range advertLines(before) {
+		had[line] = true
 	}
-	for _, a := range added(advertLines(before), advertLines(now)) {
+	for _, a := range now.Adverts {
+		line := lineOf(a)
+		if had[line] {
+			continue
+		}
 		text := "announced"
-		if unsent[a.prefix] {
+		if !sent(a) {
 			text = "to be announced: no session has it yet"
 		}
-		l.log.WithFields(logrus.Fields{"prefix": a.prefix, "subnet": a.subnet, "role": a.role}).Info(text)
+		l.log.WithFields(logrus.Fields{"prefix": line.prefix, "subnet": line.subnet, "role": line.role}).Info(text)
 	}
 	for _, a := range added(advertPrefixes(now), advertPrefixes(before)) {
 		l.log.WithFields(logrus.Fields{"prefix": a.prefix, "subnet": a.subnet}).Info("withdrawn")
@@ -93,9 +97,13 @@ type advertLine struct{ prefix, subnet, role string }
 func advertLines(p policy.Plan) []advertLine {
 	var out []advertLine
 	for _, a := range p.Adverts {
-		out = append(out, advertLine{a.Prefix.String(), a.Subnet, string(a.Role)})
+		out = append(out, lineOf(a))
 	}
 	return out
+}
+
+func lineOf(a policy.Advert) advertLine {
+	return advertLine{a.Prefix.String(), a.Subnet, string(a.Role)}
 }
 
 func advertPrefixes(p policy.Plan) []advertLine {

@@ -197,24 +197,28 @@ func (j *journal) failed(a netip.Addr, why cause) {
 func (j *journal) waitsFor(from netip.Addr) bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	for a, e := range j.entries {
-		if a.WithZone("") == from && !e.connected {
-			return true
-		}
-	}
-	return false
+	return len(j.down(from)) > 0
 }
 
-// hears notes what a router was overheard to say. A packet does not tell the zone of
-// the address that it is from.
+// down gives the entries of a router's sessions that are down. A packet does not tell
+// the zone of the address that it is from.
+func (j *journal) down(from netip.Addr) []*entry {
+	var out []*entry
+	for a, e := range j.entries {
+		if a.WithZone("") == from && !e.connected {
+			out = append(out, e)
+		}
+	}
+	return out
+}
+
+// hears notes what a router was overheard to say.
 func (j *journal) hears(from netip.Addr, what func(*said)) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	for a, e := range j.entries {
-		if a.WithZone("") == from && !e.connected {
-			what(&e.said)
-			j.bell()
-		}
+	for _, e := range j.down(from) {
+		what(&e.said)
+		j.bell()
 	}
 }
 
