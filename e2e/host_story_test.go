@@ -92,7 +92,7 @@ func (s *hostStory) play(t *testing.T, backend string) {
 			t.Errorf("drained: %v", err)
 		}
 	})
-	s.storm(t, drop)
+	s.storm(t, backend, drop)
 
 	ours := func() bool {
 		out, _ := s.Command(t.Context(), "n2", backend, "-S").CombinedOutput()
@@ -121,35 +121,52 @@ func (s *hostStory) play(t *testing.T, backend string) {
 	s.restart(t, "n2")
 }
 
-// storm flushes the chain and puts the drop back every 100 ms, for ten seconds,
-// while somebody visits.
-func (s *hostStory) storm(t *testing.T, drop func()) {
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-	defer cancel()
-	over := make(chan int)
-	go func() {
-		flushes := 0
-		for tick := time.NewTicker(100 * time.Millisecond); ctx.Err() == nil; <-tick.C {
-			drop()
-			flushes++
-		}
-		over <- flushes
-	}()
+// storm flushes the chain and puts the drop back 20 times, while somebody visits. Between
+// two flushes our jump is back, and stands for four times as long as that took: how fast
+// this machine is decides nothing here (BenchmarkFlushToBack measures it).
+func (s *hostStory) storm(t *testing.T, backend string, drop func()) {
+	ctx, over := context.WithCancel(t.Context())
+	visited := make(chan struct{})
+	defer func() { over(); <-visited }()
 	good, bad := 0, 0
-	for ctx.Err() == nil {
-		// A packet lost in the moment without rules is sent again by TCP.
-		if _, err := s.Visit(t.Context(), "ext", netip.MustParseAddr("10.166.0.10")); err != nil {
-			t.Logf("visit: %v", err)
-			bad++
-		} else {
-			good++
+	go func() {
+		defer close(visited)
+		for ctx.Err() == nil {
+			// A packet lost in the moment without rules is sent again by TCP.
+			if _, err := s.Visit(t.Context(), "ext", netip.MustParseAddr("10.166.0.10")); err != nil {
+				t.Logf("visit: %v", err)
+				bad++
+			} else {
+				good++
+			}
 		}
+	}()
+	var gaps []time.Duration
+	for range 20 {
+		drop()
+		flushed := time.Now()
+		await(t, "the jump in front of the drop again", func() bool { return s.jumpsFirst(backend) })
+		gap := time.Since(flushed)
+		gaps = append(gaps, gap)
+		time.Sleep(4 * gap)
 	}
-	t.Logf("%d flushes, %d visits answered, %d not", <-over, good, bad)
-	// Who is out of luck three times within two seconds is not answered in time.
-	if bad*5 > good || good < 10 {
+	over()
+	<-visited
+	slices.Sort(gaps)
+	t.Logf("%d flushes, back after %v (median) to %v; %d visits answered, %d not", len(gaps), gaps[len(gaps)/2], gaps[len(gaps)-1], good, bad)
+	// Who is out of luck three times within two seconds is not answered in time. Without
+	// any repair two of three are not.
+	if bad*3 > good || good < 10 {
 		t.Errorf("%d visits answered, %d not", good, bad)
 	}
+}
+
+// jumpsFirst is whether our jump is the first rule of n2's FORWARD. It looks under a lock
+// of its own, so that the repair does not wait for it.
+func (s *hostStory) jumpsFirst(backend string) bool {
+	out, err := s.Command(s.t.Context(), "n2", "env", "XTABLES_LOCKFILE="+filepath.Join(s.State, "xtables.lock"), backend, "-S", "FORWARD").Output()
+	lines := strings.Split(string(out), "\n")
+	return err == nil && len(lines) > 1 && strings.Contains(lines[1], "-j FAIRWAY-FORWARD")
 }
 
 // whileDrained does something while a node is drained, and what was announced by
