@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/fairway-bgp/fairway/columns"
 	"github.com/fairway-bgp/fairway/routes"
 )
 
@@ -84,9 +85,10 @@ func nodeASN(node *routes.Node, lastGood map[string]string) (uint32, error) {
 }
 
 // routerID gives the node's BGP identifier: annotation router-id, else its first
-// IPv4 InternalIP, else a number made of its name (RFC 6286: unique in the AS). To change it resets every session, so the one
-// that runs stays while it is among the Node's addresses, and while there are
-// none: addresses are reordered, and vanish for moments.
+// IPv4 InternalIP, else a number made of its name (RFC 6286: unique in the AS). To
+// change it resets every session, so the one that runs stays while it is among the
+// Node's addresses, and while there are none: addresses are reordered, and vanish for
+// moments.
 func routerID(node *routes.Node, lastGood map[string]string, running netip.Addr) (netip.Addr, []Warning) {
 	var warnings []Warning
 	if v, ok := node.Annotations[routes.AnnotationRouterID]; ok {
@@ -107,6 +109,34 @@ func routerID(node *routes.Node, lastGood map[string]string, running netip.Addr)
 		return first, warnings
 	}
 	return routerIDOf(node.Name), warnings
+}
+
+// duplicateRouterID warns of other nodes that would have this node's BGP identifier.
+func (v *view) duplicateRouterID() []Warning {
+	if len(v.sessions) == 0 {
+		return nil
+	}
+	var twins []string
+	for i := range v.s.Nodes {
+		n := &v.s.Nodes[i]
+		if n.Name == v.node.Name || !v.hasPeer(n) {
+			continue
+		}
+		if id, _ := routerID(n, nil, netip.Addr{}); id == v.routerID {
+			twins = append(twins, n.Name)
+		}
+	}
+	if len(twins) == 0 {
+		return nil
+	}
+	slices.Sort(twins)
+	return []Warning{{Reason: routes.DuplicateRouterID, Detail: fmt.Sprintf("Node %s has the same router ID %s as %s: give each its own by annotation %s, or put an address first in status.addresses that is the node's alone",
+		v.node.Name, v.routerID, columns.First(3, twins), routes.AnnotationRouterID)}}
+}
+
+// hasPeer is whether some BGPPeer selects a node.
+func (v *view) hasPeer(n *routes.Node) bool {
+	return slices.ContainsFunc(v.s.Peers, func(p Peer) bool { return p.Nodes.Matches(n.Labels) })
 }
 
 // routerIDOf makes an identifier of a name, one that every router takes.

@@ -40,7 +40,8 @@ func newView(s Snapshot, name string) *view {
 	v := &view{s: &s, node: node, plainPeers: map[Family][]string{}}
 	v.sessions, v.warnings = sessions(&s, node)
 	id, warnings := routerID(node, s.LastGoodNode, s.History.RouterID)
-	v.routerID, v.warnings = id, slices.Concat(v.warnings, warnings, nodeWarnings(node, &s))
+	v.routerID = id
+	v.warnings = slices.Concat(v.warnings, warnings, nodeWarnings(node, &s), v.duplicateRouterID())
 	v.cases = routes.Cases(&s.Snapshot, node, v.reach)
 	v.byPrefix = byPrefix(v.cases)
 	guard := newLeakGuard(&s)
