@@ -110,6 +110,7 @@ func peeringOf(f Format, in Input) (peering, error) {
 			p.Peer, strings.Join(p.notes, "; "))
 	}
 	p.leftOut = slices.Clone(p.notes)
+	p.warnings = p.dangers()
 	if err := p.addListen(); err != nil {
 		return peering{}, err
 	}

@@ -31,7 +31,7 @@ func (r Range) rule() rule {
 	if r.Longest == r.Prefix.Bits() {
 		return rule{Prefix: r.Prefix}
 	}
-	return rule{Prefix: r.Prefix, Longest: r.Longest}
+	return rule(r)
 }
 
 // ParseRanges reads ranges as people write them, "10.0.0.0/8" or "10.0.0.0/8 le 24".
@@ -134,6 +134,30 @@ func outside(wants []want, rules []rule, ranges []Range) []string {
 		covered := slices.ContainsFunc(ranges, func(x Range) bool { return x.covers(w.rule) })
 		if listed && !covered {
 			out = append(out, fmt.Sprintf("%s, Subnet %s, is in no range of --allow: it is listed by itself", w.rule, plain(w.Subnet)))
+		}
+	}
+	return out
+}
+
+// dangers names the routers and nodes whose own addresses are in a range: the router
+// would take a route to them. Fairway never announces one; another speaker on a node
+// could.
+func (p *peering) dangers() []string {
+	var out []string
+	for _, r := range p.allow {
+		var there []string
+		if r.Prefix.Contains(p.settings.Address.WithZone("")) {
+			there = append(there, "the router")
+		}
+		for _, g := range p.Groups {
+			for _, n := range g.Neighbours {
+				if r.Prefix.Contains(n.Address) {
+					there = append(there, n.Node)
+				}
+			}
+		}
+		if len(there) > 0 {
+			out = append(out, fmt.Sprintf("%s of --allow has the addresses of %s in it: name a narrower range, if you can", r.Prefix, some(there)))
 		}
 	}
 	return out

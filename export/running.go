@@ -47,9 +47,8 @@ type runningPeer struct {
 
 // runningFamily is what a neighbour may bring in one family.
 type runningFamily struct {
-	on  *bool
-	in  string
-	out string
+	on *bool
+	in string
 	// maps are route maps that judge what comes in.
 	maps []string
 	// limit is how many prefixes it may bring, 0 for any number.
