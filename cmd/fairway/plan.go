@@ -20,6 +20,7 @@ type planFlags struct {
 	node, peer  string
 	static, all bool
 	without     policy.Absence
+	secrets     []string
 	router      routerFlags
 }
 
@@ -42,7 +43,8 @@ says what of the plan the router's file would filter, and which nodes have no
 neighbor there.
 
 --without shows instead what would change if machines were dead, session and
-all, and --without-peer if BGPPeers were deleted: who announces what then, what
+all, --without-peer if BGPPeers were deleted, and --without-secret while the sessions
+are down that a change of a password resets: who announces what then, what
 would have no announcer or hang on one node, which sessions end, and how long
 the fail-over takes with the timers as they are. With several nodes, plan says
 at its end what hangs on one of them.
@@ -69,6 +71,7 @@ announced would have no announcer (--without) or if the router's file does not f
 	c.Flags().BoolVar(&f.all, "all", false, "with -o text: also list Subnets that are not selected")
 	c.Flags().StringSliceVar(&f.without.Nodes, "without", nil, "show what would change if the machines of these Nodes were dead")
 	c.Flags().StringSliceVar(&f.without.Peers, "without-peer", nil, "show what would change if these BGPPeers were deleted")
+	c.Flags().StringSliceVar(&f.secrets, "without-secret", nil, "show what would change while the sessions are down whose password these Secrets hold: they all reset when it is changed")
 	return c
 }
 
@@ -108,15 +111,15 @@ func (f *planFlags) check(c *cobra.Command) error {
 	if !f.asksWhatIf(c) {
 		return nil
 	}
-	if len(f.without.Nodes)+len(f.without.Peers) == 0 {
-		return fmt.Errorf("--without and --without-peer: name at least one Node or BGPPeer")
+	if len(f.without.Nodes)+len(f.without.Peers)+len(f.secrets) == 0 {
+		return fmt.Errorf("--without, --without-peer and --without-secret: name at least one Node, BGPPeer or Secret")
 	}
 	if !forPeople {
-		return fmt.Errorf("-o %s: --without and --without-peer are told as text or json", &f.output)
+		return fmt.Errorf("-o %s: --without, --without-peer and --without-secret are told as text or json", &f.output)
 	}
 	for _, name := range []string{"node", "all"} {
 		if c.Flags().Changed(name) {
-			return fmt.Errorf("--%s: --without and --without-peer are about every node: leave it out", name)
+			return fmt.Errorf("--%s: --without, --without-peer and --without-secret are about every node: leave it out", name)
 		}
 	}
 	return nil
@@ -135,6 +138,9 @@ func (f *planFlags) show(c *cobra.Command, s policy.Snapshot) (ok bool, err erro
 		return false, err
 	}
 	if err := f.checkAbsence(s); err != nil {
+		return false, err
+	}
+	if err := f.withoutSecrets(s, c.ErrOrStderr()); err != nil {
 		return false, err
 	}
 	plans := make([]policy.Plan, 0, len(names))
