@@ -206,6 +206,7 @@ func TestWhatCannotBeCheckedIsSaid(t *testing.T) {
 		{"another kind of filter", EOS, in, edit(EOS, "prefix-list FAIRWAY-TOR-A-V4 in", "prefix-list FAIRWAY-TOR-A-V4 in\n      neighbor FAIRWAY-TOR-A filter-list X in"), `cannot judge "filter-list X in"`},
 		{"a filter that does more", BIRD, in, edit(BIRD, "\t\taccept;", "\t\tif bgp_path.len > 2 then reject;\n\t\taccept;"), "filter FAIRWAY_TOR_A_v4, which does more than compare with its set"},
 		{"a condition of a term", Junos, in, edit(Junos, "term v4 then accept", "term v4 from as-path X\nset policy-options policy-statement FAIRWAY-TOR-A-IN term v4 then accept"), "from as-path X"},
+		{"two policies", Junos, in, edit(Junos, "import FAIRWAY-TOR-A-IN", "import FAIRWAY-TOR-A-IN\nset protocols bgp group FAIRWAY-TOR-A import OWN"), `cannot judge "import FAIRWAY-TOR-A-IN OWN"`},
 		{"a prefix that is none", FRR, in, edit(FRR, "permit 10.166.0.0/16", "permit 10.166.0/16"), `prefix-list FAIRWAY-TOR-A-V4: "10.166.0/16" is not a prefix`},
 	} {
 		t.Run(string(c.format)+"/"+c.name, func(t *testing.T) {

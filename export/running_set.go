@@ -184,7 +184,13 @@ func (s *setReader) junosPeer(p *runningPeer, words []string) {
 	case "shutdown", "disable":
 		p.shutdown = true
 	case "import":
-		p.families[0].in, p.families[1].in = last, last
+		for i := range p.families {
+			if f := &p.families[i]; f.in == "" {
+				f.in = last
+			} else if f.in != last {
+				f.strange = "import " + f.in + " " + last
+			}
+		}
 	case "family":
 		s.junosFamily(p, words[1:])
 	}

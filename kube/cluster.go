@@ -77,7 +77,7 @@ func connect(config *rest.Config, namespace string) (*Cluster, error) {
 		return nil, fmt.Errorf("connect to %s: %w", config.Host, err)
 	}
 	c := &Cluster{server: config.Host, namespace: namespace, config: config, clients: map[schema.GroupVersion]rest.Interface{}}
-	for _, gv := range []schema.GroupVersion{coreVersion(), kubeOVNVersion(), v1alpha1.GroupVersion(), leaseVersion()} {
+	for _, gv := range versions() {
 		if c.clients[gv], err = clientFor(config, gv, transport); err != nil {
 			return nil, fmt.Errorf("connect to %s: %w", config.Host, err)
 		}
@@ -141,6 +141,11 @@ func (c *Cluster) Server() string { return c.server }
 // Namespace is Fairway's own.
 func (c *Cluster) Namespace() string { return c.namespace }
 
+// versions are those of everything that is read or written.
+func versions() []schema.GroupVersion {
+	return []schema.GroupVersion{coreVersion(), kubeOVNVersion(), v1alpha1.GroupVersion(), leaseVersion(), appsVersion()}
+}
+
 func coreVersion() schema.GroupVersion { return schema.GroupVersion{Version: "v1"} }
 
 func kubeOVNVersion() schema.GroupVersion {
@@ -150,6 +155,8 @@ func kubeOVNVersion() schema.GroupVersion {
 func leaseVersion() schema.GroupVersion {
 	return schema.GroupVersion{Group: "coordination.k8s.io", Version: "v1"}
 }
+
+func appsVersion() schema.GroupVersion { return schema.GroupVersion{Group: "apps", Version: "v1"} }
 
 // resource is a kind as the API server names it in paths.
 type resource struct {
@@ -165,7 +172,8 @@ func secretResource() resource { return resource{coreVersion(), "secrets", objec
 func peerResource() resource {
 	return resource{v1alpha1.GroupVersion(), "bgppeers", objects.KindBGPPeer}
 }
-func speakerResource() resource { return resource{v1alpha1.GroupVersion(), "speakers", "Speaker"} }
+func daemonSetResource() resource { return resource{appsVersion(), "daemonsets", "DaemonSet"} }
+func speakerResource() resource   { return resource{v1alpha1.GroupVersion(), "speakers", "Speaker"} }
 
 // String gives "subnets.kubeovn.io", as RBAC and kubectl have it.
 func (r resource) String() string { return r.version.WithResource(r.plural).GroupResource().String() }
