@@ -124,9 +124,18 @@ func (r *running) names() []string {
 
 // names are those that exports give to what is the BGPPeer's own, in any language.
 func (p peering) names() []string {
-	out := []string{p.Name, p.Name + "-I", p.Name + "-IN", p.Name + "-V4", p.Name + "-V6"}
+	out := []string{p.Name + "-IN", p.Name + "-V4", p.Name + "-V6"}
+	for _, group := range p.groupNames() {
+		out = append(out, group, symbol(group, "_"))
+	}
 	name := symbol(p.Name, "_")
-	return append(out, name, symbol(p.Name+"-I", "_"), name+"_v4", name+"_v6")
+	return append(out, name+"_v4", name+"_v6")
+}
+
+// groupNames are those that its groups may have, whatever was asked for.
+func (p peering) groupNames() []string {
+	internal := p.Name + internalSuffix
+	return []string{p.Name, p.Name + listenSuffix, internal, internal + listenSuffix}
 }
 
 // sharedNames are those that every export has.
