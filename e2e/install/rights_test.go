@@ -273,7 +273,7 @@ func (a auditLog) calls(t *testing.T) []audited {
 		if o.Subresource != "" {
 			c.resource += "/" + o.Subresource
 		}
-		if o.Resource == "leases" && e.Verb != "create" {
+		if o.Resource == "daemonsets" || o.Resource == "leases" && e.Verb != "create" {
 			c.name = o.Name
 		}
 		out = append(out, audited{c, e.ResponseStatus.Code})
