@@ -99,20 +99,22 @@ func (f *following) expire(s observation) {
 // assemble makes the Contents of what is in force.
 func (f *following) assemble(view *LiveView, now time.Time) {
 	one := objects.Batch{}
-	view.UIDs = map[string]types.UID{}
+	view.UIDs, view.Peers = map[string]types.UID{}, map[string]PeerIdentity{}
 	for _, k := range slices.SortedFunc(maps.Keys(f.guard.force), objects.Key.Compare) {
 		o := f.guard.force[k]
 		one.Objects = append(one.Objects, o.Object)
 		switch k.Kind {
 		case objects.KindSubnet:
 			view.UIDs[k.Name] = o.uid
+		case objects.KindBGPPeer:
+			view.Peers[k.Name] = PeerIdentity{o.uid, o.generation}
 		case objects.KindNode:
 			if k.Name == f.options.Node {
 				view.NodeUID = o.uid
 			}
 		}
 	}
-	standIns := f.standInSecrets(one.Objects)
+	standIns := standInSecrets(one.Objects, func(secret string) bool { return f.secrets[secret] != nil })
 	one.Objects = append(one.Objects, standIns...)
 	var good objects.Good
 	view.Contents, good = objects.Assemble([]objects.Batch{one}, f.good, f.absent)
@@ -163,11 +165,11 @@ func (f *following) absent(name string) error {
 
 // standInSecrets give each password that is not read a value, so that whoever may not
 // read Secrets still sees which sessions there are, and a daemon those of other nodes.
-func (f *following) standInSecrets(peers []objects.Object) []objects.Object {
+func standInSecrets(peers []objects.Object, read func(secret string) bool) []objects.Object {
 	byName := map[string]objects.Secret{}
 	for _, o := range peers {
 		p, ok := o.Value.(objects.Peer)
-		if !ok || p.Secret == nil || f.secrets[p.Secret.Name] != nil {
+		if !ok || p.Secret == nil || read(p.Secret.Name) {
 			continue
 		}
 		if byName[p.Secret.Name] == nil {
