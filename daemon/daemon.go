@@ -50,6 +50,8 @@ type Options struct {
 	Bell     *bell.Bell
 	// NotServed gives what status.Status has by that name; nil for nothing.
 	NotServed func() []string
+	// OnStop gives what status.Status has by that name; nil for nothing.
+	OnStop func() status.OnStop
 	// Posted is called with each picture after it was posted, and must not block;
 	// nil for nobody.
 	Posted func(*status.Status)
@@ -215,6 +217,9 @@ func (d *Daemon) picture(about status.Source, o speaker.Observed, errs ...error)
 	}
 	if d.NotServed != nil {
 		st.NotServed = d.NotServed()
+	}
+	if d.OnStop != nil {
+		st.OnStop = d.OnStop()
 	}
 	st.Draining, st.DrainCause, st.DrainRequest, st.DrainUntil = d.drain.cause != "", d.drain.cause, d.drain.request, d.drain.until
 	if d.plan != nil {

@@ -17,16 +17,21 @@ const quickHold = ", holdTime: 9s, keepaliveTime: 3s"
 // TestADaemonThatIsKilledCostsOnlyWhatNobodyElseAnnounces: its sessions end with the
 // process, and the node goes on forwarding what still comes by it.
 func TestADaemonThatIsKilledCostsOnlyWhatNobodyElseAnnounces(t *testing.T) {
-	for _, c := range []struct{ name, spec string }{
-		{"no graceful restart", quickHold},
-		{"graceful restart", quickHold + ", gracefulRestart: {}"},
+	for _, c := range []struct {
+		name, spec string
+		end        syscall.Signal
+	}{
+		{"no graceful restart", quickHold, syscall.SIGKILL},
+		{"graceful restart", quickHold + ", gracefulRestart: {}", syscall.SIGKILL},
+		{"told to stop with graceful restart", quickHold + ", gracefulRestart: {}", syscall.SIGTERM},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			w := newTraffic(t, lab.FRR, "frr", asExported, c.spec)
+			w := newTraffic(t, lab.FRR, "frr", asExported, c.spec, "--on-stop=keep")
 			streams := w.streamsBy("n1", "distributed", "ECMP gateways", "standby", "no standby")
-			if err := w.Signal("n1", syscall.SIGKILL); err != nil {
+			if err := w.Signal("n1", c.end); err != nil {
 				t.Fatal(err)
 			}
+			<-w.Ended("n1")
 			if c.spec == quickHold {
 				w.everywhere("n2", "n3")
 			}

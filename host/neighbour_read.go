@@ -10,7 +10,7 @@ import (
 	"github.com/vishvananda/netlink"
 )
 
-// readNeighbours lists the kernel's entries on a link, of both families.
+// readNeighbours lists the kernel's entries on a link, of both families; on all with 0.
 func readNeighbours(link int) (map[netip.Addr]Neighbour, error) {
 	list, err := netlink.NeighList(link, netlink.FAMILY_ALL)
 	if err != nil {
@@ -34,6 +34,18 @@ func neighboursOn(name string) map[netip.Addr]Neighbour {
 		return nil
 	}
 	return entries
+}
+
+// LinkAddressOf gives the link address at which a neighbour on any link has answered for
+// an address, by ARP or neighbour discovery; "" where none has, or where the kernel does
+// not tell.
+func LinkAddressOf(a netip.Addr) string {
+	entries, err := readNeighbours(0)
+	n := entries[a.WithZone("")]
+	if err != nil || !n.usable() || n.static() {
+		return ""
+	}
+	return n.LinkAddress.String()
 }
 
 // neighbourOf is an entry in our words. The kernel tells times as ages, in

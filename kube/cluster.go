@@ -79,7 +79,7 @@ func connect(config *rest.Config, namespace string) (*Cluster, error) {
 	}
 	c := &Cluster{server: config.Host, namespace: namespace, config: config, clients: map[schema.GroupVersion]rest.Interface{}}
 	transport = c.clock.listening(transport)
-	for _, gv := range []schema.GroupVersion{coreVersion(), kubeOVNVersion(), v1alpha1.GroupVersion(), leaseVersion()} {
+	for _, gv := range versions() {
 		if c.clients[gv], err = clientFor(config, gv, transport); err != nil {
 			return nil, fmt.Errorf("connect to %s: %w", config.Host, err)
 		}
@@ -143,6 +143,11 @@ func (c *Cluster) Server() string { return c.server }
 // Namespace is Fairway's own.
 func (c *Cluster) Namespace() string { return c.namespace }
 
+// versions are those of everything that is read or written.
+func versions() []schema.GroupVersion {
+	return []schema.GroupVersion{coreVersion(), kubeOVNVersion(), v1alpha1.GroupVersion(), leaseVersion(), appsVersion()}
+}
+
 func coreVersion() schema.GroupVersion { return schema.GroupVersion{Version: "v1"} }
 
 func kubeOVNVersion() schema.GroupVersion {
@@ -152,6 +157,8 @@ func kubeOVNVersion() schema.GroupVersion {
 func leaseVersion() schema.GroupVersion {
 	return schema.GroupVersion{Group: "coordination.k8s.io", Version: "v1"}
 }
+
+func appsVersion() schema.GroupVersion { return schema.GroupVersion{Group: "apps", Version: "v1"} }
 
 // resource is a kind as the API server names it in paths.
 type resource struct {
@@ -167,8 +174,9 @@ func secretResource() resource { return resource{coreVersion(), "secrets", objec
 func peerResource() resource {
 	return resource{v1alpha1.GroupVersion(), "bgppeers", objects.KindBGPPeer}
 }
-func speakerResource() resource { return resource{v1alpha1.GroupVersion(), "speakers", kindSpeaker} }
-func leaseResource() resource   { return resource{leaseVersion(), "leases", "Lease"} }
+func daemonSetResource() resource { return resource{appsVersion(), "daemonsets", "DaemonSet"} }
+func speakerResource() resource   { return resource{v1alpha1.GroupVersion(), "speakers", kindSpeaker} }
+func leaseResource() resource     { return resource{leaseVersion(), "leases", "Lease"} }
 
 // kindSpeaker is the kind of what the nodes say of themselves. It is no input, so that
 // package objects does not know it.

@@ -47,6 +47,8 @@ type feed struct {
 	client           rest.Interface
 	// changed is called after each change, and must not block.
 	changed func()
+	// refused is the pause after a no, where it is longer than refusedRetry.
+	refused time.Duration
 
 	mu    sync.Mutex
 	kept  map[objects.Key]stored
@@ -163,7 +165,7 @@ func (f *feed) pause(ctx context.Context) {
 	}
 	select {
 	case <-ctx.Done():
-	case <-time.After(refusedRetry + rand.N(refusedRetry/4)):
+	case <-time.After(max(f.refused, refusedRetry) + rand.N(refusedRetry/4)):
 	}
 }
 

@@ -117,7 +117,7 @@ func (w *town) patch(path, body string) {
 
 // empty deletes what tests make.
 func (w *town) empty() {
-	for _, path := range []string{subnetsPath, vlansPath, peersPath, speakersPath, nodesPath, secretsPath, leasesPath, "/api/v1/namespaces/default/events", "/api/v1/namespaces/default/pods"} {
+	for _, path := range []string{subnetsPath, vlansPath, peersPath, speakersPath, nodesPath, secretsPath, leasesPath, daemonSetsPath, "/api/v1/namespaces/default/events", "/api/v1/namespaces/default/pods"} {
 		if err := w.call(w.server.Config(), "DELETE", path, ""); err != nil && !strings.Contains(err.Error(), "not find") {
 			w.Errorf("clean up: %v", err)
 		}
@@ -125,14 +125,15 @@ func (w *town) empty() {
 }
 
 const (
-	subnetsPath  = "/apis/kubeovn.io/v1/subnets"
-	vlansPath    = "/apis/kubeovn.io/v1/vlans"
-	peersPath    = "/apis/fairway.dev/v1alpha1/bgppeers"
-	speakersPath = "/apis/fairway.dev/v1alpha1/speakers"
-	nodesPath    = "/api/v1/nodes"
-	secretsPath  = "/api/v1/namespaces/" + testNamespace + "/secrets"
-	leasesPath   = "/apis/coordination.k8s.io/v1/namespaces/" + testNamespace + "/leases"
-	crdsPath     = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+	subnetsPath    = "/apis/kubeovn.io/v1/subnets"
+	vlansPath      = "/apis/kubeovn.io/v1/vlans"
+	peersPath      = "/apis/fairway.dev/v1alpha1/bgppeers"
+	speakersPath   = "/apis/fairway.dev/v1alpha1/speakers"
+	nodesPath      = "/api/v1/nodes"
+	secretsPath    = "/api/v1/namespaces/" + testNamespace + "/secrets"
+	leasesPath     = "/apis/coordination.k8s.io/v1/namespaces/" + testNamespace + "/leases"
+	daemonSetsPath = "/apis/apps/v1/namespaces/" + testNamespace + "/daemonsets"
+	crdsPath       = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 )
 
 // subnet makes a distributed Subnet as Kube-OVN's controller leaves it.

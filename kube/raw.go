@@ -6,11 +6,8 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/apimachinery/pkg/types"
-
-	"github.com/fairway-bgp/fairway/api/v1alpha1"
 )
 
 // rawObject is an object as it comes from the API server: its text, and what a
@@ -77,11 +74,11 @@ func (l *rawList) DeepCopyObject() runtime.Object {
 // rawScheme knows every kind that is read.
 func rawScheme() *runtime.Scheme {
 	s := runtime.NewScheme()
-	for _, r := range []resource{subnetResource(), vlanResource(), nodeResource(), podResource(), secretResource(), peerResource(), speakerResource()} {
+	for _, r := range []resource{subnetResource(), vlanResource(), nodeResource(), podResource(), secretResource(), peerResource(), speakerResource(), daemonSetResource()} {
 		s.AddKnownTypeWithName(r.version.WithKind(r.kind), &rawObject{})
 		s.AddKnownTypeWithName(r.version.WithKind(r.kind+"List"), &rawList{})
 	}
-	for _, gv := range []schema.GroupVersion{coreVersion(), kubeOVNVersion(), v1alpha1.GroupVersion(), leaseVersion()} {
+	for _, gv := range versions() {
 		metav1.AddToGroupVersion(s, gv)
 	}
 	return s

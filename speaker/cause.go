@@ -68,11 +68,14 @@ type said struct {
 }
 
 // words gives the cause and what to change, for people; "" for none. p are the
-// session's settings.
-func (e entry) words(p *api.Peer) string {
+// session's settings, and linkAddressOf is that of the Options.
+func (e entry) words(p *api.Peer, linkAddressOf func(netip.Addr) string) string {
 	n, heard := e.said.notification, e.said.notified.Sub(e.cause.at).Abs() < overheardFor
 	switch {
 	case e.cause.kind == noConnection:
+		if strings.HasSuffix(e.cause.text, "i/o timeout") {
+			return silenceWords(p, linkAddressOf)
+		}
 		return noConnectionWords(p, e.cause.text)
 	case e.cause.kind == closedEarly && !heard:
 		return fmt.Sprintf("%s closed the connection before it said anything: it does not know this node's address as a neighbor; have it configured there, or give spec.sourceAddress the one that is", routerAt(p))
@@ -121,15 +124,32 @@ func noConnectionWords(p *api.Peer, text string) string {
 		return "this node's own firewall drops what it sends to " + target(p) + " (operation not permitted); let TCP out in OUTPUT"
 	case ends(syscall.ECONNRESET):
 		return target(p) + " resets the connection: the router does not take one from this node's address; have it configured there as a neighbor"
-	case strings.HasSuffix(text, "i/o timeout"):
-		return fmt.Sprintf("no answer from %s: %s", target(p), silenceTerms(p))
 	}
 	return text
 }
 
-// silenceTerms are why TCP gets no answer at all, for the settings of a session. A
-// segment with a wrong digest is dropped without an answer (RFC 2385 section 2), and
-// so is one with too low a TTL (RFC 5082 section 3).
+// silenceWords are for a router whose TCP gives no answer at all. One that answers for its
+// address on its link is there, and drops what this node sends.
+func silenceWords(p *api.Peer, linkAddressOf func(netip.Addr) string) string {
+	terms := silenceTerms(p)
+	a, err := netip.ParseAddr(p.Conf.NeighborAddress)
+	if err != nil || linkAddressOf == nil {
+		return fmt.Sprintf("no answer from %s: %s, or a router that is down", target(p), terms)
+	}
+	mac := linkAddressOf(a)
+	if mac == "" {
+		return fmt.Sprintf("no answer from %s: %s, or a router that is down", target(p), terms)
+	}
+	how := "ARP"
+	if a.Is6() {
+		how = "neighbour discovery"
+	}
+	return fmt.Sprintf("no answer from %s, though the router is there (%s answers %s for it) and drops what this node sends: %s", target(p), mac, how, terms)
+}
+
+// silenceTerms are the settings of a session by which TCP gets no answer. A segment with a
+// wrong digest is dropped without one (RFC 2385 section 2), and so is one with too low a
+// TTL (RFC 5082 section 3).
 func silenceTerms(p *api.Peer) string {
 	terms := []string{"a filter on the way"}
 	if p.Conf.AuthPassword != "" {
@@ -144,7 +164,7 @@ func silenceTerms(p *api.Peer) string {
 	default:
 		terms = append(terms, "a router that is more than one hop away (then spec.ebgpMultihop), or that wants TTL security (then spec.ttlSecurity)")
 	}
-	return strings.Join(terms, ", ") + ", or a router that is down"
+	return strings.Join(terms, ", ")
 }
 
 // refusedOpenWords is for a router whose OPEN we refused.

@@ -105,3 +105,21 @@ func TestErrorIsForgottenWhenSettingsChange(t *testing.T) {
 	}
 	wantEstablished(t, s, "tor-a")
 }
+
+// A router that answers ARP is there, and drops TCP.
+func TestSilentRouterIsSaidToBeThereOrNot(t *testing.T) {
+	e := entry{cause: cause{kind: noConnection, text: "dial tcp 192.0.2.1:179: i/o timeout"}}
+	for name, c := range map[string]struct{ address, linkAddress, want, not string }{
+		"answers ARP":                 {"192.0.2.1", "02:00:00:00:00:01", "02:00:00:00:00:01 answers ARP for it", "router that is down"},
+		"answers neighbour discovery": {"2001:db8::1", "02:00:00:00:00:01", "answers neighbour discovery for it", "router that is down"},
+		"answers nothing":             {"192.0.2.1", "", "or a router that is down", "answers ARP"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := &api.Peer{Conf: &api.PeerConf{NeighborAddress: c.address}, Transport: &api.Transport{}, TtlSecurity: &api.TtlSecurity{}, EbgpMultihop: &api.EbgpMultihop{}}
+			got := e.words(p, func(netip.Addr) string { return c.linkAddress })
+			if !strings.Contains(got, c.want) || strings.Contains(got, c.not) || !strings.HasPrefix(got, "no answer from "+c.address) {
+				t.Error(got)
+			}
+		})
+	}
+}

@@ -120,7 +120,7 @@ func (s *Speaker) session(p *api.Peer, v *view) Session {
 		Flaps:   e.flaps,
 	}
 	if out.State != Established {
-		out.LastError, out.LastErrorAt = e.words(p), e.cause.at
+		out.LastError, out.LastErrorAt = e.words(p, s.options.LinkAddressOf), e.cause.at
 		return out
 	}
 	out.LocalAddress, _ = netip.ParseAddr(p.Transport.LocalAddress)

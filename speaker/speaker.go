@@ -36,6 +36,9 @@ type Options struct {
 	// ListenPort is where passive sessions are waited for, 179 if 0. Nothing
 	// listens before there is such a session.
 	ListenPort int32
+	// LinkAddressOf gives the link address at which a neighbour answers for an address,
+	// "" for none. It is asked where a router is silent; nil for nobody.
+	LinkAddressOf func(netip.Addr) string
 	// Bell is rung on every change of a session's state. It must not block.
 	Bell func()
 }

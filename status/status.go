@@ -36,6 +36,9 @@ type Status struct {
 	// zero where nothing waits for that.
 	DrainUntil time.Time `json:"drainUntil,omitzero"`
 
+	// OnStop is what a SIGTERM would mean now; the zero value where nobody tells.
+	OnStop OnStop `json:"onStop,omitzero"`
+
 	// NotServed are ways to look at the daemon that cannot be served, with the reason;
 	// what is announced does not need them.
 	NotServed []string `json:"notServed,omitempty"`
@@ -68,6 +71,13 @@ type Settings struct {
 	OverlayLink string `json:"overlayLink"`
 	// BGPPort is where passive peers are waited for.
 	BGPPort uint16 `json:"bgpPort"`
+}
+
+// OnStop is what a SIGTERM means: a daemon that comes back leaves its routes to peers that
+// do graceful restart (RFC 4724), any other withdraws everything.
+type OnStop struct {
+	Keep    bool   `json:"keep"`
+	Because string `json:"because"`
 }
 
 // Plan is the plan that is in force, nil Adverts meaning that there is none yet.

@@ -44,6 +44,9 @@ func (s *Status) WriteText(w io.Writer, now time.Time) error {
 		columns.Wrap(&b, "  ! ", "    ", e)
 	}
 	s.writeDrain(&b, now)
+	if s.OnStop.Keep {
+		columns.Wrap(&b, "", "    ", "SIGTERM leaves the routes to peers with graceful restart: "+s.OnStop.Because)
+	}
 	s.writeSessions(&b, now)
 	s.writeFindings(&b)
 	b.WriteByte('\n')

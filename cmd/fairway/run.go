@@ -29,6 +29,7 @@ const (
 type runFlags struct {
 	input
 	live
+	stopFlags
 	node, listen, runDir    string
 	grpcSocket, grpcAddress string
 	bgpPort                 int32
@@ -46,7 +47,8 @@ func newRunCommand() *cobra.Command {
 		Short: "Run the daemon of this node",
 		Long: `Run the daemon of this node: follow the objects, announce what the plan says, and
 show it on loopback. SIGTERM and SIGINT withdraw everything and end the sessions
-with a text that says so.
+with a text that says so, but where the DaemonSet will start this Pod again: then
+peers with gracefulRestart keep the routes (--on-stop).
 
 The objects are a cluster's, or with -f those of files. An API server that goes
 away, or a file that no longer parses, withdraws nothing.`,
@@ -58,6 +60,7 @@ away, or a file that no longer parses, withdraws nothing.`,
 	}
 	f.input.addFlags(c)
 	f.live.addFlags(c)
+	f.stopFlags.addFlags(c)
 	hostname, _ := os.Hostname()
 	c.Flags().StringVar(&f.node, "node", hostname, "name of this node's Node object")
 	c.Flags().StringVar(&f.listen, "listen", defaultListen, "loopback address of the status page")
@@ -82,7 +85,7 @@ func (f *runFlags) run(ctx context.Context, stderr io.Writer) error {
 	if f.node == "" {
 		return fmt.Errorf("no node: give --node NAME")
 	}
-	if err := errors.Join(f.live.check(), f.input.check(), f.input.checkPaths()); err != nil {
+	if err := errors.Join(f.live.check(), f.stopFlags.check(), f.input.check(), f.input.checkPaths()); err != nil {
 		return err
 	}
 	if err := door.CheckLoopback(f.listen); err != nil {

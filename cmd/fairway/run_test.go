@@ -34,7 +34,7 @@ func started(t *testing.T, socket string) (stop func() error) {
 func startedWith(t *testing.T, f runFlags) (stop func() error) {
 	t.Helper()
 	f.node, f.overlayLink, f.logLevel, f.logFormat = "n1", "ovn0", "error", "text"
-	f.files, f.host.mode = []string{t.TempDir()}, "off"
+	f.files, f.host.mode, f.onStop = []string{t.TempDir()}, "off", onStopAuto
 	socket := f.grpcSocket
 	ctx, cancel := context.WithCancel(context.Background())
 	over := make(chan error, 1)

@@ -47,6 +47,8 @@ type origin struct {
 	source daemon.Source
 	posted func(*status.Status)
 	tasks  []task
+	// prospect is asked when this daemon is told to stop; nil for no cluster.
+	prospect func() prospect
 }
 
 // source gives the files, or else the cluster.
@@ -78,6 +80,15 @@ func (f *runFlags) cluster(cluster *kube.Cluster, bell func(), log *logrus.Entry
 	heartbeat := kube.NewHeartbeat(cluster, f.node, func() types.UID { v, _ := objects.Latest(); return v.NodeUID }, bell, log.WithField("part", "heartbeat"))
 	reporter := daemon.Reporter{Cluster: cluster, Objects: objects, Node: f.node, Herald: herald, Log: log.WithField("part", "reporter")}
 	var news account.News
+	tasks := []task{
+		{"objects", objects.Run}, {"Speaker object", recorder.Run}, {"heartbeat", heartbeat.Run},
+		{"Events", herald.Run}, {"reporter", reporter.Run},
+	}
+	var set *kube.DaemonSet
+	if f.daemonSet != "" {
+		set = kube.NewDaemonSet(cluster, f.daemonSet, bell, log.WithField("part", "daemonset"))
+		tasks = append(tasks, task{"own DaemonSet", set.Run})
+	}
 	return origin{
 		source: daemon.LiveSource{Live: objects, Server: cluster.Server(), Node: f.node},
 		posted: func(s *status.Status) {
@@ -89,9 +100,23 @@ func (f *runFlags) cluster(cluster *kube.Cluster, bell func(), log *logrus.Entry
 				herald.Tell(kube.Event{Kind: "Node", Name: s.Node, UID: v.NodeUID, Warning: e.Warning, Reason: e.Reason, Message: e.Message})
 			}
 		},
-		tasks: []task{
-			{"objects", objects.Run}, {"Speaker object", recorder.Run}, {"heartbeat", heartbeat.Run},
-			{"Events", herald.Run}, {"reporter", reporter.Run},
-		},
+		tasks:    tasks,
+		prospect: func() prospect { return f.prospect(objects, set) },
 	}
+}
+
+// prospect is what the cluster tells now; set is nil for none.
+func (f *runFlags) prospect(objects *kube.Live, set *kube.DaemonSet) prospect {
+	v, _ := objects.Latest()
+	p := prospect{settings: f.settings}
+	var labels map[string]string
+	for i := range v.Snapshot.Nodes {
+		if n := &v.Snapshot.Nodes[i]; n.Name == f.node {
+			p.node, labels = n, n.Labels
+		}
+	}
+	if set != nil {
+		p.daemonSet, p.fate = set.String(), set.Fate(labels)
+	}
+	return p
 }

@@ -55,7 +55,7 @@ func (f *runFlags) parts(log *logrus.Entry) (*parts, error) {
 	var err error
 	p.speaker, err = speaker.New(speaker.Options{
 		Log: log.WithField("part", "speaker"), GRPCSocket: f.grpcSocket, GRPCAddress: f.grpcAddress,
-		Doors: p.doors, ListenPort: f.bgpPort, Bell: p.wake.Ring,
+		Doors: p.doors, ListenPort: f.bgpPort, LinkAddressOf: host.LinkAddressOf, Bell: p.wake.Ring,
 	})
 	if err != nil {
 		return nil, err
@@ -70,7 +70,7 @@ func (f *runFlags) parts(log *logrus.Entry) (*parts, error) {
 	p.watches = append(watches, watch{"links and routes", host.WatchDatapath})
 	options := daemon.Options{
 		Version: versionText(), Node: f.node, Log: log, Board: p.board, Bell: p.wake, Speaker: p.speaker,
-		Source: p.from.source, NotServed: p.doors.Shut, Posted: p.from.posted, Gate: gate, HostGate: f.host.gate,
+		Source: p.from.source, NotServed: p.doors.Shut, OnStop: p.onStop, Posted: p.from.posted, Gate: gate, HostGate: f.host.gate,
 		Settings: status.Settings{OverlayLink: f.overlayLink, BGPPort: uint16(f.bgpPort)},
 	}
 	if p.keeper != nil {
@@ -93,7 +93,7 @@ func (p *parts) work(ctx, signalled context.Context) error {
 	tasks = append(tasks, task{"loop", func(running context.Context) error {
 		defer silence()
 		err := p.daemon.Run(running)
-		return errors.Join(err, stopSpeaker(running, p.speaker, signalled.Err() != nil, p.log))
+		return errors.Join(err, p.stopSpeaker(running, signalled.Err() != nil))
 	}}, task{"speaker", func(context.Context) error { return p.speaker.Run(speaking) }})
 	p.log.WithFields(logrus.Fields{"version": versionText(), "node": p.flags.node, "status": "http://" + p.flags.listen}).Info("fairway starts")
 	return doAll(signalled, tasks, stopBound, p.log)
@@ -222,14 +222,29 @@ func whereAllowed(ctx context.Context, log *logrus.Entry, without string, err er
 	return nil
 }
 
-// stopSpeaker ends the sessions. A deliberate end withdraws everything; a
-// fault leaves what a graceful restart would keep.
-func stopSpeaker(ctx context.Context, sp *speaker.Speaker, deliberate bool, log *logrus.Entry) error {
+// stopSpeaker ends the sessions. Whoever is told to stop withdraws everything, unless it
+// comes back; a fault leaves what a graceful restart would keep.
+func (p *parts) stopSpeaker(ctx context.Context, told bool) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), goodbyeBound)
 	defer cancel()
-	if !deliberate {
-		return sp.StopForRestart(ctx)
+	if !told {
+		return p.speaker.StopForRestart(ctx)
+	}
+	after := p.onStop()
+	log := p.log.WithField("because", after.Because)
+	if after.Keep {
+		log.Info("told to stop: peers with graceful restart keep the routes")
+		return p.speaker.StopForRestart(ctx)
 	}
 	log.Info("told to stop: withdrawing everything")
-	return sp.Stop(ctx, "fairway was stopped on this node")
+	return p.speaker.Stop(ctx, "fairway was stopped on this node")
+}
+
+// onStop is what a SIGTERM means now.
+func (p *parts) onStop() status.OnStop {
+	var after prospect
+	if p.from.prospect != nil {
+		after = p.from.prospect()
+	}
+	return p.flags.farewell(after)
 }

@@ -55,6 +55,8 @@ func allowedCalls() []call {
 		{"update", "coordination.k8s.io", "leases", own, "fairway-reporter"},
 		{"update", "coordination.k8s.io", "leases", own, "fairway-node-n1"},
 		{"list", "coordination.k8s.io", "leases", own, ""},
+		{"list", "apps", "daemonsets", own, "fairway"},
+		{"watch", "apps", "daemonsets", own, "fairway"},
 		{"create", "", "events", "default", ""},
 		{"patch", "", "events", "default", "some"},
 	}
@@ -93,6 +95,8 @@ func refusedCalls() []call {
 		{"list", "", "events", "default", ""},
 		{"create", "rbac.authorization.k8s.io", "clusterrolebindings", "", ""},
 		{"update", "apps", "daemonsets", installNamespace, "fairway"},
+		{"list", "apps", "daemonsets", installNamespace, ""},
+		{"get", "apps", "daemonsets", "kube-system", "kube-proxy"},
 		{"list", "apiextensions.k8s.io", "customresourcedefinitions", "", ""},
 	}
 }

@@ -85,7 +85,6 @@ var matchers = map[string]func(option) match{
 	"udp":       portMatch,
 	"multiport": multiportMatch,
 	"mark":      markMatch,
-	"set":       setMatch,
 	"iprange":   iprangeMatch,
 	"icmp":      icmpMatch,
 	"icmp6":     icmpMatch,
@@ -112,6 +111,7 @@ var wholeMatchers = map[string]func(part) match{
 	"addrtype":  part.addrtype,
 	"rpfilter":  part.reversePath,
 	"policy":    part.policy,
+	"set":       part.setMatch,
 	"connlimit": part.connlimit,
 	"time":      part.time,
 	"cgroup":    func(part) match { return oneOf{ownerField, numbers(1)} },
@@ -459,18 +459,36 @@ func (p part) connlimit() match {
 	return c
 }
 
-// setMatch is "-m set --match-set NAME src,dst"; see sets.go. Its other options
-// (--return-nomatch, --packets-gt) are questions of their own here and unknown.
-func setMatch(o option) match {
-	if o.name != "match-set" || len(o.values) != 2 {
-		return nil
-	}
-	m := ipsetMatch{name: o.values[0], written: setBit(o.values[0])}
-	for _, d := range strings.Split(o.values[1], ",") {
-		if d != "src" && d != "dst" {
-			return nil
+// setMatch is "-m set --match-set NAME src,dst"; see sets.go. With --packets-gt and its
+// like a member counts only by what it has seen, an exception too, and a wider one is
+// asked in its place; --return-nomatch asks for the exceptions (ip_set_core.c,
+// mtype_data_match in ip_set_hash_gen.h).
+func (p part) setMatch() match {
+	var m ipsetMatch
+	negated := false
+	for _, o := range p.options {
+		switch o.name {
+		case "match-set":
+			if len(o.values) != 2 || m.name != "" {
+				return nil
+			}
+			m.name, m.written, negated = o.values[0], setBit(o.values[0]), o.negated
+			for _, d := range strings.Split(o.values[1], ",") {
+				if d != "src" && d != "dst" {
+					return nil
+				}
+				m.sources = append(m.sources, d == "src")
+			}
+		case "update-counters", "update-subcounters":
+		default:
+			m.counted = true
 		}
-		m.sources = append(m.sources, d == "src")
+	}
+	switch {
+	case m.name == "":
+		return nil
+	case negated:
+		return not{m}
 	}
 	return m
 }
@@ -481,12 +499,17 @@ type ipsetMatch struct {
 	name    string
 	sources []bool
 	written uint64
+	// counted is whether more is asked of a member than that it has the packet.
+	counted bool
 }
 
 func (m ipsetMatch) names(add func(names)) { add(names{ipset: m.name}) }
 func (m ipsetMatch) matches(p *Packet) Truth {
 	if p.written&m.written != 0 {
 		return Maybe
+	}
+	if m.counted {
+		return min(Maybe, p.rules.Sets.mention(m.name, p, m.sources))
 	}
 	return p.rules.Sets.has(m.name, p, m.sources)
 }

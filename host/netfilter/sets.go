@@ -233,8 +233,18 @@ func portField(value string) (func(*Packet, bool) Truth, int, bool) {
 
 // has asks whether the packet is in the set, each part of a member compared with
 // the source or the destination as sources says. A set of one family never has a
-// packet of the other. The kernel takes no list into a list (ip_set_list_set.c). A set that is not known cannot be answered for.
+// packet of the other. The kernel takes no list into a list (ip_set_list_set.c). A set
+// that is not known cannot be answered for.
 func (sets IPSets) has(name string, p *Packet, sources []bool) Truth {
+	return sets.ask(name, p, sources, (*IPSet).lookUp)
+}
+
+// mention is has of a set whose exceptions count as members.
+func (sets IPSets) mention(name string, p *Packet, sources []bool) Truth {
+	return sets.ask(name, p, sources, (*IPSet).mentions)
+}
+
+func (sets IPSets) ask(name string, p *Packet, sources []bool, of func(*IPSet, *Packet, []bool) Truth) Truth {
 	s := sets[name]
 	if s == nil || s.unparsed {
 		return Maybe
@@ -243,7 +253,7 @@ func (sets IPSets) has(name string, p *Packet, sources []bool) Truth {
 		found := No
 		for _, l := range s.lists {
 			if !strings.HasPrefix(sets.typeOf(l), "list:") {
-				found = found.or(sets.has(l, p, sources))
+				found = found.or(sets.ask(l, p, sources, of))
 			}
 		}
 		return found
@@ -251,7 +261,7 @@ func (sets IPSets) has(name string, p *Packet, sources []bool) Truth {
 	if strings.HasPrefix(s.Type, "hash:") && s.is6 != p.is6() {
 		return No
 	}
-	return s.lookUp(p, sources)
+	return of(s, p, sources)
 }
 
 func (sets IPSets) typeOf(name string) string {
@@ -275,16 +285,33 @@ func (s *IPSet) lookUp(p *Packet, sources []bool) Truth {
 		if len(m.fields) > len(sources) {
 			return No // the kernel refuses a rule with too few directions
 		}
-		t := Yes
-		for i, f := range m.fields {
-			t = min(t, f(p, sources[i]))
-		}
+		t := m.has(p, sources)
 		switch {
 		case t == No || m.bits < bits:
 		case t == Maybe:
 			return Maybe
 		default:
 			bits, found = m.bits, truthOf(!m.nomatch)
+		}
+	}
+	return found
+}
+
+// has is whether each part of the member is the packet's.
+func (m ipsetMember) has(p *Packet, sources []bool) Truth {
+	t := Yes
+	for i, f := range m.fields {
+		t = min(t, f(p, sources[i]))
+	}
+	return t
+}
+
+// mentions is whether any member or exception has the packet.
+func (s *IPSet) mentions(p *Packet, sources []bool) Truth {
+	found := No
+	for _, m := range s.members {
+		if len(m.fields) <= len(sources) {
+			found = found.or(m.has(p, sources))
 		}
 	}
 	return found
