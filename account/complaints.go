@@ -11,14 +11,25 @@ import (
 	"github.com/fairway-bgp/fairway/routes"
 )
 
-// Complaints says what is not as it should be by a Speaker: its Node, or conditions.
-// Without Nodes, nil, it goes by the conditions alone. That a node drains is none, and
+// Complaints says what is not as it should be by a Speaker: its heartbeat, its Node, or
+// conditions. Without Nodes, nil, it goes without them. That a node drains is none, and
 // neither is that no BGPPeer selects it.
-func Complaints(s *v1alpha1.Speaker, nodesReady map[string]bool) []string {
-	if nodesReady != nil && !nodesReady[s.Name] {
-		return []string{"Node " + s.Name + " is not Ready: this is what its daemon said last"}
-	}
+func (h Heartbeats) Complaints(s *v1alpha1.Speaker, nodesReady map[string]bool) []string {
 	var out []string
+	standing := h.Of(s)
+	if standing == Dead {
+		out = append(out, h.Silence(s)+": its daemon was killed, or does not reach the API server; this is what it said last")
+	}
+	if nodesReady != nil && !nodesReady[s.Name] {
+		text := "Node " + s.Name + " is not Ready"
+		if standing != Running && standing != Dead {
+			text += ": this is what its daemon said last"
+		}
+		out = append(out, text)
+	}
+	if len(out) > 0 && standing != Running {
+		return out
+	}
 	for _, c := range s.Status.Conditions {
 		if c.Type == v1alpha1.ConditionDrained || c.Status != metav1.ConditionFalse || c.Reason == v1alpha1.ReasonNoPeer {
 			continue

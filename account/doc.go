@@ -7,7 +7,9 @@
 // carries both into the cluster, and the Speakers of all nodes back out of it. There
 // they are read: has the daemon stopped, how far is a drain (read.go), what does the
 // node announce (history.go), what does it say against the objects (word.go), what is
-// not as it should be (complaints.go), and who announces something alone (alone.go).
+// not as it should be (complaints.go), who announces something alone (alone.go), does
+// its daemon live (standing.go) or is there none (unserved.go), what of a Subnet has been
+// sent (sent.go), and what becomes of a BGPPeer on all nodes (peers.go).
 //
 // A Speaker lists only the first of many (mostListed), and every reader has to say
 // what it makes of one that is cut short. Values in, values out: nothing in here asks

@@ -128,7 +128,7 @@ func complaintsAreOfWhatIsWrong(t *testing.T, p *status.Status, s *v1alpha1.Spea
 	t.Helper()
 	well := len(p.Degraded()) == 0
 	stuck := len(p.Plan.Adverts) == 0 && slices.ContainsFunc(p.Plan.Withheld, func(w policy.Withheld) bool { return slices.Contains(knownToNodeAlone(), w.Reason) })
-	if got := Complaints(s, nil); (len(got) == 0) != (well && !stuck) {
+	if got := (Heartbeats{}).Complaints(s, nil); (len(got) == 0) != (well && !stuck) {
 		t.Errorf("%s is well: %t, and is stuck: %t; complaints: %q", p.Node, well, stuck, got)
 	}
 }
@@ -149,7 +149,7 @@ func nothingIsLeftAfterTheFarewell(t *testing.T, p *status.Status) {
 			t.Errorf("%s after the farewell: %+v", p.Node, c)
 		}
 	}
-	if got := Complaints(s, nil); len(got) != 1 || !strings.Contains(got[0], "has stopped") {
+	if got := (Heartbeats{}).Complaints(s, nil); len(got) != 1 || !strings.Contains(got[0], "has stopped") {
 		t.Errorf("%s after the farewell: complaints %q", p.Node, got)
 	}
 }

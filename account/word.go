@@ -1,6 +1,7 @@
 package account
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -142,7 +143,7 @@ func notSent(e policy.Explanation, s *v1alpha1.Speaker, listed []v1alpha1.Announ
 	slices.Sort(peers)
 	var why []string
 	for _, peer := range slices.Compact(peers) {
-		why = append(why, strings.TrimSuffix(peer+": "+troubleWith(s, peer), ": "))
+		why = append(why, troubleText(s, peer))
 	}
 	text := e.Prefix + " is planned, and no router has been sent it: "
 	if sent {
@@ -151,18 +152,22 @@ func notSent(e policy.Explanation, s *v1alpha1.Speaker, listed []v1alpha1.Announ
 	return &Word{Announced: sent, Text: text + strings.Join(why, "; ")}
 }
 
+// troubleText is troubleWith, after the peer's name.
+func troubleText(s *v1alpha1.Speaker, peer string) string {
+	return strings.TrimSuffix(peer+": "+troubleWith(s, peer), ": ")
+}
+
 // troubleWith says, by a Speaker, why nothing, or not everything, is sent to a peer.
 func troubleWith(s *v1alpha1.Speaker, peer string) string {
-	for _, e := range s.Status.Sessions {
-		switch {
-		case e.Peer != peer:
-		case len(e.NotOffered) > 0:
-			return "the router does not offer " + strings.Join(e.NotOffered, ", ")
-		case e.State != "established":
-			return strings.TrimSuffix("the session is "+e.State+": "+e.LastError, ": ")
-		}
+	i := slices.IndexFunc(s.Status.Sessions, func(e v1alpha1.SessionStatus) bool { return e.Peer == peer })
+	if i < 0 {
+		return ""
 	}
-	return ""
+	e := s.Status.Sessions[i]
+	if e.State != established {
+		return strings.TrimSuffix("the session is "+e.State+": "+cmp.Or(e.Trouble, e.LastError), ": ")
+	}
+	return e.Trouble
 }
 
 // listedWithheld gives what the Speaker lists of a CIDR among what it withholds; nil

@@ -29,7 +29,7 @@ func announcing(prefix, subnet string) *v1alpha1.Speaker {
 func unsent(sent bool) *v1alpha1.Speaker {
 	return speakerOf(func(s *v1alpha1.SpeakerStatus) {
 		s.Announced = v1alpha1.AnnouncedPrefixes{Count: 1, First: []v1alpha1.AnnouncedPrefix{{Prefix: "10.1.0.0/16", Subnet: "blue", Sent: sent, NotSentTo: []string{"tor1", "tor2"}}}}
-		s.Sessions = []v1alpha1.SessionStatus{{Peer: "tor1", State: "active", LastError: "connection refused"}, {Peer: "tor2", State: "established", NotOffered: []string{"ipv4-unicast"}}}
+		s.Sessions = []v1alpha1.SessionStatus{{Peer: "tor1", State: "active", LastError: "connection refused"}, {Peer: "tor2", State: "established", NotOffered: []string{"ipv4-unicast"}, Trouble: "the router does not offer ipv4-unicast"}}
 	})
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/fairway-bgp/fairway/api/v1alpha1"
 	"github.com/fairway-bgp/fairway/columns"
 	"github.com/fairway-bgp/fairway/host"
+	"github.com/fairway-bgp/fairway/objects"
 	"github.com/fairway-bgp/fairway/policy"
 	"github.com/fairway-bgp/fairway/status"
 )
@@ -22,6 +23,9 @@ const (
 	mostMessage = 1024
 )
 
+// established is the state of a session that is up, as Speakers have it.
+const established = "established"
+
 // stoppedText is for people, in every condition and where the node is asked.
 const stoppedText = "fairway has stopped on this node"
 
@@ -33,6 +37,7 @@ func SpeakerStatus(s *status.Status) v1alpha1.SpeakerStatus {
 		Announced:  announced(s),
 		Withheld:   withheld(s.Plan.Withheld),
 		Findings:   findingRecords(s.Findings),
+		Problems:   problemRecords(s.Source.Problems),
 		Conditions: conditions(s), DrainRequest: columns.Cut(s.DrainRequest, mostText),
 	}
 	if !s.DrainUntil.IsZero() {
@@ -73,6 +78,7 @@ func sessionRecord(e status.Session) v1alpha1.SessionStatus {
 	out := v1alpha1.SessionStatus{
 		Peer: e.Peer, Address: e.Address, State: strings.ToLower(e.State),
 		LastError: columns.Cut(e.LastError, mostText), Advertised: int64(e.Advertised), NotOffered: e.NotOffered,
+		Trouble: columns.Cut(e.Trouble(), mostText),
 	}
 	if !e.Since.IsZero() {
 		since := apiTime(e.Since)
@@ -109,6 +115,24 @@ func withheld(list []policy.Withheld) v1alpha1.WithheldPrefixes {
 		}
 	}
 	return out
+}
+
+// problemRecords gives the objects that cannot be used as they are; what is only odd
+// about one, or wrong with the source itself, is in the conditions alone.
+func problemRecords(problems []status.Problem) []v1alpha1.ProblemStatus {
+	var out []v1alpha1.ProblemStatus
+	for _, p := range problems {
+		if !p.Stale && p.Severity == objects.Wrong && len(out) < mostListed {
+			out = append(out, v1alpha1.ProblemStatus{Object: p.Object, Text: columns.Cut(textOf(p.Problem), mostText)})
+		}
+	}
+	return out
+}
+
+// textOf gives a problem in words, without what it is about.
+func textOf(p objects.Problem) string {
+	p.Object = ""
+	return p.Error()
 }
 
 // findingRecords gives the findings that are not ok.

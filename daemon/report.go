@@ -5,12 +5,15 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/sirupsen/logrus"
 
+	"github.com/fairway-bgp/fairway/account"
 	"github.com/fairway-bgp/fairway/columns"
 	"github.com/fairway-bgp/fairway/kube"
+	"github.com/fairway-bgp/fairway/objects"
 	"github.com/fairway-bgp/fairway/policy"
 	"github.com/fairway-bgp/fairway/routes"
 )
@@ -28,18 +31,18 @@ const (
 	reportAfter = 30 * time.Second
 	// mostMessage bounds an Event's message, by what events.k8s.io takes for a note.
 	mostMessage = 1024
-	// mostReported is how many Subnets one look tells of; the others' turn comes with
+	// mostUnsent is how many nodes an Event names that have not sent a Subnet.
+	mostUnsent = 3
+	// mostReported is how many Subnets, and how many BGPPeers, one look tells of; the others' turn comes with
 	// the looks after it. A lost BGPPeer can change ten thousand at once.
 	mostReported = 20
 )
 
-// Reporter tells of Subnets, for the whole cluster: which no node announces and
-// why, and which are announced again. One daemon is elected for it, and only
-// for it. It plans for every node from the objects alone, so that what only a
-// node knows (its datapath, its Pods, whether a daemon runs there) is in that
-// node's Speaker and not in here; its words say "by the plan". To read all the
-// Speakers would be one more right for every daemon, and load that grows with the
-// cluster.
+// Reporter tells of Subnets and BGPPeers, for the whole cluster: which Subnets no node
+// announces and why, and which are announced again; of each BGPPeer, in its status and
+// in Events, how many sessions are up and which are not. One daemon is elected for it,
+// and only for it. It plans for every node from the objects, and reads in the Speakers
+// what has become of it. Where it may not read those, its words say "by the plan".
 type Reporter struct {
 	Cluster *kube.Cluster
 	// Objects are the daemon's own.
@@ -55,23 +58,34 @@ func (r Reporter) Run(ctx context.Context) error {
 }
 
 func (r Reporter) report(ctx context.Context) {
-	var now map[string]verdict
+	speakers, stop := r.listen(ctx)
+	defer stop()
+	statuses := kube.NewPeerStatuses(r.Cluster, r.Log)
 	var reports reported
-	var lastSerial uint64
+	var peers peerNews
+	var now outlook
+	var last scene
 	for every := reportEvery; sleep(ctx, every); {
 		v, ok := r.Objects.Latest()
 		if !ok || len(v.Lapses) > 0 {
 			continue
 		}
-		if v.Serial != lastSerial {
+		seen, ok := speakers.scene(ctx, v.Serial)
+		if !ok {
+			continue
+		}
+		if !seen.same(last) {
 			began := time.Now()
-			lastSerial = v.Serial
-			now = verdicts(v.Snapshot)
+			now, last = outlookOf(v, seen.said), seen
 			// A large cluster is looked at less often.
 			every = max(reportEvery, 10*time.Since(began))
 		}
-		for _, e := range reports.next(now, len(v.Snapshot.Nodes), mostReported, time.Now()) {
-			r.Herald.Tell(kube.Event{Kind: "Subnet", Name: e.subnet, UID: v.UIDs[e.subnet], Warning: e.warning, Reason: e.reason, Message: e.message})
+		statuses.Write(ctx, now.peers, mostReported)
+		for _, e := range reports.next(now.subnets, len(v.Snapshot.Nodes), mostReported, time.Now()) {
+			r.Herald.Tell(kube.Event{Kind: objects.KindSubnet, Name: e.about, UID: v.UIDs[e.about], Warning: e.warning, Reason: e.reason, Message: e.message})
+		}
+		for _, e := range peers.next(now.peers, mostReported, time.Now()) {
+			r.Herald.Tell(kube.Event{Kind: objects.KindBGPPeer, Name: e.about, UID: v.Peers[e.about].UID, Warning: e.warning, Reason: e.reason, Message: e.message})
 		}
 	}
 }
@@ -81,7 +95,7 @@ type reported struct {
 	// last is by the Subnets' names, what was reported last of each.
 	last map[string]verdict
 	// since is when what is wrong was first seen: a warning, that a Subnet is withheld
-	// (without a detail), or why.
+	// or not sent (without a detail), or why.
 	since map[policy.Warning]time.Time
 	// begun is true after the first look, at which only what is wrong is news.
 	begun bool
@@ -130,10 +144,15 @@ func (r *reported) settled(now map[string]verdict, at time.Time) map[string]verd
 		v.warnings = slices.DeleteFunc(slices.Clone(v.warnings), func(w policy.Warning) bool {
 			return !stood(w) && !slices.Contains(was.warnings, w)
 		})
-		if v.withheld() {
-			all, why := stood(policy.Warning{Subnet: name}), stood(policy.Warning{Subnet: name, Detail: v.why})
+		state := v.state()
+		if state == isUnknown && known && was.state() == isAnnounced {
+			v.nodes, v.sent, v.own = was.nodes, was.sent, was.own
+		}
+		if bad(state) {
+			key := policy.Warning{Subnet: name, Reason: routes.Reason(state)}
+			all, why := stood(key), state == isNotSent || stood(policy.Warning{Subnet: name, Reason: key.Reason, Detail: v.why})
 			switch {
-			case known && was.withheld() && !why, known && !all:
+			case known && was.state() == state && !why, known && !all:
 				v = was
 			case !all:
 				continue
@@ -147,64 +166,92 @@ func (r *reported) settled(now map[string]verdict, at time.Time) map[string]verd
 
 // verdict is what becomes of one selected Subnet in the whole cluster.
 type verdict struct {
-	// nodes is how many announce some of it; where none does, why says what the
+	// nodes is how many are to announce some of it; where none is, why says what the
 	// first of those says that have more to say than NotGateway.
 	nodes int
 	why   string
+	// sent is how many nodes have sent some of it to a router, and unsent the first of
+	// those that have not, with the reason.
+	sent   int
+	unsent []string
 	// own is true where a node alone knows whether it announces some of it: its Pods,
-	// or what it announced before.
-	own      bool
+	// what it announced before, or what its Speaker is too short for.
+	own bool
+	// byPlan is true where the nodes cannot be asked what they have sent.
+	byPlan   bool
 	warnings []policy.Warning
 }
 
-// verdicts plans for every node.
-func verdicts(s policy.Snapshot) map[string]verdict {
-	out := map[string]verdict{}
-	gateway := map[string]bool{}
-	for _, n := range s.Nodes {
-		plan := policy.Make(s, n.Name)
-		announced := map[string]bool{}
-		for _, a := range plan.Adverts {
-			// Of Pods only those on the reporter's own node are known.
-			if a.Role != routes.RolePod {
-				announced[a.Subnet] = true
-			} else {
-				ownOf(out, a.Subnet)
-			}
-		}
-		for name := range announced {
-			v := out[name]
-			v.nodes++
-			out[name] = v
-		}
-		for _, w := range plan.Withheld {
-			if w.Reason == routes.NoPods || w.Undecided {
-				ownOf(out, w.Subnet)
-				continue
-			}
-			v := out[w.Subnet]
-			if v.why == "" || !gateway[w.Subnet] && w.Reason != routes.NotGateway {
-				v.why = fmt.Sprintf("%s: %s", w.Reason, w.Detail)
-				if w.Reason == routes.InvalidAnnotation {
-					v.why += " (nodes that announced it before keep doing so)"
-				}
-				gateway[w.Subnet] = w.Reason != routes.NotGateway
-			}
-			out[w.Subnet] = v
-		}
-		for _, w := range plan.Warnings {
-			if v, ok := out[w.Subnet]; ok && w.Subnet != "" && !slices.Contains(v.warnings, w) {
-				v.warnings = append(v.warnings, w)
-				out[w.Subnet] = v
-			}
-		}
-	}
-	return out
+// verdicts plans for every node, and asks what it has sent.
+func verdicts(s policy.Snapshot, said said) map[string]verdict {
+	return outlookFor(s, said).subnets
 }
 
-// report is one thing to tell about a Subnet.
+// addAdverts adds what a node's plan announces, and what the node has sent of it.
+func (o outlook) addAdverts(plan policy.Plan, said said) {
+	sending := said.sendingOf(plan)
+	announced := map[string]bool{}
+	for _, a := range plan.Adverts {
+		// Of Pods only those on the reporter's own node are known.
+		if a.Role != routes.RolePod {
+			announced[a.Subnet] = true
+		} else {
+			ownOf(o.subnets, a.Subnet)
+		}
+	}
+	for name := range announced {
+		v := o.subnets[name]
+		v.nodes++
+		v.byPlan = said.unreadable != ""
+		switch {
+		case v.byPlan || sending.Sent[name]:
+		case sending.Unsure:
+			v.own = true
+		case len(v.unsent) < mostUnsent:
+			v.unsent = append(v.unsent, plan.Node+": "+account.WhyNotSent(said.speakers[plan.Node], said.beats, name))
+		}
+		o.subnets[name] = v
+	}
+	for name := range sending.Sent {
+		if v, selected := o.subnets[name]; selected {
+			v.sent++
+			o.subnets[name] = v
+		}
+	}
+}
+
+// addWithheld adds what a node's plan withholds.
+func (o outlook) addWithheld(plan policy.Plan) {
+	for _, w := range plan.Withheld {
+		if w.Reason == routes.NoPods || w.Undecided {
+			ownOf(o.subnets, w.Subnet)
+			continue
+		}
+		v := o.subnets[w.Subnet]
+		if v.why == "" || !o.gateway[w.Subnet] && w.Reason != routes.NotGateway {
+			v.why = fmt.Sprintf("%s: %s", w.Reason, w.Detail)
+			if w.Reason == routes.InvalidAnnotation {
+				v.why += " (nodes that announced it before keep doing so)"
+			}
+			o.gateway[w.Subnet] = w.Reason != routes.NotGateway
+		}
+		o.subnets[w.Subnet] = v
+	}
+}
+
+// addWarnings adds what a node's plan warns of.
+func (o outlook) addWarnings(plan policy.Plan) {
+	for _, w := range plan.Warnings {
+		if v, ok := o.subnets[w.Subnet]; ok && w.Subnet != "" && !slices.Contains(v.warnings, w) {
+			v.warnings = append(v.warnings, w)
+			o.subnets[w.Subnet] = v
+		}
+	}
+}
+
+// report is one thing to tell about an object.
 type report struct {
-	subnet          string
+	about           string
 	warning         bool
 	reason, message string
 }
@@ -216,18 +263,43 @@ func ownOf(verdicts map[string]verdict, subnet string) {
 	verdicts[subnet] = v
 }
 
-// withheld reports whether no node announces any of it, as far as the objects say.
-func (v verdict) withheld() bool { return v.nodes == 0 && !v.own }
+// State of a Subnet, as it is told.
+const (
+	isWithheld  = "Withheld"
+	isNotSent   = "NotSent"
+	isAnnounced = "Announced"
+	isUnknown   = ""
+)
+
+// state sums a verdict up: announced is what some router has been sent. Where that is
+// for the nodes alone to say, and they have not, it is unknown.
+func (v verdict) state() string {
+	switch {
+	case v.nodes == 0 && !v.own:
+		return isWithheld
+	case v.sent > 0, v.byPlan:
+		return isAnnounced
+	case v.own:
+		return isUnknown
+	}
+	return isNotSent
+}
+
+// bad reports whether a state is to be told as wrong.
+func bad(state string) bool { return state == isWithheld || state == isNotSent }
 
 // reportsOf gives what is new about a Subnet; known is false if nothing was told of
 // it, and begun at the first look of all.
 func reportsOf(name string, was, is verdict, known, begun bool, nodes int) []report {
 	var out []report
-	switch {
-	case is.withheld() && (!known || !was.withheld() || was.why != is.why):
-		out = append(out, report{name, true, "Withheld", "by the plan no node announces it: " + columns.Cut(is.why, mostMessage)})
-	case is.nodes > 0 && begun && (!known || was.withheld()):
-		out = append(out, report{name, false, "Announced", fmt.Sprintf("by the plan %d of %d nodes announce it", is.nodes, nodes)})
+	changed := !known || was.state() != is.state()
+	switch state := is.state(); {
+	case state == isWithheld && (changed || was.why != is.why):
+		out = append(out, report{name, true, isWithheld, is.withheldText()})
+	case state == isNotSent && changed:
+		out = append(out, report{name, true, isNotSent, is.notSentText()})
+	case state == isAnnounced && begun && changed:
+		out = append(out, report{name, false, isAnnounced, is.announcedText(nodes)})
 	}
 	for _, w := range is.warnings {
 		if !slices.Contains(was.warnings, w) {
@@ -235,4 +307,33 @@ func reportsOf(name string, was, is verdict, known, begun bool, nodes int) []rep
 		}
 	}
 	return out
+}
+
+// withheldText says why no node is to announce a Subnet, and that some still do.
+func (v verdict) withheldText() string {
+	text := "by the plan no node announces it: " + v.why
+	if v.sent > 0 {
+		text += fmt.Sprintf("; %s still sent to a router", columns.Count(v.sent, "node has it", "nodes have it"))
+	}
+	return columns.Cut(text, mostMessage)
+}
+
+// announcedText says how many nodes announce a Subnet, of those that are to.
+func (v verdict) announcedText(nodes int) string {
+	switch {
+	case v.byPlan:
+		return fmt.Sprintf("by the plan %d of %d nodes announce it", v.nodes, nodes)
+	case v.nodes < v.sent:
+		return "sent to a router by " + columns.Count(v.sent, "node", "nodes")
+	}
+	return fmt.Sprintf("sent to a router by %d of %d nodes that are to announce it", v.sent, v.nodes)
+}
+
+// notSentText says why no router has a Subnet that is planned.
+func (v verdict) notSentText() string {
+	why := strings.Join(v.unsent, "; ")
+	if more := v.nodes - len(v.unsent); more > 0 {
+		why += fmt.Sprintf("; and %d more", more)
+	}
+	return columns.Cut(fmt.Sprintf("%s to announce it, and no router has been sent it: %s", columns.Count(v.nodes, "node is", "nodes are"), why), mostMessage)
 }

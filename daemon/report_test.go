@@ -8,10 +8,15 @@ import (
 	"testing"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/fairway-bgp/fairway/account"
+	"github.com/fairway-bgp/fairway/api/v1alpha1"
 	"github.com/fairway-bgp/fairway/policy"
 	"github.com/fairway-bgp/fairway/policy/policytest"
 	"github.com/fairway-bgp/fairway/routes"
 	"github.com/fairway-bgp/fairway/speaker"
+	"github.com/fairway-bgp/fairway/status"
 )
 
 // looks are those of a reporter of two nodes, one after the other.
@@ -24,6 +29,22 @@ type looks struct {
 func (l *looks) after(d time.Duration, now map[string]verdict) []report {
 	l.at = l.at.Add(d)
 	return l.next(now, 2, mostReported, l.at)
+}
+
+// carriedOut gives the verdicts where every node has sent all that its plan announces.
+func carriedOut(s policy.Snapshot) map[string]verdict { return verdicts(s, sayingAll(s)) }
+
+// sayingAll are nodes whose Speakers say that they have done as their plans want.
+func sayingAll(s policy.Snapshot) said {
+	out := said{speakers: map[string]*v1alpha1.Speaker{}}
+	for _, n := range s.Nodes {
+		st := &status.Status{Node: n.Name, Ready: true, Plan: policy.Make(s, n.Name)}
+		for _, e := range st.Plan.Sessions {
+			st.Sessions = append(st.Sessions, status.Session{Peer: e.Peer, Address: e.Address.String(), State: "Established"})
+		}
+		out.speakers[n.Name] = &v1alpha1.Speaker{ObjectMeta: metav1.ObjectMeta{Name: n.Name}, Status: account.SpeakerStatus(st)}
+	}
+	return out
 }
 
 // settled looks twice, so that what is wrong has stood long enough.
@@ -68,7 +89,7 @@ func TestWhatIsSecondsOldIsNoNews(t *testing.T) {
 				subnets = append(subnets, *s)
 			}
 			var got string
-			for _, r := range l.after(10*time.Second, verdicts(policytest.Cluster(subnets...))) {
+			for _, r := range l.after(10*time.Second, carriedOut(policytest.Cluster(subnets...))) {
 				got += r.reason
 				if r.reason == "Withheld" {
 					_, why, _ := strings.Cut(r.message, "no node announces it: ")
@@ -104,7 +125,7 @@ func TestReportsTellWhatIsNew(t *testing.T) {
 		{"withheld from now on", &good, nat, "Withheld: by the plan no node announces it: NATOutgoing: spec.natOutgoing is true"},
 		{"still withheld", &nat, nat, ""},
 		{"withheld for another reason", &nat, nowhere, "Withheld: by the plan no node announces it: NoActiveGateway: status.activateGateway is empty: Kube-OVN has none of n1, n2 active"},
-		{"announced again", &nat, good, "Announced: by the plan 2 of 2 nodes announce it"},
+		{"announced again", &nat, good, "Announced: sent to a router by 2 of 2 nodes that are to announce it"},
 		{"announced by the one gateway", &good, central, ""},
 		{"a new warning", &good, private, "Private: spec.private is true: ACLs drop every source outside the Subnet (spec.allowSubnets is empty)"},
 		{"the same warning", &private, private, ""},
@@ -112,10 +133,10 @@ func TestReportsTellWhatIsNew(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			var l looks
 			if c.before != nil {
-				l.settled(verdicts(policytest.Cluster(*c.before)))
+				l.settled(carriedOut(policytest.Cluster(*c.before)))
 			}
 			var got []string
-			for _, r := range l.settled(verdicts(policytest.Cluster(c.now))) {
+			for _, r := range l.settled(carriedOut(policytest.Cluster(c.now))) {
 				got = append(got, r.reason+": "+r.message)
 			}
 			if strings.Join(got, "; ") != c.want {
@@ -149,7 +170,7 @@ func TestReportsSayNothingOfPodsElsewhere(t *testing.T) {
 		{"all nodes are drained", allDrained, 1},
 	} {
 		var l looks
-		if got := l.settled(verdicts(c.s)); len(got) != c.want {
+		if got := l.settled(verdicts(c.s, said{})); len(got) != c.want {
 			t.Errorf("%s: %+v, want %d", c.name, got, c.want)
 		}
 	}
@@ -161,11 +182,11 @@ func TestReportsOfManySubnetsAllComeInTheEnd(t *testing.T) {
 	for i := range 30 {
 		subnets = append(subnets, policytest.Distributed(fmt.Sprintf("s%02d", i), fmt.Sprintf("10.%d.0.0/16", i)))
 	}
-	good := verdicts(policytest.Cluster(subnets...))
+	good := carriedOut(policytest.Cluster(subnets...))
 	for i := range subnets {
 		subnets[i].NATOutgoing = true
 	}
-	bad := verdicts(policytest.Cluster(subnets...))
+	bad := carriedOut(policytest.Cluster(subnets...))
 	for _, c := range []struct {
 		name  string
 		looks []map[string]verdict
@@ -191,6 +212,56 @@ func TestReportsOfManySubnetsAllComeInTheEnd(t *testing.T) {
 		for r, n := range said {
 			if n > 1 {
 				t.Errorf("%s: told %d times: %+v", c.name, n, r)
+			}
+		}
+	}
+}
+
+// TestAnnouncedIsWhatARouterHas: with no session up nothing is announced, whatever the
+// plan says.
+func TestAnnouncedIsWhatARouterHas(t *testing.T) {
+	cluster := policytest.Cluster(policytest.Distributed("blue", "10.1.0.0/16"))
+	all := func(change func(said)) map[string]verdict {
+		s := sayingAll(cluster)
+		change(s)
+		return verdicts(cluster, s)
+	}
+	down := func(s said, node string) {
+		status := &s.speakers[node].Status
+		status.Sessions[0].State, status.Sessions[0].Trouble, status.Established = "active", "connection refused", 0
+		status.Announced.Sent, status.Announced.First[0].Sent, status.Announced.First[0].NotSentTo = 0, false, []string{"tor"}
+	}
+	up, oneDown := all(func(said) {}), all(func(s said) { down(s, "n1") })
+	allDown := all(func(s said) { down(s, "n1"); down(s, "n2") })
+	oneAlone := all(func(s said) { down(s, "n1"); delete(s.speakers, "n2") })
+	unreadable := verdicts(cluster, said{unreadable: "no right"})
+	none := verdicts(policytest.Cluster(), said{})
+	const refused = "tor: the session is active: connection refused"
+	for _, c := range []struct {
+		name string
+		// looks are 20 s apart.
+		looks []map[string]verdict
+		want  []string
+	}{
+		{"annotated, and no session", []map[string]verdict{none, allDown, allDown, allDown, allDown},
+			[]string{"", "", "", "NotSent: 2 nodes are to announce it, and no router has been sent it: n1: " + refused + "; n2: " + refused, ""}},
+		{"annotated, and sent", []map[string]verdict{none, allDown, up, up}, []string{"", "", "Announced: sent to a router by 2 of 2 nodes that are to announce it", ""}},
+		{"one node is enough", []map[string]verdict{none, oneDown}, []string{"", "Announced: sent to a router by 1 of 2 nodes that are to announce it"}},
+		{"a moment without sessions", []map[string]verdict{up, allDown, up, allDown, up}, []string{"", "", "", "", ""}},
+		{"all sessions lost, and back", []map[string]verdict{up, allDown, allDown, allDown, up},
+			[]string{"", "", "", "NotSent: 2 nodes are to announce it, and no router has been sent it: n1: " + refused + "; n2: " + refused, "Announced: sent to a router by 2 of 2 nodes that are to announce it"}},
+		{"one node has no daemon", []map[string]verdict{oneAlone, oneAlone, oneAlone},
+			[]string{"", "", "NotSent: 2 nodes are to announce it, and no router has been sent it: n1: " + refused + "; n2: no daemon: fairway does not run there"}},
+		{"Speakers cannot be read", []map[string]verdict{none, unreadable}, []string{"", "Announced: by the plan 2 of 2 nodes announce it"}},
+	} {
+		var l looks
+		for i, now := range c.looks {
+			var got []string
+			for _, r := range l.after(20*time.Second, now) {
+				got = append(got, r.reason+": "+r.message)
+			}
+			if strings.Join(got, "; ") != c.want[i] {
+				t.Errorf("%s: look %d tells %q\nwant %q", c.name, i, got, c.want[i])
 			}
 		}
 	}

@@ -43,6 +43,7 @@ type Cluster struct {
 	server, namespace string
 	config            *rest.Config
 	clients           map[schema.GroupVersion]rest.Interface
+	clock             clock
 }
 
 // Connect reads the kubeconfig, or what a Pod has in its place. It asks the API
@@ -77,6 +78,7 @@ func connect(config *rest.Config, namespace string) (*Cluster, error) {
 		return nil, fmt.Errorf("connect to %s: %w", config.Host, err)
 	}
 	c := &Cluster{server: config.Host, namespace: namespace, config: config, clients: map[schema.GroupVersion]rest.Interface{}}
+	transport = c.clock.listening(transport)
 	for _, gv := range versions() {
 		if c.clients[gv], err = clientFor(config, gv, transport); err != nil {
 			return nil, fmt.Errorf("connect to %s: %w", config.Host, err)
@@ -173,7 +175,12 @@ func peerResource() resource {
 	return resource{v1alpha1.GroupVersion(), "bgppeers", objects.KindBGPPeer}
 }
 func daemonSetResource() resource { return resource{appsVersion(), "daemonsets", "DaemonSet"} }
-func speakerResource() resource   { return resource{v1alpha1.GroupVersion(), "speakers", "Speaker"} }
+func speakerResource() resource   { return resource{v1alpha1.GroupVersion(), "speakers", kindSpeaker} }
+func leaseResource() resource     { return resource{leaseVersion(), "leases", "Lease"} }
+
+// kindSpeaker is the kind of what the nodes say of themselves. It is no input, so that
+// package objects does not know it.
+const kindSpeaker = "Speaker"
 
 // String gives "subnets.kubeovn.io", as RBAC and kubectl have it.
 func (r resource) String() string { return r.version.WithResource(r.plural).GroupResource().String() }

@@ -6,8 +6,10 @@
 // the source's face, following.go decides what is followed, once.go reads once,
 // saved.go is what the next run starts with, and playback.go follows a recording. The
 // words for "an older version that still counts" (kept, in force, good, saved) are
-// in package objects. Back into the cluster go the Speaker (record.go), Events
-// (events.go) and the reporter's Lease (lease.go); what a Speaker means is for package
+// in package objects. Back into the cluster go the Speaker (record.go), the daemon's
+// heartbeat (heartbeat.go), Events (events.go) and the reporter's Lease (lease.go); and
+// from the reporter, which follows all Speakers (speakers.go), the status of BGPPeers
+// (peerstatus.go). What a Speaker means is for package
 // account to say.
 //
 // # What is client-go's, and what is not

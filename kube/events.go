@@ -17,12 +17,13 @@ import (
 	"k8s.io/client-go/tools/record"
 	"k8s.io/klog/v2"
 
+	"github.com/fairway-bgp/fairway/api/v1alpha1"
 	"github.com/fairway-bgp/fairway/objects"
 )
 
 // Event is something worth telling whoever looks at an object.
 type Event struct {
-	// Kind is Subnet or Node.
+	// Kind is Subnet, BGPPeer or Node.
 	Kind, Name string
 	UID        types.UID
 	// Warning is false for good news.
@@ -37,8 +38,8 @@ const eventsQueued = 100
 
 // Herald writes Events. The same event again only raises a count; more than a
 // few about one object are dropped until some minutes later (client-go's
-// record.EventCorrelator). What another Herald said of a Subnet is not said again,
-// but refreshed. It needs the verbs create and patch on events in the
+// record.EventCorrelator). What another Herald said of a Subnet or a BGPPeer is
+// not said again, but refreshed. It needs the verbs create and patch on events in the
 // namespace default, where events about objects without a namespace belong.
 type Herald struct {
 	cluster *Cluster
@@ -81,8 +82,11 @@ func (h *Herald) Run(ctx context.Context) error {
 // about is the object that `kubectl describe` finds the event by.
 func (e Event) about() *corev1.ObjectReference {
 	version := coreVersion()
-	if e.Kind == objects.KindSubnet {
+	switch e.Kind {
+	case objects.KindSubnet:
 		version = kubeOVNVersion()
+	case objects.KindBGPPeer:
+		version = v1alpha1.GroupVersion()
 	}
 	return &corev1.ObjectReference{APIVersion: version.String(), Kind: e.Kind, Name: e.Name, UID: e.UID}
 }
@@ -100,11 +104,11 @@ type eventSink struct {
 	client rest.Interface
 }
 
-// Create writes a new event. One about a Subnet has a name that says what it says,
+// Create writes a new event. One of the reporter's has a name that says what it says,
 // so that a reporter that begins anew, or takes over, finds what was told already:
 // it refreshes that, and the count goes on from there.
 func (s eventSink) Create(e *corev1.Event) (*corev1.Event, error) {
-	if e.InvolvedObject.Kind == objects.KindSubnet {
+	if e.InvolvedObject.Kind != objects.KindNode {
 		e = e.DeepCopy()
 		e.Name = eventName(e)
 	}

@@ -2,6 +2,7 @@ package kube
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -72,6 +73,8 @@ type feedState struct {
 type stored struct {
 	objects.Object
 	uid types.UID
+	// generation counts the changes of the spec.
+	generation int64
 	// text is the trimmed object.
 	text string
 }
@@ -236,7 +239,7 @@ func (f *feed) Transformer() cache.TransformFunc {
 	return func(o any) (any, error) {
 		if p, ok := o.(*rawObject); ok && p.Annotations[metav1.InitialEventsAnnotationKey] == "" {
 			q := *p
-			q.text, q.trimmed, q.Annotations = objects.Trim(f.version.String(), f.kind, p.text), true, nil
+			q.text, q.trimmed, q.Annotations = f.trim(p.text), true, nil
 			return &q, nil
 		}
 		return o, nil
@@ -247,9 +250,21 @@ func (f *feed) Transformer() cache.TransformFunc {
 func (f *feed) convert(p *rawObject) stored {
 	text := p.text
 	if !p.trimmed {
-		text = objects.Trim(f.version.String(), f.kind, text)
+		text = f.trim(text)
 	}
-	return stored{Object: objects.Read(text), uid: p.UID, text: string(text)}
+	if f.kind == kindSpeaker {
+		// Many, and large: what they say is kept once.
+		return stored{Object: readSpeaker(text), uid: p.UID, text: fmt.Sprintf("%x", sha256.Sum256(text))}
+	}
+	return stored{Object: objects.Read(text), uid: p.UID, generation: p.Generation, text: string(text)}
+}
+
+// trim gives an object's text with what counts.
+func (f *feed) trim(text []byte) []byte {
+	if f.kind == kindSpeaker {
+		return trimSpeaker(text)
+	}
+	return objects.Trim(f.version.String(), f.kind, text)
 }
 
 // Add keeps a new object, for the reflector.

@@ -99,27 +99,30 @@ func (f *following) expire(s observation) {
 // assemble makes the Contents of what is in force.
 func (f *following) assemble(view *LiveView, now time.Time) {
 	one := objects.Batch{}
-	view.UIDs = map[string]types.UID{}
+	view.UIDs, view.Peers = map[string]types.UID{}, map[string]PeerIdentity{}
 	for _, k := range slices.SortedFunc(maps.Keys(f.guard.force), objects.Key.Compare) {
 		o := f.guard.force[k]
 		one.Objects = append(one.Objects, o.Object)
 		switch k.Kind {
 		case objects.KindSubnet:
 			view.UIDs[k.Name] = o.uid
+		case objects.KindBGPPeer:
+			view.Peers[k.Name] = PeerIdentity{o.uid, o.generation}
 		case objects.KindNode:
 			if k.Name == f.options.Node {
 				view.NodeUID = o.uid
 			}
 		}
 	}
-	if f.options.Node == "" {
-		one.Objects = append(one.Objects, standInSecrets(one.Objects)...)
-	}
-	view.Contents, f.good = objects.Assemble([]objects.Batch{one}, f.good, f.absent)
+	standIns := standInSecrets(one.Objects, func(secret string) bool { return f.secrets[secret] != nil })
+	one.Objects = append(one.Objects, standIns...)
+	var good objects.Good
+	view.Contents, good = objects.Assemble([]objects.Batch{one}, f.good, f.absent)
+	f.good = withoutPeersOf(standIns, one.Objects, good)
 	f.goodTexts = goodTexts(f.good, f.guard.force, f.goodTexts)
 	objects.StampSince(view.Problems, f.problems, now.UTC())
 	f.problems = view.Problems
-	s := f.good.Lists().Snapshot(f.options.Settings)
+	s := good.Lists().Snapshot(f.options.Settings)
 	if s.Vlans == nil && f.vlans != nil && f.vlans.condition().synced {
 		s.Vlans = map[string]string{}
 	}
@@ -160,23 +163,41 @@ func (f *following) absent(name string) error {
 	return fmt.Errorf("is not in namespace %s: create it there, or take passwordSecretRef away", f.options.Cluster.namespace)
 }
 
-// standInSecrets give each password that is asked for a value, so that whoever
-// may not read Secrets still sees which sessions there are.
-func standInSecrets(peers []objects.Object) []objects.Object {
+// standInSecrets give each password that is not read a value, so that whoever may not
+// read Secrets still sees which sessions there are, and a daemon those of other nodes.
+func standInSecrets(peers []objects.Object, read func(secret string) bool) []objects.Object {
 	byName := map[string]objects.Secret{}
 	for _, o := range peers {
-		if p, ok := o.Value.(objects.Peer); ok && p.Secret != nil {
-			if byName[p.Secret.Name] == nil {
-				byName[p.Secret.Name] = objects.Secret{}
-			}
-			byName[p.Secret.Name][p.Secret.Key] = "not-read"
+		p, ok := o.Value.(objects.Peer)
+		if !ok || p.Secret == nil || read(p.Secret.Name) {
+			continue
 		}
+		if byName[p.Secret.Name] == nil {
+			byName[p.Secret.Name] = objects.Secret{}
+		}
+		byName[p.Secret.Name][p.Secret.Key] = "not-read"
 	}
 	var out []objects.Object
 	for _, name := range slices.Sorted(maps.Keys(byName)) {
 		out = append(out, objects.Object{Key: objects.Key{Kind: objects.KindSecret, Name: name}, Value: byName[name]})
 	}
 	return out
+}
+
+// withoutPeersOf gives the values without those BGPPeers whose password a stand-in
+// gave: it must never come into a session.
+func withoutPeersOf(standIns, all []objects.Object, values objects.Good) objects.Good {
+	if len(standIns) == 0 {
+		return values
+	}
+	values = maps.Clone(values)
+	for _, o := range all {
+		p, ok := o.Value.(objects.Peer)
+		if ok && p.Secret != nil && slices.ContainsFunc(standIns, func(s objects.Object) bool { return s.Name == p.Secret.Name }) {
+			delete(values, o.Key)
+		}
+	}
+	return values
 }
 
 // publish makes a view the latest, and reports whether it differs from the last.

@@ -128,39 +128,50 @@ func (e *Election) take(ctx context.Context, l lease, holder string) (bool, erro
 	if l.Spec.HolderIdentity != holder {
 		l.Spec.AcquireTime, l.Spec.LeaseTransitions = &now, l.Spec.LeaseTransitions+1
 	}
-	l.APIVersion, l.Kind = leaseVersion().String(), "Lease"
-	l.Name, l.Namespace = e.name, e.cluster.namespace
-	l.Spec.HolderIdentity, l.Spec.LeaseDurationSeconds, l.Spec.RenewTime = holder, int32(e.term/time.Second), &now
-	text, err := json.Marshal(l)
-	if err != nil {
-		return false, fmt.Errorf("write Lease %s: %w", e.name, err)
-	}
-	resource := resource{leaseVersion(), "leases", "Lease"}
-	request := e.cluster.at(e.cluster.clients[leaseVersion()].Post(), resource, e.cluster.namespace, "")
-	if l.ResourceVersion != "" {
-		request = e.cluster.at(e.cluster.clients[leaseVersion()].Put(), resource, e.cluster.namespace, e.name)
-	}
-	_, err = ask(ctx, request.Body(text))
+	l.Name, l.Spec.HolderIdentity, l.Spec.LeaseDurationSeconds, l.Spec.RenewTime = e.name, holder, int32(e.term/time.Second), &now
+	_, err := e.cluster.writeLease(ctx, l)
 	if apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) {
 		return false, nil
 	}
-	if err != nil {
-		return false, fmt.Errorf("write Lease %s: %w", e.name, err)
-	}
-	return true, nil
+	return err == nil, err
 }
 
-func (e *Election) read(ctx context.Context) (lease, error) {
-	resource := resource{leaseVersion(), "leases", "Lease"}
-	text, err := ask(ctx, e.cluster.at(e.cluster.clients[leaseVersion()].Get(), resource, e.cluster.namespace, e.name))
+func (e *Election) read(ctx context.Context) (lease, error) { return e.cluster.readLease(ctx, e.name) }
+
+// readLease reads a Lease of Fairway's own namespace.
+func (c *Cluster) readLease(ctx context.Context, name string) (lease, error) {
+	text, err := ask(ctx, c.at(c.clients[leaseVersion()].Get(), leaseResource(), c.namespace, name))
 	if err != nil {
-		return lease{}, fmt.Errorf("read Lease %s: %w", e.name, err)
+		return lease{}, fmt.Errorf("read Lease %s: %w", name, err)
 	}
 	var l lease
 	if err := json.Unmarshal(text, &l); err != nil {
-		return lease{}, fmt.Errorf("read Lease %s: %w", e.name, err)
+		return lease{}, fmt.Errorf("read Lease %s: %w", name, err)
 	}
 	return l, nil
+}
+
+// writeLease writes a Lease of Fairway's own namespace, a new one where it has no
+// resourceVersion, and gives it as it is then.
+func (c *Cluster) writeLease(ctx context.Context, l lease) (lease, error) {
+	l.APIVersion, l.Kind, l.Namespace = leaseVersion().String(), leaseResource().kind, c.namespace
+	text, err := json.Marshal(l)
+	if err != nil {
+		return lease{}, fmt.Errorf("write Lease %s: %w", l.Name, err)
+	}
+	request := c.at(c.clients[leaseVersion()].Post(), leaseResource(), c.namespace, "")
+	if l.ResourceVersion != "" {
+		request = c.at(c.clients[leaseVersion()].Put(), leaseResource(), c.namespace, l.Name)
+	}
+	answer, err := ask(ctx, request.Body(text))
+	if err != nil {
+		return lease{}, fmt.Errorf("write Lease %s: %w", l.Name, err)
+	}
+	var out lease
+	if err := json.Unmarshal(answer, &out); err != nil {
+		return lease{}, fmt.Errorf("write Lease %s: %w", l.Name, err)
+	}
+	return out, nil
 }
 
 // release gives the Lease up at the end, so that the next one need not wait.

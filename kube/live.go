@@ -74,8 +74,15 @@ type LiveView struct {
 	Unsaved string
 	// NodeUID is the own Node's, "" while it is not known.
 	NodeUID types.UID
-	// UIDs are the Subnets', by name.
-	UIDs map[string]types.UID
+	// UIDs are the Subnets', by name, and Peers what tells a BGPPeer from others.
+	UIDs  map[string]types.UID
+	Peers map[string]PeerIdentity
+}
+
+// PeerIdentity is which BGPPeer of its name it is, and which version of its spec.
+type PeerIdentity struct {
+	UID        types.UID
+	Generation int64
 }
 
 // Lapse says since when, and why, the objects of a kind are not followed.

@@ -127,6 +127,9 @@ spec: {nodeName: %s, containers: [{name: none, image: none}]}
 	if got := string(v.Snapshot.Peers[0].Password); got != "word-of-mine" {
 		t.Errorf("password of a: %d characters", len(got))
 	}
+	if len(v.Snapshot.Peers) != 2 || len(v.Problems) != 0 {
+		t.Errorf("%d BGPPeers; a Secret of other nodes that is not read is no problem of this one: %v", len(v.Snapshot.Peers), v.Problems)
+	}
 	if len(v.Snapshot.Pods) != 0 || seen.count("/pods") != 0 {
 		t.Error("Pods are read though no Subnet needs them")
 	}

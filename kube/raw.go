@@ -27,6 +27,7 @@ type rawMeta struct {
 	Namespace       string    `json:"namespace"`
 	UID             types.UID `json:"uid"`
 	ResourceVersion string    `json:"resourceVersion"`
+	Generation      int64     `json:"generation"`
 	// Annotations hold the mark of a bookmark that ends a list (KEP-3157). They
 	// are dropped with the rest when the object is trimmed.
 	Annotations map[string]string `json:"annotations"`

@@ -18,6 +18,8 @@ import (
 	"github.com/fairway-bgp/fairway/api/v1alpha1"
 	"github.com/fairway-bgp/fairway/bell"
 	"github.com/fairway-bgp/fairway/objects"
+	"github.com/fairway-bgp/fairway/policy"
+	"github.com/fairway-bgp/fairway/routes"
 )
 
 // The Speaker is written at most every recordEvery, and again recordRetry after
@@ -146,11 +148,11 @@ func (r *Recorder) write(ctx context.Context, last, wish *recorded) (*recorded, 
 			return nil, err
 		}
 	}
-	err := r.apply(ctx, "status", map[string]any{"status": next.status})
+	err := r.applyStatus(ctx, next.status)
 	if apierrors.IsNotFound(err) {
 		// Somebody deleted it; it is made anew.
 		if err = r.applyObject(ctx, next.owner); err == nil {
-			err = r.apply(ctx, "status", map[string]any{"status": next.status})
+			err = r.applyStatus(ctx, next.status)
 		}
 	}
 	if err != nil {
@@ -176,37 +178,12 @@ func (r *Recorder) read(ctx context.Context) (*recorded, error) {
 }
 
 func (r *Recorder) applyObject(ctx context.Context, owner types.UID) error {
-	return r.apply(ctx, "", map[string]any{"ownerReferences": []metav1.OwnerReference{{
-		APIVersion: "v1", Kind: objects.KindNode, Name: r.node, UID: owner,
-	}}})
+	owners := []metav1.OwnerReference{{APIVersion: "v1", Kind: objects.KindNode, Name: r.node, UID: owner}}
+	return r.cluster.apply(ctx, speakerResource(), r.node, "", map[string]any{"metadata": map[string]any{"name": r.node, "ownerReferences": owners}})
 }
 
-// apply sends one part of the object: its ownerReferences, or with subresource
-// "status" its status.
-func (r *Recorder) apply(ctx context.Context, subresource string, part map[string]any) error {
-	metadata := map[string]any{"name": r.node}
-	body := map[string]any{"apiVersion": v1alpha1.GroupVersion().String(), "kind": "Speaker", "metadata": metadata}
-	for name, value := range part {
-		if name == "status" {
-			body[name] = value
-		} else {
-			metadata[name] = value
-		}
-	}
-	text, err := json.Marshal(body)
-	if err != nil {
-		return fmt.Errorf("write Speaker %s: %w", r.node, err)
-	}
-	resource := speakerResource()
-	request := r.cluster.at(r.cluster.clients[resource.version].Patch(types.ApplyPatchType), resource, "", r.node).
-		Param("fieldManager", fieldManager).Param("force", "true").Body(text)
-	if subresource != "" {
-		request = request.SubResource(subresource)
-	}
-	if _, err := ask(ctx, request); err != nil {
-		return fmt.Errorf("write Speaker %s: %w", r.node, err)
-	}
-	return nil
+func (r *Recorder) applyStatus(ctx context.Context, status v1alpha1.SpeakerStatus) error {
+	return r.cluster.applyStatus(ctx, speakerResource(), r.node, status)
 }
 
 // transitions dates conditions: one whose status stays keeps its time.
@@ -219,6 +196,29 @@ func transitions(last, next []metav1.Condition) []metav1.Condition {
 		}
 	}
 	return next
+}
+
+// applyStatus writes an object's status, whole.
+func (c *Cluster) applyStatus(ctx context.Context, r resource, name string, status any) error {
+	return c.apply(ctx, r, name, "status", map[string]any{"metadata": map[string]any{"name": name}, "status": status})
+}
+
+// apply is server-side apply of what Fairway owns of an object.
+func (c *Cluster) apply(ctx context.Context, r resource, name, subresource string, body map[string]any) error {
+	body["apiVersion"], body["kind"] = r.version.String(), r.kind
+	text, err := json.Marshal(body)
+	if err != nil {
+		return fmt.Errorf("write %s %s: %w", r.kind, name, err)
+	}
+	request := c.at(c.clients[r.version].Patch(types.ApplyPatchType), r, "", name).
+		Param("fieldManager", fieldManager).Param("force", "true").Body(text)
+	if subresource != "" {
+		request = request.SubResource(subresource)
+	}
+	if _, err := ask(ctx, request); err != nil {
+		return fmt.Errorf("write %s %s: %w", r.kind, name, err)
+	}
+	return nil
 }
 
 // Speaker reads the Speaker of a node.
@@ -239,19 +239,20 @@ func (c *Cluster) Speakers(ctx context.Context) ([]v1alpha1.Speaker, error) {
 	return list.Items, nil
 }
 
-// NodesReady reads all Nodes, and tells of each by its name whether it is Ready.
-func (c *Cluster) NodesReady(ctx context.Context) (map[string]bool, error) {
-	var list json.RawMessage
-	if err := c.read(ctx, nodeResource(), "", &list); err != nil {
-		return nil, fmt.Errorf("read Nodes: %w", err)
-	}
-	ready := map[string]bool{}
-	for _, o := range objects.Parse("", list) {
-		if n, ok := o.Value.(objects.Node); ok {
-			ready[n.Name] = n.Ready
+// NodesAndPeers reads all Nodes and BGPPeers, without Secrets: what tells which node
+// shall have a session with whom.
+func (c *Cluster) NodesAndPeers(ctx context.Context, settings routes.Settings) (policy.Snapshot, error) {
+	var all objects.Batch
+	for _, r := range []resource{nodeResource(), peerResource()} {
+		var list json.RawMessage
+		if err := c.read(ctx, r, "", &list); err != nil {
+			return policy.Snapshot{}, fmt.Errorf("read %ss: %w", r.kind, err)
 		}
+		all.Objects = append(all.Objects, objects.Parse("", list)...)
 	}
-	return ready, nil
+	all.Objects = append(all.Objects, standInSecrets(all.Objects, func(string) bool { return false })...)
+	_, good := objects.Assemble([]objects.Batch{all}, nil, func(string) error { return nil })
+	return good.Lists().Snapshot(settings), nil
 }
 
 // read gets one object of the cluster, or the list of all without a name.

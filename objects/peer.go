@@ -2,6 +2,7 @@ package objects
 
 import (
 	"cmp"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -53,8 +54,8 @@ func decodePeer(text []byte, r *report) (any, bool) {
 		metav1.TypeMeta   `json:",inline"`
 		metav1.ObjectMeta `json:"metadata"`
 		Spec              *v1alpha1.BGPPeerSpec `json:"spec"`
-		// Status is nothing that Fairway writes, but dumps may have an empty one.
-		Status struct{} `json:"status"`
+		// Status is what the reporter writes, for people.
+		Status json.RawMessage `json:"status"`
 	}
 	fits := decodeStrict(text, &p, r)
 	hidePasswords(r)

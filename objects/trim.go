@@ -52,8 +52,12 @@ func Trim(apiVersion, kind string, text []byte) []byte {
 	default:
 		o.Spec = &json.RawMessage{}
 	}
+	statusCounts := o.Status != nil
 	if err := strictjson.UnmarshalCaseSensitivePreserveInts(text, &o); err != nil || o.Metadata.Name == "" {
 		return text
+	}
+	if !statusCounts {
+		o.Status = nil
 	}
 	o.APIVersion, o.Kind = apiVersion, kind
 	o.drop()

@@ -40,3 +40,18 @@ func sameSubnet(a, b Subnet) bool {
 	y, _ := json.Marshal(b.Subnet)
 	return bytes.Equal(x, y) && a.Subnet.Validated && routes.Selected(a.Annotations, routes.Settings{AdoptKubeOVN: true})
 }
+
+// What the reporter writes into a BGPPeer is for people: it is no news to a daemon, and
+// no field that nobody knows.
+func TestStatusOfABGPPeerDoesNotCount(t *testing.T) {
+	const text = `{"apiVersion":"fairway.dev/v1alpha1","kind":"BGPPeer","metadata":{"name":"tor"},
+		"spec":{"peerAddress":"192.0.2.1","peerASN":65000},
+		"status":{"up":"2/3","conditions":[{"type":"Ready","status":"False"}],"of another version":{}}}`
+	if o := Read([]byte(text)); o.Value == nil || len(o.Problems) != 0 {
+		t.Errorf("whole: %+v", o)
+	}
+	slim := Trim("fairway.dev/v1alpha1", KindBGPPeer, []byte(text))
+	if strings.Contains(string(slim), "status") {
+		t.Errorf("trimmed: %s", slim)
+	}
+}

@@ -5,10 +5,15 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 // BGPPeer is a BGP neighbour of every node that its nodeSelector selects.
 //
 // +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
 // +kubebuilder:resource:scope=Cluster,shortName=bgpp
 // +kubebuilder:printcolumn:name="Address",type=string,JSONPath=`.spec.peerAddress`
-// +kubebuilder:printcolumn:name="Peer ASN",type=integer,format=int64,JSONPath=`.spec.peerASN`
-// +kubebuilder:printcolumn:name="Local ASN",type=integer,format=int64,JSONPath=`.spec.localASN`
+// +kubebuilder:printcolumn:name="ASN",type=integer,format=int64,description="The neighbour's AS number",JSONPath=`.spec.peerASN`
+// +kubebuilder:printcolumn:name="Up",type=string,description="Sessions that are established, of those that there shall be",JSONPath=`.status.up`
+// +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
+// +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
+// +kubebuilder:printcolumn:name="Message",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].message`
+// +kubebuilder:printcolumn:name="Local ASN",type=integer,format=int64,priority=1,JSONPath=`.spec.localASN`
 // +kubebuilder:printcolumn:name="Hold",type=string,priority=1,JSONPath=`.spec.holdTime`
 // +kubebuilder:printcolumn:name="Password Secret",type=string,priority=1,JSONPath=`.spec.passwordSecretRef.name`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
@@ -20,6 +25,56 @@ type BGPPeer struct {
 	// Spec is the wished neighbour.
 	// +required
 	Spec BGPPeerSpec `json:"spec"`
+
+	// Status is what became of it on all nodes, by what their Speakers say. One daemon
+	// writes it, which is elected.
+	// +optional
+	Status BGPPeerStatus `json:"status,omitzero"`
+}
+
+// BGPPeerStatus sums up the sessions of all nodes with the neighbour.
+type BGPPeerStatus struct {
+	// ObservedGeneration is the metadata.generation of the spec that this is about.
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+
+	// Nodes is the number of Nodes that the nodeSelector selects.
+	// +optional
+	Nodes int32 `json:"nodes"`
+
+	// Wanted is the number of nodes that shall have a session, and Established of those
+	// that have it.
+	// +optional
+	Wanted int32 `json:"wanted"`
+	// +optional
+	Established int32 `json:"established"`
+
+	// Up is both numbers as a person reads them, such as "2/3".
+	// +optional
+	Up string `json:"up,omitempty"`
+
+	// Failing are the first nodes by name whose session is down, or cannot carry all
+	// that is planned.
+	// +optional
+	// +listType=map
+	// +listMapKey=node
+	// +kubebuilder:validation:MaxItems=16
+	Failing []FailingNode `json:"failing,omitempty"`
+
+	// Conditions has Ready: every session that there shall be is up, and carries all that
+	// is planned for it.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+}
+
+// FailingNode is a node whose session with the neighbour is not as it should be.
+type FailingNode struct {
+	// Node is the Node's name.
+	Node string `json:"node"`
+	// Why says what is in the way, and what to change.
+	Why string `json:"why"`
 }
 
 // BGPPeerList is a list of BGPPeers.

@@ -90,3 +90,13 @@ const (
 	// ReasonNothingAnnounced: nothing is planned, in the table, or sent to a peer.
 	ReasonNothingAnnounced = "NothingAnnounced"
 )
+
+// Reasons of a BGPPeer's Ready; AllUp and SessionDown are among them.
+const (
+	// ReasonSessionLimited: all sessions are up, and some cannot carry all that is planned.
+	ReasonSessionLimited = "SessionLimited"
+	// ReasonInvalid: the BGPPeer, or its Secret, cannot be used as it is.
+	ReasonInvalid = "Invalid"
+	// ReasonNoNode: no Node is selected.
+	ReasonNoNode = "NoNode"
+)

@@ -73,6 +73,18 @@ type SpeakerStatus struct {
 	// +kubebuilder:validation:MaxItems=64
 	Findings []FindingStatus `json:"findings,omitempty"`
 
+	// Problems are objects that the node cannot use as they are, such as a BGPPeer whose
+	// Secret is not there; what was good last stays in force.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=64
+	Problems []ProblemStatus `json:"problems,omitempty"`
+
+	// Heartbeat is the Lease that the daemon renews every 10 s while it runs, as
+	// NAMESPACE/NAME; absent where it cannot write one.
+	// +optional
+	Heartbeat string `json:"heartbeat,omitempty"`
+
 	// DrainRequest repeats the Node's annotation fairway.dev/drain-request: the
 	// drain that the condition Drained is about.
 	// +optional
@@ -104,6 +116,10 @@ type SessionStatus struct {
 	// LastError is why the session was down last.
 	// +optional
 	LastError string `json:"lastError,omitempty"`
+	// Trouble is why not everything that is planned for the peer can be sent to it, and
+	// what to change; absent where nothing is in the way.
+	// +optional
+	Trouble string `json:"trouble,omitempty"`
 	// NotOffered are the families that the router did not offer, of which the node has
 	// prefixes for it, so that these are not sent; none unless the session is up.
 	// +optional
@@ -188,4 +204,13 @@ type FindingStatus struct {
 	// Fix says what to do.
 	// +optional
 	Fix string `json:"fix,omitempty"`
+}
+
+// ProblemStatus is one thing that is wrong with an object.
+type ProblemStatus struct {
+	// Object is kind and name, such as "BGPPeer tor".
+	// +optional
+	Object string `json:"object,omitempty"`
+	// Text says what is wrong and what to do, with the field's path.
+	Text string `json:"text"`
 }

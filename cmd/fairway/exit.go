@@ -7,7 +7,7 @@ type exitRow struct{ command, good, wrong, unknown string }
 func exitCodes() []exitRow {
 	return []exitRow{
 		{"status", "ready, and nothing is degraded", "not ready, or degraded: a session, a family, an object, a finding", "no daemon answers, and there is no cluster to ask"},
-		{"status --cluster", "every Speaker is well", "a Speaker is not, its Node is not Ready, or there is no Speaker", "the API server cannot be asked"},
+		{"status --cluster", "every Speaker is well", "a Speaker is not, its daemon is dead, its Node is not Ready, a Node that a BGPPeer selects has no daemon, or there is no Speaker", "the API server cannot be asked"},
 		{"why SUBNET", "some node announces every CIDR of it", "none announces some CIDR, or nobody asked for the Subnet", "there is no such Subnet, or the input cannot be read"},
 		{"plan", "every object is understood", "an object is wrong; with --without, a Subnet loses its last announcer", "the input cannot be read"},
 		{"plan --check FILE", "the router's file fits the plan", "it does not: a prefix that it filters, a node without a neighbor, an AS, a password", "it cannot be read or judged, or is another router's"},

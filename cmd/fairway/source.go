@@ -6,6 +6,7 @@ import (
 
 	"github.com/sirupsen/logrus"
 	"github.com/spf13/cobra"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/fairway-bgp/fairway/account"
 	"github.com/fairway-bgp/fairway/daemon"
@@ -25,7 +26,7 @@ type live struct {
 // addFlags adds what has no meaning for a source of files.
 func (l *live) addFlags(c *cobra.Command) {
 	f := c.Flags()
-	f.StringVar(&l.namespace, "namespace", "", "namespace of the Secrets with passwords, and of the reporter's Lease (default: the Pod's, or the context's)")
+	f.StringVar(&l.namespace, "namespace", "", "namespace of the Secrets with passwords, and of the Leases (default: the Pod's, or the context's)")
 	f.StringVar(&l.stateDir, "state-dir", "", "folder for the last-known state, for a start while the API server is away; it holds passwords, for root alone; empty for none")
 	f.DurationVar(&l.stateMaxAge, "state-max-age", 24*time.Hour, "how old the last-known state may be to count")
 	f.DurationVar(&l.massWithdrawDelay, "mass-withdraw-delay", 10*time.Minute, "how long Subnets and BGPPeers that vanish in a mass stay in force, unless the Node is annotated with "+kube.ConfirmMassWithdraw+"=true; 0 for not at all")
@@ -76,9 +77,13 @@ func (f *runFlags) cluster(cluster *kube.Cluster, bell func(), log *logrus.Entry
 	})
 	recorder := kube.NewRecorder(cluster, f.node, account.Farewell, log.WithField("part", "record"))
 	herald := kube.NewHerald(cluster, f.node, log.WithField("part", "events"))
+	heartbeat := kube.NewHeartbeat(cluster, f.node, func() types.UID { v, _ := objects.Latest(); return v.NodeUID }, bell, log.WithField("part", "heartbeat"))
 	reporter := daemon.Reporter{Cluster: cluster, Objects: objects, Node: f.node, Herald: herald, Log: log.WithField("part", "reporter")}
 	var news account.News
-	tasks := []task{{"objects", objects.Run}, {"Speaker object", recorder.Run}, {"Events", herald.Run}, {"reporter", reporter.Run}}
+	tasks := []task{
+		{"objects", objects.Run}, {"Speaker object", recorder.Run}, {"heartbeat", heartbeat.Run},
+		{"Events", herald.Run}, {"reporter", reporter.Run},
+	}
 	var set *kube.DaemonSet
 	if f.daemonSet != "" {
 		set = kube.NewDaemonSet(cluster, f.daemonSet, bell, log.WithField("part", "daemonset"))
@@ -88,7 +93,9 @@ func (f *runFlags) cluster(cluster *kube.Cluster, bell func(), log *logrus.Entry
 		source: daemon.LiveSource{Live: objects, Server: cluster.Server(), Node: f.node},
 		posted: func(s *status.Status) {
 			v, _ := objects.Latest()
-			recorder.Offer(v.NodeUID, account.SpeakerStatus(s))
+			speaker := account.SpeakerStatus(s)
+			speaker.Heartbeat = heartbeat.Lease()
+			recorder.Offer(v.NodeUID, speaker)
 			for _, e := range news.Of(s) {
 				herald.Tell(kube.Event{Kind: "Node", Name: s.Node, UID: v.NodeUID, Warning: e.Warning, Reason: e.Reason, Message: e.Message})
 			}

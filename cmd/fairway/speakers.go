@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -9,15 +10,25 @@ import (
 	"strings"
 
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/fairway-bgp/fairway/account"
 	"github.com/fairway-bgp/fairway/api/v1alpha1"
 	"github.com/fairway-bgp/fairway/columns"
 	"github.com/fairway-bgp/fairway/kube"
+	"github.com/fairway-bgp/fairway/policy"
+	"github.com/fairway-bgp/fairway/routes"
 )
 
-// showSpeakers prints what every node says about itself. A Speaker is written
-// by its own node alone, so that of a node that is gone is no news.
+// speakerRow is one node of `status --cluster`: its Speaker, empty where it has none,
+// whether its daemon lives, and what is not as it should be.
+type speakerRow struct {
+	v1alpha1.Speaker
+	Standing account.Standing `json:"standing"`
+	Degraded []string         `json:"degraded"`
+}
+
+// showSpeakers prints what every node says about itself, and which of them say nothing.
 func showSpeakers(ctx context.Context, w, stderr io.Writer, access kube.Access, asJSON bool) error {
 	cluster, err := kube.Connect(access)
 	if err != nil {
@@ -27,42 +38,98 @@ func showSpeakers(ctx context.Context, w, stderr io.Writer, access kube.Access, 
 	if err != nil {
 		return err
 	}
-	nodesReady, err := cluster.NodesReady(ctx)
+	s, err := cluster.NodesAndPeers(ctx, routes.DefaultSettings)
 	if err != nil {
-		fmt.Fprintf(stderr, "fairway: which Nodes are Ready is not known, so a Speaker below may be of a node that is gone: %s\n", columns.Plain(err.Error()))
+		fmt.Fprintf(stderr, "fairway: which Nodes there are, and which of them are Ready, is not known, so a Speaker below may be of a node that is gone: %s\n", columns.Plain(err.Error()))
 	}
-	complaints := make([][]string, len(speakers))
-	for i := range speakers {
-		complaints[i] = account.Complaints(&speakers[i], nodesReady)
+	beats, err := heartbeats(ctx, cluster, speakers)
+	if err != nil {
+		fmt.Fprintf(stderr, "fairway: which daemons live is not known, so a Speaker below may be of one that was killed: %s\n", columns.Plain(err.Error()))
 	}
+	rows := speakerRows(s, speakers, beats)
 	if asJSON {
-		err = writeJSON(w, speakers)
+		err = writeJSON(w, rows)
 	} else {
-		err = writeSpeakers(w, speakers, complaints)
+		err = writeSpeakers(w, rows)
 	}
 	if err != nil {
 		return err
 	}
-	if len(speakers) == 0 || slices.ContainsFunc(complaints, func(c []string) bool { return len(c) > 0 }) {
+	if len(speakers) == 0 || slices.ContainsFunc(rows, func(r speakerRow) bool { return len(r.Degraded) > 0 }) {
 		return wrong(nil)
 	}
 	return nil
 }
 
+// heartbeats reads those of all daemons that name a Lease. They are in one namespace, but
+// where Fairway has moved.
+func heartbeats(ctx context.Context, cluster *kube.Cluster, speakers []v1alpha1.Speaker) (account.Heartbeats, error) {
+	var out account.Heartbeats
+	asked := map[string]bool{}
+	var errs []error
+	for i := range speakers {
+		namespace, _, ok := strings.Cut(speakers[i].Status.Heartbeat, "/")
+		if !ok || asked[namespace] {
+			continue
+		}
+		asked[namespace] = true
+		last, at, err := cluster.Heartbeats(ctx, namespace)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		if out.Last == nil {
+			out.Last = last
+		}
+		maps.Copy(out.Last, last)
+		out.At = at
+	}
+	if err := errors.Join(errs...); err != nil {
+		return account.Heartbeats{}, err
+	}
+	return out, nil
+}
+
+// speakerRows gives a row for each Speaker, and each Node that should have one, by name.
+// Without Nodes those are the Speakers alone.
+func speakerRows(s policy.Snapshot, speakers []v1alpha1.Speaker, beats account.Heartbeats) []speakerRow {
+	var ready map[string]bool
+	if s.Nodes != nil {
+		ready = make(map[string]bool, len(s.Nodes))
+		for i := range s.Nodes {
+			ready[s.Nodes[i].Name] = s.Nodes[i].Ready
+		}
+	}
+	rows := make([]speakerRow, 0, len(speakers))
+	for i := range speakers {
+		row := speakerRow{Speaker: speakers[i], Standing: beats.Of(&speakers[i]), Degraded: []string{}}
+		row.Degraded = append(row.Degraded, beats.Complaints(&speakers[i], ready)...)
+		rows = append(rows, row)
+	}
+	for _, u := range account.UnservedBy(s, speakers) {
+		row := speakerRow{Standing: account.Absent, Degraded: []string{u.Text()}}
+		row.ObjectMeta = metav1.ObjectMeta{Name: u.Node}
+		rows = append(rows, row)
+	}
+	slices.SortStableFunc(rows, func(a, b speakerRow) int { return strings.Compare(a.Name, b.Name) })
+	return rows
+}
+
 // writeSpeakers prints a row for each node, and below it what is not as it should be:
 // what is well needs no line.
-func writeSpeakers(w io.Writer, speakers []v1alpha1.Speaker, complaints [][]string) error {
-	if len(speakers) == 0 {
-		_, err := io.WriteString(w, "No Speakers: fairway runs on no node of this cluster (a Speaker that was deleted is back within minutes).\n")
-		return err
+func writeSpeakers(w io.Writer, rows []speakerRow) error {
+	var b strings.Builder
+	if !slices.ContainsFunc(rows, func(r speakerRow) bool { return r.Standing != account.Absent }) {
+		b.WriteString("No Speakers: fairway runs on no node of this cluster (a Speaker that was deleted is back within minutes).\n")
 	}
 	t := columns.NewTable(columns.Column{Heading: "Node", Least: 19}, columns.Column{Heading: "Sessions"},
 		columns.Column{Heading: "Announced", Right: true}, columns.Column{Heading: "Withheld", Right: true}, columns.Column{Heading: "State"})
-	for i := range speakers {
-		addSpeaker(t, &speakers[i], complaints[i])
+	for i := range rows {
+		rows[i].addTo(t)
 	}
-	var b strings.Builder
-	t.Write(&b)
+	if !t.Empty() {
+		t.Write(&b)
+	}
 	_, err := io.WriteString(w, b.String())
 	return err
 }
@@ -76,24 +143,41 @@ func announcedText(a v1alpha1.AnnouncedPrefixes) string {
 	return fmt.Sprint(a.Sent)
 }
 
-// addSpeaker adds what one Speaker says, and below it what is not as it should be.
-func addSpeaker(t *columns.Table, s *v1alpha1.Speaker, complaints []string) {
-	state := "ready"
+// state is the row's in a word.
+func (r *speakerRow) state() string {
 	switch {
-	case len(complaints) > 0 && !meta.IsStatusConditionFalse(s.Status.Conditions, v1alpha1.ConditionReady):
-		state = "degraded"
-	case len(complaints) > 0:
-		state = "not ready"
+	case r.Standing == account.Dead, r.Standing == account.Halted, r.Standing == account.Absent:
+		return string(r.Standing)
+	case len(r.Degraded) == 0:
+		return "ready"
+	case meta.IsStatusConditionFalse(r.Status.Conditions, v1alpha1.ConditionReady):
+		return "not ready"
 	}
-	t.Row(s.Name, fmt.Sprintf("%d/%d up", s.Status.Established, s.Status.Configured),
-		announcedText(s.Status.Announced), fmt.Sprint(s.Status.Withheld.Count), state)
-	for _, c := range complaints {
+	return "degraded"
+}
+
+// addTo adds what one node says, and below it what is not as it should be. What a dead
+// daemon has said is not known to be so.
+func (r *speakerRow) addTo(t *columns.Table) {
+	switch r.Standing {
+	case account.Absent:
+		t.Row(r.Name, "-", "-", "-", r.state())
+	case account.Dead:
+		t.Row(r.Name, fmt.Sprintf("?/%d up", r.Status.Configured), "?", "?", r.state())
+	default:
+		t.Row(r.Name, fmt.Sprintf("%d/%d up", r.Status.Established, r.Status.Configured),
+			announcedText(r.Status.Announced), fmt.Sprint(r.Status.Withheld.Count), r.state())
+	}
+	for _, c := range r.Degraded {
 		t.Prose("  ", "    ", c)
 	}
-	if drain, ok := account.DrainOf(s); ok && drain.Text != "" {
+	if r.Standing == account.Dead {
+		return
+	}
+	if drain, ok := account.DrainOf(&r.Speaker); ok && drain.Text != "" {
 		t.Prose("  draining: ", "    ", drain.Text)
 	}
-	for _, reason := range slices.Sorted(maps.Keys(s.Status.Withheld.Reasons)) {
-		t.Prose("  ", "    ", fmt.Sprintf("%d withheld: %s", s.Status.Withheld.Reasons[reason], reason))
+	for _, reason := range slices.Sorted(maps.Keys(r.Status.Withheld.Reasons)) {
+		t.Prose("  ", "    ", fmt.Sprintf("%d withheld: %s", r.Status.Withheld.Reasons[reason], reason))
 	}
 }

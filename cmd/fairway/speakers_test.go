@@ -3,22 +3,33 @@ package main
 import (
 	"strings"
 	"testing"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/fairway-bgp/fairway/account"
 	"github.com/fairway-bgp/fairway/api/v1alpha1"
+	"github.com/fairway-bgp/fairway/policy/policytest"
+	"github.com/fairway-bgp/fairway/routes"
 )
 
-// TestSpeakersOfLongNamesStayInLine is about nodes as clouds name them.
-func TestSpeakersOfLongNamesStayInLine(t *testing.T) {
+// TestSpeakersStayInLine has nodes as clouds name them, and daemons that are not there.
+func TestSpeakersStayInLine(t *testing.T) {
 	long := v1alpha1.Speaker{ObjectMeta: metav1.ObjectMeta{Name: "ip-10-0-123-45.eu-central-1.compute.internal"}}
 	long.Status.Configured, long.Status.Established = 2, 1
 	long.Status.Announced.Count, long.Status.Announced.Sent, long.Status.Withheld.Count = 12, 5, 1
 	long.Status.Withheld.Reasons = map[string]int64{"NATOutgoing": 1}
 	short := v1alpha1.Speaker{ObjectMeta: metav1.ObjectMeta{Name: "n1"}}
 	short.Status.Configured, short.Status.Established, short.Status.Announced.Sent = 2, 2, 3
+	killed := v1alpha1.Speaker{ObjectMeta: metav1.ObjectMeta{Name: "n2"}, Status: *short.Status.DeepCopy()}
+	killed.Status.Heartbeat = "fairway-system/fairway-node-n2"
+	at := time.Date(2026, 1, 2, 3, 4, 55, 0, time.UTC)
+	beats := account.Heartbeats{At: at, Last: map[string]time.Time{killed.Status.Heartbeat: at.Add(-55 * time.Second)}}
+	long.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionSessionsEstablished, Status: metav1.ConditionFalse, Message: "tor-b (172.30.0.2): connection refused"}}
+	cluster := policytest.Cluster()
+	cluster.Nodes = append(cluster.Nodes, routes.Node{Name: long.Name, Ready: true}, routes.Node{Name: "n3", Ready: true})
 	var b strings.Builder
-	if err := writeSpeakers(&b, []v1alpha1.Speaker{long, short}, [][]string{{"not SessionsEstablished: tor-b (172.30.0.2): connection refused"}, nil}); err != nil {
+	if err := writeSpeakers(&b, speakerRows(cluster, []v1alpha1.Speaker{long, short, killed}, beats)); err != nil {
 		t.Fatal(err)
 	}
 	want := `
@@ -28,6 +39,12 @@ ip-10-0-123-45.eu-central-1.compute.internal
   not SessionsEstablished: tor-b (172.30.0.2): connection refused
   1 withheld: NATOutgoing
 n1                   2/2 up            3         0  ready
+n2                   ?/2 up            ?         ?  dead
+  no heartbeat for 55s: its daemon was killed, or does not reach the API server;
+    this is what it said last
+n3                   -                 -         -  no daemon
+  no daemon: fairway does not run there, and BGPPeer tor selects this Node; run
+    it there, or narrow spec.nodeSelector
 `
 	if got := "\n" + b.String(); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)

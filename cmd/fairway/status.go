@@ -32,11 +32,11 @@ func newStatusCommand() *cobra.Command {
 		Short: "Show what the daemon on this node does",
 		Long: `Show sessions, announced and withheld prefixes, and problems of the daemon on
 this node; with --cluster, or where no daemon runs on this machine, what the
-Speaker of every node says.
+Speaker of every node says, which daemons are dead, and which Nodes have none.
 
 Exit status: 0 if it is ready and nothing is degraded (every session is up, every
-family negotiated, no object and nothing on the host wrong), 1 if not, 2 if it
-cannot be asked.`,
+family negotiated, no object and nothing on the host wrong; in a cluster, every
+daemon alive), 1 if not, 2 if it cannot be asked.`,
 		Example: `  fairway status
   kubectl fairway status --cluster`,
 		Args: cobra.NoArgs,

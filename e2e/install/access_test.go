@@ -16,10 +16,12 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/dynamic"
+	coordinationclient "k8s.io/client-go/kubernetes/typed/coordination/v1"
 	"k8s.io/client-go/rest"
 
 	"github.com/fairway-bgp/fairway/e2e/kubetest"
 	"github.com/fairway-bgp/fairway/e2e/must"
+	"github.com/fairway-bgp/fairway/kube"
 )
 
 // call is a request that the daemon's ServiceAccount may or may not make.
@@ -41,13 +43,18 @@ func allowedCalls() []call {
 		{"watch", "fairway.dev", "bgppeers", "", ""},
 		{"list", "", "nodes", "", ""},
 		{"watch", "", "nodes", "", ""},
+		{"list", "fairway.dev", "speakers", "", ""},
+		{"watch", "fairway.dev", "speakers", "", ""},
 		{"create", "fairway.dev", "speakers", "", ""},
 		{"patch", "fairway.dev", "speakers/status", "", "n1"},
+		{"patch", "fairway.dev", "bgppeers/status", "", "tor"},
 		{"list", "", "secrets", own, ""},
 		{"watch", "", "secrets", own, ""},
 		{"create", "coordination.k8s.io", "leases", own, ""},
 		{"get", "coordination.k8s.io", "leases", own, "fairway-reporter"},
 		{"update", "coordination.k8s.io", "leases", own, "fairway-reporter"},
+		{"update", "coordination.k8s.io", "leases", own, "fairway-node-n1"},
+		{"list", "coordination.k8s.io", "leases", own, ""},
 		{"list", "apps", "daemonsets", own, "fairway"},
 		{"watch", "apps", "daemonsets", own, "fairway"},
 		{"create", "", "events", "default", ""},
@@ -70,6 +77,8 @@ func refusedCalls() []call {
 		{"delete", "kubeovn.io", "subnets", "", "routed"},
 		{"create", "fairway.dev", "bgppeers", "", ""},
 		{"update", "fairway.dev", "bgppeers", "", "tor"},
+		{"patch", "fairway.dev", "bgppeers", "", "tor"},
+		{"update", "fairway.dev", "bgppeers/status", "", "tor"},
 		{"delete", "fairway.dev", "bgppeers", "", "tor"},
 		{"delete", "fairway.dev", "speakers", "", "n1"},
 		{"deletecollection", "fairway.dev", "speakers", "", ""},
@@ -78,7 +87,8 @@ func refusedCalls() []call {
 		{"delete", "", "pods", "default", "web"},
 		{"create", "", "pods/exec", "default", "web"},
 		{"create", "", "serviceaccounts/token", installNamespace, "fairway"},
-		{"update", "coordination.k8s.io", "leases", installNamespace, "another"},
+		{"delete", "coordination.k8s.io", "leases", installNamespace, "fairway-node-n1"},
+		{"list", "coordination.k8s.io", "leases", "", ""},
 		{"get", "coordination.k8s.io", "leases", "kube-system", "kube-controller-manager"},
 		{"update", "coordination.k8s.io", "leases", "kube-node-lease", "n1"},
 		{"create", "", "events", "kube-system", ""},
@@ -289,11 +299,14 @@ func testOwnEvents(t *testing.T, s *kubetest.Server) {
 	if err := report("a-subnet", "Subnet", "routed", "e1"); err != nil {
 		t.Errorf("an Event on a Subnet: %v", err)
 	}
+	if err := report("a-peer", "BGPPeer", "tor", "e1"); err != nil {
+		t.Errorf("an Event on a BGPPeer: %v", err)
+	}
 	again := []byte(`{"count":2}`)
 	if _, err := client.CoreV1().Events("default").Patch(t.Context(), "own-node", types.MergePatchType, again, metav1.PatchOptions{}); err != nil {
 		t.Errorf("counting the own Event: %v", err)
 	}
-	const alone = "the daemon of node e1 reports on Subnets and on its own Node alone"
+	const alone = "the daemon of node e1 reports on Subnets, BGPPeers and its own Node alone"
 	for name, err := range map[string]error{
 		"another Node":    report("other-node", "Node", "n2", "e1"),
 		"a Pod":           report("a-pod", "Pod", "web", "e1"),
@@ -335,25 +348,17 @@ func testOwnLease(t *testing.T, s *kubetest.Server) {
 	_, token := daemonPod(t, s, "l1")
 	awaitPolicies(t, speakerClient(t, s.ConfigFor(token)))
 	leases := kubernetesFor(t, s.ConfigFor(token)).CoordinationV1().Leases(installNamespace)
-	lease := func(name, holder string, seconds int32) *coordinationv1.Lease {
-		return &coordinationv1.Lease{
-			ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: installNamespace},
-			Spec:       coordinationv1.LeaseSpec{HolderIdentity: &holder, LeaseDurationSeconds: &seconds},
-		}
-	}
-	finalized := lease("fairway-reporter", "l1", 90)
+	finalized := leaseOf("fairway-reporter", "l1", 90)
 	finalized.Finalizers = []string{"example.com/never"}
-	for want, l := range map[string]*coordinationv1.Lease{
-		"one Lease alone, fairway-reporter":                   lease("another", "l1", 90),
-		"holds the Lease for itself or gives it back":         lease("fairway-reporter", "l2", 90),
-		"spec.leaseDurationSeconds is 90 at most":             lease("fairway-reporter", "l1", 1<<31-1),
-		"a daemon sets no finalizers and no owners of Leases": finalized,
-	} {
-		if _, err := leases.Create(t.Context(), l, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}}); !refused(err, want) {
-			t.Errorf("%s: %v", want, err)
-		}
-	}
-	held, err := leases.Create(t.Context(), lease("fairway-reporter", "l1", 90), metav1.CreateOptions{})
+	owned := leaseOf("fairway-reporter", "l1", 90)
+	owned.OwnerReferences = []metav1.OwnerReference{{APIVersion: "v1", Kind: "Node", Name: "l1", UID: "u"}}
+	refusedLeases(t, leases, map[string][]*coordinationv1.Lease{
+		"writes its own Lease, fairway-node-l1, and fairway-reporter alone": {leaseOf("another", "l1", 90)},
+		"holds the Lease for itself or gives it back":                       {leaseOf("fairway-reporter", "l2", 90)},
+		"spec.leaseDurationSeconds is 90 at most":                           {leaseOf("fairway-reporter", "l1", 1<<31-1)},
+		"no finalizers of Leases, and no owner but its Node of its own":     {finalized, owned},
+	})
+	held, err := leases.Create(t.Context(), leaseOf("fairway-reporter", "l1", 90), metav1.CreateOptions{})
 	if apierrors.IsAlreadyExists(err) {
 		held, err = leases.Get(t.Context(), "fairway-reporter", metav1.GetOptions{})
 	}
@@ -369,5 +374,64 @@ func testOwnLease(t *testing.T, s *kubetest.Server) {
 	held.Spec.HolderIdentity, held.Spec.LeaseDurationSeconds = &nobody, &term
 	if _, err := leases.Update(t.Context(), held, metav1.UpdateOptions{}); err != nil {
 		t.Errorf("given back: %v", err)
+	}
+}
+
+func leaseOf(name, holder string, seconds int32) *coordinationv1.Lease {
+	return &coordinationv1.Lease{
+		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: installNamespace},
+		Spec:       coordinationv1.LeaseSpec{HolderIdentity: &holder, LeaseDurationSeconds: &seconds},
+	}
+}
+
+// refusedLeases tries to make Leases; each is refused, with the words.
+func refusedLeases(t *testing.T, leases coordinationclient.LeaseInterface, tried map[string][]*coordinationv1.Lease) {
+	t.Helper()
+	for want, list := range tried {
+		for _, l := range list {
+			if _, err := leases.Create(t.Context(), l, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}}); !refused(err, want) {
+				t.Errorf("%s: %v", want, err)
+			}
+		}
+	}
+}
+
+// testOwnHeartbeat is the daemon of node h1, which says that it lives, and would say so
+// of others; and that of a node whose name is too long for a Lease.
+func testOwnHeartbeat(t *testing.T, s *kubetest.Server) {
+	_, token := daemonPod(t, s, "h1")
+	awaitPolicies(t, speakerClient(t, s.ConfigFor(token)))
+	leases := kubernetesFor(t, s.ConfigFor(token)).CoordinationV1().Leases(installNamespace)
+	own := leaseOf("fairway-node-h1", "h1", 40)
+	own.OwnerReferences = []metav1.OwnerReference{{APIVersion: "v1", Kind: "Node", Name: "h1", UID: "u"}}
+	if _, err := leases.Create(t.Context(), own, metav1.CreateOptions{}); err != nil {
+		t.Errorf("the own Lease: %v", err)
+	}
+	strange := leaseOf("fairway-node-h1", "h1", 40)
+	strange.OwnerReferences = []metav1.OwnerReference{{APIVersion: "v1", Kind: "Node", Name: "h2", UID: "u"}}
+	refusedLeases(t, leases, map[string][]*coordinationv1.Lease{
+		"writes its own Lease, fairway-node-h1":                         {leaseOf("fairway-node-h2", "h1", 40), leaseOf("fairway-node-h1x", "h1", 40)},
+		"holds the Lease for itself or gives it back":                   {leaseOf("fairway-node-h1", "h2", 40), leaseOf("fairway-node-h1", "", 40)},
+		"no finalizers of Leases, and no owner but its Node of its own": {strange},
+	})
+	// With it "fairway-" is as long as a Pod's name may be, and "fairway-node-" too long.
+	long, alike := strings.Repeat("n", 245), strings.Repeat("n", 243)+"-b"
+	_, token = daemonPod(t, s, long)
+	client := kubernetesFor(t, s.ConfigFor(token)).CoordinationV1().Leases(installNamespace)
+	for name, want := range map[string]string{kube.HeartbeatName(long): "", "fairway-node-nobody": "writes its own Lease"} {
+		if _, err := client.Create(t.Context(), leaseOf(name, long, 40), metav1.CreateOptions{}); (err != nil) != (want != "") || err != nil && !refused(err, want) {
+			t.Errorf("Lease %s of a node with a long name: %v", name, err)
+		}
+	}
+	// A node whose name begins like it cannot take it.
+	_, token = daemonPod(t, s, alike)
+	other := kubernetesFor(t, s.ConfigFor(token)).CoordinationV1().Leases(installNamespace)
+	theirs, err := other.Get(t.Context(), kube.HeartbeatName(long), metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	theirs.Spec.HolderIdentity = &alike
+	if _, err := other.Update(t.Context(), theirs, metav1.UpdateOptions{}); !refused(err, "is not that of node "+alike) {
+		t.Errorf("the Lease of a node whose name begins alike: %v", err)
 	}
 }

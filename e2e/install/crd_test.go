@@ -221,7 +221,7 @@ func fileProblems(t *testing.T, o *unstructured.Unstructured) []input.Problem {
 // testColumns asks for tables as kubectl does.
 func testColumns(t *testing.T, s *kubetest.Server) {
 	for plural, want := range map[string][]string{
-		"bgppeers": {"Name", "Address", "Peer ASN", "Local ASN", "Hold", "Password Secret", "Age"},
+		"bgppeers": {"Name", "Address", "ASN", "Up", "Ready", "Reason", "Message", "Local ASN", "Hold", "Password Secret", "Age"},
 		"speakers": {"Name", "Ready", "Up", "Sessions", "Announced", "Withheld", "Planned", "In Sync", "Host Ready", "Source Fresh", "Router ID", "Age"},
 	} {
 		var table metav1.Table
@@ -257,7 +257,7 @@ func testNames(t *testing.T, s *kubetest.Server) {
 	for _, r := range list.APIResources {
 		got[r.Name] = strings.Join(r.ShortNames, ",")
 	}
-	want := map[string]string{"bgppeers": "bgpp", "speakers": "spk", "speakers/status": ""}
+	want := map[string]string{"bgppeers": "bgpp", "bgppeers/status": "", "speakers": "spk", "speakers/status": ""}
 	if !maps.Equal(got, want) {
 		t.Errorf("resources and their short names: %v, want %v", got, want)
 	}

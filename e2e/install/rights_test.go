@@ -241,8 +241,7 @@ type audited struct {
 	code int
 }
 
-// calls gives the daemon's requests, with names taken out but for Leases, whose
-// names the rules have.
+// calls gives the daemon's requests, with names taken out.
 func (a auditLog) calls(t *testing.T) []audited {
 	t.Helper()
 	f, err := os.Open(a.log)
@@ -273,7 +272,7 @@ func (a auditLog) calls(t *testing.T) []audited {
 		if o.Subresource != "" {
 			c.resource += "/" + o.Subresource
 		}
-		if o.Resource == "leases" && e.Verb != "create" {
+		if o.Resource == "daemonsets" {
 			c.name = o.Name
 		}
 		out = append(out, audited{c, e.ResponseStatus.Code})

@@ -20,7 +20,8 @@ func (s *Server) MakeNode(ctx context.Context, name string, internalIPs ...strin
 	}
 	node, err := client.CoreV1().Nodes().Create(ctx, &corev1.Node{
 		ObjectMeta: metav1.ObjectMeta{
-			Name: name, Labels: map[string]string{corev1.LabelHostname: name},
+			// A label's value is shorter than a name may be.
+			Name: name, Labels: map[string]string{corev1.LabelHostname: name[:min(len(name), 63)]},
 			// As kube-ovn-controller leaves it (pkg/util/const.go: AllocatedAnnotation).
 			Annotations: map[string]string{"ovn.kubernetes.io/allocated": "true"},
 		},

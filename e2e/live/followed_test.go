@@ -36,6 +36,8 @@ func TestClusterIsFollowed(t *testing.T) {
 		{"the Speaker tells", speakerTells},
 		{"Events tell", eventsTell},
 		{"the CLI asks the cluster", cliAsksTheCluster},
+		{"a BGPPeer tells of its sessions", peerTells},
+		{"a daemon that was killed looks dead within a minute", daemonIsKilled},
 		{"a Node that is not Ready leaves to another, and its Speaker is old news", nodeIsNotReady},
 		{"what the API server cannot check is in the Speaker", inputIsWrong},
 		{"whoever may only view sees what there is", viewerLooks},
@@ -203,29 +205,25 @@ func eventsTell(_ *testing.T, w *world) {
 	a := w.routers["a"]
 	w.subnet("quiet", "10.5.0.0/16", ", natOutgoing: true")
 	w.drain("n1")
-	for _, e := range []struct{ kind, name, want string }{
-		{"Subnet", "quiet", "Withheld: by the plan no node announces it: NATOutgoing"},
-		{"Node", "n1", "BGPSessionUp: session with a"},
-		{"Node", "n1", "Drained: "},
-	} {
-		// What is wrong is told once it has lasted.
-		w.within(2*patience, "an Event about "+e.kind+" "+e.name, func() string {
-			if got := w.events(e.kind, e.name); !strings.Contains(got, e.want) {
-				return "there is: " + got
-			}
-			return ""
-		})
-	}
+	w.tells("Subnet", "quiet", "Withheld: by the plan no node announces it: NATOutgoing")
+	w.tells("Node", "n1", "BGPSessionUp: session with a")
+	w.tells("Node", "n1", "Drained: ")
 	w.undrain("n1")
 	w.patch(subnets(), "quiet", `{"spec":{"natOutgoing":false}}`)
-	w.until("an Event that it is announced", func() string {
-		if got := w.events("Subnet", "quiet"); !strings.Contains(got, "Announced: by the plan 2 of 2 nodes announce it") {
+	w.tells("Subnet", "quiet", "Announced: sent to a router by 1 of 2 nodes that are to announce it")
+	w.delete(subnets(), "quiet")
+	a.has("10.9.0.0/16")
+}
+
+// tells waits for an Event. What is wrong is told once it has lasted.
+func (w *world) tells(kind, name, want string) {
+	w.Helper()
+	w.within(2*patience, "an Event about "+kind+" "+name+": "+want, func() string {
+		if got := w.events(kind, name); !strings.Contains(got, want) {
 			return "there is: " + got
 		}
 		return ""
 	})
-	w.delete(subnets(), "quiet")
-	a.has("10.9.0.0/16")
 }
 
 func cliAsksTheCluster(t *testing.T, w *world) {
@@ -235,13 +233,84 @@ func cliAsksTheCluster(t *testing.T, w *world) {
 	if out, code := w.fairway("why", "blue"); code != 0 || !strings.Contains(out, "n2") {
 		t.Errorf("why: exit %d, %s", code, out)
 	}
-	w.until("status says ready", func() string {
-		out, code := w.fairway("status", "--cluster")
-		if code != 0 || !strings.Contains(out, "1/1 up") {
-			return "it says: " + out
+	w.clusterSays(1, "1/1 up", "ready", "n2 ", "no daemon: fairway does not run there, and BGPPeer a selects this Node")
+	w.onN1Alone("a")
+	w.clusterSays(0, "1/1 up", "ready")
+	w.onEveryNode("a")
+}
+
+// clusterSays waits until `status --cluster` says all of this, and ends so.
+func (w *world) clusterSays(code int, words ...string) {
+	w.Helper()
+	w.within(2*patience, fmt.Sprintf("status --cluster says %q and exits %d", words, code), func() string {
+		out, got := w.fairway("status", "--cluster")
+		flat := strings.Join(strings.Fields(out), " ")
+		for _, text := range words {
+			if got != code || !strings.Contains(flat, strings.TrimSpace(text)) {
+				return fmt.Sprintf("it exits %d and says: %s", got, out)
+			}
 		}
 		return ""
 	})
+}
+
+// onN1Alone narrows a BGPPeer to the node that has a daemon.
+func (w *world) onN1Alone(peer string) {
+	w.Helper()
+	w.patch(bgpPeers(), peer, `{"spec":{"nodeSelector":{"matchLabels":{"kubernetes.io/hostname":"n1"}}}}`)
+}
+
+func (w *world) onEveryNode(peer string) {
+	w.Helper()
+	w.patch(bgpPeers(), peer, `{"spec":{"nodeSelector":null}}`)
+}
+
+// peerTells reads what the reporter writes of BGPPeers.
+func peerTells(t *testing.T, w *world) {
+	w.peerSays("a", "1/2 False SessionDown 1 of 2 sessions are up; n2: no daemon: fairway does not run there")
+	w.onN1Alone("a")
+	w.peerSays("a", "1/1 True AllUp 1 of 1 session is up")
+	w.tells("BGPPeer", "a", "AllUp: 1 of 1 session is up")
+	w.peer("b", ", passwordSecretRef: {name: tor-b}, nodeSelector: {matchLabels: {kubernetes.io/hostname: n1}}")
+	w.peerSays("b", "0/0 False Invalid spec.passwordSecretRef: Secret tor-b is not in namespace fairway-system: create it there, or take passwordSecretRef away")
+	w.apply("{apiVersion: v1, kind: Secret, metadata: {name: tor-b, namespace: fairway-system}, stringData: {password: not-the-routers}}")
+	w.peerSays("b", "0/1 False SessionDown 0 of 1 session is up; n1: ")
+	w.tells("BGPPeer", "b", "SessionDown: 0 of 1 session is up; n1: ")
+	if out, code := w.ask("/status.json"); code != 200 || strings.Contains(out, "there is no such field") {
+		t.Errorf("the status of a BGPPeer is a problem to its daemon: %s", out)
+	}
+	w.delete(bgpPeers(), "b")
+	w.delete(like("v1", "Secret", namespace), "tor-b")
+	w.onEveryNode("a")
+	w.peerSays("a", "1/2 False SessionDown ")
+}
+
+// peerSays waits for the status of a BGPPeer: "UP STATUS REASON MESSAGE" of Ready, and
+// that it is about the spec as it stands.
+func (w *world) peerSays(name, want string) {
+	w.Helper()
+	w.until("BGPPeer "+name+" says "+want, func() string {
+		p := w.readPeer(name)
+		got := p.Status.Up
+		for _, c := range p.Status.Conditions {
+			got += fmt.Sprintf(" %s %s %s", c.Status, c.Reason, c.Message)
+		}
+		if !strings.HasPrefix(got, want) || p.Status.ObservedGeneration != p.Generation {
+			return fmt.Sprintf("it says %q of generation %d, and is %d", got, p.Status.ObservedGeneration, p.Generation)
+		}
+		return ""
+	})
+}
+
+// daemonIsKilled leaves a Speaker that looks well, and a Lease that nobody renews.
+func daemonIsKilled(_ *testing.T, w *world) {
+	w.onN1Alone("a")
+	w.clusterSays(0, "1/1 up", "ready")
+	w.stop(syscall.SIGKILL)
+	w.clusterSays(1, "?/1 up", "dead", "no heartbeat for ", "its daemon was killed, or does not reach the API server; this is what it said last")
+	w.run(noDrainWait)
+	w.clusterSays(0, "1/1 up", "ready")
+	w.onEveryNode("a")
 }
 
 func nodeIsNotReady(t *testing.T, w *world) {
@@ -249,7 +318,7 @@ func nodeIsNotReady(t *testing.T, w *world) {
 	node := like("v1", "Node", "")
 	w.patch(node, "n1", `{"status":{"conditions":[{"type":"Ready","status":"Unknown"}]}}`, "status")
 	a.has("")
-	if out, code := w.fairway("status", "--cluster"); code != 1 || !strings.Contains(out, "Node n1 is not Ready: this is what its daemon said last") {
+	if out, code := w.fairway("status", "--cluster"); code != 1 || !strings.Contains(out, "Node n1 is not Ready\n") {
 		t.Errorf("status: exit %d, %s", code, out)
 	}
 	w.patch(node, "n1", `{"status":{"conditions":[{"type":"Ready","status":"True"}]}}`, "status")
@@ -270,7 +339,7 @@ func inputIsWrong(_ *testing.T, w *world) {
 func viewerLooks(t *testing.T, w *world) {
 	viewer := w.viewer()
 	out, code := w.fairwayAs(viewer, "status", "--cluster")
-	if code != 0 || !strings.Contains(out, "1/1 up") || !strings.Contains(out, `which Nodes are Ready is not known`) {
+	if code != 0 || !strings.Contains(out, "1/1 up") || !strings.Contains(out, `which of them are Ready, is not known`) || strings.Contains(out, "which daemons live") {
 		t.Errorf("status: exit %d, %s", code, out)
 	}
 	out, code = w.fairwayAs(viewer, "drain", "n1")

@@ -636,19 +636,28 @@ func (w *world) peer(name, more string) {
 }
 
 // speaker reads n1's Speaker.
-func (w *world) speaker() v1alpha1.Speaker {
-	var s v1alpha1.Speaker
-	resource, err := kubetest.Resource(w.server.Config(), like("fairway.dev/v1alpha1", "Speaker", ""))
+func (w *world) speaker() (s v1alpha1.Speaker) {
+	w.read("Speaker", "n1", &s)
+	return s
+}
+
+func (w *world) readPeer(name string) (p v1alpha1.BGPPeer) {
+	w.read("BGPPeer", name, &p)
+	return p
+}
+
+// read reads an object of Fairway's; into stays as it is where there is none.
+func (w *world) read(kind, name string, into any) {
+	resource, err := kubetest.Resource(w.server.Config(), like("fairway.dev/v1alpha1", kind, ""))
 	if err != nil {
-		return s
+		return
 	}
-	o, err := resource.Get(w.ctx(), "n1", metav1.GetOptions{})
+	o, err := resource.Get(w.ctx(), name, metav1.GetOptions{})
 	if err != nil {
-		return s
+		return
 	}
 	text, _ := o.MarshalJSON()
-	json.Unmarshal(text, &s)
-	return s
+	json.Unmarshal(text, into)
 }
 
 // condition gives status and message of a condition of n1's Speaker.

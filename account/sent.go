@@ -1,0 +1,58 @@
+package account
+
+import (
+	"github.com/fairway-bgp/fairway/api/v1alpha1"
+	"github.com/fairway-bgp/fairway/policy"
+)
+
+// Sending is how far a node is with the Subnets that its plan announces.
+type Sending struct {
+	// Sent are the Subnets of which some router has been sent something.
+	Sent map[string]bool
+	// Unsure is true where the Speaker's list is too short to tell of the others.
+	Unsure bool
+}
+
+// SendingOf gives what a Speaker says about what the node's plan announces.
+func SendingOf(s *v1alpha1.Speaker, planned []policy.Advert) Sending {
+	out := Sending{Sent: map[string]bool{}}
+	a := s.Status.Announced
+	for _, p := range a.First {
+		if p.Sent {
+			out.Sent[p.Subnet] = true
+		}
+	}
+	switch {
+	case listsAllAnnounced(s) || a.Sent == 0:
+	case a.Sent == a.Count:
+		for _, p := range planned {
+			out.Sent[p.Subnet] = true
+		}
+	default:
+		out.Unsure = true
+	}
+	return out
+}
+
+// WhyNotSent says why a node that is to announce a Subnet has sent nothing of it.
+func WhyNotSent(s *v1alpha1.Speaker, beats Heartbeats, subnet string) string {
+	if why := beats.Why(s); why != "" {
+		return why
+	}
+	for _, w := range s.Status.Withheld.First {
+		if w.Subnet == subnet {
+			return "withheld, " + w.Reason + ": " + w.Detail
+		}
+	}
+	for _, a := range s.Status.Announced.First {
+		if a.Subnet == subnet && len(a.NotSentTo) > 0 {
+			return troubleText(s, a.NotSentTo[0])
+		}
+	}
+	for _, e := range s.Status.Sessions {
+		if why := troubleWith(s, e.Peer); why != "" {
+			return e.Peer + ": " + why
+		}
+	}
+	return "its daemon has not said so yet"
+}
