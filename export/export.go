@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -48,7 +49,29 @@ type Input struct {
 	Peer string
 	// Static asks for static routes instead of BGP. IPRoute is always static.
 	Static bool
+	// Allow are ranges that the router accepts whole, so that a later Subnet in one
+	// needs no new export, and Listen networks from which any node may open its
+	// session. Both are for BGP alone.
+	Allow  []Range
+	Listen []netip.Prefix
+	// PasswordsRead says that the sessions' passwords are the real ones, for Check to
+	// compare with: who reads a cluster may not read its Secrets.
+	PasswordsRead bool
 }
+
+// Warnings says what whoever asked for an export should see at once: what is listed
+// by itself although a range was given, and a range that nothing is in. The export
+// has the same sentences.
+func Warnings(f Format, in Input) ([]string, error) {
+	if in.static(f) {
+		return nil, nil
+	}
+	p, err := peeringOf(f, in)
+	return p.warnings, err
+}
+
+// static reports whether static routes are asked for.
+func (in Input) static(f Format) bool { return in.Static || f == IPRoute }
 
 // Write prints in as f. An error means that nothing useful can be said: an
 // unknown format, an unknown or ambiguous Peer, a router without a neighbour. A
@@ -68,14 +91,17 @@ func Write(w io.Writer, f Format, in Input) error {
 }
 
 func printTo(w io.Writer, f Format, in Input) error {
-	if in.Static || f == IPRoute {
+	if in.static(f) {
+		if len(in.Allow)+len(in.Listen) > 0 {
+			return fmt.Errorf("--allow and --listen are for BGP: there is no filter and no neighbor in static routes")
+		}
 		s, err := staticOf(in)
 		if err != nil {
 			return err
 		}
 		return execute(w, f, "static", s)
 	}
-	p, err := peeringOf(in)
+	p, err := peeringOf(f, in)
 	if err != nil {
 		return err
 	}

@@ -39,10 +39,30 @@ func situations() map[string]Input {
 		in.Peer = peer
 		out[peer] = in
 	}
+	for name, peer := range map[string]string{"ranges-tor-a": "tor-a", "ranges-tor-b": "tor-b"} {
+		out[name] = withRanges(peer)
+	}
 	in := cluster()
 	in.Static = true
 	out["static"] = in
 	return out
+}
+
+// withRanges is a router of the cluster that takes more than is there today. One of
+// the Subnets is in no range, and the nodes of tor-a are in two ASes. Its password,
+// which Junos cannot take so, is away.
+func withRanges(peer string) Input {
+	in := cluster()
+	in.Peer = peer
+	in.Allow = []Range{{prefix("10.160.0.0/13"), 24}, {prefix("10.170.0.0/16"), 16}, {prefix("fd00:166::/32"), 128}}
+	in.Listen = []netip.Prefix{prefix("172.30.0.0/24")}
+	if peer == "tor-b" {
+		in.Listen = []netip.Prefix{prefix("fd00:30::10/124")}
+	}
+	for i := range in.Plans {
+		in.Plans[i].Sessions[1].Password = ""
+	}
+	return in
 }
 
 func TestGolden(t *testing.T) {
@@ -329,7 +349,7 @@ func TestWhoIsLeftOutIsSaid(t *testing.T) {
 // routers only does not get in.
 func TestRules(t *testing.T) {
 	in := cluster()
-	got := rulesOf("tor-a", byNode(in.Plans), in.Subnets)
+	got := append(rulesOf(false, wantsOf("tor-a", byNode(in.Plans), in.Subnets)), rulesOf(true, wantsOf("tor-a", byNode(in.Plans), in.Subnets))...)
 	want := []rule{
 		{prefix("10.166.0.0/16"), 0}, {prefix("10.168.0.0/16"), 0}, {prefix("10.169.0.0/16"), 32},
 		{prefix("10.170.0.0/16"), 0}, {prefix("10.172.0.0/16"), 0}, {prefix("fd00:166::/64"), 0},
@@ -343,7 +363,7 @@ func TestRules(t *testing.T) {
 		}
 	}
 	in.Subnets = nil // then only what is announced now
-	for _, r := range rulesOf("tor-a", byNode(in.Plans), nil) {
+	for _, r := range wantsOf("tor-a", byNode(in.Plans), nil) {
 		if r.Prefix == prefix("10.169.0.0/16") {
 			t.Errorf("%v is allowed although nothing says that it is the Subnet's", r)
 		}
@@ -358,7 +378,7 @@ func TestLimitsHaveRoom(t *testing.T) {
 		a.Prefix = netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 0, byte(i), 0}), 24)
 		p.Adverts = append(p.Adverts, a)
 	}
-	got, err := peeringOf(only(p, node("", "172.30.0.11")))
+	got, err := peeringOf(FRR, only(p, node("", "172.30.0.11")))
 	if err != nil {
 		t.Fatal(err)
 	}

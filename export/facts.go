@@ -1,6 +1,7 @@
 package export
 
 import (
+	"fmt"
 	"net"
 	"net/netip"
 	"slices"
@@ -120,6 +121,9 @@ func (f family) IP() string {
 // AF is "ipv4" or "ipv6".
 func (f family) AF() string { return "ip" + f.Short() }
 
+// none names the list that lets nothing pass.
+func (f family) none() string { return "FAIRWAY-NONE-" + f.suffix() }
+
 func (f family) suffix() string { return strings.ToUpper(f.Short()) }
 
 // All is the prefix that contains every other.
@@ -137,6 +141,37 @@ func (f family) Bits() int {
 	}
 	return 32
 }
+
+// Length is which lengths BIRD's prefix set has of the rule's network.
+func (r rule) Length() string {
+	switch r.Longest {
+	case 0:
+		return ""
+	case r.Prefix.Addr().BitLen():
+		return "+"
+	}
+	return fmt.Sprintf("{%d,%d}", r.Prefix.Bits(), r.Longest)
+}
+
+// Reach says the same as a route filter of Junos.
+func (r rule) Reach() string {
+	switch r.Longest {
+	case 0:
+		return "exact"
+	case r.Prefix.Addr().BitLen():
+		return "orlonger"
+	}
+	return fmt.Sprintf("upto /%d", r.Longest)
+}
+
+// FirstAS is the first of the ASes of a range, and OtherAS the others.
+func (g group) FirstAS() uint32 { return g.ASNs()[0] }
+
+// OtherAS are all but the first.
+func (g group) OtherAS() []uint32 { return g.ASNs()[1:] }
+
+// ASList is all of them, for a route map.
+func (g group) ASList() string { return strings.Join(texts(g.ASNs()), ", ") }
 
 // AllFamilies are IPv4 and IPv6.
 func (s static) AllFamilies() []family { return []family{{}, {V6: true}} }

@@ -33,9 +33,19 @@ type peering struct {
 	// settings are Fairway's side, made printable: PeerASN is the router's own AS, Address its
 	// own address, and Passive means that the router dials.
 	settings policy.SessionSettings
+	// Format is the language that the peering is printed in.
+	Format Format
 	// paths is how many nodes may carry a prefix at once.
 	paths int
 	notes []string
+	// leftOut are those of the notes that name nodes which cannot be exported.
+	leftOut []string
+	// warnings are those of the notes that whoever asked for the export should see at
+	// once: what is listed although a range was to stand for it.
+	warnings []string
+	// allow and listen are the ranges asked for.
+	allow  []Range
+	listen []netip.Prefix
 }
 
 // group is the neighbours that share all settings. eBGP and iBGP neighbours
@@ -45,8 +55,13 @@ type group struct {
 	Internal bool
 	// Multihop is the TTL of neighbours that are not on a connected network, 0
 	// where they are. Languages that have GTSM ask for that first.
-	Multihop   int
+	Multihop int
+	// Neighbours are the nodes that are listed.
 	Neighbours []neighbour
+	// Listen are the networks from which any node may open a session, and Covered the
+	// nodes that do so today.
+	Listen  []netip.Prefix
+	Covered []neighbour
 }
 
 // neighbour is one node, as the router sees it.
@@ -78,27 +93,39 @@ type rule struct {
 	Longest int
 }
 
+// longest is the length of the longest prefix that the rule allows.
+func (r rule) longest() int { return max(r.Longest, r.Prefix.Bits()) }
+
 // peeringOf judges the plans from the router's point of view.
-func peeringOf(in Input) (peering, error) {
+func peeringOf(f Format, in Input) (peering, error) {
 	peer, err := choosePeer(in)
 	if err != nil {
 		return peering{}, err
 	}
 	plans := byNode(in.Plans)
-	p := peering{Peer: plain(peer), Name: "FAIRWAY-" + strings.ToUpper(symbol(peer, "-"))}
+	p := peering{Peer: plain(peer), Name: listName(peer), Format: f, allow: in.Allow, listen: in.Listen}
 	p.addNeighbours(peer, plans, addressBook(in.Nodes))
 	if len(p.Groups) == 0 {
 		return peering{}, fmt.Errorf("BGPPeer %s: no node has an address that the router could peer with: %s",
 			p.Peer, strings.Join(p.notes, "; "))
 	}
-	rules := rulesOf(peer, plans, in.Subnets)
+	p.leftOut = slices.Clone(p.notes)
+	p.warnings = p.dangers()
+	if err := p.addListen(); err != nil {
+		return peering{}, err
+	}
+	wants := wantsOf(peer, plans, in.Subnets)
 	most := mostAdverts(peer, plans)
 	for _, v6 := range []bool{false, true} {
-		p.AllFamilies = append(p.AllFamilies, p.familyOf(v6, rules, most[v6]))
+		p.AllFamilies = append(p.AllFamilies, p.familyOf(v6, wants, most[v6]))
 	}
+	p.notes = append(p.notes, p.warnings...)
 	p.notes = append(p.notes, unannounced(plans)...)
 	return p, nil
 }
+
+// listName begins the names of a BGPPeer's lists and groups in a router.
+func listName(peer string) string { return "FAIRWAY-" + strings.ToUpper(symbol(peer, "-")) }
 
 // addNeighbours sorts the nodes that have a session with peer into groups.
 func (p *peering) addNeighbours(peer string, plans []policy.Plan, book map[string]routes.Node) {
@@ -174,55 +201,46 @@ func neighbourAddress(s policy.Session, n routes.Node) netip.Addr {
 }
 
 // familyOf gathers what may come in one family.
-func (p *peering) familyOf(v6 bool, rules []rule, most int) family {
+func (p *peering) familyOf(v6 bool, wants []want, most int) family {
 	f := family{V6: v6, On: slices.Contains(p.settings.Families, familyIn(v6))}
+	ranges := rangesIn(v6, p.allow)
+	f.Rules = rulesOf(v6, wants)
 	pods := 0
-	for _, r := range rules {
-		if r.Prefix.Addr().Is6() != v6 {
-			continue
-		}
-		f.Rules = append(f.Rules, r)
+	for _, r := range f.Rules {
 		if r.Longest > 0 {
 			pods++
 		}
 	}
-	f.None = "FAIRWAY-NONE-" + f.suffix()
+	f.Limit = max(fewestPrefixes, 2*(len(f.Rules)-pods)+256*pods, 2*most)
+	if len(ranges) > 0 {
+		f.Limit = max(rangedLimit, f.Limit)
+	}
+	f.Rules = ranged(f.Rules, ranges)
+	if len(p.allow) > 0 {
+		p.warnings = append(p.warnings, outside(wants, f.Rules, ranges)...)
+	}
+	f.None = f.none()
 	f.In = f.None
 	if len(f.Rules) > 0 {
 		f.In = p.Name + "-" + f.suffix()
 	}
-	f.Limit = max(20, 2*(len(f.Rules)-pods)+256*pods, 2*most)
 	return f
 }
 
-// limitNote explains family.limit.
-const limitNote = "The prefix limit is twice what is listed, 256 for a Subnet announced by Pods, at least 20."
+// How many prefixes one node may announce at least, and where a range is to take
+// what nobody has thought of yet.
+const (
+	fewestPrefixes = 20
+	rangedLimit    = 1000
+)
 
-// rulesOf lists what may come from any node, now or once a node that is away
-// is back. A Subnet that is announced to other routers only is not listed.
-func rulesOf(peer string, plans []policy.Plan, subnets []routes.Subnet) []rule {
-	var out []rule
-	announced := map[string]bool{}
-	for _, plan := range plans {
-		for _, a := range plan.Adverts {
-			announced[a.Subnet] = true
-			if slices.Contains(a.Peers, peer) {
-				out = append(out, ruleOf(a, subnets))
-			}
-		}
+// limitNote explains family.limit.
+func (p peering) limitNote() string {
+	least := fmt.Sprint(fewestPrefixes)
+	if len(p.allow) > 0 {
+		least = fmt.Sprintf("%d, or %d with ranges", fewestPrefixes, rangedLimit)
 	}
-	for _, plan := range plans {
-		for _, w := range plan.Withheld {
-			if prefix, err := netip.ParsePrefix(w.Prefix); err == nil && !announced[w.Subnet] && passing(w.Reason) {
-				r := rule{Prefix: prefix.Masked()}
-				if w.Reason == routes.NoPods {
-					r.Longest = prefix.Addr().BitLen()
-				}
-				out = append(out, r)
-			}
-		}
-	}
-	return routes.SortedSet(out, compareRules)
+	return "The prefix limit is twice what is listed, 256 for a Subnet announced by Pods, at least " + least + "."
 }
 
 // passing reports whether a prefix that is withheld everywhere for this reason
@@ -242,7 +260,7 @@ func ruleOf(a policy.Advert, subnets []routes.Subnet) rule {
 	if a.Role != routes.RolePod {
 		return rule{Prefix: prefix}
 	}
-	r := rule{prefix, prefix.Addr().BitLen()}
+	r := rule{Prefix: prefix, Longest: prefix.Addr().BitLen()}
 	for _, s := range subnets {
 		if s.Name != a.Subnet {
 			continue
@@ -287,7 +305,7 @@ func mostAdverts(peer string, plans []policy.Plan) map[bool]int {
 func (p peering) nodes() []string {
 	var out []string
 	for _, g := range p.Groups {
-		for _, n := range g.Neighbours {
+		for _, n := range g.all() {
 			out = append(out, n.Node)
 		}
 	}

@@ -25,11 +25,13 @@ import (
 // patience bounds every wait for a condition.
 const patience = 30 * time.Second
 
-// wire is an L2 in network namespaces: a router and two nodes on its bridge.
+// wire is an L2 in network namespaces: a router and three nodes on its bridge, of
+// which the third is for what comes later.
 type wire struct {
-	t      *testing.T
-	prefix string
-	dir    string // for sockets and configuration, readable by daemons
+	t        *testing.T
+	prefix   string
+	dir      string   // for sockets and configuration, readable by daemons
+	unlisted []string // prefixes that every node announces and the router must refuse
 }
 
 // newWire builds the namespaces, with names of this test's own, so that tests
@@ -41,7 +43,7 @@ func newWire(t *testing.T) *wire {
 	t.Parallel()
 	test := fnv.New32a()
 	test.Write([]byte(t.Name()))
-	w := &wire{t: t, prefix: fmt.Sprintf("fwx%d-%08x-", os.Getpid(), test.Sum32()), dir: t.TempDir()}
+	w := &wire{t: t, prefix: fmt.Sprintf("fwx%d-%08x-", os.Getpid(), test.Sum32()), dir: t.TempDir(), unlisted: unlisted()}
 	// FRR's daemons drop root before they write there.
 	if err := errors.Join(os.Chmod(filepath.Dir(w.dir), 0o711), os.Chmod(w.dir, 0o777)); err != nil {
 		t.Fatal(err)
@@ -49,7 +51,7 @@ func newWire(t *testing.T) *wire {
 	w.namespace("tor")
 	w.run("tor", "ip", "link", "add", "br0", "type", "bridge")
 	w.run("tor", "ip", "link", "set", "br0", "up")
-	for i, n := range []string{"n1", "n2"} {
+	for i, n := range []string{"n1", "n2", "n3"} {
 		w.namespace(n)
 		w.run("tor", "ip", "link", "add", n, "type", "veth", "peer", "name", "eth0", "netns", w.prefix+n)
 		w.run("tor", "ip", "link", "set", n, "master", "br0", "up")
@@ -244,7 +246,7 @@ func (w *wire) speak(in Input, plan policy.Plan) {
 		}
 		return ""
 	})
-	for _, p := range unlisted() {
+	for _, p := range w.unlisted {
 		w.announce(plan.Node, s, advert(p, "unlisted", routes.RoleActive))
 	}
 	for _, a := range plan.Adverts {
@@ -410,7 +412,13 @@ func (w *wire) proveRoutes(name string) {
 		w.wantHops("tor", "10.170.0.0/16", "172.30.0.100")
 	}
 	// These were announced before the others, which have arrived.
-	for _, p := range unlisted() {
+	w.proveRefused()
+}
+
+// proveRefused checks that nothing arrived that was announced and is not listed.
+func (w *wire) proveRefused() {
+	w.t.Helper()
+	for _, p := range w.unlisted {
 		if hops := w.kernelHops("tor", p); len(hops) > 0 {
 			w.t.Errorf("%s is not listed and arrived by %v", p, hops)
 		}

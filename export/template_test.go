@@ -88,7 +88,7 @@ func TestLinesWithNothingButABlockAreNotPrinted(t *testing.T) {
 func TestTemplatesAreNotGivenThePassword(t *testing.T) {
 	in := cluster()
 	in.Peer = "tor-a"
-	p, err := peeringOf(in)
+	p, err := peeringOf(FRR, in)
 	if err != nil {
 		t.Fatal(err)
 	}

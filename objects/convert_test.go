@@ -202,7 +202,7 @@ func TestPeerFields(t *testing.T) {
 		"gracefulRestart: {}", "attributes: {communities: ['65000:2', no-export, '65000:1:2', '65000:2'], med: 50, localPref: 4294967295, asPathPrepend: 16}",
 	)+objectstest.SecretHead+"stringData: {tor: hunter2}\n")
 	want := policy.Peer{
-		Name: "tor-a", LocalASN: 65001,
+		Name: "tor-a", LocalASN: 65001, PasswordSecret: "md5",
 		Nodes: routes.Selector{MatchLabels: map[string]string{"rack": "a"}, MatchExpressions: []routes.Requirement{{Key: "gpu", Operator: "DoesNotExist"}}},
 		SessionSettings: policy.SessionSettings{
 			Address: netip.MustParseAddr("2001:db8::1"), Port: 1179, PeerASN: 4200000000,

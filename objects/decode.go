@@ -16,12 +16,14 @@ import (
 )
 
 // decodeLenient fills to, ignores fields that it does not have, and reports each
-// value that does not fit; it gives false if there is one.
+// value that does not fit; it gives false if there is one. Of the fields it warns
+// that are meant and written in another case.
 func decodeLenient(text []byte, to any, r *report) bool {
 	err := strictjson.UnmarshalCaseSensitivePreserveInts(text, to)
 	if err != nil {
 		reportMisfits(text, reflect.TypeOf(to).Elem(), err, r)
 	}
+	warnOfCase(text, reflect.TypeOf(to).Elem(), r)
 	return err == nil
 }
 

@@ -161,7 +161,7 @@ func decodeObject(where string, h header, text []byte, repeated *repeatedKeys) O
 	if h.Kind != KindPod && h.Kind != KindSecret {
 		o.Namespace = ""
 	}
-	r := &report{object: o.Key.String()}
+	r := &report{object: o.Key.String(), inFile: where != ""}
 	if repeated != nil {
 		r.wrong("", nil, "%v", repeated)
 		o.Broken = repeated.header

@@ -84,6 +84,9 @@ func hidePasswords(r *report) {
 func peerOf(name string, since time.Time, s *v1alpha1.BGPPeerSpec, r *report) Peer {
 	out := Peer{Secret: secretRef(s.PasswordSecretRef, r)}
 	out.Name, out.Created = name, since
+	if out.Secret != nil {
+		out.PasswordSecret = out.Secret.Name
+	}
 	// The name is one of a comma-separated list in fairway.dev/peers.
 	if why := validation.IsDNS1123Subdomain(name); len(why) > 0 {
 		r.wrong("metadata.name", name, "is not a name that Kubernetes takes: use lower-case letters, digits, - and .")

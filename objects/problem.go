@@ -52,7 +52,10 @@ const missing = "missing"
 
 // report collects the problems of one object.
 type report struct {
-	object   string
+	object string
+	// inFile is whether the object is in a file, where nothing has looked at its
+	// fields yet.
+	inFile   bool
 	problems []Problem
 }
 

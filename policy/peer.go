@@ -69,6 +69,8 @@ type Peer struct {
 	// LocalASN is 0 where the object leaves it to the node's annotation
 	// fairway.dev/local-asn.
 	LocalASN uint32
+	// PasswordSecret names the Secret with the password, empty where there is none.
+	PasswordSecret string
 	// SessionSettings hold what does not depend on the node.
 	SessionSettings
 }

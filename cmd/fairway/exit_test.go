@@ -63,6 +63,13 @@ func TestExitCodes(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	router := exported(t, good)
+	for name, text := range map[string]string{"fits": router, "filters": strings.Replace(router, "10.166.0.0/16", "10.160.0.0/16", 1), "other": strings.ReplaceAll(router, "FAIRWAY-TOR", "FAIRWAY-CORE")} {
+		if err := os.WriteFile(filepath.Join(folder, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	check := func(file string) string { return "plan -o frr -f " + good + " --check " + filepath.Join(folder, file) }
 	says := func(change func(*status.Status)) string { return "status --address " + daemonThatSays(t, change) }
 	for name, c := range map[string]struct {
 		line string
@@ -87,6 +94,11 @@ func TestExitCodes(t *testing.T) {
 		"the last announcer goes":          {"plan --without n1 -f " + good, exitWrong, ""},
 		"the input is not there":           {"plan -f " + folder + "/nowhere.yaml", exitUnknown, "nowhere.yaml"},
 		"the daemon's folder is not there": {"run --node n1 -f " + folder + "/nowhere", exitUnknown, "there is no such file or folder; make it, or correct -f"},
+		"the router's file fits":           {check("fits"), exitGood, ""},
+		"the router's file filters":        {check("filters"), exitWrong, ""},
+		"another router's file":            {check("other"), exitUnknown, "another router's"},
+		"the router's file is not there":   {check("nowhere"), exitUnknown, "no such file"},
+		"a language that has no check":     {"plan -o iproute -f " + good + " --check " + filepath.Join(folder, "fits"), exitUnknown, "static routes are not checked"},
 		"a flag that there is not":         {"plan --frobnicate", exitUsage, "frobnicate"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -97,6 +109,16 @@ func TestExitCodes(t *testing.T) {
 			}
 		})
 	}
+}
+
+// exported prints the router's side of a plan.
+func exported(t *testing.T, file string) string {
+	t.Helper()
+	var out, problems bytes.Buffer
+	if code := run([]string{"fairway", "plan", "-o", "frr", "-f", file}, strings.NewReader(""), &out, &problems); code != exitGood {
+		t.Fatal(problems.String())
+	}
+	return out.String()
 }
 
 // Every command that the table names is one.

@@ -20,6 +20,8 @@ type planFlags struct {
 	node, peer  string
 	static, all bool
 	without     policy.Absence
+	secrets     []string
+	router      routerFlags
 }
 
 // newPlanCommand is `fairway plan`, with its two faces: what is announced, and with
@@ -34,19 +36,27 @@ the objects of files or folders, or of a cluster. Nothing is sent anywhere.
 
 -o iproute prints static routes for a Linux host on the nodes' own network; the
 router dialects print the router's side of the peering, or with --static its
-static routes.
+static routes. The router then takes what is listed. --allow lets in every prefix
+of a range besides, and --listen every node of a network, so that a later Subnet
+or node needs no change at the router. --check FILE prints nothing to load: it
+says what of the plan the router's file would filter, and which nodes have no
+neighbor there.
 
 --without shows instead what would change if machines were dead, session and
-all, and --without-peer if BGPPeers were deleted: who announces what then, what
+all, --without-peer if BGPPeers were deleted, and --without-secret while the sessions
+are down that a change of a password resets: who announces what then, what
 would have no announcer or hang on one node, which sessions end, and how long
 the fail-over takes with the timers as they are. With several nodes, plan says
 at its end what hangs on one of them.
 
-Exit status: 0 if all is well, 1 if an object is wrong or, with --without, if
-something that is announced would have no announcer, 2 if that could not be told.`,
+Exit status: 0 if all is well, 1 if an object is wrong, if something that is
+announced would have no announcer (--without) or if the router's file does not fit
+(--check), 2 if that could not be told.`,
 		Example: `  fairway plan -f cluster.yaml
   fairway plan -f cluster/ --node n1 -o json
   fairway plan -f cluster/ -o frr --peer tor-a
+  fairway plan -f cluster/ -o frr --peer tor-a --allow '10.0.0.0/8 le 24' --listen 172.30.0.0/24
+  fairway plan -f cluster/ -o frr --peer tor-a --check /etc/frr/frr.conf
   fairway plan -f cluster/ -o iproute | sh -e
   fairway plan --without n1,n2`,
 		Args: cobra.NoArgs,
@@ -57,9 +67,11 @@ something that is announced would have no announcer, 2 if that could not be told
 	f.output.addFlag(c, dialects()...)
 	c.Flags().StringVar(&f.peer, "peer", "", "for the router dialects: the BGPPeer whose side to print")
 	c.Flags().BoolVar(&f.static, "static", false, "for the router dialects: static routes instead of BGP")
+	f.router.addFlags(c)
 	c.Flags().BoolVar(&f.all, "all", false, "with -o text: also list Subnets that are not selected")
 	c.Flags().StringSliceVar(&f.without.Nodes, "without", nil, "show what would change if the machines of these Nodes were dead")
 	c.Flags().StringSliceVar(&f.without.Peers, "without-peer", nil, "show what would change if these BGPPeers were deleted")
+	c.Flags().StringSliceVar(&f.secrets, "without-secret", nil, "show what would change while the sessions are down whose password these Secrets hold: they all reset when it is changed")
 	return c
 }
 
@@ -87,24 +99,27 @@ func (f *planFlags) run(c *cobra.Command) error {
 func (f *planFlags) check(c *cobra.Command) error {
 	forPeople := f.output.value == formatText || f.output.json()
 	if forPeople {
-		for _, name := range []string{"peer", "static"} {
+		for _, name := range append([]string{"peer", "static"}, routerFlagNames()...) {
 			if c.Flags().Changed(name) {
 				return fmt.Errorf("--%s is for the router dialects: give -o with one of %s", name, strings.Join(dialects(), ", "))
 			}
 		}
 	}
+	if err := f.router.parse(); err != nil {
+		return err
+	}
 	if !f.asksWhatIf(c) {
 		return nil
 	}
-	if len(f.without.Nodes)+len(f.without.Peers) == 0 {
-		return fmt.Errorf("--without and --without-peer: name at least one Node or BGPPeer")
+	if len(f.without.Nodes)+len(f.without.Peers)+len(f.secrets) == 0 {
+		return fmt.Errorf("--without, --without-peer and --without-secret: name at least one Node, BGPPeer or Secret")
 	}
 	if !forPeople {
-		return fmt.Errorf("-o %s: --without and --without-peer are told as text or json", &f.output)
+		return fmt.Errorf("-o %s: --without, --without-peer and --without-secret are told as text or json", &f.output)
 	}
 	for _, name := range []string{"node", "all"} {
 		if c.Flags().Changed(name) {
-			return fmt.Errorf("--%s: --without and --without-peer are about every node: leave it out", name)
+			return fmt.Errorf("--%s: --without, --without-peer and --without-secret are about every node: leave it out", name)
 		}
 	}
 	return nil
@@ -125,6 +140,9 @@ func (f *planFlags) show(c *cobra.Command, s policy.Snapshot) (ok bool, err erro
 	if err := f.checkAbsence(s); err != nil {
 		return false, err
 	}
+	if err := f.withoutSecrets(s, c.ErrOrStderr()); err != nil {
+		return false, err
+	}
 	plans := make([]policy.Plan, 0, len(names))
 	planned := f.plannedFor(c.Context(), c.ErrOrStderr(), s, names)
 	for _, n := range names {
@@ -136,36 +154,36 @@ func (f *planFlags) show(c *cobra.Command, s policy.Snapshot) (ok bool, err erro
 	if f.asksWhatIf(c) {
 		return f.printWhatIf(c.OutOrStdout(), policy.WhatIf(s, plans, f.without))
 	}
+	if f.output.value != formatText && !f.output.json() {
+		return f.export(c, s, plans)
+	}
 	return true, f.print(c.OutOrStdout(), s, plans)
 }
 
 // print gives one plan as an object in JSON where one node was asked for, else a list:
 // a script that asks for a node need not search for it.
 func (f *planFlags) print(w io.Writer, s policy.Snapshot, plans []policy.Plan) error {
-	switch f.output.value {
-	case formatJSON:
+	if f.output.json() {
 		if f.node != "" {
 			return writeJSON(w, plans[0])
 		}
 		return writeJSON(w, plans)
-	case formatText:
-		for i, p := range plans {
-			if i > 0 {
-				fmt.Fprintln(w)
-			}
-			if err := p.WriteText(w); err != nil {
-				return err
-			}
-		}
-		if f.all {
-			writeUnselected(w, s)
-		}
-		if outlook := policy.OutlookText(s, plans); f.node == "" && outlook != "" {
-			fmt.Fprintf(w, "\n%s", outlook)
-		}
-		return nil
 	}
-	return export.Write(w, export.Format(f.output.value), export.Input{Plans: plans, Nodes: s.Nodes, Subnets: s.Subnets, Peer: f.peer, Static: f.static})
+	for i, p := range plans {
+		if i > 0 {
+			fmt.Fprintln(w)
+		}
+		if err := p.WriteText(w); err != nil {
+			return err
+		}
+	}
+	if f.all {
+		writeUnselected(w, s)
+	}
+	if outlook := policy.OutlookText(s, plans); f.node == "" && outlook != "" {
+		fmt.Fprintf(w, "\n%s", outlook)
+	}
+	return nil
 }
 
 // dialects are the values of -o that are not for people.

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 
@@ -17,7 +18,7 @@ const mostChoices = 20
 
 // asksWhatIf reports whether plan is asked what would change.
 func (f *planFlags) asksWhatIf(c *cobra.Command) bool {
-	return c.Flags().Changed("without") || c.Flags().Changed("without-peer")
+	return c.Flags().Changed("without") || c.Flags().Changed("without-peer") || c.Flags().Changed("without-secret")
 }
 
 // printWhatIf prints what would change; ok is false where something that is
@@ -44,6 +45,27 @@ func (f *planFlags) checkAbsence(s policy.Snapshot) error {
 		return err
 	}
 	return known("--without-peer", "BGPPeer", f.without.Peers, peers)
+}
+
+// withoutSecrets takes away the BGPPeers whose password the Secrets hold, as their
+// sessions are while it changes, and says on stderr which.
+func (f *planFlags) withoutSecrets(s policy.Snapshot, stderr io.Writer) error {
+	bySecret := map[string][]string{}
+	for _, p := range s.Peers {
+		if p.PasswordSecret != "" {
+			bySecret[p.PasswordSecret] = append(bySecret[p.PasswordSecret], p.Name)
+		}
+	}
+	if err := known("--without-secret", "Secret that a BGPPeer names", f.secrets, slices.Collect(maps.Keys(bySecret))); err != nil {
+		return err
+	}
+	for _, secret := range f.secrets {
+		peers := bySecret[secret]
+		fmt.Fprintf(stderr, "fairway: Secret %s is the password of %s: a change of it resets their sessions on every node in the same second\n",
+			columns.Plain(secret), columns.Plain(columns.First(mostChoices, peers)))
+		f.without.Peers = append(f.without.Peers, peers...)
+	}
+	return nil
 }
 
 // known refuses a name that is not among those there are, and offers the nearest.

@@ -207,7 +207,7 @@ func fileProblems(t *testing.T, o *unstructured.Unstructured) []input.Problem {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "peer.yaml")
 	secrets := ""
-	for _, name := range []string{"tor", "tor-password"} {
+	for _, name := range []string{"tor", "tor-password", "tor-a-password", "tor-b-password"} {
 		secrets += "---\napiVersion: v1\nkind: Secret\nmetadata: {name: " + name + "}\nstringData: {password: secret}\n"
 	}
 	must.WriteFile(t, file, []byte(asYAML(t, o.Object)+secrets))

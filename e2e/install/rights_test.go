@@ -272,6 +272,9 @@ func (a auditLog) calls(t *testing.T) []audited {
 		if o.Subresource != "" {
 			c.resource += "/" + o.Subresource
 		}
+		if o.Resource == "daemonsets" {
+			c.name = o.Name
+		}
 		out = append(out, audited{c, e.ResponseStatus.Code})
 	}
 	return out
