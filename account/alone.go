@@ -17,6 +17,7 @@ type Cluster struct {
 	// Speakers are those of all nodes. Where Unreadable is true they cannot be read, and
 	// the nodes' plans stand in for them.
 	Speakers   []v1alpha1.Speaker
+	Heartbeats Heartbeats
 	Unreadable bool
 }
 
@@ -31,7 +32,7 @@ type Alone struct {
 
 // AnnouncedAloneBy gives what would go off the network with a node, by Subnet.
 // Another node counts where its own Speaker says that it announces the prefix and
-// that a session is up, its daemon has not stopped, its Node is usable, and it is not
+// that a session is up, its daemon has neither stopped nor died, its Node is usable, and it is not
 // about to withdraw everything as well. A Speaker lists the first of many: what is not
 // listed is told by the plan for that node.
 func (c Cluster) AnnouncedAloneBy(node string) []Alone {
@@ -122,7 +123,7 @@ func (c Cluster) stays(n *routes.Node) bool {
 		return c.Unreadable
 	}
 	_, draining := DrainOf(s)
-	return !draining && !Stopped(s) && s.Status.Established > 0
+	return !draining && c.Heartbeats.Of(s).Speaks() && s.Status.Established > 0
 }
 
 func (c Cluster) speaker(node string) *v1alpha1.Speaker {

@@ -58,6 +58,10 @@ func TestWhatOneNodeAnnouncesAlone(t *testing.T) {
 		{"the other has stopped", func(a *Cluster) {
 			a.Speakers[1] = condition(a.Speakers[1], v1alpha1.ConditionReady, v1alpha1.ReasonStopped)
 		}, "blue distributed 10.1.0.0/16"},
+		{"the other was killed", func(a *Cluster) {
+			a.Speakers[1].Status.Heartbeat = "ns/n2"
+			a.Heartbeats = Heartbeats{At: time.Unix(1000, 0), Last: map[string]time.Time{"ns/n2": time.Unix(900, 0)}}
+		}, "blue distributed 10.1.0.0/16"},
 		{"the other has no session", func(a *Cluster) { a.Speakers[1] = noSession }, "blue distributed 10.1.0.0/16"},
 		{"the other is draining, as it says", func(a *Cluster) {
 			a.Speakers[1] = condition(a.Speakers[1], v1alpha1.ConditionDrained, v1alpha1.ReasonWaiting)

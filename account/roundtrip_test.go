@@ -163,7 +163,7 @@ func nodesSayWhatTheyDo(t *testing.T, m made, speakers []v1alpha1.Speaker) {
 		objects.Live = nil
 		whole := listsAllAnnounced(&speakers[i]) && listsAllWithheld(&speakers[i])
 		for j := i; j < len(m.snapshot.Subnets); j += 5 { // to explain all of them takes long
-			for _, e := range Compare(policy.Why(objects, p.Node, m.snapshot.Subnets[j].Name), speakers) {
+			for _, e := range Compare(policy.Why(objects, p.Node, m.snapshot.Subnets[j].Name), speakers, Heartbeats{}) {
 				does := announces(p, e.Subnet, netip.MustParsePrefix(e.Prefix))
 				switch {
 				case whole && e.Announced() != does:

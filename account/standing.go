@@ -7,6 +7,9 @@ import (
 	"github.com/fairway-bgp/fairway/api/v1alpha1"
 )
 
+// deadText is what the silence of a daemon may mean.
+const deadText = ": its daemon was killed, or does not reach the API server"
+
 // HeartbeatTerm is how long a daemon may be silent until it counts as dead. It renews
 // its Lease four times as often.
 const HeartbeatTerm = 40 * time.Second
@@ -60,7 +63,7 @@ func (h Heartbeats) Why(s *v1alpha1.Speaker) string {
 	case Halted:
 		return stoppedText
 	case Dead:
-		return "no heartbeat: its daemon was killed, or does not reach the API server"
+		return "no heartbeat" + deadText
 	}
 	return ""
 }

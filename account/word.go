@@ -39,15 +39,16 @@ func (e Explained) Announced() bool {
 	return e.Reason == ""
 }
 
-// Compare adds to explanations what the nodes themselves say against them.
-func Compare(explanations []policy.Explanation, speakers []v1alpha1.Speaker) []Explained {
+// Compare adds to explanations what the nodes themselves say against them, or that they
+// cannot say anything any more.
+func Compare(explanations []policy.Explanation, speakers []v1alpha1.Speaker, beats Heartbeats) []Explained {
 	byNode := make(map[string]*v1alpha1.Speaker, len(speakers))
 	for i := range speakers {
 		byNode[speakers[i].Name] = &speakers[i]
 	}
 	out := ByObjectsAlone(explanations)
 	for i := range out {
-		out[i].Says = wordAgainst(out[i].Explanation, byNode[out[i].Node])
+		out[i].Says = wordAgainst(out[i].Explanation, byNode[out[i].Node], beats)
 	}
 	return out
 }
@@ -69,6 +70,7 @@ func ByObjectsAlone(explanations []policy.Explanation) []Explained {
 //	NodeNotReady      (old news)              none
 //	announced         is not there            nothing, for it has no Speaker
 //	announced         of a stopped daemon     fairway has stopped
+//	announced         of a dead daemon        no heartbeat
 //	announced         lists it as not sent    not sent to these peers
 //	announced         lists it as withheld    withheld, with the reason
 //	announced         has sent nothing        no router has been sent any
@@ -76,25 +78,27 @@ func ByObjectsAlone(explanations []policy.Explanation) []Explained {
 //	announced         does not list it        not announced, with what Ready says
 //	withheld          lists it as announced   announced
 //	(else)                                    none
-func wordAgainst(e policy.Explanation, s *v1alpha1.Speaker) *Word {
+func wordAgainst(e policy.Explanation, s *v1alpha1.Speaker, beats Heartbeats) *Word {
 	switch planned := e.Reason == ""; {
 	case e.Reason == routes.NodeNotReady:
 		return nil
 	case planned:
-		return wordAgainstAnnounced(e, s)
-	case s != nil && !Stopped(s) && len(listedAnnounced(s, e)) > 0:
+		return wordAgainstAnnounced(e, s, beats)
+	case beats.Of(s).Speaks() && len(listedAnnounced(s, e)) > 0:
 		return &Word{Announced: true, Text: e.Prefix + " is announced"}
 	}
 	return nil
 }
 
 // wordAgainstAnnounced is for a CIDR that by the objects is announced.
-func wordAgainstAnnounced(e policy.Explanation, s *v1alpha1.Speaker) *Word {
-	switch {
-	case s == nil:
+func wordAgainstAnnounced(e policy.Explanation, s *v1alpha1.Speaker, beats Heartbeats) *Word {
+	switch beats.Of(s) {
+	case Absent:
 		return &Word{Text: "nothing, for it has no Speaker: fairway does not run there"}
-	case Stopped(s):
+	case Halted:
 		return &Word{Text: stoppedText}
+	case Dead:
+		return &Word{Text: "nothing any more, " + beats.Silence(s) + deadText}
 	}
 	if listed := listedAnnounced(s, e); len(listed) > 0 {
 		return notSent(e, s, listed)

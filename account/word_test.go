@@ -2,6 +2,7 @@ package account
 
 import (
 	"testing"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -55,6 +56,10 @@ func TestNodesOwnWordCounts(t *testing.T) {
 	waiting := speakerOf(func(s *v1alpha1.SpeakerStatus) {
 		s.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionReady, Status: metav1.ConditionFalse, Reason: v1alpha1.ReasonNotReady, Message: "subnets have not been read yet"}}
 	})
+	dead := announcing("10.1.0.0/16", "blue")
+	dead.Status.Heartbeat = "ns/n1"
+	at := time.Unix(1000, 0)
+	beats := Heartbeats{At: at, Last: map[string]time.Time{"ns/n1": at.Add(-55 * time.Second)}}
 	for _, c := range []struct {
 		name      string
 		planned   routes.Reason
@@ -67,6 +72,8 @@ func TestNodesOwnWordCounts(t *testing.T) {
 		{"the datapath is down", "", datapathDown(), false, "10.1.0.0/16 is withheld, DatapathDown: no route by ovn0"},
 		{"no daemon", "", nil, false, "nothing, for it has no Speaker: fairway does not run there"},
 		{"stopped", "", gone, false, "fairway has stopped on this node"},
+		{"killed", "", dead, false, "nothing any more, no heartbeat for 55s: its daemon was killed, or does not reach the API server"},
+		{"killed, and withheld by the objects", routes.InvalidAnnotation, dead, false, ""},
 		{"announced for another Subnet", "", announcing("10.1.0.0/16", "red"), false, "10.1.0.0/16 is not announced"},
 		{"nothing read yet", "", waiting, false, "10.1.0.0/16 is not announced: subnets have not been read yet"},
 		{"no session", "", unsent(false), false, "10.1.0.0/16 is planned, and no router has been sent it: tor1: the session is active: connection refused; tor2: the router does not offer ipv4-unicast"},
@@ -84,7 +91,7 @@ func TestNodesOwnWordCounts(t *testing.T) {
 			if c.s != nil {
 				speakers = append(speakers, *c.s)
 			}
-			h := Compare([]policy.Explanation{{Node: "n1", Subnet: "blue", Prefix: "10.1.0.0/16", Reason: c.planned}}, speakers)
+			h := Compare([]policy.Explanation{{Node: "n1", Subnet: "blue", Prefix: "10.1.0.0/16", Reason: c.planned}}, speakers, beats)
 			got := ""
 			if h[0].Says != nil {
 				got = h[0].Says.Text

@@ -20,6 +20,10 @@ import (
 // heartbeatsEvery is the time between two looks at the heartbeats of all daemons.
 const heartbeatsEvery = 10 * time.Second
 
+// deafFor is how long nothing is reported after the API server was away: meanwhile no
+// daemon could renew its Lease, and all of them look dead.
+const deafFor = 20 * time.Second
+
 // said is what the nodes say of themselves, and which of them live. Where unreadable is
 // not "", that is why their Speakers cannot be read.
 type said struct {
@@ -99,6 +103,8 @@ type listener struct {
 	changes atomic.Int64
 	beats   account.Heartbeats
 	beatsAt time.Time
+	// deafAt is when the API server was away last.
+	deafAt time.Time
 	// failing is what was logged last, by what cannot be read.
 	failing map[string]string
 }
@@ -107,7 +113,7 @@ type listener struct {
 func (r Reporter) listen(ctx context.Context) (l *listener, stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	l = &listener{cluster: r.Cluster, log: r.Log, failing: map[string]string{}}
-	l.speakers = kube.NewSpeakers(r.Cluster, func() { l.changes.Add(1) })
+	l.speakers = kube.NewSpeakers(r.Cluster, func() { l.changes.Add(1) }, r.Log)
 	var following sync.WaitGroup
 	following.Go(func() { l.speakers.Run(ctx) })
 	return l, func() { cancel(); following.Wait() }
@@ -156,6 +162,9 @@ func (l *listener) listenForHeartbeats(ctx context.Context) bool {
 	case kube.IsRefusal(err):
 		why = err.Error()
 	case err != nil:
+		l.deafAt = time.Now()
+		return false
+	case time.Since(l.deafAt) < deafFor:
 		return false
 	}
 	l.note("heartbeats cannot be read, so that a daemon that was killed is not noticed", why)

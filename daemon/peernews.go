@@ -19,9 +19,8 @@ const peerAfter = 10 * time.Second
 // for another reason, or up again. The zero value has told nothing.
 type peerNews struct {
 	told map[string]peerWord
-	// seen is what was seen last, and since when.
-	seen  map[string]peerWord
-	since map[string]time.Time
+	// seen is what was seen last.
+	seen map[string]sighting
 	// begun is true after the first look, at which only what is wrong is news.
 	begun bool
 }
@@ -32,32 +31,57 @@ type peerWord struct {
 	reason, message string
 }
 
+// sighting is what a BGPPeer's status says, since when, and since when for that reason:
+// the words of two errors may take turns.
+type sighting struct {
+	peerWord
+	since, reasonSince time.Time
+}
+
+// after gives the sighting of a word, after the one before; known is false for none.
+func (s sighting) after(word peerWord, known bool, at time.Time) sighting {
+	now := sighting{word, at, at}
+	if known && s.peerWord == word {
+		now.since = s.since
+	}
+	if known && s.ready == word.ready && s.reason == word.reason {
+		now.reasonSince = s.reasonSince
+	}
+	return now
+}
+
+// isNews reports whether a sighting has stood long enough to be told after another.
+func (s sighting) isNews(was peerWord, at time.Time) bool {
+	if s.ready != was.ready || s.reason != was.reason {
+		return at.Sub(s.reasonSince) >= peerAfter
+	}
+	return s.peerWord != was && at.Sub(s.since) >= peerAfter
+}
+
 // next gives what is new, of as many BGPPeers as may be told of now.
 func (n *peerNews) next(now map[string]v1alpha1.BGPPeerStatus, most int, at time.Time) []report {
 	var out []report
-	told, seen, since := map[string]peerWord{}, map[string]peerWord{}, map[string]time.Time{}
+	told, seen := map[string]peerWord{}, map[string]sighting{}
 	for _, name := range slices.Sorted(maps.Keys(now)) {
 		word := peerWordOf(now[name])
 		was, known := n.told[name]
 		if known {
 			told[name] = was
 		}
-		seen[name], since[name] = word, at
-		if begin, same := n.since[name]; same && n.seen[name] == word {
-			since[name] = begin
-		}
+		before, saw := n.seen[name]
+		seen[name] = before.after(word, saw, at)
 		good := word.ready == metav1.ConditionTrue
 		switch {
-		case word.ready == metav1.ConditionUnknown, word == was:
+		case word.ready == metav1.ConditionUnknown:
 		case good && (!n.begun || known && was.ready == metav1.ConditionTrue):
 			told[name] = word
-		case at.Sub(since[name]) < peerAfter || len(out) >= most:
+		case !seen[name].isNews(was, at) || len(out) >= most:
 		default:
 			out = append(out, report{name, !good, word.reason, word.message})
 			told[name] = word
 		}
 	}
-	n.told, n.seen, n.since, n.begun = told, seen, since, true
+	n.told, n.seen, n.begun = told, seen, true
 	return out
 }
 

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -21,6 +22,8 @@ func TestNewsOfABGPPeer(t *testing.T) {
 		{"fails and recovers", []string{"AllUp", "SessionDown", "SessionDown", "SessionDown", "AllUp", "AllUp", "AllUp"}, []string{"", "", "", "SessionDown", "", "", "AllUp"}},
 		{"fails for another reason", []string{"SessionDown", "SessionDown", "SessionDown", "Invalid", "Invalid", "Invalid"}, []string{"", "", "SessionDown", "", "", "Invalid"}},
 		{"flaps", []string{"AllUp", "SessionDown", "AllUp", "SessionDown", "AllUp", "SessionDown"}, []string{"", "", "", "", "", ""}},
+		{"for reasons that take turns", []string{"SessionDown a", "SessionDown b", "SessionDown a", "SessionDown b", "SessionDown a"}, []string{"", "", "SessionDown", "", ""}},
+		{"another node fails", []string{"SessionDown a", "SessionDown a", "SessionDown a", "SessionDown b", "SessionDown b", "SessionDown b"}, []string{"", "", "SessionDown", "", "", "SessionDown"}},
 		{"is not known for a while", []string{"AllUp", "Unknown", "Unknown", "Unknown", "AllUp"}, []string{"", "", "", "", ""}},
 		{"made later", []string{"", "SessionDown", "AllUp", "AllUp", "AllUp"}, []string{"", "", "", "", "AllUp"}},
 	} {
@@ -46,10 +49,11 @@ func TestNewsOfABGPPeer(t *testing.T) {
 	}
 }
 
-func peerStatus(reason string) v1alpha1.BGPPeerStatus {
+func peerStatus(look string) v1alpha1.BGPPeerStatus {
+	reason, message, _ := strings.Cut(look, " ")
 	is := map[string]metav1.ConditionStatus{"AllUp": metav1.ConditionTrue, "Unknown": metav1.ConditionUnknown}[reason]
 	if is == "" {
 		is = metav1.ConditionFalse
 	}
-	return v1alpha1.BGPPeerStatus{Conditions: []metav1.Condition{{Type: v1alpha1.ConditionReady, Status: is, Reason: reason}}}
+	return v1alpha1.BGPPeerStatus{Conditions: []metav1.Condition{{Type: v1alpha1.ConditionReady, Status: is, Reason: reason, Message: message}}}
 }

@@ -67,6 +67,9 @@ func (r Reporter) report(ctx context.Context) {
 	var last scene
 	for every := reportEvery; sleep(ctx, every); {
 		v, ok := r.Objects.Latest()
+		if len(v.Lapses) > 0 {
+			speakers.deafAt = time.Now()
+		}
 		if !ok || len(v.Lapses) > 0 {
 			continue
 		}

@@ -155,7 +155,7 @@ func TestOldRoleBreaksNoReporter(t *testing.T) {
 	if len(said.lines) != 1 || !strings.Contains(said.lines[0], "the status of BGPPeers is not written") {
 		t.Errorf("logged %q", said.lines)
 	}
-	speakers := NewSpeakers(c, func() {})
+	speakers := NewSpeakers(c, func() {}, quietLog())
 	w.background(func(ctx context.Context) error { speakers.Run(ctx); return nil })
 	w.eventually("the refusal is noticed", speakers.Refused)
 	if _, _, err := c.Heartbeats(w.ctx(), testNamespace); !IsRefusal(err) {
@@ -217,7 +217,7 @@ func TestSpeakersAreFollowed(t *testing.T) {
 		case changed <- struct{}{}:
 		default:
 		}
-	})
+	}, quietLog())
 	w.background(func(ctx context.Context) error { s.Run(ctx); return nil })
 	r := NewRecorder(w.cluster, "n1", account.Farewell, quietLog())
 	w.background(r.Run)

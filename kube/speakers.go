@@ -5,26 +5,36 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"time"
 
+	"github.com/sirupsen/logrus"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/klog/v2"
 
 	"github.com/fairway-bgp/fairway/api/v1alpha1"
 	"github.com/fairway-bgp/fairway/objects"
 )
 
+// speakersRetry is the pause after the API server has refused to show them: an older
+// release's role has not the right.
+const speakersRetry = time.Minute
+
 // Speakers follows what all nodes say of themselves. Only the reporter does. It needs
 // the verbs list and watch on speakers.
-type Speakers struct{ feed *feed }
+type Speakers struct {
+	feed *feed
+	log  *logrus.Entry
+}
 
 // NewSpeakers gives a Speakers that has not begun. changed is called after each change,
 // and must not block.
-func NewSpeakers(c *Cluster, changed func()) *Speakers {
+func NewSpeakers(c *Cluster, changed func(), log *logrus.Entry) *Speakers {
 	r := speakerResource()
-	return &Speakers{&feed{resource: r, client: c.clients[r.version], changed: changed}}
+	return &Speakers{&feed{resource: r, client: c.clients[r.version], changed: changed, refused: speakersRetry}, log}
 }
 
 // Run follows until ctx ends.
-func (s *Speakers) Run(ctx context.Context) { s.feed.run(ctx) }
+func (s *Speakers) Run(ctx context.Context) { s.feed.run(klog.NewContext(ctx, logger(s.log))) }
 
 // Latest gives the Speakers by node, and why they are not in step; "" while they are. It
 // gives nil where they have not been read.

@@ -33,8 +33,8 @@ func (f *drainFlags) lookFirst(ctx context.Context, stderr io.Writer, node strin
 	if drainedByHand(s, node) {
 		return nil // it goes on what has been decided
 	}
-	speakers, ok := f.readSpeakers(ctx, stderr)
-	last, pods := divide(account.Cluster{Snapshot: s, Speakers: speakers, Unreadable: !ok}.AnnouncedAloneBy(node))
+	speakers, beats, ok := f.readSpeakers(ctx, stderr)
+	last, pods := divide(account.Cluster{Snapshot: s, Speakers: speakers, Heartbeats: beats, Unreadable: !ok}.AnnouncedAloneBy(node))
 	writeLast(stderr, s, node, last, pods)
 	if len(last) == 0 || f.force {
 		writeReplies(stderr, s, node)

@@ -119,7 +119,7 @@ func (in *input) plannedFor(ctx context.Context, stderr io.Writer, s policy.Snap
 		return out
 	}
 	s.At = time.Now().UTC()
-	speakers, _ := in.readSpeakers(ctx, stderr)
+	speakers, _, _ := in.readSpeakers(ctx, stderr)
 	for i := range speakers {
 		sp := &speakers[i]
 		if _, asked := out[sp.Name]; asked {
@@ -130,17 +130,18 @@ func (in *input) plannedFor(ctx context.Context, stderr io.Writer, s policy.Snap
 	return out
 }
 
-// readSpeakers reads all Speakers; ok is false where nobody can, which is said on
-// stderr.
-func (in *input) readSpeakers(ctx context.Context, stderr io.Writer) (list []v1alpha1.Speaker, ok bool) {
+// readSpeakers reads all Speakers, and which of their daemons live; ok is false where
+// nobody can, which is said on stderr.
+func (in *input) readSpeakers(ctx context.Context, stderr io.Writer) (list []v1alpha1.Speaker, beats account.Heartbeats, ok bool) {
 	cluster, err := kube.Connect(in.access)
 	if err == nil {
 		list, err = cluster.Speakers(ctx)
 	}
 	if err != nil {
 		fmt.Fprintf(stderr, "fairway: this is by the objects alone, for what the nodes themselves say is not known: %s\n", columns.Plain(err.Error()))
+		return nil, account.Heartbeats{}, false
 	}
-	return list, err == nil
+	return list, heartbeats(ctx, stderr, cluster, list), true
 }
 
 // addAccessFlags are the flags that say which cluster.

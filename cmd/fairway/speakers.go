@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -42,11 +41,7 @@ func showSpeakers(ctx context.Context, w, stderr io.Writer, access kube.Access, 
 	if err != nil {
 		fmt.Fprintf(stderr, "fairway: which Nodes there are, and which of them are Ready, is not known, so a Speaker below may be of a node that is gone: %s\n", columns.Plain(err.Error()))
 	}
-	beats, err := heartbeats(ctx, cluster, speakers)
-	if err != nil {
-		fmt.Fprintf(stderr, "fairway: which daemons live is not known, so a Speaker below may be of one that was killed: %s\n", columns.Plain(err.Error()))
-	}
-	rows := speakerRows(s, speakers, beats)
+	rows := speakerRows(s, speakers, heartbeats(ctx, stderr, cluster, speakers))
 	if asJSON {
 		err = writeJSON(w, rows)
 	} else {
@@ -61,12 +56,11 @@ func showSpeakers(ctx context.Context, w, stderr io.Writer, access kube.Access, 
 	return nil
 }
 
-// heartbeats reads those of all daemons that name a Lease. They are in one namespace, but
-// where Fairway has moved.
-func heartbeats(ctx context.Context, cluster *kube.Cluster, speakers []v1alpha1.Speaker) (account.Heartbeats, error) {
+// heartbeats reads those of all daemons that name a Lease; who may not is told on stderr,
+// and knows of none. They are in one namespace, but where Fairway has moved.
+func heartbeats(ctx context.Context, stderr io.Writer, cluster *kube.Cluster, speakers []v1alpha1.Speaker) account.Heartbeats {
 	var out account.Heartbeats
 	asked := map[string]bool{}
-	var errs []error
 	for i := range speakers {
 		namespace, _, ok := strings.Cut(speakers[i].Status.Heartbeat, "/")
 		if !ok || asked[namespace] {
@@ -75,8 +69,8 @@ func heartbeats(ctx context.Context, cluster *kube.Cluster, speakers []v1alpha1.
 		asked[namespace] = true
 		last, at, err := cluster.Heartbeats(ctx, namespace)
 		if err != nil {
-			errs = append(errs, err)
-			continue
+			fmt.Fprintf(stderr, "fairway: which daemons live is not known, so what a Speaker says may be old: %s\n", columns.Plain(err.Error()))
+			return account.Heartbeats{}
 		}
 		if out.Last == nil {
 			out.Last = last
@@ -84,10 +78,7 @@ func heartbeats(ctx context.Context, cluster *kube.Cluster, speakers []v1alpha1.
 		maps.Copy(out.Last, last)
 		out.At = at
 	}
-	if err := errors.Join(errs...); err != nil {
-		return account.Heartbeats{}, err
-	}
-	return out, nil
+	return out
 }
 
 // speakerRows gives a row for each Speaker, and each Node that should have one, by name.

@@ -70,8 +70,8 @@ func (f *whyFlags) run(c *cobra.Command, subnet string) error {
 	slices.SortStableFunc(explanations, func(a, b policy.Explanation) int { return strings.Compare(a.Prefix, b.Prefix) })
 	explained := account.ByObjectsAlone(explanations)
 	if len(f.files) == 0 {
-		if speakers, ok := f.readSpeakers(c.Context(), c.ErrOrStderr()); ok {
-			explained = account.Compare(explanations, speakers)
+		if speakers, beats, ok := f.readSpeakers(c.Context(), c.ErrOrStderr()); ok {
+			explained = account.Compare(explanations, speakers, beats)
 		}
 	}
 	if err := f.print(c, explained); err != nil {

@@ -308,6 +308,9 @@ func daemonIsKilled(_ *testing.T, w *world) {
 	w.clusterSays(0, "1/1 up", "ready")
 	w.stop(syscall.SIGKILL)
 	w.clusterSays(1, "?/1 up", "dead", "no heartbeat for ", "its daemon was killed, or does not reach the API server; this is what it said last")
+	if out, code := w.fairway("why", "blue"); code != 1 || !strings.Contains(out, "node n1 itself says: nothing any more, no heartbeat for ") {
+		w.Errorf("why: exit %d, %s", code, out)
+	}
 	w.run(noDrainWait)
 	w.clusterSays(0, "1/1 up", "ready")
 	w.onEveryNode("a")
