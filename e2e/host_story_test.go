@@ -93,6 +93,7 @@ func (s *hostStory) play(t *testing.T, backend string) {
 		}
 	})
 	s.storm(t, backend, drop)
+	s.replaceUnderPings(t, backend)
 
 	ours := func() bool {
 		out, _ := s.Command(t.Context(), "n2", backend, "-S").CombinedOutput()
@@ -158,6 +159,47 @@ func (s *hostStory) storm(t *testing.T, backend string, drop func()) {
 	// any repair two of three are not.
 	if bad*3 > good || good < 10 {
 		t.Errorf("%d visits answered, %d not", good, bad)
+	}
+}
+
+// replaceUnderPings has the enforcing daemon replace its chain again and again, for a CIDR
+// that comes and goes, while the policy drops all that it does not let through.
+func (s *hostStory) replaceUnderPings(t *testing.T, backend string) {
+	run := func(argv ...string) string {
+		out, err := s.Command(t.Context(), "n2", argv...).CombinedOutput()
+		if err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		return string(out)
+	}
+	run(backend, "-P", "FORWARD", "DROP")
+	defer run(backend, "-P", "FORWARD", "ACCEPT")
+	stream, err := s.StartStream("ext", netip.MustParseAddr("10.166.0.10"), 2*time.Millisecond)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := stream.WaitForAnswer(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	before := stream.Stop()
+	if stream, err = s.StartStream("ext", netip.MustParseAddr("10.166.0.10"), 2*time.Millisecond); err != nil {
+		t.Fatal(err)
+	}
+	another := "{apiVersion: kubeovn.io/v1, kind: Subnet, metadata: {name: another, annotations: {fairway.dev/advertise: \"true\"}}, spec: {cidrBlock: 10.177.0.0/16, gatewayType: distributed}}\n"
+	for range 3 {
+		for _, there := range []bool{true, false} {
+			if err := s.WriteYAML("another.yaml", map[bool]string{true: another}[there]+"---\n"); err != nil {
+				t.Fatal(err)
+			}
+			await(t, fmt.Sprintf("our chain has the CIDR: %t", there), func() bool {
+				return strings.Contains(run(backend, "-S"), "10.177.0.0/16") == there
+			})
+		}
+	}
+	loss := stream.Stop()
+	t.Logf("the policy taken, %v; then our chain replaced 6 times, %v", before, loss)
+	if loss.Lost > 0 {
+		t.Errorf("replacing our chain: %v", loss)
 	}
 }
 

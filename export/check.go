@@ -64,7 +64,7 @@ func Check(f Format, in Input, text string) (Fit, error) {
 	if err := r.isOf(p); err != nil {
 		return Fit{}, fmt.Errorf("as %s: %w", f, err)
 	}
-	c := &checker{peering: p, router: r, plans: byNode(in.Plans), peer: peer, nodes: map[string][]string{}}
+	c := &checker{peering: p, router: r, nodes: map[string][]string{}, shut: map[listKey][]want{}, counts: countsOf(peer, in.Plans)}
 	if in.PasswordsRead {
 		c.password = passwordOf(peer, in.Plans)
 	}
@@ -124,9 +124,18 @@ func (r *running) names() []string {
 
 // names are those that exports give to what is the BGPPeer's own, in any language.
 func (p peering) names() []string {
-	out := []string{p.Name, p.Name + "-I", p.Name + "-IN", p.Name + "-V4", p.Name + "-V6"}
+	out := []string{p.Name + "-IN", p.Name + "-V4", p.Name + "-V6"}
+	for _, group := range p.groupNames() {
+		out = append(out, group, symbol(group, "_"))
+	}
 	name := symbol(p.Name, "_")
-	return append(out, name, symbol(p.Name+"-I", "_"), name+"_v4", name+"_v6")
+	return append(out, name+"_v4", name+"_v6")
+}
+
+// groupNames are those that its groups may have, whatever was asked for.
+func (p peering) groupNames() []string {
+	internal := p.Name + internalSuffix
+	return []string{p.Name, p.Name + listenSuffix, internal, internal + listenSuffix}
 }
 
 // sharedNames are those that every export has.
@@ -150,11 +159,13 @@ func passwordOf(peer string, plans []policy.Plan) policy.Password {
 type checker struct {
 	peering
 	router   *running
-	plans    []policy.Plan
-	peer     string
 	password policy.Password
 	order    []string
 	nodes    map[string][]string
+	// shut is what each list does not let in: nodes share lists.
+	shut map[listKey][]want
+	// counts is how many prefixes of IPv4 and IPv6 each node announces to the router.
+	counts map[string][2]int
 }
 
 // found notes a problem of a node; "" is the router's own.
@@ -278,35 +289,33 @@ func (c *checker) filtered(n neighbour, f runningFamily, v6 bool, of string, wan
 		c.found(n.Node, "%s: the filter %s for %s is not there", of, f.in, familyName(v6))
 		return
 	}
+	key := listKey{v6, f.in}
+	if _, judged := c.shut[key]; !judged {
+		c.shut[key] = shutOut(list, wants, v6)
+	}
+	for _, w := range c.shut[key] {
+		away := ""
+		if w.Away {
+			away = ", which is away now,"
+		}
+		c.found(n.Node, "%s of Subnet %s%s is filtered: %s does not permit it", w.rule, plain(w.Subnet), away, f.in)
+	}
+}
+
+// shutOut gives what of one family a list does not let in.
+func shutOut(list []listEntry, wants []want, v6 bool) []want {
+	out := []want{}
 	for _, w := range wants {
 		if w.Prefix.Addr().Is6() == v6 && !allows(list, w.rule) {
-			away := ""
-			if len(w.By) == 0 {
-				away = ", which is away now,"
-			}
-			c.found(n.Node, "%s of Subnet %s%s is filtered: %s does not permit it", w.rule, plain(w.Subnet), away, f.in)
+			out = append(out, w)
 		}
 	}
+	return out
 }
 
 // counted compares the router's limits with how much the node announces.
 func (c *checker) counted(n neighbour, s runningSession) {
-	count := [2]int{}
-	for _, plan := range c.plans {
-		if plain(plan.Node) != n.Node {
-			continue
-		}
-		for _, a := range plan.Adverts {
-			if !slices.Contains(a.Peers, c.peer) {
-				continue
-			}
-			if a.Prefix.Addr().Is6() {
-				count[1]++
-			} else {
-				count[0]++
-			}
-		}
-	}
+	count := c.counts[n.Node]
 	if c.Format == EOS { // counts all families of a session together
 		if most := s.families[0].limit; most > 0 && count[0]+count[1] > most {
 			c.found(n.Node, "%s ends its session at %d prefixes; the node announces %d", s.of, most, count[0]+count[1])
@@ -318,6 +327,25 @@ func (c *checker) counted(n neighbour, s runningSession) {
 			c.found(n.Node, "%s ends its session at %d %s prefixes; the node announces %d", s.of, f.limit, familyName(i == 1), count[i])
 		}
 	}
+}
+
+// countsOf counts what each node announces to a BGPPeer, by its name as it is printed.
+func countsOf(peer string, plans []policy.Plan) map[string][2]int {
+	out := map[string][2]int{}
+	for _, plan := range plans {
+		var n [2]int
+		for _, a := range plan.Adverts {
+			switch {
+			case !slices.Contains(a.Peers, peer):
+			case a.Prefix.Addr().Is6():
+				n[1]++
+			default:
+				n[0]++
+			}
+		}
+		out[plain(plan.Node)] = n
+	}
+	return out
 }
 
 // fit sums up.

@@ -207,6 +207,8 @@ func TestWhatCannotBeCheckedIsSaid(t *testing.T) {
 		{"a filter that does more", BIRD, in, edit(BIRD, "\t\taccept;", "\t\tif bgp_path.len > 2 then reject;\n\t\taccept;"), "filter FAIRWAY_TOR_A_v4, which does more than compare with its set"},
 		{"a condition of a term", Junos, in, edit(Junos, "term v4 then accept", "term v4 from as-path X\nset policy-options policy-statement FAIRWAY-TOR-A-IN term v4 then accept"), "from as-path X"},
 		{"two policies", Junos, in, edit(Junos, "import FAIRWAY-TOR-A-IN", "import FAIRWAY-TOR-A-IN\nset protocols bgp group FAIRWAY-TOR-A import OWN"), `cannot judge "import FAIRWAY-TOR-A-IN OWN"`},
+		{"a template", IOS, in, edit(IOS, " neighbor 172.30.0.11 remote-as 64512\n", " neighbor 172.30.0.11 remote-as 64512\n neighbor 172.30.0.11 inherit peer-policy X\n"), `cannot judge "inherit peer-policy X"`},
+		{"without indentation", FRR, in, edit(FRR, "\n neighbor 172.30.0.11 remote-as", "\nneighbor 172.30.0.11 remote-as"), `"neighbor 172.30.0.11 remote-as 64512" is not indented`},
 		{"a prefix that is none", FRR, in, edit(FRR, "permit 10.166.0.0/16", "permit 10.166.0/16"), `prefix-list FAIRWAY-TOR-A-V4: "10.166.0/16" is not a prefix`},
 	} {
 		t.Run(string(c.format)+"/"+c.name, func(t *testing.T) {

@@ -8,5 +8,8 @@
 // a peering or a list of routes, then one template per format prints it: FORMAT.tmpl
 // reads as the router's configuration does, and facts.go holds what it asks for.
 //
+// The other way round, Check reads a router's configuration back (running*.go) and
+// says what of the plans it would filter, and which nodes have no neighbour there.
+//
 // Values in, text out: nothing is read or sent, and no secret is ever printed.
 package export

@@ -85,6 +85,19 @@ func (p peering) InternalECMP() bool { return p.ECMP() && p.Groups[len(p.Groups)
 // PathsUpTo is the number of equal paths, at most what the platform has.
 func (p peering) PathsUpTo(most int) int { return min(p.paths, most) }
 
+// GroupNames are those of the groups that an export of the same BGPPeer has, or had
+// with ranges or without.
+func (p peering) GroupNames() []string {
+	var out []string
+	for _, g := range p.Groups {
+		name := strings.TrimSuffix(g.Name, listenSuffix)
+		if !slices.Contains(out, name) {
+			out = append(out, name, name+listenSuffix)
+		}
+	}
+	return out
+}
+
 // Families are those that the sessions negotiate.
 func (p peering) Families() []family {
 	return slices.DeleteFunc(slices.Clone(p.AllFamilies), func(f family) bool { return !f.On })

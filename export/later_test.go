@@ -100,6 +100,11 @@ func TestRealFRRTakesASubnetAndANodeThatComeLater(t *testing.T) {
 			w.unlisted = overlook()
 			w.frr(fmt.Sprint(session(in, in.Plans[0]).Port))
 			config := write(t, FRR, in)
+			if name == "tor-b" { // had an export without ranges before
+				exact := in
+				exact.Allow, exact.Listen = nil, nil
+				w.frrLoad(write(t, FRR, exact))
+			}
 			w.frrLoad(config)
 			before := w.vtysh("show running-config")
 			mustHold(t, before, config, "neighbor ", "bgp listen", "ip prefix-list", "ipv6 prefix-list", "maximum-paths")
@@ -171,5 +176,42 @@ func TestRealFRRFiltersWhatCheckNames(t *testing.T) {
 	w.wantHops("tor", "10.166.0.0/16", "172.30.0.11", "172.30.0.12")
 	if hops := w.kernelHops("tor", "10.165.7.0/24"); len(hops) > 0 {
 		t.Errorf("what Check calls filtered arrived by %v", hops)
+	}
+}
+
+// A range for some nodes and a neighbor for another, in one group: both come up, and
+// the file can be loaded again.
+func TestRealRoutersTakeRangesBesideNeighbors(t *testing.T) {
+	for name, in := range laterPeers() {
+		if name != "tor-a" && name != "tor-b" { // several ASes, and one
+			continue
+		}
+		in.Listen = []netip.Prefix{prefix("172.30.0.11/32")}
+		if name == "tor-b" {
+			in.Listen = []netip.Prefix{prefix("fd00:30::11/128")}
+		}
+		for _, f := range []Format{FRR, BIRD} {
+			t.Run(name+"/"+string(f), func(t *testing.T) {
+				needs.Root(t, "gobgpd", "gobgp")
+				w := newWire(t)
+				w.unlisted = overlook()
+				config := write(t, f, in)
+				if f == BIRD {
+					w.bird(config)
+				} else {
+					w.frr(fmt.Sprint(session(in, in.Plans[0]).Port))
+					w.frrLoad(config)
+					w.frrLoad(config)
+				}
+				for _, plan := range in.Plans {
+					w.speak(in, plan)
+				}
+				w.proveRoutes(name)
+				if f == FRR {
+					w.frrLoad(config)
+					proveCheck(t, FRR, in, w.vtysh("show running-config"))
+				}
+			})
+		}
 	}
 }

@@ -36,8 +36,8 @@ func ParseListen(texts []string) ([]netip.Prefix, error) {
 	return out, nil
 }
 
-// addListen hands each range to the group whose nodes are in it, and takes those
-// out of the neighbours.
+// addListen hands each range to the group whose nodes are in it, takes those out of
+// the neighbours, and makes groups of their own of the ranges.
 func (p *peering) addListen() error {
 	if len(p.listen) == 0 {
 		return nil
@@ -65,7 +65,32 @@ func (p *peering) addListen() error {
 		}
 	}
 	p.paths = max(fewestPaths, 2*p.paths)
+	p.Groups = apart(p.Groups)
 	return p.mayListenForAll()
+}
+
+// listenSuffix ends the name of a group that takes ranges. No BGPPeer's own name has
+// the line in it.
+const listenSuffix = "_L"
+
+// apart parts each group into its neighbours and its ranges. A group for ranges has an
+// AS, and FRR then lets no neighbour of it name its own: neither one beside the ranges,
+// nor one that an earlier export has put there.
+func apart(groups []group) []group {
+	var out []group
+	for _, g := range groups {
+		listed, ranges := g, g
+		listed.Listen, listed.Covered = nil, nil
+		ranges.Name += listenSuffix
+		ranges.Neighbours, ranges.beside = nil, asnsOf(g.Neighbours)
+		if len(g.Neighbours) > 0 {
+			out = append(out, listed)
+		}
+		if len(g.Listen) > 0 {
+			out = append(out, ranges)
+		}
+	}
+	return out
 }
 
 // mayListen is the error of a peering that listen ranges cannot serve at all.
@@ -137,14 +162,17 @@ func (g *group) listen(network netip.Prefix) {
 func (g group) all() []neighbour { return slices.Concat(g.Covered, g.Neighbours) }
 
 // ASNs are the ASes from which a range takes nodes, sorted: those of the nodes that
-// are in it today.
+// are in it today, or where none is, of the nodes beside it.
 func (g group) ASNs() []uint32 {
-	from := g.Covered
-	if len(from) == 0 {
-		from = g.Neighbours
+	if len(g.Covered) == 0 {
+		return g.beside
 	}
+	return asnsOf(g.Covered)
+}
+
+func asnsOf(nodes []neighbour) []uint32 {
 	var out []uint32
-	for _, n := range from {
+	for _, n := range nodes {
 		out = append(out, n.ASN)
 	}
 	return routes.SortedSet(out, cmp.Compare[uint32])

@@ -67,8 +67,8 @@ func TestEachKindListensByItself(t *testing.T) {
 	}
 	out := write(t, FRR, in)
 	for _, want := range []string{
-		" bgp listen range 172.30.0.13/32 peer-group FAIRWAY-CORE-DC1\n", " neighbor FAIRWAY-CORE-DC1 remote-as 64514\n",
-		" bgp listen range 172.30.0.8/30 peer-group FAIRWAY-CORE-DC1-I\n", " neighbor FAIRWAY-CORE-DC1-I remote-as 64512\n",
+		" bgp listen range 172.30.0.13/32 peer-group FAIRWAY-CORE-DC1_L\n", " neighbor FAIRWAY-CORE-DC1_L remote-as 64514\n",
+		" bgp listen range 172.30.0.8/30 peer-group FAIRWAY-CORE-DC1-I_L\n", " neighbor FAIRWAY-CORE-DC1-I_L remote-as 64512\n",
 		" neighbor 172.30.0.12 remote-as 64512\n", "! n2, 172.30.0.12, is in no range of --listen: it is listed as a neighbor\n",
 	} {
 		if !strings.Contains(out, want) {

@@ -62,6 +62,8 @@ type group struct {
 	// nodes that do so today.
 	Listen  []netip.Prefix
 	Covered []neighbour
+	// beside are the ASes of the nodes that are listed although there is a range.
+	beside []uint32
 }
 
 // neighbour is one node, as the router sees it.
@@ -166,6 +168,9 @@ func printable(s policy.SessionSettings) policy.SessionSettings {
 	return s
 }
 
+// internalSuffix ends the name of the iBGP group where there is an eBGP one too.
+const internalSuffix = "-I"
+
 // groupsOf makes a group of the eBGP and one of the iBGP neighbours (true).
 func (p *peering) groupsOf(byKind map[bool][]neighbour) []group {
 	var out []group
@@ -178,7 +183,7 @@ func (p *peering) groupsOf(byKind map[bool][]neighbour) []group {
 			g.Multihop = anyHop
 		}
 		if len(out) > 0 {
-			g.Name += "-I"
+			g.Name += internalSuffix
 		}
 		out = append(out, g)
 	}

@@ -88,6 +88,8 @@ func (r *reader) line(indent int, words []string) error {
 func (r *reader) top(words []string) error {
 	r.bgp, r.af, r.afIndent, r.block, r.current, r.lastMap = false, "", -1, "", nil, nil
 	switch {
+	case words[0] == "neighbor", words[0] == "address-family":
+		return fmt.Errorf("%q is not indented, so it cannot be told what it belongs to: give the file as the router shows it", strings.Join(words, " "))
 	case len(words) >= 3 && words[0] == "router" && words[1] == "bgp":
 		if len(words) == 3 {
 			r.bgp, r.asn = true, number(words[2])
@@ -215,6 +217,10 @@ func (p *runningPeer) read(words []string) {
 		p.multihop = true
 	case "shutdown":
 		p.shutdown = true
+	case "inherit": // a template, which may filter
+		for i := range p.families {
+			p.families[i].strange = strings.Join(words, " ")
+		}
 	}
 }
 
@@ -228,6 +234,8 @@ func (f *runningFamily) read(words []string) {
 	case words[0] == "activate":
 		f.on = ptr(true)
 	case last == "out":
+	case words[0] == "inherit":
+		f.strange = strings.Join(words, " ")
 	case words[0] == "prefix-list" && len(words) == 3:
 		f.in = words[1]
 	case words[0] == "route-map" && len(words) == 3:

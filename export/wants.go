@@ -1,7 +1,9 @@
 package export
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -14,8 +16,8 @@ import (
 type want struct {
 	rule
 	Subnet string
-	// By are the nodes that announce it now, none where it only is away for a while.
-	By []string
+	// Away is whether no node announces it now, and one will again by itself.
+	Away bool
 }
 
 // String writes the rule as prefix lists do.
@@ -29,13 +31,13 @@ func (r rule) String() string {
 // wantsOf lists what may come from any node, now or once a node that is away
 // is back. A Subnet that is announced to other routers only is not listed.
 func wantsOf(peer string, plans []policy.Plan, subnets []routes.Subnet) []want {
-	var out []want
+	out := map[want]bool{}
 	announced := map[string]bool{}
 	for _, plan := range plans {
 		for _, a := range plan.Adverts {
 			announced[a.Subnet] = true
 			if slices.Contains(a.Peers, peer) {
-				out = append(out, want{ruleOf(a, subnets), a.Subnet, []string{plan.Node}})
+				out[want{rule: ruleOf(a, subnets), Subnet: a.Subnet}] = true
 			}
 		}
 	}
@@ -46,31 +48,13 @@ func wantsOf(peer string, plans []policy.Plan, subnets []routes.Subnet) []want {
 				if w.Reason == routes.NoPods {
 					r.Longest = prefix.Addr().BitLen()
 				}
-				out = append(out, want{rule: r, Subnet: w.Subnet})
+				out[want{rule: r, Subnet: w.Subnet, Away: true}] = true
 			}
 		}
 	}
-	return merged(out)
-}
-
-// merged makes one of the wants of all nodes for the same, sorted.
-func merged(wants []want) []want {
-	slices.SortStableFunc(wants, func(a, b want) int {
-		if c := compareRules(a.rule, b.rule); c != 0 {
-			return c
-		}
-		return strings.Compare(a.Subnet, b.Subnet)
+	return slices.SortedFunc(maps.Keys(out), func(a, b want) int {
+		return cmp.Or(compareRules(a.rule, b.rule), strings.Compare(a.Subnet, b.Subnet))
 	})
-	var out []want
-	for _, w := range wants {
-		last := len(out) - 1
-		if last < 0 || out[last].rule != w.rule || out[last].Subnet != w.Subnet {
-			out = append(out, w)
-			continue
-		}
-		out[last].By = routes.SortedSet(append(out[last].By, w.By...), strings.Compare)
-	}
-	return out
 }
 
 // rulesOf are the rules of one family for what is wanted.
