@@ -18,7 +18,7 @@ func (h Heartbeats) Complaints(s *v1alpha1.Speaker, nodesReady map[string]bool) 
 	var out []string
 	standing := h.Of(s)
 	if standing == Dead {
-		out = append(out, h.Silence(s)+deadText+"; this is what it said last")
+		out = append(out, h.WhyDead(s)+"; this is what it said last")
 	}
 	if nodesReady != nil && !nodesReady[s.Name] {
 		text := "Node " + s.Name + " is not Ready"

@@ -124,7 +124,7 @@ func TestStandings(t *testing.T) {
 			t.Errorf("%s: %s, %q; want %s", name, got, c.beats.Why(c.s), c.want)
 		}
 	}
-	if got := beats.Silence(speaker("ns/dead")); got != "no heartbeat for 55s" {
+	if got := beats.WhyDead(speaker("ns/dead")); got != "no heartbeat for 55s: its daemon was killed, or does not reach the API server" {
 		t.Error(got)
 	}
 }

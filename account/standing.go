@@ -68,8 +68,11 @@ func (h Heartbeats) Why(s *v1alpha1.Speaker) string {
 	return ""
 }
 
-// Silence says for how long a dead daemon has given no sign of life.
-func (h Heartbeats) Silence(s *v1alpha1.Speaker) string {
+// WhyDead says for how long a dead daemon has given no sign of life, and what that may
+// mean.
+func (h Heartbeats) WhyDead(s *v1alpha1.Speaker) string { return h.silence(s) + deadText }
+
+func (h Heartbeats) silence(s *v1alpha1.Speaker) string {
 	last, ok := h.Last[s.Status.Heartbeat]
 	if !ok {
 		return "no heartbeat: its Lease " + s.Status.Heartbeat + " is gone"

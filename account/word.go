@@ -98,7 +98,7 @@ func wordAgainstAnnounced(e policy.Explanation, s *v1alpha1.Speaker, beats Heart
 	case Halted:
 		return &Word{Text: stoppedText}
 	case Dead:
-		return &Word{Text: "nothing any more, " + beats.Silence(s) + deadText}
+		return &Word{Text: "nothing any more, " + beats.WhyDead(s)}
 	}
 	if listed := listedAnnounced(s, e); len(listed) > 0 {
 		return notSent(e, s, listed)

@@ -67,10 +67,11 @@ func (r Reporter) report(ctx context.Context) {
 	var last scene
 	for every := reportEvery; sleep(ctx, every); {
 		v, ok := r.Objects.Latest()
-		if len(v.Lapses) > 0 {
+		stale := slices.ContainsFunc(v.Lapses, clusterWide)
+		if stale {
 			speakers.deafAt = time.Now()
 		}
-		if !ok || len(v.Lapses) > 0 {
+		if !ok || stale {
 			continue
 		}
 		seen, ok := speakers.scene(ctx, v.Serial)
@@ -92,6 +93,10 @@ func (r Reporter) report(ctx context.Context) {
 		}
 	}
 }
+
+// clusterWide reports whether what is not followed concerns other nodes. Of Pods and
+// Secrets a daemon follows its own node's alone, and may lack the right for ever.
+func clusterWide(l kube.Lapse) bool { return l.Kind != objects.KindPod && l.Kind != objects.KindSecret }
 
 // reported is what has been reported. The zero value is of a reporter that has not.
 type reported struct {

@@ -63,6 +63,9 @@ func (w *drainWait) untilDrained(ctx context.Context) error {
 	case w.drained(s):
 		_, err = fmt.Fprintf(w.out, "Node %s announces nothing any more.\n", w.node)
 	default:
+		if why := w.silence(ctx, s); why != "" {
+			return wrong(fmt.Errorf("node %s is annotated, and nobody carries it out: %s", w.node, why))
+		}
 		err = wrong(fmt.Errorf("node %s still announces %s after %s: %s", w.node,
 			columns.Count(int(s.Status.Announced.Count), "prefix", "prefixes"), w.timeout, drainText(s)))
 	}
@@ -88,9 +91,22 @@ func (w *drainWait) untilUndrained(ctx context.Context) error {
 	case !drains(s):
 		_, err = fmt.Fprintf(w.out, "Node %s announces again.\n", w.node)
 	default:
+		if why := w.silence(ctx, s); why != "" {
+			return wrong(fmt.Errorf("node %s may announce again, and nobody carries it out: %s", w.node, why))
+		}
 		err = wrong(fmt.Errorf("node %s may announce again, but its Speaker still speaks of a drain after %s: %s", w.node, w.timeout, drainText(s)))
 	}
 	return err
+}
+
+// silence says why nothing is to be expected of the node's daemon; "" where it lives, or
+// that is not known.
+func (w *drainWait) silence(ctx context.Context, s *v1alpha1.Speaker) string {
+	beats := heartbeats(ctx, w.progress, w.cluster, []v1alpha1.Speaker{*s})
+	if beats.Of(s) != account.Dead {
+		return ""
+	}
+	return beats.WhyDead(s)
 }
 
 // untilSpeaker reads the node's Speaker until it is as it should be, for so long at

@@ -111,6 +111,15 @@ func withoutPods(t *testing.T, s *kubetest.Server, token string) {
 		o, err := speakerClient(t, s.Config()).Get(t.Context(), "n1", metav1.GetOptions{})
 		return err == nil && strings.Contains(fmt.Sprint(o.Object["status"]), "pods is forbidden")
 	})
+	must.Await(t, "the reporter sums the BGPPeer up all the same", func() bool {
+		tor := peer(t, "tor", "peerASN: 65000")
+		resource, err := kubetest.Resource(s.Config(), tor)
+		if err != nil {
+			t.Fatal(err)
+		}
+		o, err := resource.Get(t.Context(), "tor", metav1.GetOptions{})
+		return err == nil && strings.Contains(fmt.Sprint(o.Object["status"]), "0/1")
+	})
 }
 
 // rightsObjects make the daemon do everything: a password to read, Pods to

@@ -311,6 +311,10 @@ func daemonIsKilled(_ *testing.T, w *world) {
 	if out, code := w.fairway("why", "blue"); code != 1 || !strings.Contains(out, "node n1 itself says: nothing any more, no heartbeat for ") {
 		w.Errorf("why: exit %d, %s", code, out)
 	}
+	if out, code := w.fairway("drain", "n1", "--force", "--timeout=1s"); code != 1 || !strings.Contains(out, "nobody carries it out: no heartbeat for ") {
+		w.Errorf("drain: exit %d, %s", code, out)
+	}
+	w.patch(like("v1", "Node", ""), "n1", `{"metadata":{"annotations":{"fairway.dev/drain":null}}}`)
 	w.run(noDrainWait)
 	w.clusterSays(0, "1/1 up", "ready")
 	w.onEveryNode("a")
