@@ -78,14 +78,15 @@ type opened struct {
 	matches []string
 }
 
-// overruledBudget bounds the work of asking whom openings would let in, in rules gone
-// through: some tenths of a second.
-const overruledBudget = 1_000_000
+// OverruledBudget bounds the work of asking whom openings would let in, in rules gone
+// through for each family: some tenths of a second. Whoever is named behind that is not
+// asked about.
+const OverruledBudget = 1_000_000
 
 // newPlan has the plan of a family.
 func newPlan(f *Facts, w Want, m Means, six bool) *planner {
-	p := &planner{want: w, means: m, six: six, facts: f, uplinks: f.Uplinks(w, six), answers: map[string]openings{}, left: overruledBudget}
-	p.rules = f.Filter.writable(six).WithoutChains(OwnChains)
+	p := &planner{want: w, means: m, six: six, facts: f, uplinks: f.Uplinks(w, six), answers: map[string]openings{}, left: OverruledBudget}
+	p.rules = f.Filter.writable(six).WithoutChains(OwnChains).Forwarding()
 	p.named, p.ports = p.rules.WithoutSets("ovn40", "ovn60").Mentions(), p.rules.Ports()
 	p.names = p.rules.Names(outsideAddress(six))
 	p.plan()

@@ -45,6 +45,9 @@ const (
 	allowList = "it ends an allow list: others are let in before it, by name"
 )
 
+// walkCost is what a walk costs besides its rules, in rules.
+const walkCost = 10
+
 // keepDecisions takes back the openings that would let in somebody whom the rules turn
 // away or limit without the drops, and those of drops that end an allow list: where one
 // that is named passes, and anybody does not.
@@ -60,7 +63,7 @@ func (p *opener) keepDecisions() {
 			if p.left <= 0 {
 				return
 			}
-			p.left -= 3 * p.names.VisitedRules
+			p.left -= 3 * (walkCost + p.names.VisitedRules)
 			if p.rules.Walk(k.Packet).Verdict == netfilter.Accepted {
 				p.refuse(by, allowList)
 			} else if o := p.overrules(with, k); o != nil {

@@ -67,3 +67,28 @@ func BenchmarkLook(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkPlanBesideManyRules has 40,000 rules that name somebody where no forwarded
+// packet comes.
+func BenchmarkPlanBesideManyRules(b *testing.B) {
+	n := node(b)
+	n.RunWith(bans("INPUT", 40000), "iptables-legacy-restore")
+	facts := read(n)
+	b.ResetTimer()
+	for range b.N {
+		host.PlanRepair(facts, want4(), host.Means{})
+	}
+}
+
+// BenchmarkPlanWithManyNames has 40,000 rules that name somebody where hardly a packet
+// comes: each of them is asked about, until the budget is spent.
+func BenchmarkPlanWithManyNames(b *testing.B) {
+	n := node(b)
+	rules := strings.Replace(bans("BANS", 40000), ":FORWARD DROP", ":FORWARD DROP\n:BANS - [0:0]\n-A FORWARD -s 203.0.113.1/32 -j BANS", 1)
+	n.RunWith(rules, "iptables-legacy-restore")
+	facts := read(n)
+	b.ResetTimer()
+	for range b.N {
+		host.PlanRepair(facts, want4(), host.Means{})
+	}
+}

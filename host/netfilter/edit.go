@@ -78,11 +78,54 @@ func (rs *Ruleset) WithoutChains(prefix string) *Ruleset {
 		}
 		return &shorter
 	})
-	for _, t := range out.Tables {
-		maps.DeleteFunc(t.Chains, func(name string, _ *Chain) bool { return strings.HasPrefix(name, prefix) })
-		t.order = slices.DeleteFunc(slices.Clone(t.order), func(name string) bool { return strings.HasPrefix(name, prefix) })
+	return out.onlyChains(func(_ *Table, c *Chain) bool { return !strings.HasPrefix(c.Name, prefix) })
+}
+
+// onlyChains gives the Ruleset with no chains but these.
+func (rs *Ruleset) onlyChains(stays func(*Table, *Chain) bool) *Ruleset {
+	out := *rs
+	out.Tables = slices.Clone(rs.Tables)
+	for i, t := range out.Tables {
+		fewer := *t
+		fewer.order = slices.DeleteFunc(slices.Clone(t.order), func(name string) bool { return t.Chains[name] == nil || !stays(t, t.Chains[name]) })
+		if len(fewer.order) == len(t.order) {
+			continue
+		}
+		fewer.Chains, fewer.hooked = map[string]*Chain{}, nil
+		for _, name := range fewer.order {
+			fewer.Chains[name] = t.Chains[name]
+		}
+		out.Tables[i] = &fewer
 	}
-	return out
+	return &out
+}
+
+// Forwarding gives the Ruleset with no chains but those that a forwarded packet may come
+// to: what stands in INPUT, or where nothing jumps to, says nothing of it.
+func (rs *Ruleset) Forwarding() *Ruleset {
+	reached := map[*Chain]bool{}
+	for _, t := range rs.Tables {
+		for _, c := range t.Chains {
+			own := c.Hook == Input || c.Hook == Output
+			if c.Hook != "" && (!own || t.Family == Bridge) { // see Ruleset.sees
+				t.reach(c, reached)
+			}
+		}
+	}
+	return rs.onlyChains(func(_ *Table, c *Chain) bool { return reached[c] })
+}
+
+// reach adds a chain and all that its rules may lead to.
+func (t *Table) reach(c *Chain, reached map[*Chain]bool) {
+	if c == nil || reached[c] {
+		return
+	}
+	reached[c] = true
+	for _, r := range c.Rules {
+		for _, d := range r.decisions() {
+			t.reach(t.Chains[d.chain], reached)
+		}
+	}
 }
 
 // JumpsInto reports whether the rule sends packets to a chain whose name begins so.
@@ -98,13 +141,17 @@ func (rs *Ruleset) edited(edit func(*Table, *Chain) *Chain) *Ruleset {
 	out.Tables = slices.Clone(rs.Tables)
 	for i, t := range out.Tables {
 		copied := *t
-		copied.Chains, copied.touched = maps.Clone(t.Chains), nil
 		for name, c := range t.Chains {
-			if other := edit(t, c); other != nil {
-				copied.Chains[name] = other
+			other := edit(t, c)
+			if other == nil {
+				continue
 			}
+			if out.Tables[i] == t {
+				copied.Chains, out.Tables[i] = maps.Clone(t.Chains), &copied
+			}
+			other.touched = nil
+			copied.Chains[name] = other
 		}
-		out.Tables[i] = &copied
 	}
 	return &out
 }

@@ -8,8 +8,8 @@ import (
 
 // This file answers: which networks do rules name anywhere?
 
-// Mentions gives the networks that rules and their sets name, sorted: of a range its
-// ends. Traffic of one of them may fare otherwise than its neighbours'.
+// Mentions gives the networks that rules and the sets that they ask name, sorted: of a
+// range its ends. Traffic of one of them may fare otherwise than its neighbours'.
 func (rs *Ruleset) Mentions() []netip.Prefix {
 	var out []netip.Prefix
 	add := func(r addrRange) {
@@ -22,6 +22,7 @@ func (rs *Ruleset) Mentions() []netip.Prefix {
 			out = append(out, netip.PrefixFrom(r.from, r.from.BitLen()), netip.PrefixFrom(r.to, r.to.BitLen()))
 		}
 	}
+	asked := map[string]bool{}
 	for _, t := range rs.Tables {
 		for _, c := range t.Chains {
 			for _, r := range c.Rules {
@@ -31,6 +32,7 @@ func (rs *Ruleset) Mentions() []netip.Prefix {
 							add(r)
 						}
 						n.set.each(add)
+						rs.Sets.collect(n.ipset, asked)
 					})
 				}
 			}
@@ -39,8 +41,8 @@ func (rs *Ruleset) Mentions() []netip.Prefix {
 			s.each(add)
 		}
 	}
-	for _, s := range rs.Sets {
-		for _, m := range s.members {
+	for name := range asked {
+		for _, m := range rs.Sets[name].members {
 			first, _, _ := strings.Cut(m.text, ",")
 			if r, ok := parseRange(first); ok {
 				add(r)
@@ -49,6 +51,17 @@ func (rs *Ruleset) Mentions() []netip.Prefix {
 	}
 	slices.SortFunc(out, netip.Prefix.Compare)
 	return slices.Compact(out)
+}
+
+// collect adds a set's name and those of the sets that it lists, as far as they are there.
+func (sets IPSets) collect(name string, asked map[string]bool) {
+	if sets[name] == nil || asked[name] {
+		return
+	}
+	asked[name] = true
+	for _, l := range sets[name].lists {
+		sets.collect(l, asked)
+	}
 }
 
 // each gives the addresses in a set's keys; a set that is not there has none.

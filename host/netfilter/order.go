@@ -141,16 +141,23 @@ func orderMatters(a, b touches, reads, writes touches) bool {
 
 // touches is what the table's rules touch.
 func (t *Table) touches() touches {
-	if t.touched == nil {
+	var all touches
+	for _, c := range t.Chains {
+		all |= c.touches()
+	}
+	return all
+}
+
+// touches is what the chain's rules touch.
+func (c *Chain) touches() touches {
+	if c.touched == nil {
 		var all touches
-		for _, c := range t.Chains {
-			for _, r := range c.Rules {
-				for _, s := range r.statements {
-					all |= touchesOf(s.does)
-				}
+		for _, r := range c.Rules {
+			for _, s := range r.statements {
+				all |= touchesOf(s.does)
 			}
 		}
-		t.touched = &all
+		c.touched = &all
 	}
-	return *t.touched
+	return *c.touched
 }

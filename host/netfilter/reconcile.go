@@ -28,7 +28,6 @@ func (t *Table) Reconcile(n *Table) bool {
 		case len(ours.Rules) != len(theirs.Rules):
 			ours.Rules = theirs.Rules
 			corrected = true
-			continue
 		}
 		for i, r := range theirs.Rules {
 			if r.beyondIptables {
@@ -36,8 +35,8 @@ func (t *Table) Reconcile(n *Table) bool {
 				corrected = true
 			}
 		}
+		ours.touched = nil // it was worked out from the rules as they were
 	}
-	t.touched = nil // it was worked out from the rules as they were
 	return corrected
 }
 

@@ -134,8 +134,6 @@ type Table struct {
 	// order has the chains' names as they were printed.
 	order []string
 	sets  map[string]*nftSet
-	// touched is what its rules touch; nil where it must be made anew.
-	touched *touches
 	// hooked caches hooks.
 	hooked []string
 }
@@ -153,6 +151,8 @@ type Chain struct {
 	// Drops is whether the base chain's policy is to drop.
 	Drops bool
 	Rules []*Rule
+	// touched is what its rules touch; nil where it must be worked out.
+	touched *touches
 }
 
 // Rule is one rule.
