@@ -55,7 +55,7 @@ func conntrack() Criterion {
 const fullAt = 90
 
 func (f *Facts) tableRoom() []Finding {
-	const countKey, maxKey = "net/netfilter/nf_conntrack_count", "net/netfilter/nf_conntrack_max"
+	const countKey, maxKey = ConntrackCount, "net/netfilter/nf_conntrack_max"
 	found := Finding{Subject: "table", Want: fmt.Sprintf("below %d %% of nf_conntrack_max", fullAt), Fix: "sysctl net.netfilter.nf_conntrack_max: is this kernel's table there, and may it be read?"}
 	count, errCount := strconv.Atoi(f.Sysctls[countKey].Value)
 	limit, errMax := strconv.Atoi(f.Sysctls[maxKey].Value)

@@ -40,6 +40,10 @@ type Filter struct {
 	Mixed []*netfilter.Table
 	// SetTool is whether there is a program for ipsets.
 	SetTool bool
+	// printed stands for what programs printed of iptables-legacy and ipsets, and moving is
+	// whether there are sets of nft's that change by themselves: see Steady.
+	printed string
+	moving  bool
 }
 
 // unreadFix is what to do about it.

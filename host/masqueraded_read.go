@@ -33,23 +33,25 @@ func masqueraded(p netip.Prefix) (bool, error) {
 	return false, fmt.Errorf("ipset %s: %w", set, err)
 }
 
-// setRequest begins a request about an ipset.
+// setRequest begins a request about an ipset, or about all where the name is "".
 func setRequest(command int, set string) *nl.NetlinkRequest {
 	r := nl.NewNetlinkRequest(command|unix.NFNL_SUBSYS_IPSET<<8, nl.GetIpsetFlags(command))
 	r.AddData(&nl.Nfgenmsg{NfgenFamily: unix.AF_NETLINK, Version: nl.NFNETLINK_V0})
 	r.AddData(nl.NewRtAttr(nl.IPSET_ATTR_PROTOCOL, nl.Uint8Attr(nl.IPSET_PROTOCOL)))
-	r.AddData(nl.NewRtAttr(nl.IPSET_ATTR_SETNAME, nl.ZeroTerminated(set)))
+	if set != "" {
+		r.AddData(nl.NewRtAttr(nl.IPSET_ATTR_SETNAME, nl.ZeroTerminated(set)))
+	}
 	return r
 }
 
-// SetListing is a number that stands for all that the kernel says of a set: the same
-// as of none where it says nothing.
+// SetListing is a number that stands for all that the kernel says of a set; 0 where
+// there is none, or it says nothing.
 func SetListing(name string) uint64 {
-	h := fnv.New64a()
 	messages, err := setRequest(nl.IPSET_CMD_LIST, name).Execute(unix.NETLINK_NETFILTER, 0)
-	if err != nil {
-		return h.Sum64()
+	if err != nil || len(messages) == 0 {
+		return 0
 	}
+	h := fnv.New64a()
 	for _, m := range messages {
 		h.Write(m)
 	}

@@ -21,10 +21,13 @@ import (
 // Read gathers what there is to know about this network namespace, with the kernel's
 // answers to what the Want asks. It does not fail as a whole: each part carries its own
 // error.
-func Read(ctx context.Context, w Want) Facts {
+func Read(ctx context.Context, w Want) Facts { return new(FilterReader).ReadAll(ctx, w) }
+
+// ReadAll is Read by a reader that may have read the packet filter before.
+func (r *FilterReader) ReadAll(ctx context.Context, w Want) Facts {
 	f := Facts{Links: readLinks(ctx), Neighbours: neighboursOn(w.Overlay), Sysctls: ReadSysctls(), Sockets: readSockets(w.BGPPort), Processes: readProcesses()}
 	f.Datapath = askAll(w, func(key string) Setting { return f.Sysctls[key] })
-	f.Filter = ReadFilter(ctx)
+	f.Filter = r.Read(ctx)
 	f.Filter.settle(f.Datapath)
 	return f
 }
@@ -51,8 +54,11 @@ func postroutingBlind() bool {
 var sysctlFiles = []string{
 	"net/ipv4/ip_forward", "net/ipv4/conf/*/rp_filter", "net/ipv4/conf/*/src_valid_mark", "net/ipv4/conf/*/forwarding",
 	"net/ipv6/conf/*/forwarding", "net/ipv6/conf/*/force_forwarding", "net/ipv6/conf/*/disable_ipv6", "net/ipv6/conf/*/accept_ra",
-	"net/netfilter/nf_conntrack_tcp_be_liberal", tcpLoose, "net/netfilter/nf_conntrack_max", "net/netfilter/nf_conntrack_count",
+	"net/netfilter/nf_conntrack_tcp_be_liberal", tcpLoose, "net/netfilter/nf_conntrack_max", ConntrackCount,
 }
+
+// ConntrackCount is how many connections there are: a sysctl that nobody sets.
+const ConntrackCount = "net/netfilter/nf_conntrack_count"
 
 // SysctlRoot is where sysctls are; net is that of the calling thread's network
 // namespace.
@@ -146,8 +152,10 @@ func (r *filterReader) beginReconcile(t *netfilter.Table) (finish func()) {
 	return func() {
 		listing, err := wait()
 		if err != nil {
+			r.moving = true
 			return // the table is gone, or there is no nft, and what is printed counts
 		}
+		r.noteListed(listing)
 		if tables, err := netfilter.ParseNft([]byte(listing)); err == nil && len(tables) > 0 {
 			t.Reconcile(tables[0])
 		}
@@ -213,21 +221,9 @@ func (r *filterReader) takeIptables(b netfilter.Backend, f netfilter.Family, wai
 	rules.Tables = append(rules.Tables, tables...)
 	if b == netfilter.IptablesNft {
 		r.readMixed(f, text)
+	} else {
+		r.notePrinted(text)
 	}
-}
-
-// LegacyTables names the tables of iptables-legacy that are in use. The kernel
-// makes them at their first use, so asking further would make them.
-func LegacyTables(f netfilter.Family) []string {
-	name := "ip_tables_names"
-	if f == netfilter.IPv6 {
-		name = "ip6_tables_names"
-	}
-	b, err := os.ReadFile("/proc/thread-self/net/" + name)
-	if err != nil {
-		return nil // no iptables-legacy in this kernel
-	}
-	return strings.Fields(string(b))
 }
 
 // Tool finds the program of a backend, such as iptables-nft-save for the verb "-save", or
@@ -259,6 +255,7 @@ func (r *filterReader) nft(wait func() (string, error)) {
 		r.unread(err)
 		return
 	}
+	r.noteListed(listing)
 	tables, err := netfilter.ParseNft([]byte(listing))
 	if err != nil {
 		r.unread(err)
@@ -308,9 +305,11 @@ func (r *filterReader) beginIpsets() (finish func()) {
 	return func() {
 		text, err := wait()
 		if err != nil {
+			r.moving = true
 			return
 		}
 		r.SetTool = true
+		r.notePrinted(text)
 		sets, err := netfilter.ParseIPSets(text)
 		if err != nil {
 			r.unread(err)
@@ -324,12 +323,20 @@ func (r *filterReader) beginIpsets() (finish func()) {
 // container's alone.
 func readProcesses() Processes {
 	var p Processes
-	paths, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	proc, err := os.Open("/proc")
 	if err != nil {
 		return Processes{Err: fmt.Errorf("list processes: %w", err)}
 	}
-	for _, path := range paths {
-		b, err := os.ReadFile(path)
+	defer proc.Close()
+	entries, err := proc.Readdirnames(-1)
+	if err != nil {
+		return Processes{Err: fmt.Errorf("list processes: %w", err)}
+	}
+	for _, entry := range entries {
+		if entry[0] < '0' || entry[0] > '9' {
+			continue
+		}
+		b, err := os.ReadFile(filepath.Join("/proc", entry, "cmdline"))
 		if err != nil || len(b) == 0 {
 			continue // ended, or a part of the kernel
 		}
@@ -384,7 +391,7 @@ func (r *filterReader) addMixed(f netfilter.Family, names ...string) {
 			r.unread(err)
 		}
 		if t != nil {
-			r.Mixed = append(r.Mixed, t)
+			r.Mixed, r.moving = append(r.Mixed, t), true // what moves there is not looked for
 		}
 	}
 }

@@ -177,12 +177,17 @@ func untracking(f *Filter, six bool) netfilter.Place {
 	return at
 }
 
-// OthersKey stands for all rules of iptables that are not ours: the same rules have the
-// same key.
+// OthersKey stands for all rules of iptables that forwarded packets may meet and that are
+// not ours: the same rules have the same key.
 func (f *Filter) OthersKey() string {
+	return f.key(func(rs *netfilter.Ruleset) *netfilter.Ruleset { return rs.WithoutChains(OwnChains).Forwarding() })
+}
+
+// key stands for some of the rules.
+func (f *Filter) key(some func(*netfilter.Ruleset) *netfilter.Ruleset) string {
 	h := sha256.New()
 	for _, six := range []bool{false, true} {
-		for _, t := range f.writable(six).WithoutChains(OwnChains).Tables {
+		for _, t := range some(f.writable(six)).Tables {
 			fmt.Fprintln(h, t.Backend, t.Family, t.Name)
 			for _, name := range slices.Sorted(maps.Keys(t.Chains)) {
 				c := t.Chains[name]
