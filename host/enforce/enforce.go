@@ -31,6 +31,14 @@ type Enforcer struct {
 	alike    map[string]bool
 	// plans are the newest, by the rules of others that they are for.
 	plans map[string]host.Repair
+	// looks are the newest that found nothing to do: at all, and at the quick part.
+	looks map[bool]*look
+	// spared is whether the last pass found so without reading anything.
+	spared bool
+	// families are those that are looked at, true for IPv6, and read is their state before
+	// they were read last.
+	families []bool
+	read     host.FilterState
 	// done is what the last pass that had to do something has put or taken away.
 	done []string
 }
@@ -39,7 +47,6 @@ type Enforcer struct {
 // whether anything had to be done. Applied twice is applied once.
 func (e *Enforcer) Enforce(ctx context.Context, w host.Want) (bool, error) {
 	e.datapath, e.settings = host.AskWhereRulesLead(w), host.ReadSysctls()
-	e.plans = nil
 	return e.change(ctx, w, true)
 }
 
@@ -61,16 +68,30 @@ func (e *Enforcer) change(ctx context.Context, w host.Want, whole bool) (did boo
 	defer unlock()
 	unfinished := e.finishRestoring()
 	e.done = nil
+	state := askState(w, whole)
+	if e.spared = e.looks[whole].holds(state, e, w); e.spared {
+		return false, unfinished
+	}
+	e.families = families(w, whole)
+	if whole {
+		e.plans = nil
+	}
 	for range verifications {
-		f := host.Facts{Datapath: e.datapath, Sysctls: e.settings, Filter: host.ReadPrinted(ctx, families(w, whole)...)}
+		e.read, _ = host.AskForwarding(e.families...) // none is told from any other
+		f := host.Facts{Datapath: e.datapath, Sysctls: e.settings, Filter: host.ReadPrinted(ctx, e.families...)}
 		repair := e.plan(ctx, &f, w, whole)
 		wrote, err := e.apply(ctx, &f.Filter, repair)
 		did = did || wrote
+		if errors.Is(err, errOutdated) {
+			continue
+		}
 		if len(repair.Sysctls) > 0 {
 			e.settings = host.ReadSysctls()
 		}
 		if err != nil || !wrote {
-			return did, errors.Join(unfinished, err, unsaid(repair))
+			err = errors.Join(unfinished, err, unsaid(repair))
+			e.noteLook(whole, state, w, &f.Filter, did || err != nil)
+			return did, err
 		}
 	}
 	return did, errors.Join(unfinished, errors.New("the rules around Fairway's change faster than it can follow"))
@@ -148,6 +169,10 @@ func (e *Enforcer) apply(ctx context.Context, f *host.Filter, repair host.Repair
 	return len(e.done) > before, errors.Join(errs...)
 }
 
+// errOutdated says that what was read is not there any more, before anything was written:
+// what to write must be found out anew.
+var errOutdated = errors.New("the rules have changed since they were read")
+
 // did notes what is being done.
 func (e *Enforcer) did(what string) { e.done = append(e.done, what) }
 
@@ -156,6 +181,9 @@ func (e *Enforcer) ensure(ctx context.Context, t *netfilter.Table, o host.Openin
 	good, err := e.inPlace(t, o)
 	if good || err != nil {
 		return err
+	}
+	if now, err := host.AskForwarding(e.families...); err == nil && now != e.read && len(e.done) == 0 {
+		return errOutdated
 	}
 	e.did(fmt.Sprintf("%s %s %s", program.Name(o.At.Backend, o.At.Family, ""), o.At.Table, o.Own))
 	if t == nil || t.Chains[o.At.Chain].Empty() { // a base chain that is printed may not be there

@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/sirupsen/logrus"
@@ -45,16 +44,19 @@ type Keeper struct {
 	KeeperOptions
 	rung, changed, moved *bell.Bell
 
-	// took is how long the last look at the rules took, in nanoseconds.
-	took atomic.Int64
+	// reader is the audits'; Run's alone.
+	reader host.FilterReader
+
 	// fights are the repairs of late; Run's alone.
 	fights fights
 
-	// next is when there may be an audit again, complaint the error logged last and
-	// patience the pause after it; Run's alone.
-	next      time.Time
-	complaint string
-	patience  time.Duration
+	// next is when there may be an audit again, and later where only rules have changed
+	// that no forwarded packet meets. forwarding is the state of the others. complaint is the
+	// error logged last and patience the pause after it; Run's alone.
+	next, later time.Time
+	forwarding  host.FilterState
+	complaint   string
+	patience    time.Duration
 
 	mu       sync.Mutex
 	want     host.Want
@@ -75,13 +77,7 @@ func (k *Keeper) WatchFilter(ctx context.Context) error {
 	if k.Enforcer == nil {
 		return watchFilter(ctx, auditing(), k.Ring)
 	}
-	return watchFilter(ctx, enforcing(k.doubt), k.Ring)
-}
-
-// doubt is when rules of iptables-legacy are read though nothing seems to have changed:
-// so seldom that it takes one part in idleShare of the time.
-func (k *Keeper) doubt() time.Duration {
-	return max(doubtInterval, idleShare*time.Duration(k.took.Load()))
+	return watchFilter(ctx, enforcing(), k.Ring)
 }
 
 // WatchSettings looks at sysctls as soon as the kernel says that one has changed, until
@@ -132,12 +128,13 @@ func (k *Keeper) Run(ctx context.Context) error {
 	look := due       // of the next repair, if that is sooner
 	for {
 		timer := time.NewTimer(time.Until(earlier(due, look)))
-		whole := false
+		whole, rung, soon := false, false, k.next
 		select {
 		case <-ctx.Done():
 			timer.Stop()
 			return nil
 		case <-k.rung.Rung():
+			rung = true
 		case <-k.moved.Rung():
 			due = earlier(due, k.next)
 			timer.Stop()
@@ -148,15 +145,31 @@ func (k *Keeper) Run(ctx context.Context) error {
 			whole = !time.Now().Before(due)
 		}
 		timer.Stop()
-		look = k.repair(ctx, k.Want(), whole)
+		look = k.repair(ctx, k.Want(), whole) // before anything else: traffic waits
+		if rung && !whole && !k.forwardingChanged() {
+			soon = k.later
+		}
 		if begin := time.Now(); !begin.Before(due) {
 			k.audit(ctx, k.Want())
 			end := time.Now()
-			due, k.next = end.Add(max(auditInterval, idleShare*end.Sub(begin))), end.Add(max(auditPause, auditShare*end.Sub(begin)))
+			k.next, k.later = end.Add(max(auditPause, auditShare*end.Sub(begin))), end.Add(max(auditPause, idleShare*end.Sub(begin)))
+			due = end.Add(max(auditInterval, idleShare*end.Sub(begin)))
 		} else {
-			due = earlier(due, k.next) // something has happened
+			due = earlier(due, soon) // something has happened
 		}
 	}
+}
+
+// forwardingChanged reports whether rules are other ones, or may be, that forwarded packets
+// meet.
+func (k *Keeper) forwardingChanged() bool {
+	if k.Enforcer != nil && k.Enforcer.spared {
+		return false
+	}
+	before := k.forwarding
+	var err error
+	k.forwarding, err = host.AskForwarding(false, true)
+	return err != nil || k.forwarding != before
 }
 
 func earlier(a, b time.Time) time.Time {
@@ -183,12 +196,12 @@ func (k *Keeper) repair(ctx context.Context, w host.Want, whole bool) (again tim
 	if rest := k.fights.rest; begin.Before(rest) {
 		return rest
 	}
+	k.Enforcer.spared = false
 	enforce := k.Enforcer.EnforceFilter
 	if whole || !k.fights.rest.IsZero() {
 		enforce = k.Enforcer.Enforce
 	}
 	did, err := enforce(ctx, w)
-	k.took.Store(int64(time.Since(begin)))
 	switch {
 	case ctx.Err() != nil:
 		return again
@@ -223,7 +236,7 @@ func (k *Keeper) complain(err error) time.Duration {
 }
 
 func (k *Keeper) audit(ctx context.Context, w host.Want) {
-	findings := append(host.Check(host.Read(ctx, w), w), k.fights.findings(time.Now())...)
+	findings := append(host.Check(k.reader.ReadAll(ctx, w), w), k.fights.findings(time.Now())...)
 	if ctx.Err() != nil {
 		return
 	}

@@ -152,21 +152,23 @@ func TestKeeperThatOnlyAuditsChangesNothing(t *testing.T) {
 	}
 }
 
-// BenchmarkFlushToBack is the time from a flush of the whole table to our jump
-// being in front again, as another program sees it.
+// BenchmarkFlushToBack is the time from a flush, of the whole table or of FORWARD alone,
+// to our jump being in front again, as another program sees it.
 func BenchmarkFlushToBack(b *testing.B) {
 	for _, backend := range []string{"iptables-nft", "iptables-legacy"} {
-		b.Run(backend, func(b *testing.B) {
-			n := node(b)
-			n.RunWith(hosttest.DockerRules, backend+"-restore")
-			keep(b, n, &enforce.Enforcer{State: b.TempDir()}, want4())
-			await(b, "our jump in place", func() bool { return inPlace(n, backend) })
-			b.ResetTimer()
-			for range b.N {
-				n.Run(backend, "-F")
-				await(b, "our jump in place again", func() bool { return inPlace(n, backend) })
-			}
-		})
+		for name, flush := range map[string][]string{"table": {backend, "-F"}, "FORWARD": {backend, "-F", "FORWARD"}} {
+			b.Run(backend+"/"+name, func(b *testing.B) {
+				n := node(b)
+				n.RunWith(hosttest.DockerRules, backend+"-restore")
+				keep(b, n, &enforce.Enforcer{State: b.TempDir()}, want4())
+				await(b, "our jump in place", func() bool { return inPlace(n, backend) })
+				b.ResetTimer()
+				for range b.N {
+					n.Run(flush...)
+					await(b, "our jump in place again", func() bool { return inPlace(n, backend) })
+				}
+			})
+		}
 	}
 }
 

@@ -9,7 +9,7 @@ import (
 
 // WriteReference prints the documentation of what is put on a host, in Markdown.
 func WriteReference(w io.Writer) error {
-	_, err := fmt.Fprintf(w, reference, host.FewNetworks, host.ManyNetworks, legacyInterval, absentInterval, doubtInterval, setsInterval, auditInterval, auditedInterval, ledgerName)
+	_, err := fmt.Fprintf(w, reference, host.OverruledBudget, host.FewNetworks, host.ManyNetworks, lockPath, lockedInterval, legacyInterval, absentInterval, doubtInterval, setsInterval, auditInterval, auditedInterval, ledgerName)
 	return err
 }
 
@@ -30,6 +30,8 @@ begins with ` + "`fairway:`" + `; jumps stand in base chains only, never inside 
 - **No accept** where it would let in somebody whom other rules turn away or limit: where one chain both bans and drops,
   where a ban stands behind the drop, where the drop names particular addresses, or where it ends an allow list (others
   are let in before it, by address or port). Then the finding stays wrong and names what its owner offers.
+  Whom an accept would let in is asked of everybody whom rules name, until %d rules were gone through for a family;
+  of who is named behind that nothing is asked, and the accept is written.
   ` + "`--accept=first`" + ` puts an accept for all of the CIDR's traffic at the head of that base chain all the same: it overrules
   every ban, limit and allow list in that chain.
 - Rules name up to %d CIDRs one by one, so that what iptables-save prints of them loads at the next boot; more are in the
@@ -45,12 +47,20 @@ An accept is written before the one that it replaces is taken away, so no packet
 the rules are read again, and corrected where somebody has changed them meanwhile. If others put a rule above, the
 traffic is lost until that is seen: an error falls on the side of the drop.
 
-Changes by others are noticed by nftables' netlink events, and repaired within some hundredths of a second. iptables-legacy
-tells nobody: where it has tables they are looked at every %s, and for a table that was not there before every %s; the
-gap is that long, and as long as a repair takes. Other rules of the same number and size are seen by reading them all, at
-least every %s, or where that takes long so seldom that it is one hundredth of the time. Our ipsets are looked at every %s.
-Of forwarding and reverse path filters the kernel tells. A rule of ours that others have altered counts as gone, also
-where it has kept its comment. Everything is looked at every %s. With ` + "`--host=audit`" + ` iptables-legacy is looked at every %s.
+Changes by others are noticed by nftables' netlink events. iptables-legacy tells nobody, but its programs take the lock
+` + "`%s`" + `: its tables are looked at as soon as one of them is done. Who does not take that lock, such as a container
+without the host's file, is seen within %s; where there is no such file tables are looked at every %s. Whether there are
+any is asked every %s. Other rules of the same number and size, by somebody without the lock, are seen by comparing all of
+them, at least every %s, or where that takes long so seldom that it is one hundredth of the time. Our ipsets are looked at
+every %s. Of forwarding and reverse path filters the kernel tells. A rule of ours that others have altered counts as gone,
+also where it has kept its comment. Everything is looked at every %s; where only rules have changed that no forwarded packet
+meets (a ban in INPUT of iptables-legacy), the findings follow so slowly that looking is one hundredth of the time. With
+` + "`--host=audit`" + ` iptables-legacy is looked at every %s. What the kernel says to be as it was is not read again.
+
+From the flush of a whole table to our rules being back it takes about 0.13 s with iptables-nft and 0.15 s with
+iptables-legacy, and 0.05 s where only the base chain was flushed: seen by another program on a machine of two cores that
+has nothing else to do, with docker's rules, no more than two accepts, and 10 ms for a program to start. One program reads
+the rules, and one more writes each rule and the jump, so more accepts, a busy node, and ten thousands of rules make it longer.
 Whoever undoes it again and again is not fought for ever: see the check contested.
 
 A withdrawn CIDR leaves the rules, and the last one takes the chains along. The rules stay while a daemon is replaced.

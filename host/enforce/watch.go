@@ -7,7 +7,6 @@ import (
 	"os"
 	"slices"
 	"time"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -21,46 +20,55 @@ const nftGroup = 7
 
 // watchFilter rings the bell on every change of a rule until ctx ends. The bell
 // must not block. nftables tells of changes; iptables-legacy tells nobody, so its tables
-// are looked at as often as pace says, where there are any, and neither does ipset, so
-// our sets are too.
+// are looked at when a program has had iptables' lock, and as often as pace says, where
+// there are any. Neither does ipset tell, so our sets are looked at too.
 func watchFilter(ctx context.Context, pace pace, bell func()) error {
 	events, err := openEvents(unix.NETLINK_NETFILTER, nftGroup)
 	if err != nil {
 		return fmt.Errorf("watch nftables: %w", err)
 	}
 	defer events.Close()
-	legacy, err := openLegacy()
+	kernel, err := host.OpenLegacy()
 	if err != nil {
 		return err
 	}
-	defer legacy.close()
-	stop := context.AfterFunc(ctx, func() { events.SetReadDeadline(time.Unix(1, 0)) })
-	defer stop()
-	last, rung := legacy.look(), time.Now()
+	defer kernel.Close()
+	wake := func() { events.SetReadDeadline(time.Unix(1, 0)) }
+	lock, err := watchLock(lockPath, wake)
+	if err != nil {
+		return err
+	}
+	defer lock.close()
+	defer context.AfterFunc(ctx, wake)()
+	legacy := legacy{Legacy: kernel, pace: pace}
+	legacy.changed(true)
 	var sets setsLook
 	buf := make([]byte, 1<<16)
 	for {
-		events.SetReadDeadline(time.Now().Add(pace.next(last != (shapes{}), time.Since(rung))))
+		if pace.enforces {
+			lock.try()
+		}
+		events.SetReadDeadline(time.Now().Add(pace.next(&legacy, lock.watched.Load())))
 		if ctx.Err() != nil {
 			return nil
 		}
-		_, err := events.Read(buf)
+		err := os.ErrDeadlineExceeded
+		if !lock.touched.Load() { // else the deadline was set before this one
+			_, err = events.Read(buf)
+		}
 		switch {
 		case err == nil, errors.Is(err, unix.ENOBUFS): // more changes than the buffer holds: a change all the same
 			bell()
-			if !pace.sets {
+			if !pace.enforces {
 				continue // an audit waits a while, and looks at everything then
 			}
 		case !errors.Is(err, os.ErrDeadlineExceeded):
 			return fmt.Errorf("watch nftables: %w", err)
 		}
-		if pace.sets && sets.changed() {
+		if pace.enforces && sets.changed() {
 			bell()
 		}
-		now := legacy.look()
-		inDoubt := now != (shapes{}) && pace.doubt != nil && time.Since(rung) > pace.doubt()
-		if now != last || inDoubt {
-			last, rung = now, time.Now()
+		if legacy.changed(lock.touched.Swap(false)) {
 			bell()
 		}
 	}
@@ -70,41 +78,49 @@ func watchFilter(ctx context.Context, pace pace, bell func()) error {
 type pace struct {
 	// legacy is for tables of iptables-legacy, absent for whether there are any,
 	// restless for the time after a change: changes come in groups, and traffic waits.
-	legacy, absent, restless time.Duration
-	// doubt is when the bell rings for iptables-legacy though its tables have kept their
-	// shape, for other rules may have the same; nil for never.
-	doubt func() time.Duration
-	// sets is whether our sets are looked at.
-	sets bool
+	// locked is in place of the two where iptables' lock tells.
+	legacy, absent, restless, locked time.Duration
+	// enforces is whether our sets, and the content of tables of iptables-legacy, are
+	// looked at.
+	enforces bool
 }
 
 // enforcing is the pace where traffic waits for the repair. A look at a table is one
 // system call.
-func enforcing(doubt func() time.Duration) pace {
-	return pace{legacy: legacyInterval, absent: absentInterval, restless: restlessInterval, doubt: doubt, sets: true}
+func enforcing() pace {
+	return pace{legacy: legacyInterval, absent: absentInterval, restless: restlessInterval, locked: lockedInterval, enforces: true}
 }
 
 // auditing is the pace where somebody only reads what is found.
 func auditing() pace {
-	return pace{legacy: auditedInterval, absent: auditedInterval, restless: auditedInterval}
+	return pace{legacy: auditedInterval, absent: auditedInterval, restless: auditedInterval, locked: auditedInterval}
 }
 
 // Intervals of looks at iptables-legacy.
 const (
 	legacyInterval   = 50 * time.Millisecond
 	absentInterval   = time.Second
+	lockedInterval   = time.Second
 	restlessInterval = 5 * time.Millisecond
 	restlessFor      = 2 * time.Second
 	auditedInterval  = 5 * time.Second
 	doubtInterval    = 5 * time.Second
 )
 
+// touchedShare bounds the part of the time that looks at content take because programs
+// have had the lock, also those that only read.
+const touchedShare = 50
+
 // next is the time to the next look.
-func (p pace) next(legacy bool, sinceChange time.Duration) time.Duration {
+func (p pace) next(l *legacy, locked bool) time.Duration {
 	switch {
-	case !legacy:
+	case l.last == (shapes{}):
 		return p.absent
-	case sinceChange < restlessFor:
+	case locked && l.touched:
+		return min(p.locked, max(l.rest(), 0))
+	case locked:
+		return p.locked
+	case time.Since(l.moved) < restlessFor:
 		return p.restless
 	}
 	return p.legacy
@@ -152,74 +168,71 @@ func openEvents(protocol int, groups ...uint) (*os.File, error) {
 	return os.NewFile(uintptr(fd), "netlink events"), nil
 }
 
-// legacy looks at iptables-legacy's filter tables by the call that iptables
-// itself begins with.
+// legacy looks at iptables-legacy's tables.
 type legacy struct {
-	ipv4, ipv6 int
+	*host.Legacy
+	pace pace
+	// last are the shapes that were seen last, and moved is when they changed.
+	last  shapes
+	moved time.Time
+	// content stands for all that is in the tables, as of looked, which took that long.
+	content host.FilterState
+	looked  time.Time
+	took    time.Duration
+	// touched is whether a program has had the lock since.
+	touched bool
 	// used are the tables in use, as of named: which they are changes hardly ever.
 	used  [2][]string
 	named time.Time
 }
 
+// changed looks, and reports whether the tables are, or may be, other ones than before.
+// Where they have kept their shape, their content is looked at when a program may have
+// touched them, and now and then: that reads all of them, so it takes one part in idleShare
+// of the time.
+func (l *legacy) changed(touched bool) bool {
+	now := l.look()
+	if now != l.last {
+		l.last, l.moved, l.content = now, time.Now(), host.FilterState{}
+		return true
+	}
+	l.touched = l.touched || touched
+	inDoubt := now != (shapes{}) && time.Since(l.looked) > max(doubtInterval, idleShare*l.took)
+	if !l.pace.enforces || !inDoubt && (!l.touched || l.rest() > 0) {
+		return false
+	}
+	begin := time.Now()
+	content, err := l.Content()
+	l.looked, l.took, l.touched = time.Now(), time.Since(begin), false
+	other := err != nil || content != l.content
+	l.content = content
+	return other
+}
+
+// rest is how long it takes until the content may be looked at again.
+func (l *legacy) rest() time.Duration { return touchedShare*l.took - time.Since(l.looked) }
+
 // names reads which tables are in use, now and then.
 func (l *legacy) names() {
-	if time.Since(l.named) < absentInterval {
+	if time.Since(l.named) < absentInterval*9/10 {
 		return
 	}
 	l.used = [2][]string{host.LegacyTables(netfilter.IPv4), host.LegacyTables(netfilter.IPv6)}
 	l.named = time.Now()
 }
 
-func openLegacy() (*legacy, error) {
-	l := &legacy{ipv4: -1, ipv6: -1}
-	var err error
-	if l.ipv4, err = unix.Socket(unix.AF_INET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.IPPROTO_RAW); err != nil {
-		return nil, fmt.Errorf("watch iptables-legacy: %w", err)
-	}
-	// A kernel without IPv6 has no ip6tables.
-	if l.ipv6, err = unix.Socket(unix.AF_INET6, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.IPPROTO_RAW); err != nil {
-		l.ipv6 = -1
-	}
-	return l, nil
-}
-
-func (l *legacy) close() {
-	unix.Close(l.ipv4)
-	if l.ipv6 >= 0 {
-		unix.Close(l.ipv6)
-	}
-}
-
-// tableShape is struct ipt_getinfo (linux/netfilter_ipv4/ip_tables.h), the same
-// for IPv6: where chains begin, how many rules there are and how large they are.
-type tableShape struct {
-	Name             [32]byte
-	Hooks            uint32
-	Entry, Underflow [5]uint32
-	Rules, Size      uint32
-}
-
 // shapes are those of all tables that matter.
-type shapes [2][3]tableShape
+type shapes [2][3]host.LegacyShape
 
 // look gives the shapes of the tables in use.
 func (l *legacy) look() shapes {
-	const getInfo = 64 // IPT_SO_GET_INFO, IP6T_SO_GET_INFO
 	l.names()
 	var out shapes
-	for i, of := range []struct{ fd, level int }{{l.ipv4, unix.SOL_IP}, {l.ipv6, unix.SOL_IPV6}} {
-		if of.fd < 0 {
-			continue
-		}
+	for i, f := range []netfilter.Family{netfilter.IPv4, netfilter.IPv6} {
 		for j, name := range []string{"filter", "mangle", "raw"} {
-			if !slices.Contains(l.used[i], name) {
-				continue // asking would make it
+			if slices.Contains(l.used[i], name) {
+				out[i][j], _ = l.Shape(f, name) // an error is a shape too
 			}
-			s := &out[i][j]
-			copy(s.Name[:], name)
-			size := uint32(unsafe.Sizeof(*s))
-			// The kernel fills s in; an error leaves only the name, which is a shape too.
-			_, _, _ = unix.Syscall6(unix.SYS_GETSOCKOPT, uintptr(of.fd), uintptr(of.level), getInfo, uintptr(unsafe.Pointer(s)), uintptr(unsafe.Pointer(&size)), 0)
 		}
 	}
 	return out

@@ -7,8 +7,12 @@ import (
 )
 
 // setsInterval is how often our ipsets are looked at: ipset, too, tells nobody. A look
-// is a listing by netlink for each family.
-const setsInterval = time.Second
+// is a listing by netlink for each family. Where we have none, that they are made is
+// looked for more seldom: we make them ourselves.
+const (
+	setsInterval   = time.Second
+	noSetsInterval = 5 * time.Second
+)
 
 // setsLook is what our sets held when they were looked at last.
 type setsLook struct {
@@ -26,5 +30,8 @@ func (s *setsLook) changed() bool {
 	seen := [2]uint64{host.SetListing(host.SetName(false)), host.SetListing(host.SetName(true))}
 	other := seen != s.known
 	s.next, s.known = now.Add(setsInterval), seen
+	if seen == [2]uint64{} {
+		s.next = now.Add(noSetsInterval)
+	}
 	return other
 }
