@@ -39,6 +39,10 @@ type Enforcer struct {
 	// they were read last.
 	families []bool
 	read     host.FilterState
+	// doneBefore is how much was done by then. With insists what was found out is written, although
+	// rules have changed since.
+	doneBefore int
+	insists    bool
 	// done is what the last pass that had to do something has put or taken away.
 	done []string
 }
@@ -72,17 +76,19 @@ func (e *Enforcer) change(ctx context.Context, w host.Want, whole bool) (did boo
 	if e.spared = e.looks[whole].holds(state, e, w); e.spared {
 		return false, unfinished
 	}
-	e.families = families(w, whole)
+	e.families, e.insists = families(w, whole), false
 	if whole {
 		e.plans = nil
 	}
 	for range verifications {
+		e.doneBefore = len(e.done)
 		e.read, _ = host.AskForwarding(e.families...) // none is told from any other
 		f := host.Facts{Datapath: e.datapath, Sysctls: e.settings, Filter: host.ReadPrinted(ctx, e.families...)}
 		repair := e.plan(ctx, &f, w, whole)
 		wrote, err := e.apply(ctx, &f.Filter, repair)
 		did = did || wrote
 		if errors.Is(err, errOutdated) {
+			e.insists = true // others may never rest
 			continue
 		}
 		if len(repair.Sysctls) > 0 {
@@ -173,6 +179,16 @@ func (e *Enforcer) apply(ctx context.Context, f *host.Filter, repair host.Repair
 // what to write must be found out anew.
 var errOutdated = errors.New("the rules have changed since they were read")
 
+// outdated reports whether rules have changed since they were read, where nothing was
+// written since and they were not read once more for that already.
+func (e *Enforcer) outdated() bool {
+	if e.insists || len(e.done) > e.doneBefore {
+		return false
+	}
+	now, err := host.AskForwarding(e.families...)
+	return err == nil && now != e.read
+}
+
 // did notes what is being done.
 func (e *Enforcer) did(what string) { e.done = append(e.done, what) }
 
@@ -182,7 +198,7 @@ func (e *Enforcer) ensure(ctx context.Context, t *netfilter.Table, o host.Openin
 	if good || err != nil {
 		return err
 	}
-	if now, err := host.AskForwarding(e.families...); err == nil && now != e.read && len(e.done) == 0 {
+	if e.outdated() {
 		return errOutdated
 	}
 	e.did(fmt.Sprintf("%s %s %s", program.Name(o.At.Backend, o.At.Family, ""), o.At.Table, o.Own))
