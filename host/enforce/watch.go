@@ -34,10 +34,7 @@ func watchFilter(ctx context.Context, pace pace, bell func()) error {
 	}
 	defer kernel.Close()
 	wake := func() { events.SetReadDeadline(time.Unix(1, 0)) }
-	lock, err := watchLock(lockPath, wake)
-	if err != nil {
-		return err
-	}
+	lock := watchLock(lockPath, wake)
 	defer lock.close()
 	defer context.AfterFunc(ctx, wake)()
 	legacy := legacy{Legacy: kernel, pace: pace}

@@ -1,7 +1,6 @@
 package enforce
 
 import (
-	"fmt"
 	"os"
 	"sync/atomic"
 	"unsafe"
@@ -23,22 +22,29 @@ type lockWatch struct {
 	touched atomic.Bool
 }
 
-// watchLock calls wake whenever a program has closed the file, until close.
-func watchLock(path string, wake func()) (*lockWatch, error) {
+// watchLock calls wake whenever a program has closed the file, until close. A user has few
+// inotify instances (fs.inotify.max_user_instances); without one nothing is watched, and
+// looks are as frequent as without the file.
+func watchLock(path string, wake func()) *lockWatch {
+	l := &lockWatch{path: path}
 	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
 	if err != nil {
-		return nil, fmt.Errorf("watch %s: %w", path, err)
+		return l
 	}
-	l := &lockWatch{file: os.NewFile(uintptr(fd), "inotify"), path: path}
+	l.file = os.NewFile(uintptr(fd), "inotify")
 	go l.listen(wake)
-	return l, nil
+	return l
 }
 
-func (l *lockWatch) close() { l.file.Close() }
+func (l *lockWatch) close() {
+	if l.file != nil {
+		l.file.Close()
+	}
+}
 
 // try watches the file, if it is there and not watched.
 func (l *lockWatch) try() {
-	if l.watched.Load() {
+	if l.file == nil || l.watched.Load() {
 		return
 	}
 	raw, err := l.file.SyscallConn()
