@@ -33,8 +33,7 @@ func upLab(t testing.TB, router string) *cluster {
 	t.Helper()
 	needs.Root(t, "ip")
 	dir := t.TempDir()
-	c := &cluster{binary: filepath.Join(dir, "fairway"), prefix: fmt.Sprintf("fwd%d-", os.Getpid()), state: filepath.Join(dir, "state")}
-	mustRun(t, "go", "build", "-o", c.binary, "../cmd/fairway")
+	c := &cluster{binary: must.Fairway(t), prefix: fmt.Sprintf("fwd%d-", os.Getpid()), state: filepath.Join(dir, "state")}
 	t.Cleanup(func() {
 		if out, err := c.lab("down").CombinedOutput(); err != nil {
 			t.Errorf("lab down: %v\n%s", err, out)

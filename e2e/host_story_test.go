@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fairway-bgp/fairway/e2e/must"
 	"github.com/fairway-bgp/fairway/e2e/needs"
 	"github.com/fairway-bgp/fairway/host"
 	"github.com/fairway-bgp/fairway/lab"
@@ -44,8 +45,7 @@ type hostStory struct {
 
 func newHostStory(t *testing.T) *hostStory {
 	dir := t.TempDir()
-	binary := filepath.Join(dir, "fairway")
-	mustRun(t, "go", "build", "-o", binary, "../cmd/fairway")
+	binary := must.Fairway(t)
 	l, err := lab.Start(t.Context(), lab.Options{Prefix: fmt.Sprintf("fwh%d-", os.Getpid()), State: filepath.Join(dir, "state"), Binary: binary, DaemonFlags: []string{"--drain-wait=0s"}})
 	if err != nil {
 		t.Fatal(err)

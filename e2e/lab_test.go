@@ -20,6 +20,8 @@ func mustRun(t testing.TB, argv ...string) string {
 	return must.Run(t, argv...)
 }
 
+func TestMain(m *testing.M) { must.Main(m) }
+
 func await(t testing.TB, what string, yes func() bool) {
 	t.Helper()
 	must.Await(t, what, yes)

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fairway-bgp/fairway/e2e/must"
 	"github.com/fairway-bgp/fairway/e2e/needs"
 	"github.com/fairway-bgp/fairway/lab"
 )
@@ -111,10 +112,8 @@ func trafficPeer(spec string) string {
 func newTraffic(t *testing.T, router lab.Router, export string, edit func(string) string, peerSpec string, daemonFlags ...string) *traffic {
 	t.Helper()
 	needs.Root(t, "ip", "nft")
-	dir := t.TempDir()
 	// The usual state folder: FRR's daemons are not root and must reach theirs.
-	o := lab.Options{Prefix: fmt.Sprintf("fwt%d-", os.Getpid()), Binary: filepath.Join(dir, "fairway"), Router: router, DaemonFlags: daemonFlags}
-	mustRun(t, "go", "build", "-o", o.Binary, "../cmd/fairway")
+	o := lab.Options{Prefix: fmt.Sprintf("fwt%d-", os.Getpid()), Binary: must.Fairway(t), Router: router, DaemonFlags: daemonFlags}
 	if export != "" {
 		o.RouterConfig = edit(mustRun(t, o.Binary, "plan", "-f", clusterFolder(t, peerSpec), "-o", export))
 	}

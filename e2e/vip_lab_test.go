@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fairway-bgp/fairway/e2e/must"
 	"github.com/fairway-bgp/fairway/e2e/needs"
 	"github.com/fairway-bgp/fairway/lab"
 	"github.com/fairway-bgp/fairway/status"
@@ -55,8 +56,7 @@ type vipLab struct {
 func startVIPLab(t *testing.T, router lab.Router) *vipLab {
 	t.Helper()
 	needs.Root(t, "ip", "keepalived", "curl", "jq")
-	binary := filepath.Join(t.TempDir(), "fairway")
-	mustRun(t, "go", "build", "-o", binary, "../cmd/fairway")
+	binary := must.Fairway(t)
 	// The usual state folder: FRR's daemons are not root and must reach theirs.
 	l, err := lab.Start(t.Context(), lab.Options{Prefix: fmt.Sprintf("fwv%d-", os.Getpid()), Binary: binary, Router: router})
 	if err != nil {

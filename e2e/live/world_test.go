@@ -32,6 +32,7 @@ import (
 
 	"github.com/fairway-bgp/fairway/api/v1alpha1"
 	"github.com/fairway-bgp/fairway/e2e/kubetest"
+	"github.com/fairway-bgp/fairway/e2e/must"
 	"github.com/fairway-bgp/fairway/e2e/needs"
 )
 
@@ -64,14 +65,15 @@ type world struct {
 	carried sync.Map
 }
 
+func TestMain(m *testing.M) { must.Main(m) }
+
 // newWorld brings everything up but the daemon.
 func newWorld(t testing.TB, routers ...string) *world {
 	t.Helper()
 	needs.Root(t, "ip", "etcd", "/usr/lib/frr/bgpd", "/usr/lib/frr/zebra", "vtysh")
 	w := &world{TB: t, prefix: fmt.Sprintf("fwl%d", os.Getpid()), dir: t.TempDir(), routers: map[string]*router{}}
 	w.node = w.prefix + "n"
-	w.binary = filepath.Join(w.dir, "fairway")
-	w.must("go", "build", "-o", w.binary, "github.com/fairway-bgp/fairway/cmd/fairway")
+	w.binary = must.Fairway(t)
 	w.server = kubetest.StartForTest(t)
 	w.install()
 	w.space(w.node)

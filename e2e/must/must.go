@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -73,6 +74,36 @@ func BuildFairway(t testing.TB, binary string) {
 	root := filepath.Dir(strings.TrimSpace(Run(t, "go", "env", "GOMOD")))
 	Reads(t, root)
 	Run(t, "go", "build", "-o", binary, filepath.Join(root, "cmd", "fairway"))
+}
+
+// built is the program that Fairway has built.
+var built struct {
+	sync.Once
+	folder string
+}
+
+// Fairway builds the program once for all tests of a package, whose TestMain is Main, and
+// gives its path.
+func Fairway(t testing.TB) string {
+	t.Helper()
+	built.Do(func() {
+		folder, err := os.MkdirTemp("", "fairway-built-")
+		if err != nil {
+			t.Fatal(err)
+		}
+		built.folder = folder
+		BuildFairway(t, filepath.Join(folder, "fairway"))
+	})
+	return filepath.Join(built.folder, "fairway")
+}
+
+// Main runs a package's tests, and removes what Fairway has built.
+func Main(m *testing.M) {
+	code := m.Run()
+	if built.folder != "" {
+		os.RemoveAll(built.folder)
+	}
+	os.Exit(code)
 }
 
 // Reads tells go test which folders the programs read that the test starts.

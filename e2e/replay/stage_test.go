@@ -1,10 +1,10 @@
 package replay
 
 import (
-	"os/exec"
 	"path/filepath"
 	"testing"
 
+	"github.com/fairway-bgp/fairway/e2e/must"
 	"github.com/fairway-bgp/fairway/e2e/needs"
 )
 
@@ -13,9 +13,7 @@ import (
 func TestARecordingInItsOwnTime(t *testing.T) {
 	needs.Root(t, "ip", "vtysh", frrFolder+"bgpd", frrFolder+"zebra")
 	binary := filepath.Join(t.TempDir(), "fairway")
-	if out, err := exec.Command("go", "build", "-o", binary, "github.com/fairway-bgp/fairway/cmd/fairway").CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
+	must.BuildFairway(t, binary)
 	trace, err := Read("testdata/02-distributed-to-centralized.jsonl")
 	if err != nil {
 		t.Fatal(err)
