@@ -33,7 +33,7 @@ func upLab(t testing.TB, router string) *cluster {
 	t.Helper()
 	needs.Root(t, "ip")
 	dir := t.TempDir()
-	c := &cluster{binary: must.Fairway(t), prefix: fmt.Sprintf("fwd%d-", os.Getpid()), state: filepath.Join(dir, "state")}
+	c := &cluster{binary: program.Build(t), prefix: fmt.Sprintf("fwd%d-", os.Getpid()), state: filepath.Join(dir, "state")}
 	t.Cleanup(func() {
 		if out, err := c.lab("down").CombinedOutput(); err != nil {
 			t.Errorf("lab down: %v\n%s", err, out)

@@ -13,7 +13,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/fairway-bgp/fairway/e2e/must"
 	"github.com/fairway-bgp/fairway/e2e/needs"
 	"github.com/fairway-bgp/fairway/host"
 	"github.com/fairway-bgp/fairway/lab"
@@ -45,7 +44,7 @@ type hostStory struct {
 
 func newHostStory(t *testing.T) *hostStory {
 	dir := t.TempDir()
-	binary := must.Fairway(t)
+	binary := program.Build(t)
 	l, err := lab.Start(t.Context(), lab.Options{Prefix: fmt.Sprintf("fwh%d-", os.Getpid()), State: filepath.Join(dir, "state"), Binary: binary, DaemonFlags: []string{"--drain-wait=0s"}})
 	if err != nil {
 		t.Fatal(err)

@@ -20,7 +20,10 @@ func mustRun(t testing.TB, argv ...string) string {
 	return must.Run(t, argv...)
 }
 
-func TestMain(m *testing.M) { must.Main(m) }
+// program is what every test here runs.
+var program must.Program
+
+func TestMain(m *testing.M) { program.Main(m) }
 
 func await(t testing.TB, what string, yes func() bool) {
 	t.Helper()

@@ -10,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/fairway-bgp/fairway/e2e/must"
 	"github.com/fairway-bgp/fairway/e2e/needs"
 	"github.com/fairway-bgp/fairway/lab"
 )
@@ -113,7 +112,7 @@ func newTraffic(t *testing.T, router lab.Router, export string, edit func(string
 	t.Helper()
 	needs.Root(t, "ip", "nft")
 	// The usual state folder: FRR's daemons are not root and must reach theirs.
-	o := lab.Options{Prefix: fmt.Sprintf("fwt%d-", os.Getpid()), Binary: must.Fairway(t), Router: router, DaemonFlags: daemonFlags}
+	o := lab.Options{Prefix: fmt.Sprintf("fwt%d-", os.Getpid()), Binary: program.Build(t), Router: router, DaemonFlags: daemonFlags}
 	if export != "" {
 		o.RouterConfig = edit(mustRun(t, o.Binary, "plan", "-f", clusterFolder(t, peerSpec), "-o", export))
 	}

@@ -18,7 +18,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/fairway-bgp/fairway/e2e/must"
 	"github.com/fairway-bgp/fairway/e2e/needs"
 	"github.com/fairway-bgp/fairway/lab"
 	"github.com/fairway-bgp/fairway/status"
@@ -56,7 +55,7 @@ type vipLab struct {
 func startVIPLab(t *testing.T, router lab.Router) *vipLab {
 	t.Helper()
 	needs.Root(t, "ip", "keepalived", "curl", "jq")
-	binary := must.Fairway(t)
+	binary := program.Build(t)
 	// The usual state folder: FRR's daemons are not root and must reach theirs.
 	l, err := lab.Start(t.Context(), lab.Options{Prefix: fmt.Sprintf("fwv%d-", os.Getpid()), Binary: binary, Router: router})
 	if err != nil {

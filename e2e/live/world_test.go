@@ -65,7 +65,10 @@ type world struct {
 	carried sync.Map
 }
 
-func TestMain(m *testing.M) { must.Main(m) }
+// program is what every test here runs.
+var program must.Program
+
+func TestMain(m *testing.M) { program.Main(m) }
 
 // newWorld brings everything up but the daemon.
 func newWorld(t testing.TB, routers ...string) *world {
@@ -73,7 +76,7 @@ func newWorld(t testing.TB, routers ...string) *world {
 	needs.Root(t, "ip", "etcd", "/usr/lib/frr/bgpd", "/usr/lib/frr/zebra", "vtysh")
 	w := &world{TB: t, prefix: fmt.Sprintf("fwl%d", os.Getpid()), dir: t.TempDir(), routers: map[string]*router{}}
 	w.node = w.prefix + "n"
-	w.binary = must.Fairway(t)
+	w.binary = program.Build(t)
 	w.server = kubetest.StartForTest(t)
 	w.install()
 	w.space(w.node)

@@ -76,32 +76,31 @@ func BuildFairway(t testing.TB, binary string) {
 	Run(t, "go", "build", "-o", binary, filepath.Join(root, "cmd", "fairway"))
 }
 
-// built is the program that Fairway has built.
-var built struct {
-	sync.Once
+// Program is Fairway's, built once for all tests of a package, whose TestMain is Main.
+type Program struct {
+	once   sync.Once
 	folder string
 }
 
-// Fairway builds the program once for all tests of a package, whose TestMain is Main, and
-// gives its path.
-func Fairway(t testing.TB) string {
+// Build builds the program, at the first call, and gives its path.
+func (p *Program) Build(t testing.TB) string {
 	t.Helper()
-	built.Do(func() {
+	p.once.Do(func() {
 		folder, err := os.MkdirTemp("", "fairway-built-")
 		if err != nil {
 			t.Fatal(err)
 		}
-		built.folder = folder
+		p.folder = folder
 		BuildFairway(t, filepath.Join(folder, "fairway"))
 	})
-	return filepath.Join(built.folder, "fairway")
+	return filepath.Join(p.folder, "fairway")
 }
 
-// Main runs a package's tests, and removes what Fairway has built.
-func Main(m *testing.M) {
+// Main runs a package's tests, and removes what was built.
+func (p *Program) Main(m *testing.M) {
 	code := m.Run()
-	if built.folder != "" {
-		os.RemoveAll(built.folder)
+	if p.folder != "" {
+		os.RemoveAll(p.folder)
 	}
 	os.Exit(code)
 }
