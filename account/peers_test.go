@@ -101,7 +101,7 @@ func TestStatusOfABGPPeerIsBounded(t *testing.T) {
 
 func TestStandings(t *testing.T) {
 	at := time.Date(2026, 1, 2, 3, 4, 55, 0, time.UTC)
-	beats := Heartbeats{At: at, Last: map[string]time.Time{"ns/lives": at.Add(-HeartbeatTerm), "ns/dead": at.Add(-55 * time.Second)}}
+	beats := Heartbeats{At: at, Last: map[string]time.Time{"ns/lives": at.Add(-v1alpha1.HeartbeatTerm), "ns/dead": at.Add(-55 * time.Second)}}
 	speaker := func(lease string) *v1alpha1.Speaker {
 		return &v1alpha1.Speaker{Status: v1alpha1.SpeakerStatus{Heartbeat: lease}}
 	}

@@ -10,10 +10,6 @@ import (
 // deadText is what the silence of a daemon may mean.
 const deadText = ": its daemon was killed, or does not reach the API server"
 
-// HeartbeatTerm is how long a daemon may be silent until it counts as dead. It renews
-// its Lease four times as often.
-const HeartbeatTerm = 40 * time.Second
-
 // Heartbeats are when the daemons gave their last sign of life, by their Leases as
 // NAMESPACE/NAME, and when that was read: all by the API server's clock, so that a wrong
 // one on a node kills nobody. The zero value knows of none.
@@ -48,7 +44,7 @@ func (h Heartbeats) Of(s *v1alpha1.Speaker) Standing {
 	case s.Status.Heartbeat == "" || h.Last == nil:
 		return Presumed
 	}
-	if last, ok := h.Last[s.Status.Heartbeat]; !ok || h.At.Sub(last) > HeartbeatTerm {
+	if last, ok := h.Last[s.Status.Heartbeat]; !ok || h.At.Sub(last) > v1alpha1.HeartbeatTerm {
 		return Dead
 	}
 	return Running

@@ -14,15 +14,14 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/fairway-bgp/fairway/api/v1alpha1"
 	"github.com/fairway-bgp/fairway/objects"
 )
 
-// Terms of a heartbeat: one request each beatEvery. Readers count a daemon as dead that
-// has been silent for beatTerm.
+// Times of a heartbeat: one request each beatEvery, four within v1alpha1.HeartbeatTerm.
 const (
 	beatEvery = 10 * time.Second
 	beatRetry = 2 * time.Second
-	beatTerm  = 40 * time.Second
 	// beatWait is how long the own Node is waited for at a time.
 	beatWait = time.Second
 )
@@ -132,7 +131,7 @@ func (h *Heartbeat) beat(ctx context.Context, l lease, owner types.UID) (lease, 
 	l.Name, l.ManagedFields = HeartbeatName(h.node), nil
 	l.Labels = map[string]string{"app.kubernetes.io/name": "fairway"}
 	l.OwnerReferences = []metav1.OwnerReference{{APIVersion: "v1", Kind: objects.KindNode, Name: h.node, UID: owner}}
-	l.Spec = leaseSpec{HolderIdentity: h.node, LeaseDurationSeconds: int32(beatTerm / time.Second), RenewTime: &now}
+	l.Spec = leaseSpec{HolderIdentity: h.node, LeaseDurationSeconds: int32(v1alpha1.HeartbeatTerm / time.Second), RenewTime: &now}
 	return h.cluster.writeLease(ctx, l)
 }
 

@@ -1,6 +1,13 @@
 package v1alpha1
 
-import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+import (
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// HeartbeatTerm is how long a daemon may leave its Lease unrenewed until it counts as dead.
+const HeartbeatTerm = 40 * time.Second
 
 // Speaker is what one node says about itself: its BGP sessions, what it
 // announces, what it withholds and why. It has the Node's name, is written by
