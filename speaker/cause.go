@@ -131,20 +131,17 @@ func noConnectionWords(p *api.Peer, text string) string {
 // silenceWords are for a router whose TCP gives no answer at all. One that answers for its
 // address on its link is there, and drops what this node sends.
 func silenceWords(p *api.Peer, linkAddressOf func(netip.Addr) string) string {
-	terms := silenceTerms(p)
-	a, err := netip.ParseAddr(p.Conf.NeighborAddress)
-	if err != nil || linkAddressOf == nil {
+	terms, linkAddress, how := silenceTerms(p), "", "ARP"
+	if a, err := netip.ParseAddr(p.Conf.NeighborAddress); err == nil && linkAddressOf != nil {
+		linkAddress = linkAddressOf(a)
+		if a.Is6() {
+			how = "neighbour discovery"
+		}
+	}
+	if linkAddress == "" {
 		return fmt.Sprintf("no answer from %s: %s, or a router that is down", target(p), terms)
 	}
-	mac := linkAddressOf(a)
-	if mac == "" {
-		return fmt.Sprintf("no answer from %s: %s, or a router that is down", target(p), terms)
-	}
-	how := "ARP"
-	if a.Is6() {
-		how = "neighbour discovery"
-	}
-	return fmt.Sprintf("no answer from %s, though the router is there (%s answers %s for it) and drops what this node sends: %s", target(p), mac, how, terms)
+	return fmt.Sprintf("no answer from %s, though the router is there (%s answers %s for it) and drops what this node sends: %s", target(p), linkAddress, how, terms)
 }
 
 // silenceTerms are the settings of a session by which TCP gets no answer. A segment with a
