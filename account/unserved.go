@@ -37,7 +37,7 @@ func UnservedBy(s policy.Snapshot, speakers []v1alpha1.Speaker) []Unserved {
 			continue
 		}
 		u := Unserved{Node: n.Name}
-		for _, e := range policy.Make(s, n.Name).Sessions {
+		for _, e := range policy.SessionsOf(s, n.Name) {
 			u.Peers = append(u.Peers, e.Peer)
 		}
 		if len(u.Peers) > 0 {

@@ -3,7 +3,6 @@ package daemon
 import (
 	"context"
 	"maps"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -86,10 +85,8 @@ func (o outlook) addSessions(plan policy.Plan) {
 		o.neighbours.Planned[peer] = append(o.neighbours.Planned[peer], plan.Node)
 	}
 	for _, w := range plan.Warnings {
-		rest, ok := strings.CutPrefix(w.Detail, "BGPPeer ")
-		peer, why, cut := strings.Cut(rest, ": ")
-		if ok && cut && w.Reason == routes.InvalidPeer {
-			o.neighbours.Refused[peer] = append(o.neighbours.Refused[peer], v1alpha1.FailingNode{Node: plan.Node, Why: why})
+		if w.Reason == routes.InvalidPeer {
+			o.neighbours.Refused[w.Peer] = append(o.neighbours.Refused[w.Peer], v1alpha1.FailingNode{Node: plan.Node, Why: w.Why()})
 		}
 	}
 }

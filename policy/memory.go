@@ -120,10 +120,8 @@ func (m Memory) Remember(s Snapshot, p Plan) Memory {
 	for _, e := range p.Sessions {
 		next.sessions[e.Address] = InForce{e.Peer, e.LocalASN}
 	}
-	for i := range s.Nodes {
-		if s.Nodes[i].Name == p.Node {
-			next.rememberNode(s.Nodes[i].Annotations)
-		}
+	if n := s.Node(p.Node); n != nil {
+		next.rememberNode(n.Annotations)
 	}
 	return next
 }

@@ -33,9 +33,25 @@ type InForce struct {
 	LocalASN uint32 `json:"localASN"`
 }
 
+// Node gives the Node of that name, nil where there is none.
+func (s Snapshot) Node(name string) *routes.Node {
+	for i := range s.Nodes {
+		if s.Nodes[i].Name == name {
+			return &s.Nodes[i]
+		}
+	}
+	return nil
+}
+
 // HasNode reports whether the Snapshot has a Node of that name.
-func (s Snapshot) HasNode(name string) bool {
-	return slices.ContainsFunc(s.Nodes, func(n routes.Node) bool { return n.Name == name })
+func (s Snapshot) HasNode(name string) bool { return s.Node(name) != nil }
+
+// nodeOrBare is Node, and one that has nothing but its name where there is none.
+func (s Snapshot) nodeOrBare(name string) *routes.Node {
+	if n := s.Node(name); n != nil {
+		return n
+	}
+	return &routes.Node{Name: name}
 }
 
 // AssumeNode gives the Snapshot with a Ready Node of that name where it has no

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/fairway-bgp/fairway/routes"
@@ -73,4 +74,12 @@ type Warning struct {
 	Subnet string        `json:"subnet"`
 	Reason routes.Reason `json:"reason"`
 	Detail string        `json:"detail"`
+	// Peer is the BGPPeer that it is about, "" for none.
+	Peer string `json:"-"`
 }
+
+// Why gives the detail without the name of the BGPPeer that it is about.
+func (w Warning) Why() string { return strings.TrimPrefix(w.Detail, aboutPeer(w.Peer)) }
+
+// aboutPeer begins the detail of a warning about a BGPPeer.
+func aboutPeer(name string) string { return "BGPPeer " + name + ": " }

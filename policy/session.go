@@ -12,12 +12,18 @@ import (
 	"github.com/fairway-bgp/fairway/routes"
 )
 
+// SessionsOf gives the sessions of a node's plan, without the rest of it.
+func SessionsOf(s Snapshot, name string) []Session {
+	out, _ := sessions(&s, s.nodeOrBare(name))
+	return out
+}
+
 // sessions gives the sessions that the node shall have, sorted by peer, and a
 // warning for each peer that selects the node but gives none.
 func sessions(s *Snapshot, node *routes.Node) ([]Session, []Warning) {
 	out, warnings := []Session{}, []Warning{}
-	warn := func(format string, args ...any) {
-		warnings = append(warnings, Warning{Reason: routes.InvalidPeer, Detail: fmt.Sprintf(format, args...)})
+	warn := func(peer, format string, args ...any) {
+		warnings = append(warnings, Warning{Reason: routes.InvalidPeer, Detail: aboutPeer(peer) + fmt.Sprintf(format, args...), Peer: peer})
 	}
 	override, err := nodeASN(node, s.LastGoodNode)
 	if err != nil {
@@ -33,17 +39,17 @@ func sessions(s *Snapshot, node *routes.Node) ([]Session, []Warning) {
 			asn = override
 		}
 		if asn == 0 {
-			const problem = "BGPPeer %s: no local AS: set spec.localASN, or annotation %s on Node %s"
+			const problem = "no local AS: set spec.localASN, or annotation %s on Node %s"
 			now := s.InForce[p.Address]
 			if now.Peer != p.Name {
-				warn(problem, p.Name, routes.AnnotationLocalASN, node.Name)
+				warn(p.Name, problem, routes.AnnotationLocalASN, node.Name)
 				continue
 			}
 			asn = now.LocalASN
-			warn(problem+"; the session of AS %d stays until it is mended", p.Name, routes.AnnotationLocalASN, node.Name, asn)
+			warn(p.Name, problem+"; the session of AS %d stays until it is mended", routes.AnnotationLocalASN, node.Name, asn)
 		}
 		if other, ok := taken[p.Address]; ok {
-			warn("BGPPeer %s: spec.peerAddress %s is BGPPeer %s's on Node %s: delete one, or let their nodeSelectors differ", p.Name, p.Address, other, node.Name)
+			warn(p.Name, "spec.peerAddress %s is BGPPeer %s's on Node %s: delete one, or let their nodeSelectors differ", p.Address, other, node.Name)
 			continue
 		}
 		taken[p.Address] = p.Name

@@ -31,12 +31,7 @@ type view struct {
 }
 
 func newView(s Snapshot, name string) *view {
-	node := &routes.Node{Name: name}
-	for i := range s.Nodes {
-		if s.Nodes[i].Name == name {
-			node = &s.Nodes[i]
-		}
-	}
+	node := s.nodeOrBare(name)
 	v := &view{s: &s, node: node, plainPeers: map[Family][]string{}}
 	v.sessions, v.warnings = sessions(&s, node)
 	id, warnings := routerID(node, s.LastGoodNode, s.History.RouterID)

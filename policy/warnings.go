@@ -14,7 +14,7 @@ import (
 func (v *view) subnetWarnings(c *routes.Case) []Warning {
 	var out []Warning
 	warn := func(r routes.Reason, format string, args ...any) {
-		out = append(out, Warning{c.Subnet.Name, r, fmt.Sprintf(format, args...)})
+		out = append(out, Warning{Subnet: c.Subnet.Name, Reason: r, Detail: fmt.Sprintf(format, args...)})
 	}
 	out = append(out, kept(c)...)
 	if r, why := c.Stay(); r != "" {
@@ -94,10 +94,10 @@ func privateReach(s *routes.Subnet) string {
 func kept(c *routes.Case) []Warning {
 	var out []Warning
 	if c.Kept != nil {
-		out = append(out, Warning{c.Subnet.Name, routes.InvalidAnnotation, fmt.Sprintf("%v; the last good annotations stay in force until it is mended", c.Kept)})
+		out = append(out, Warning{Subnet: c.Subnet.Name, Reason: routes.InvalidAnnotation, Detail: fmt.Sprintf("%v; the last good annotations stay in force until it is mended", c.Kept)})
 	}
 	if c.Subnet.CIDRKept != nil {
-		out = append(out, Warning{c.Subnet.Name, routes.InvalidCIDR, fmt.Sprintf("%v; its last good CIDRs stay in force until it is mended", c.Subnet.CIDRKept)})
+		out = append(out, Warning{Subnet: c.Subnet.Name, Reason: routes.InvalidCIDR, Detail: fmt.Sprintf("%v; its last good CIDRs stay in force until it is mended", c.Subnet.CIDRKept)})
 	}
 	return out
 }

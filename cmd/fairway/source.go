@@ -108,12 +108,10 @@ func (f *runFlags) cluster(cluster *kube.Cluster, bell func(), log *logrus.Entry
 // prospect is what the cluster tells now; set is nil for none.
 func (f *runFlags) prospect(objects *kube.Live, set *kube.DaemonSet) prospect {
 	v, _ := objects.Latest()
-	p := prospect{settings: f.settings}
+	p := prospect{settings: f.settings, node: v.Snapshot.Node(f.node)}
 	var labels map[string]string
-	for i := range v.Snapshot.Nodes {
-		if n := &v.Snapshot.Nodes[i]; n.Name == f.node {
-			p.node, labels = n, n.Labels
-		}
+	if p.node != nil {
+		labels = p.node.Labels
 	}
 	if set != nil {
 		p.daemonSet, p.fate = set.String(), set.Fate(labels)
