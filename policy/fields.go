@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -57,22 +58,22 @@ func fields() []field {
 	return []field{
 		{in: "Peer", name: "metadata.name", when: InPlace, value: func(s Session) string { return s.Peer }},
 		{in: "Address", name: "peerAddress", when: NewConnection, why: "is whom the session is with", value: func(s Session) string { return addressText(s.Address) }},
-		{in: "PeerASN", name: "peerASN", when: NewOpen, why: "is in OPEN, the router's", value: func(s Session) string { return fmt.Sprint(s.PeerASN) }},
+		{in: "PeerASN", name: "peerASN", when: NewOpen, why: "is in the router's OPEN", value: func(s Session) string { return fmt.Sprint(s.PeerASN) }},
 		{in: "LocalASN", name: "localASN", when: NewOpen, why: "is in OPEN", value: func(s Session) string { return fmt.Sprint(s.LocalASN) }},
-		{in: "Password", name: "password", when: NewConnection, why: "signs each segment of the TCP connection", value: func(s Session) string { return string(s.Password) }, shown: func(s Session) string { return s.Password.String() }},
+		{in: "Password", name: "password", when: NewConnection, why: "signs each segment of the TCP connection", value: func(s Session) string { return string(s.Password) }, shown: func(s Session) string { return cmp.Or(s.Password.String(), "none") }},
 		{in: "Port", name: "port", when: NewConnection, why: "is where the TCP connection goes", value: func(s Session) string { return fmt.Sprint(s.Port) }},
 		{in: "SourceAddress", name: "sourceAddress", when: NewConnection, why: "is where the TCP connection comes from", value: func(s Session) string { return addressText(s.SourceAddress) }},
 		{in: "EBGPMultihop", name: "ebgpMultihop", when: NewConnection, why: "is the TTL of the TCP connection", value: func(s Session) string { return onOff(s.EBGPMultihop && !s.Internal()) }},
 		{in: "TTLSecurity", name: "ttlSecurity", when: NewConnection, why: "is the TTL of the TCP connection", value: func(s Session) string { return onOff(s.TTLSecurity) }},
 		{in: "Passive", name: "passive", when: NewConnection, why: "says who makes the TCP connection", value: func(s Session) string { return onOff(s.Passive) }},
-		{in: "GracefulRestartTime", name: "gracefulRestart", when: NewOpen, why: "is a capability in OPEN", value: func(s Session) string { return restartText(s.GracefulRestartTime) }},
-		{in: "Families", name: "families", when: NewOpen, why: "are capabilities in OPEN", value: func(s Session) string { return familiesText(s.Families) }},
+		{in: "GracefulRestartTime", name: "gracefulRestart", when: NewOpen, why: "is in OPEN", value: func(s Session) string { return restartText(s.GracefulRestartTime) }},
+		{in: "Families", name: "families", when: NewOpen, why: "is in OPEN", value: func(s Session) string { return familiesText(s.Families) }},
 		{in: "HoldTime", name: "holdTime", when: NextSession, why: "is negotiated in OPEN", value: func(s Session) string { return secondsText(s.HoldTime) }},
-		{in: "KeepaliveTime", name: "keepaliveTime", when: NextSession, why: "follows the hold time that OPEN negotiates", value: func(s Session) string { return secondsText(s.KeepaliveTime) }},
-		{in: "ConnectRetryTime", name: "connectRetryTime", when: NextSession, why: "is for making the connection", value: func(s Session) string { return secondsText(s.ConnectRetryTime) }},
+		{in: "KeepaliveTime", name: "keepaliveTime", when: NextSession, why: "is negotiated in OPEN", value: func(s Session) string { return secondsText(s.KeepaliveTime) }},
+		{in: "ConnectRetryTime", name: "connectRetryTime", when: NextSession, why: "is for the next dial", value: func(s Session) string { return secondsText(s.ConnectRetryTime) }},
 		// It is offered in every OPEN, and only decides the next hops.
 		{in: "ExtendedNextHop", name: "extendedNextHop", when: InPlace, value: func(s Session) string { return onOff(s.ExtendedNextHop) }},
-		{in: "Defaults", name: "attributes", when: InPlace, value: func(s Session) string { return s.Defaults.text() }},
+		{in: "Defaults", name: attributesField, when: InPlace, value: func(s Session) string { return s.Defaults.text() }},
 	}
 }
 
@@ -104,23 +105,16 @@ func Resetting(changes []FieldChange) []string {
 	return names
 }
 
-// Text says of a change what it is and what it does.
+// Text names the setting and its two values, as far as they are to be shown.
 func (c FieldChange) Text() string {
-	text := fmt.Sprintf("%s %s -> %s", c.Field, c.From, c.To)
-	switch {
-	case c.From == c.To: // a password
-		text = fmt.Sprintf("%s changes", c.Field)
-	case c.Field == "attributes":
-		text = c.Field + " change"
+	if c.From == c.To || c.Field == attributesField {
+		return c.Field
 	}
-	switch c.When {
-	case NextSession:
-		return text + " " + c.Why + ": counts from the next session on"
-	case InPlace:
-		return text + ": in place, the session stays"
-	}
-	return text + " " + c.Why
+	return fmt.Sprintf("%s %s -> %s", c.Field, c.From, c.To)
 }
+
+// attributesField is told by the prefixes that it changes.
+const attributesField = "attributes"
 
 func addressText(a netip.Addr) string {
 	if !a.IsValid() {
