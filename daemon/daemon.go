@@ -83,6 +83,8 @@ type Daemon struct {
 	nodeless bool
 	// drain is what became of the Node's wish to be emptied.
 	drain drain
+	// basis is what the plan was made with beside the objects.
+	basis status.Basis
 	// changes holds what was logged last, so that only changes are logged.
 	changes changeLog
 }
@@ -168,6 +170,7 @@ func (d *Daemon) decide(s policy.Snapshot) policy.Plan {
 		d.Host.Follow(WantOf(plan, d.Settings.OverlayLink, d.Settings.BGPPort))
 	}
 	d.memory = d.memory.Remember(s, plan)
+	d.basis = status.Basis{Settings: s.Settings, Memory: d.memory}
 	return plan
 }
 
@@ -215,6 +218,7 @@ func (d *Daemon) picture(about status.Source, o speaker.Observed, errs ...error)
 		Waiting: []string{}, Source: about, Sessions: []status.Session{}, Findings: []host.Finding{},
 		Plan: policy.Plan{Node: d.Node, Adverts: []policy.Advert{}, Withheld: []policy.Withheld{}, Warnings: []policy.Warning{}, Sessions: []policy.Session{}},
 	}
+	st.Basis = d.basis
 	if d.NotServed != nil {
 		st.NotServed = d.NotServed()
 	}
