@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/osrg/gobgp/v4/api"
@@ -141,13 +142,16 @@ func (s *server) setPeer(ctx context.Context, have *api.Peer, session policy.Ses
 	if why := s.stranded(session.Address, have); why != "" {
 		return s.beginAnew(ctx, session, why)
 	}
+	if stateOf(have.State.SessionState) == Idle && s.journal.wasSteady(session.Address) {
+		return s.redial(ctx, session)
+	}
 	changes := policy.FieldChanges(settingsOf(have, s.sources[session.Address]), settingsOf(want, session.SourceAddress))
 	if len(changes) == 0 {
 		return nil
 	}
 	log := s.log.WithFields(logrus.Fields{"peer": session.Peer, "address": session.Address.String()})
 	if reset := policy.Resetting(changes); len(reset) > 0 {
-		s.journal.forget(session.Address)
+		s.journal.begunAnew(session.Address, "its settings changed: "+strings.Join(reset, ", "))
 		log.WithField("changed", reset).Warn("session is reset: its settings changed")
 	} else {
 		log.Info("timers changed: they count from the next session on")

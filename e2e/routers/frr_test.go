@@ -134,6 +134,7 @@ func (f *frr) show(t *testing.T, command string, into any) {
 type frrPath struct {
 	ASPath         struct{ String string }
 	Metric         *int
+	LocPrf         *int
 	Community      struct{ String string }
 	LargeCommunity struct{ String string }
 	NextHops       []struct{ IP, Scope string }
@@ -150,6 +151,12 @@ func (f *frr) routes(t *testing.T) map[string]route {
 		for prefix := range table.Routes {
 			for _, p := range f.paths(t, prefix) {
 				r := route{asPath: p.ASPath.String, communities: p.Community.String, large: p.LargeCommunity.String}
+				if r.asPath == "Local" {
+					r.asPath = "" // our own AS
+				}
+				if p.LocPrf != nil {
+					r.localPref = fmt.Sprint(*p.LocPrf)
+				}
 				if p.Metric != nil {
 					r.med = fmt.Sprint(*p.Metric)
 				}

@@ -75,6 +75,7 @@ func TestInterop(t *testing.T) {
 		return
 	}
 	needs.Root(t, "ip", frrBgpd, frrZebra, "vtysh", "bird", "birdc")
+	t.Parallel()
 	prefix := fmt.Sprintf("fwi%d", os.Getpid())
 	interopNamespaces(t, prefix)
 	c := exec.Command("ip", "netns", "exec", prefix+"s", os.Args[0], "-test.run=^TestInterop$", "-test.v", "-test.timeout=5m")
