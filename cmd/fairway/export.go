@@ -44,7 +44,9 @@ func (f *routerFlags) checkFRRK8s(c *cobra.Command, format export.Format) error 
 }
 
 // routerFlagNames are those flags.
-func routerFlagNames() []string { return []string{"allow", "max-length", "listen", "check", namespaceFlag} }
+func routerFlagNames() []string {
+	return []string{"allow", "max-length", "listen", "check", namespaceFlag}
+}
 
 func (f *routerFlags) addFlags(c *cobra.Command) {
 	c.Flags().StringSliceVar(&f.allowed, "allow", nil, "for the router dialects: range from which the router takes every prefix, as 10.0.0.0/8 or '10.0.0.0/8 le 24'; may be given more than once")
