@@ -1,6 +1,7 @@
 package speaker
 
 import (
+	"cmp"
 	"context"
 	"net/netip"
 	"slices"
@@ -41,6 +42,9 @@ type Session struct {
 	// Peer is the BGPPeer's name.
 	Peer    string
 	Address netip.Addr
+	// PeerASN is the neighbour's AS as configured or, once it has been known by its
+	// OPEN, as that says; 0 where neither is.
+	PeerASN uint32
 	State   State
 	// Since is when State was entered; zero before the first change.
 	Since time.Time
@@ -115,6 +119,7 @@ func (s *Speaker) session(p *api.Peer, v *view) Session {
 	out := Session{
 		Peer:    v.peers[a],
 		Address: a,
+		PeerASN: cmp.Or(p.State.GetPeerAsn(), p.Conf.PeerAsn),
 		State:   stateOf(p.State.SessionState),
 		Since:   e.since,
 		Flaps:   e.flaps,

@@ -73,6 +73,18 @@ func apiFamily(f policy.Family) *api.Family {
 	return &api.Family{Afi: api.Family_AFI_IP, Safi: api.Family_SAFI_UNICAST}
 }
 
+// refuseOwnAS ends a session with a neighbour of our own AS where another was asked for:
+// GoBGP takes any AS in the OPEN where it has no number, and would send what is for the
+// outside. It dials again, for the router may have been corrected.
+func (s *server) refuseOwnAS(ctx context.Context, have *api.Peer, session policy.Session) error {
+	if session.DynamicASN != policy.External || have.State.SessionState != api.PeerState_SESSION_STATE_ESTABLISHED || have.State.PeerAsn != session.LocalASN {
+		return nil
+	}
+	why := fmt.Sprintf("the router is in AS %d as this node is, and spec.dynamicASN is %s: give %s, or another AS on one side", session.LocalASN, policy.External, policy.Internal)
+	err := s.ResetPeer(ctx, &api.ResetPeerRequest{Address: session.Address.String(), Communication: why})
+	return errors.Join(fmt.Errorf("peer %s (%s): %s", session.Peer, session.Address, why), err)
+}
+
 // differences names the fields in which GoBGP's peer differs from the wanted one
 // and that only a new OPEN or a new connection can change.
 func differences(have, want *api.Peer, haveSource, wantSource netip.Addr) []string {
@@ -156,6 +168,9 @@ func (s *server) setPeer(ctx context.Context, have *api.Peer, session policy.Ses
 		}
 		s.sources[session.Address] = session.SourceAddress
 		return nil
+	}
+	if err := s.refuseOwnAS(ctx, have, session); err != nil {
+		return err
 	}
 	reset := differences(have, want, s.sources[session.Address], session.SourceAddress)
 	if len(reset) == 0 && !timersDiffer(have, want) {
