@@ -119,7 +119,7 @@ func (s *Speaker) session(p *api.Peer, v *view) Session {
 	out := Session{
 		Peer:    v.peers[a],
 		Address: a,
-		PeerASN: cmp.Or(p.State.GetPeerAsn(), p.Conf.PeerAsn),
+		PeerASN: peerASN(p),
 		State:   stateOf(p.State.SessionState),
 		Since:   e.since,
 		Flaps:   e.flaps,
@@ -141,6 +141,14 @@ func (s *Speaker) session(p *api.Peer, v *view) Session {
 		}
 	}
 	return out
+}
+
+// peerASN is the neighbour's AS; 0 where any other than ours will do, and none is known.
+func peerASN(p *api.Peer) uint32 {
+	if p.Conf.PeerAsn == nobodysASN {
+		return 0
+	}
+	return cmp.Or(p.State.GetPeerAsn(), p.Conf.PeerAsn)
 }
 
 func stateOf(s api.PeerState_SessionState) State {

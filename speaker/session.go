@@ -33,6 +33,7 @@ func peerOf(s policy.Session) *api.Peer {
 			PeerAsn:         s.PeerASN,
 			LocalAsn:        s.LocalASN,
 			AuthPassword:    string(s.Password),
+			Description:     foundBy(s),
 		},
 		Timers: &api.Timers{Config: &api.TimersConfig{
 			HoldTime:          seconds(hold),
@@ -71,18 +72,6 @@ func apiFamily(f policy.Family) *api.Family {
 		return &api.Family{Afi: api.Family_AFI_IP6, Safi: api.Family_SAFI_UNICAST}
 	}
 	return &api.Family{Afi: api.Family_AFI_IP, Safi: api.Family_SAFI_UNICAST}
-}
-
-// refuseOwnAS ends a session with a neighbour of our own AS where another was asked for:
-// GoBGP takes any AS in the OPEN where it has no number, and would send what is for the
-// outside. It dials again, for the router may have been corrected.
-func (s *server) refuseOwnAS(ctx context.Context, have *api.Peer, session policy.Session) error {
-	if session.DynamicASN != policy.External || have.State.SessionState != api.PeerState_SESSION_STATE_ESTABLISHED || have.State.PeerAsn != session.LocalASN {
-		return nil
-	}
-	why := fmt.Sprintf("the router is in AS %d as this node is, and spec.dynamicASN is %s: give %s, or another AS on one side", session.LocalASN, policy.External, policy.Internal)
-	err := s.ResetPeer(ctx, &api.ResetPeerRequest{Address: session.Address.String(), Communication: why})
-	return errors.Join(fmt.Errorf("peer %s (%s): %s", session.Peer, session.Address, why), err)
 }
 
 // differences names the fields in which GoBGP's peer differs from the wanted one
@@ -168,9 +157,7 @@ func (s *server) setPeer(ctx context.Context, have *api.Peer, session policy.Ses
 	if why := s.stranded(session.Address, have); why != "" {
 		return s.beginAnew(ctx, session, why)
 	}
-	if err := s.refuseOwnAS(ctx, have, session); err != nil {
-		return err
-	}
+	want.Conf.PeerAsn = s.expectedASN(session, have)
 	reset := differences(have, want, s.sources[session.Address], session.SourceAddress)
 	if len(reset) == 0 && !timersDiffer(have, want) {
 		return nil
