@@ -87,6 +87,8 @@ type Daemon struct {
 	drain drain
 	// up are the neighbours whose sessions were established when last looked at.
 	up map[netip.Addr]bool
+	// basis is what the plan was made with beside the objects.
+	basis status.Basis
 	// changes holds what was logged last, so that only changes are logged.
 	changes changeLog
 }
@@ -178,6 +180,7 @@ func (d *Daemon) decide(s policy.Snapshot) policy.Plan {
 		d.Host.Follow(WantOf(plan, d.Settings.OverlayLink, d.Settings.BGPPort))
 	}
 	d.memory = d.memory.Remember(s, plan)
+	d.basis = status.Basis{Settings: s.Settings, Memory: d.memory}
 	return plan
 }
 
@@ -225,6 +228,7 @@ func (d *Daemon) picture(about status.Source, o speaker.Observed, errs ...error)
 		Waiting: []string{}, Source: about, Sessions: []status.Session{}, Findings: []host.Finding{},
 		Plan: policy.Plan{Node: d.Node, Adverts: []policy.Advert{}, Withheld: []policy.Withheld{}, Warnings: []policy.Warning{}, Sessions: []policy.Session{}},
 	}
+	st.Basis = d.basis
 	if d.NotServed != nil {
 		st.NotServed = d.NotServed()
 	}

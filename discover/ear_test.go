@@ -19,7 +19,7 @@ func TestWhoIsHeardOnALink(t *testing.T) {
 		until time.Duration
 		want  []netip.Addr
 	}{
-		"one router":                                     {[]word{{0, a}}, time.Hour, []netip.Addr{a}},
+		"one router": {[]word{{0, a}}, time.Hour, []netip.Addr{a}},
 		"the new one comes first while the old may live": {[]word{{0, a}, {time.Minute, b}}, time.Minute + time.Second, []netip.Addr{b, a}},
 		"an old one that does not answer is forgotten":   {[]word{{0, a}, {time.Minute, b}}, time.Minute + doubtFor, []netip.Addr{b}},
 		"an old one that answers stays":                  {[]word{{0, a}, {time.Minute, b}, {time.Minute + time.Second, a}}, time.Minute + doubtFor, []netip.Addr{b, a}},

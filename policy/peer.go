@@ -98,12 +98,12 @@ type Peer struct {
 	SessionSettings
 }
 
-// key is the same for two peers that are one neighbour to the node.
-func (p Peer) key() string {
-	if p.Address.IsValid() {
-		return p.Address.String()
+// key is the same for two that are one neighbour to the node.
+func (s SessionSettings) key() string {
+	if s.Address.IsValid() {
+		return s.Address.String()
 	}
-	return string(p.Search())
+	return string(s.Search())
 }
 
 // given is what the BGPPeer says of where the neighbour is, by its fields.

@@ -41,7 +41,8 @@ const (
 	openRefused
 	// refusedOpen is of a router whose OPEN we answered with one.
 	refusedOpen
-	// begunAnew is of a session that could not get on by itself (stranded.go).
+	// begunAnew is of a session that we have ended: its settings changed, or it could not get
+	// on by itself (stranded.go).
 	begunAnew
 )
 
@@ -198,6 +199,28 @@ func refusedOpenWords(p *api.Peer, n notification, s said) string {
 		return fmt.Sprintf("%s is of another AS than spec.peerASN %d: correct it", routerAt(p), p.Conf.PeerAsn)
 	}
 	return fmt.Sprintf("this node refused what %s sent, with %s", routerAt(p), n)
+}
+
+// lossWords says in words why a session that was up is not; reason is GoBGP's
+// (fsmStateReason in pkg/server/fsm.go).
+func lossWords(reason string) string {
+	for of, is := range map[string]string{
+		"notification-received code ": "the router ended it with ",
+		"notification-sent code ":     "this node ended it with ",
+	} {
+		if n, ok := strings.CutPrefix(reason, of); ok {
+			return is + n
+		}
+	}
+	switch reason {
+	case "read-failed", "graceful-restart":
+		return "the connection broke without a word: the router's BGP process or the router itself ended, or something on the way cut it"
+	case "write-failed":
+		return "the connection broke: the router or something on the way takes nothing more"
+	case "hold-timer-expired":
+		return "the router was silent for the whole hold time"
+	}
+	return reason
 }
 
 // advice says what to change for a notification that the router has sent, as far as

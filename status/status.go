@@ -10,6 +10,7 @@ import (
 	"github.com/fairway-bgp/fairway/host"
 	"github.com/fairway-bgp/fairway/objects"
 	"github.com/fairway-bgp/fairway/policy"
+	"github.com/fairway-bgp/fairway/routes"
 )
 
 // Status is the picture. Times are UTC; lists are sorted and never nil. What is
@@ -50,6 +51,15 @@ type Status struct {
 	// Audited is true once the host has been looked at; Findings say how it is.
 	Audited  bool           `json:"audited"`
 	Findings []host.Finding `json:"findings"`
+	// Basis is told apart from the rest.
+	Basis Basis `json:"-"`
+}
+
+// Basis is what the plan was made with beside the objects: who has it plans as the
+// daemon does. It holds no password.
+type Basis struct {
+	Settings routes.Settings `json:"settings"`
+	Memory   policy.Memory   `json:"memory"`
 }
 
 // MarshalJSON adds "degraded", what is not as it should be, "announced", how many
