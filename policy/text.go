@@ -35,16 +35,27 @@ func (p Plan) WriteOutcome(w io.Writer, unsent func(Advert) []string) error {
 func (p Plan) writeSessions(b *bytes.Buffer) {
 	t := columns.Headed("  Peer", "Neighbour", "AS", "Local AS", "Notes")
 	for _, s := range p.Sessions {
-		t.Row("  "+s.Peer, neighbour(s), fmt.Sprint(s.PeerASN), fmt.Sprint(s.LocalASN), sessionNotes(s))
+		t.Row("  "+s.Peer, neighbour(s), peerAS(s), fmt.Sprint(s.LocalASN), sessionNotes(s))
+		if !s.Address.IsValid() && s.Missing != "" {
+			remark(t, s.Missing)
+		}
 	}
 	writeTable(b, t)
 }
 
 func neighbour(s Session) string {
 	if s.Port == inet.BGPPort {
-		return s.Address.String()
+		return s.Where()
 	}
-	return fmt.Sprintf("%s port %d", s.Address, s.Port)
+	return fmt.Sprintf("%s port %d", s.Where(), s.Port)
+}
+
+// peerAS is the neighbour's AS, or what is known of it.
+func peerAS(s Session) string {
+	if s.PeerASN == 0 {
+		return string(s.DynamicASN)
+	}
+	return fmt.Sprint(s.PeerASN)
 }
 
 func sessionNotes(s Session) string {

@@ -1,6 +1,7 @@
 package speaker
 
 import (
+	"cmp"
 	"context"
 	"net/netip"
 	"slices"
@@ -41,6 +42,9 @@ type Session struct {
 	// Peer is the BGPPeer's name.
 	Peer    string
 	Address netip.Addr
+	// PeerASN is the neighbour's AS as configured or, once it has been known by its
+	// OPEN, as that says; 0 where neither is.
+	PeerASN uint32
 	State   State
 	// Since is when State was entered; zero before the first change.
 	Since time.Time
@@ -118,6 +122,7 @@ func (s *Speaker) session(p *api.Peer, v *view) Session {
 	out := Session{
 		Peer:    v.peers[a],
 		Address: a,
+		PeerASN: peerASN(p),
 		State:   stateOf(p.State.SessionState),
 		Since:   e.since,
 		Flaps:   e.flaps,
@@ -140,6 +145,14 @@ func (s *Speaker) session(p *api.Peer, v *view) Session {
 		}
 	}
 	return out
+}
+
+// peerASN is the neighbour's AS; 0 where any other than ours will do, and none is known.
+func peerASN(p *api.Peer) uint32 {
+	if p.Conf.PeerAsn == nobodysASN {
+		return 0
+	}
+	return cmp.Or(p.State.GetPeerAsn(), p.Conf.PeerAsn)
 }
 
 func stateOf(s api.PeerState_SessionState) State {

@@ -33,6 +33,7 @@ func peerOf(s policy.Session) *api.Peer {
 			PeerAsn:         s.PeerASN,
 			LocalAsn:        s.LocalASN,
 			AuthPassword:    string(s.Password),
+			Description:     foundBy(s),
 		},
 		Timers: &api.Timers{Config: &api.TimersConfig{
 			HoldTime:          seconds(hold),
@@ -142,6 +143,7 @@ func (s *server) setPeer(ctx context.Context, have *api.Peer, session policy.Ses
 	if why := s.stranded(session.Address, have); why != "" {
 		return s.beginAnew(ctx, session, why)
 	}
+	want.Conf.PeerAsn = s.expectedASN(session, have)
 	if stateOf(have.State.SessionState) == Idle && s.journal.wasSteady(session.Address) {
 		return s.redial(ctx, session)
 	}

@@ -92,7 +92,7 @@ func (s *Status) Degraded() []string {
 	out := append([]string{}, s.Waiting...)
 	for _, e := range s.Sessions {
 		if why := e.Trouble(); why != "" {
-			out = append(out, fmt.Sprintf("session %s (%s) is %s: %s", e.Peer, e.Address, e.State, why))
+			out = append(out, fmt.Sprintf("session %s (%s) is %s: %s", e.Peer, e.Neighbour(), e.State, why))
 		}
 	}
 	out = append(out, s.Speaker.Errors...)
