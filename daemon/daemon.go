@@ -314,6 +314,7 @@ func sessionStatus(o speaker.Observed, plan policy.Plan) []status.Session {
 			p := o.Sessions[i]
 			e.State, e.Since, e.LastError, e.LastErrorAt, e.Flaps = string(p.State), p.Since, p.LastError, p.LastErrorAt, p.Flaps
 			e.Advertised, e.Received, e.NoHoldTime = p.Advertised, p.Received, p.NoHoldTime
+			e.OldPassword = p.OldPassword
 			if p.LocalAddress.IsValid() {
 				e.LocalAddress = p.LocalAddress.String()
 			}

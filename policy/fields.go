@@ -66,7 +66,7 @@ func fields() []field {
 		// It is PeerASN that counts.
 		{in: "DynamicASN", name: "dynamicASN", when: InPlace, value: func(s Session) string { return cmp.Or(string(s.DynamicASN), "none") }},
 		{in: "LocalASN", name: "localASN", when: NewOpen, why: "is in OPEN", value: func(s Session) string { return fmt.Sprint(s.LocalASN) }},
-		{in: "Password", name: "password", when: NewConnection, why: "signs each segment of the TCP connection", value: func(s Session) string { return string(s.Password) }, shown: func(s Session) string { return cmp.Or(s.Password.String(), "none") }},
+		{in: "Password", name: PasswordField, when: NextSession, why: "is the key of the next TCP connection", value: func(s Session) string { return string(s.Password) }, shown: func(s Session) string { return cmp.Or(s.Password.String(), "none") }},
 		{in: "Port", name: "port", when: NewConnection, why: "is where the TCP connection goes", value: func(s Session) string { return fmt.Sprint(s.Port) }},
 		{in: "SourceAddress", name: "sourceAddress", when: NewConnection, why: "is where the TCP connection comes from", value: func(s Session) string { return addressText(s.SourceAddress) }},
 		{in: "EBGPMultihop", name: "ebgpMultihop", when: NewConnection, why: "is the TTL of the TCP connection", value: func(s Session) string { return onOff(s.EBGPMultihop && !s.Internal()) }},
@@ -118,6 +118,9 @@ func (c FieldChange) Text() string {
 	}
 	return fmt.Sprintf("%s %s -> %s", c.Field, c.From, c.To)
 }
+
+// PasswordField is the password by its name in a FieldChange.
+const PasswordField = "password"
 
 // attributesField is told by the prefixes that it changes.
 const attributesField = "attributes"

@@ -65,6 +65,9 @@ type Session struct {
 	// NoHoldTime is whether the peer asked for a hold time of 0, by which a session
 	// whose peer is dead stays for ever (RFC 4271 section 4.2).
 	NoHoldTime bool
+	// OldPassword is whether the session runs with another password than is wanted, which
+	// counts from the next connection on.
+	OldPassword bool
 	// Advertised counts the prefixes that pass the export rules.
 	Advertised int
 	// Received counts the prefixes that the peer has announced since the session is
@@ -134,6 +137,7 @@ func (s *Speaker) session(p *api.Peer, v *view) Session {
 	out.LocalAddress, _ = netip.ParseAddr(p.Transport.LocalAddress)
 	out.Families, out.NotOffered = negotiated(p)
 	out.NoHoldTime = p.Timers.GetState().GetNegotiatedHoldTime() == 0
+	out.OldPassword = p.Conf.AuthPassword != string(v.passwords[a])
 	out.Received = e.received.all()
 	for _, f := range p.AfiSafis {
 		if f.State != nil {

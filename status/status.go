@@ -219,6 +219,9 @@ type Session struct {
 	NotOffered []string `json:"notOffered,omitempty"`
 	// NoHoldTime is whether the router asked for a hold time of 0.
 	NoHoldTime bool `json:"noHoldTime,omitempty"`
+	// OldPassword is whether the session runs with the password of before a change, which
+	// counts from the next connection on.
+	OldPassword bool `json:"oldPassword,omitempty"`
 	Flaps      int  `json:"flaps"`
 }
 
