@@ -12,6 +12,7 @@ import (
 
 // TestANeighbourOfAnyOtherAS: its AS is taken from its OPEN.
 func TestANeighbourOfAnyOtherAS(t *testing.T) {
+	t.Parallel()
 	r := newRouter(t, "tor-a", 65100, ours, loopback())
 	s := running(t, Options{})
 	session := r.session(ours)
@@ -28,6 +29,7 @@ func TestANeighbourOfAnyOtherAS(t *testing.T) {
 // TestAnyOtherASIsNotOurOwn: what is for the outside does not stay with a neighbour of
 // our own AS, and one that gets another AS is taken.
 func TestAnyOtherASIsNotOurOwn(t *testing.T) {
+	t.Parallel()
 	r := newRouter(t, "tor-a", ours, ours, loopback())
 	s := running(t, Options{})
 	session := r.session(ours)

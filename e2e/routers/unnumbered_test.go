@@ -176,20 +176,12 @@ func (u *unnumbered) startFRR(t *testing.T) {
 	if err := os.Chmod(dir, 0o777); err != nil {
 		t.Fatal(err)
 	}
-	must.WriteFile(t, filepath.Join(dir, "bgpd.conf"), []byte(`
+	must.WriteFile(t, filepath.Join(dir, "bgpd.conf"), []byte(u.export(t, "frr", "tor", 65100)+`
 log stdout
 router bgp 65100
  bgp router-id 10.255.0.1
- no bgp ebgp-requires-policy
- no bgp default ipv4-unicast
- neighbor swp1 interface remote-as external
  neighbor 172.31.9.2 remote-as 65001
  neighbor 172.31.8.2 remote-as 65001
- address-family ipv4 unicast
-  neighbor swp1 activate
-  neighbor 172.31.9.2 activate
-  neighbor 172.31.8.2 activate
- exit-address-family
 `))
 	must.WriteFile(t, filepath.Join(dir, "zebra.conf"), nil)
 	u.frr = &frr{t: t, namespace: u.prefix + "r", dir: dir}
@@ -200,23 +192,16 @@ router bgp 65100
 func (u *unnumbered) startBIRD(t *testing.T) {
 	t.Helper()
 	config := filepath.Join(u.dir, "bird.conf")
-	must.WriteFile(t, config, []byte(`
-router id 10.255.0.2;
-protocol device {}
-protocol kernel { ipv4 { import none; export all; }; }
-protocol radv { interface "swp1" { max ra interval 10; default lifetime 0; }; }
-protocol bgp nodes {
-  local as 65200;
-  neighbor range fe80::/10 external;
-  interface "swp1";
-  dynamic name "node";
-  passive on;
-  ipv4 { import all; export none; extended next hop on; };
-}
-`))
+	must.WriteFile(t, config, []byte("router id 10.255.0.2;\n"+u.export(t, "bird", "bird", 65200)))
 	u.bird = &bird{socket: filepath.Join(u.dir, "bird.ctl")}
 	daemon(t, u.prefix+"b", "bird", "-f", "-c", config, "-s", u.bird.socket, "-P", filepath.Join(u.dir, "bird.pid"))
 	must.Await(t, "BIRD answers", func() bool { return u.bird.ask("show status") != "" })
+}
+
+// export is the router's side of a BGPPeer, with the node at the port swp1.
+func (u *unnumbered) export(t *testing.T, language, peer string, asn int) string {
+	t.Helper()
+	return must.Run(t, u.fairway, "plan", "-f", u.objects, "-o", language, "--peer", peer, "--router-asn", fmt.Sprint(asn), "--router-port", "n1=swp1")
 }
 
 // ip runs ip(8) in one of the namespaces.
