@@ -41,7 +41,9 @@ const (
 type SessionDifference struct {
 	Peer    string     `json:"peer"`
 	Address netip.Addr `json:"address"`
-	Fate    Fate       `json:"fate"`
+	// Where is the address, or where the neighbour is looked for.
+	Where string `json:"-"`
+	Fate  Fate   `json:"fate"`
 	// Changes are the settings in which it differs; none for one that begins or ends.
 	Changes []FieldChange `json:"changes"`
 }
@@ -135,17 +137,17 @@ func sessionDifferences(before, after Plan) []SessionDifference {
 		return ok
 	}
 	for _, want := range after.Sessions {
-		if !pair(want, func(s Session) bool { return s.Address == want.Address }) {
+		if !pair(want, func(s Session) bool { return s.key() == want.key() }) {
 			others = append(others, want)
 		}
 	}
 	for _, want := range others {
 		if !pair(want, func(s Session) bool { return s.Peer == want.Peer }) {
-			out = append(out, SessionDifference{want.Peer, want.Address, Added, []FieldChange{}})
+			out = append(out, SessionDifference{want.Peer, want.Address, want.Where(), Added, []FieldChange{}})
 		}
 	}
 	for _, have := range left {
-		out = append(out, SessionDifference{have.Peer, have.Address, Removed, []FieldChange{}})
+		out = append(out, SessionDifference{have.Peer, have.Address, have.Where(), Removed, []FieldChange{}})
 	}
 	slices.SortFunc(out, func(a, b SessionDifference) int {
 		return cmp.Or(strings.Compare(a.Peer, b.Peer), a.Address.Compare(b.Address))
@@ -166,7 +168,7 @@ func changedSession(have, want Session, idBefore, idAfter netip.Addr) []SessionD
 	if len(Resetting(changes)) > 0 {
 		fate = Reset
 	}
-	return []SessionDifference{{want.Peer, have.Address, fate, changes}}
+	return []SessionDifference{{want.Peer, have.Address, have.Where(), fate, changes}}
 }
 
 // sentAs is what a peer is sent of one prefix.

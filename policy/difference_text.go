@@ -165,7 +165,7 @@ func (s SessionDifference) mark() string {
 
 // Text says what becomes of the session, and why.
 func (s SessionDifference) Text() string {
-	subject := fmt.Sprintf("session %s (%s) ", s.Peer, s.Address)
+	subject := fmt.Sprintf("session %s (%s) ", s.Peer, s.Where)
 	switch s.Fate {
 	case Added:
 		return subject + "begins"

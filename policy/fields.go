@@ -58,9 +58,15 @@ func fields() []field {
 	return []field{
 		{in: "Peer", name: "metadata.name", when: InPlace, value: func(s Session) string { return s.Peer }},
 		{in: "Address", name: "peerAddress", when: NewConnection, why: "is whom the session is with", value: func(s Session) string { return addressText(s.Address) }},
+		// Where they lead to another address, that resets it.
+		{in: "Interface", name: "interface", when: InPlace, value: func(s Session) string { return cmp.Or(s.Interface, "none") }},
+		{in: "Discovery", name: "peerDiscovery", when: InPlace, value: func(s Session) string { return cmp.Or(string(s.Discovery), "none") }},
+		{in: "Missing", name: "", when: InPlace, value: func(Session) string { return "" }}, // says what is, and sets nothing
 		{in: "PeerASN", name: "peerASN", when: NewOpen, why: "is in the router's OPEN", value: func(s Session) string { return fmt.Sprint(s.PeerASN) }},
+		// It is PeerASN that counts.
+		{in: "DynamicASN", name: "dynamicASN", when: InPlace, value: func(s Session) string { return cmp.Or(string(s.DynamicASN), "none") }},
 		{in: "LocalASN", name: "localASN", when: NewOpen, why: "is in OPEN", value: func(s Session) string { return fmt.Sprint(s.LocalASN) }},
-		{in: "Password", name: "password", when: NewConnection, why: "signs each segment of the TCP connection", value: func(s Session) string { return string(s.Password) }, shown: func(s Session) string { return cmp.Or(s.Password.String(), "none") }},
+		{in: "Password", name: PasswordField, when: NextSession, why: "is the key of the next TCP connection", value: func(s Session) string { return string(s.Password) }, shown: func(s Session) string { return cmp.Or(s.Password.String(), "none") }},
 		{in: "Port", name: "port", when: NewConnection, why: "is where the TCP connection goes", value: func(s Session) string { return fmt.Sprint(s.Port) }},
 		{in: "SourceAddress", name: "sourceAddress", when: NewConnection, why: "is where the TCP connection comes from", value: func(s Session) string { return addressText(s.SourceAddress) }},
 		{in: "EBGPMultihop", name: "ebgpMultihop", when: NewConnection, why: "is the TTL of the TCP connection", value: func(s Session) string { return onOff(s.EBGPMultihop && !s.Internal()) }},
@@ -112,6 +118,9 @@ func (c FieldChange) Text() string {
 	}
 	return fmt.Sprintf("%s %s -> %s", c.Field, c.From, c.To)
 }
+
+// PasswordField is the password by its name in a FieldChange.
+const PasswordField = "password"
 
 // attributesField is told by the prefixes that it changes.
 const attributesField = "attributes"

@@ -48,7 +48,14 @@ func TestChangedSettingIsNotNoticed(t *testing.T) {
 	have := Session{Peer: "tor-a", LocalASN: 65001, SessionSettings: SessionSettings{
 		Address: netip.MustParseAddr("192.0.2.1"), Port: 179, PeerASN: 65100, Families: []Family{IPv4Unicast},
 	}}
+	facts := map[string]bool{} // what no BGPPeer sets
+	for _, f := range fields() {
+		facts[f.in] = f.name == ""
+	}
 	for _, f := range settings(t) {
+		if facts[f.Name] {
+			continue
+		}
 		want := have
 		change(t, reflect.ValueOf(&want).Elem().FieldByIndex(f.Index))
 		changes := FieldChanges(have, want)

@@ -123,12 +123,15 @@ func noConnectionWords(p *api.Peer, text string) string {
 	}
 	switch {
 	case ends(syscall.ECONNREFUSED):
-		return target(p) + " refuses connections: no BGP speaker listens there, or it does not for this node; start it, or correct spec.peerAddress or spec.port"
+		return target(p) + " refuses connections: no BGP speaker listens there, or it does not for this node; start it, or " + correctAddressOrPort(p)
 	case ends(syscall.EHOSTUNREACH):
-		return fmt.Sprintf("%s is not there: nobody answers for that address on its network (no route to host); correct spec.peerAddress, or look at the link", p.Conf.NeighborAddress)
+		return fmt.Sprintf("%s is not there: nobody answers for that address on its network (no route to host); %s, or look at the link", p.Conf.NeighborAddress, correctAddress(p))
 	case ends(syscall.ENETUNREACH):
-		return fmt.Sprintf("this node has no route to %s (network is unreachable); add one, or correct spec.peerAddress", p.Conf.NeighborAddress)
+		return fmt.Sprintf("this node has no route to %s (network is unreachable); add one, or %s", p.Conf.NeighborAddress, correctAddress(p))
 	case ends(syscall.EADDRNOTAVAIL):
+		if p.Conf.Description != "" {
+			return fmt.Sprintf("%s is not an address of this node now: look at the link", p.Transport.LocalAddress)
+		}
 		return fmt.Sprintf("spec.sourceAddress %s is not an address of this node; correct it", p.Transport.LocalAddress)
 	case ends(syscall.EPERM, syscall.EACCES):
 		return "this node's own firewall drops what it sends to " + target(p) + " (operation not permitted); let TCP out in OUTPUT"
@@ -179,6 +182,9 @@ func refusedOpenWords(p *api.Peer, n notification, s said) string {
 	if n.code == bgp.BGP_ERROR_OPEN_MESSAGE_ERROR && !s.opened.IsZero() {
 		switch n.subcode {
 		case bgp.BGP_ERROR_SUB_BAD_PEER_AS:
+			if p.Conf.PeerAsn == nobodysASN {
+				return ownASWords(p)
+			}
 			return fmt.Sprintf("%s is AS %d, and spec.peerASN is %d: correct spec.peerASN", routerAt(p), s.asn, p.Conf.PeerAsn)
 		case bgp.BGP_ERROR_SUB_BAD_BGP_IDENTIFIER:
 			return fmt.Sprintf("%s has the router ID %s, which is this node's own too or none at all: change one (annotation fairway.dev/router-id of the Node)", routerAt(p), s.routerID)
@@ -187,6 +193,9 @@ func refusedOpenWords(p *api.Peer, n notification, s said) string {
 		}
 	}
 	if n.code == bgp.BGP_ERROR_OPEN_MESSAGE_ERROR && n.subcode == bgp.BGP_ERROR_SUB_BAD_PEER_AS {
+		if p.Conf.PeerAsn == nobodysASN {
+			return ownASWords(p)
+		}
 		return fmt.Sprintf("%s is of another AS than spec.peerASN %d: correct it", routerAt(p), p.Conf.PeerAsn)
 	}
 	return fmt.Sprintf("this node refused what %s sent, with %s", routerAt(p), n)

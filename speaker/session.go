@@ -33,6 +33,7 @@ func peerOf(s policy.Session) *api.Peer {
 			PeerAsn:         s.PeerASN,
 			LocalAsn:        s.LocalASN,
 			AuthPassword:    string(s.Password),
+			Description:     foundBy(s),
 		},
 		Timers: &api.Timers{Config: &api.TimersConfig{
 			HoldTime:          seconds(hold),
@@ -142,10 +143,17 @@ func (s *server) setPeer(ctx context.Context, have *api.Peer, session policy.Ses
 	if why := s.stranded(session.Address, have); why != "" {
 		return s.beginAnew(ctx, session, why)
 	}
+	want.Conf.PeerAsn = s.expectedASN(session, have)
 	if stateOf(have.State.SessionState) == Idle && s.journal.wasSteady(session.Address) {
 		return s.redial(ctx, session)
 	}
 	changes := policy.FieldChanges(settingsOf(have, s.sources[session.Address]), settingsOf(want, session.SourceAddress))
+	if stateOf(have.State.SessionState) == Established && len(policy.Resetting(changes)) == 0 {
+		// GoBGP resets a session for a new password. The router resets it too when it gets
+		// its own: once is enough, and until then the old one serves.
+		want.Conf.AuthPassword = have.Conf.AuthPassword
+		changes = slices.DeleteFunc(changes, func(c policy.FieldChange) bool { return c.Field == policy.PasswordField })
+	}
 	if len(changes) == 0 {
 		return nil
 	}

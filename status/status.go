@@ -190,11 +190,15 @@ type Speaker struct {
 
 // Session is one BGP session as it is.
 type Session struct {
-	Peer         string `json:"peer"`
-	Address      string `json:"address"`
-	LocalAddress string `json:"localAddress"`
-	PeerASN      uint32 `json:"peerASN"`
-	LocalASN     uint32 `json:"localASN"`
+	Peer string `json:"peer"`
+	// Address is "" while the neighbour is looked for, on Interface or by PeerDiscovery.
+	Address       string `json:"address"`
+	Interface     string `json:"interface,omitempty"`
+	PeerDiscovery string `json:"peerDiscovery,omitempty"`
+	LocalAddress  string `json:"localAddress"`
+	// PeerASN is 0 while it is any, and no OPEN has told it.
+	PeerASN  uint32 `json:"peerASN"`
+	LocalASN uint32 `json:"localASN"`
 	// State is the FSM's (RFC 4271 section 8): Idle, Connect, Active, OpenSent,
 	// OpenConfirm, Established.
 	State string `json:"state"`
@@ -215,7 +219,23 @@ type Session struct {
 	NotOffered []string `json:"notOffered,omitempty"`
 	// NoHoldTime is whether the router asked for a hold time of 0.
 	NoHoldTime bool `json:"noHoldTime,omitempty"`
+	// OldPassword is whether the session runs with the password of before a change, which
+	// counts from the next connection on.
+	OldPassword bool `json:"oldPassword,omitempty"`
 	Flaps      int  `json:"flaps"`
+}
+
+// Neighbour is the address with what it was found by, or where it is looked for.
+func (s Session) Neighbour() string {
+	switch {
+	case s.Address == "" && s.Interface != "":
+		return "on " + s.Interface
+	case s.Address == "":
+		return "default gateway"
+	case s.PeerDiscovery != "":
+		return s.Address + " (gateway)"
+	}
+	return s.Address // a link-local one has the link as zone
 }
 
 // Established reports whether the session is up.

@@ -22,6 +22,10 @@ type routerFlags struct {
 	frrK8sNamespace    string
 	allow              []export.Range
 	listen             []netip.Prefix
+	// asn is the router's own AS, ports the router's to the nodes.
+	asn   uint32
+	at    []string
+	ports map[string]string
 }
 
 // namespaceFlag is the one that is for -o frr-k8s alone.
@@ -45,7 +49,7 @@ func (f *routerFlags) checkFRRK8s(c *cobra.Command, format export.Format) error 
 
 // routerFlagNames are those flags.
 func routerFlagNames() []string {
-	return []string{"allow", "max-length", "listen", "check", namespaceFlag}
+	return []string{"allow", "max-length", "listen", "check", "router-asn", "router-port", namespaceFlag}
 }
 
 func (f *routerFlags) addFlags(c *cobra.Command) {
@@ -53,6 +57,8 @@ func (f *routerFlags) addFlags(c *cobra.Command) {
 	c.Flags().IntVar(&f.maxLength, "max-length", 0, "the longest prefix of each --allow that has no \"le\" of its own (default: any length, /32 or /128)")
 	c.Flags().StringSliceVar(&f.listening, "listen", nil, "for the router dialects: network from which the router takes every node, instead of a neighbor for each; may be given more than once")
 	c.Flags().StringVar(&f.frrK8sNamespace, namespaceFlag, "frr-k8s-system", "for -o frr-k8s: the namespace where it runs; metallb-system where it came with MetalLB")
+	c.Flags().Uint32Var(&f.asn, "router-asn", 0, "for the router dialects: the router's own AS, where the BGPPeer leaves it open (dynamicASN)")
+	c.Flags().StringSliceVar(&f.at, "router-port", nil, "for the router dialects: NODE=PORT, the router's port to a node whose BGPPeer has an interface and no address; may be given more than once")
 	c.Flags().StringVar(&f.file, "check", "", "for the router dialects: do not print, but say whether this file, an earlier export or what the router shows as its configuration, still fits the plan; - is standard input")
 }
 
@@ -62,6 +68,9 @@ func (f *routerFlags) parse() (err error) {
 		return err
 	}
 	if f.listen, err = export.ParseListen(f.listening); err != nil {
+		return err
+	}
+	if f.ports, err = export.ParsePorts(f.at); err != nil {
 		return err
 	}
 	switch {
@@ -80,7 +89,8 @@ func (f *planFlags) export(c *cobra.Command, s policy.Snapshot, plans []policy.P
 	if format == export.FRRK8s {
 		return true, f.exportFRRK8s(c, s, plans)
 	}
-	in := export.Input{Plans: plans, Nodes: s.Nodes, Subnets: s.Subnets, Peer: f.peer, Static: f.static, Allow: f.router.allow, Listen: f.router.listen, PasswordsRead: len(f.files) > 0}
+	in := export.Input{Plans: plans, Nodes: s.Nodes, Subnets: s.Subnets, Peer: f.peer, Static: f.static, Allow: f.router.allow, Listen: f.router.listen,
+		RouterASN: f.router.asn, Ports: f.router.ports, PasswordsRead: len(f.files) > 0}
 	if f.router.file != "" {
 		return f.checkFile(c, format, in)
 	}

@@ -456,10 +456,16 @@ func TestEachOptionOfAPeerAgainstFRRAndBIRD(t *testing.T) {
 			return strings.Contains(w.bird.ask(fmt.Sprintf("show route all for 10.%d.0.0/16", 150+i)), "172.33.3.9")
 		})
 	})
-	t.Run("the password is changed on both sides", func(t *testing.T) {
+	t.Run("a changed Secret waits for the router", func(t *testing.T) {
 		i := row("MD5")
 		node := fmt.Sprintf("172.30.1.%d", i)
 		w.writeObjects("second")
+		for _, router := range []int{2, 3} {
+			wantMatch(t, "status", `"peer":"`+peerName(router, i)+`"[^}]*"state":"Established"[^}]*"oldPassword":true`, func() string {
+				out, _ := exec.Command("ip", "netns", "exec", w.prefix+"s", w.fairway, "status", "-o", "json").Output() // 1 is its exit status
+				return strings.Join(strings.Fields(string(out)), "")
+			})
+		}
 		must.Run(t, "vtysh", "--vty_socket", w.frr.dir, "-d", "bgpd", "-c", "configure", "-c", "router bgp 65100", "-c", "neighbor "+node+" password second")
 		must.WriteFile(t, w.birdConfig, []byte(strings.Replace(birdOptions(), `password "first"`, `password "second"`, 1)))
 		w.bird.ask("configure")
