@@ -91,9 +91,12 @@ type frrNode struct {
 
 // frrNeighbour is a neighbor of the object, the times in seconds and 0 for frr-k8s' own.
 type frrNeighbour struct {
-	Peer                                string
+	Peer string
+	// Interface goes before Address, and DynamicASN before ASN.
+	Interface                           string
 	Address                             netip.Addr
 	ASN                                 uint32
+	DynamicASN                          string
 	Port                                uint16
 	Source                              string
 	Secret                              string
@@ -162,8 +165,14 @@ func (n *frrNode) canHave(s policy.Session) bool {
 		problem = fmt.Sprintf("its localASN %d is not %d, which most have here: frr-k8s has one AS for all", s.LocalASN, n.ASN)
 	case s.Passive:
 		problem = "spec.passive is true, and the FRR of frr-k8s dials and does not listen"
-	case !s.Address.IsValid() || s.Address.Zone() != "":
-		problem = "its address is that of one link alone"
+	case s.Interface != "":
+	case !s.Address.IsValid():
+		problem = "spec.peerDiscovery: which address that is on this node is not known here"
+	case s.Address.Zone() != "":
+		problem = "its address is that of one link alone; give spec.interface instead"
+	}
+	switch {
+	case problem != "":
 	case s.Port > mostFRRK8sPort:
 		problem = fmt.Sprintf("spec.port %d is more than %d, the most that frr-k8s takes", s.Port, mostFRRK8sPort)
 	case s.TTLSecurity:
@@ -178,7 +187,7 @@ func (n *frrNode) canHave(s policy.Session) bool {
 // neighbourOf leaves out what is Fairway's own default: frr-k8s merges only what is equal,
 // and MetalLB says what is asked for alone, too.
 func neighbourOf(s policy.Session, secret string) frrNeighbour {
-	out := frrNeighbour{Peer: plain(s.Peer), Address: s.Address, ASN: s.PeerASN, Multihop: s.EBGPMultihop && !s.Internal(), GracefulRestart: s.GracefulRestartTime > 0}
+	out := frrNeighbour{Peer: plain(s.Peer), Interface: plain(s.Interface), Address: s.Address, ASN: s.PeerASN, DynamicASN: string(s.DynamicASN), Multihop: s.EBGPMultihop && !s.Internal(), GracefulRestart: s.GracefulRestartTime > 0}
 	if s.Port != inet.BGPPort {
 		out.Port = s.Port
 	}
@@ -223,7 +232,7 @@ func (n *frrNode) fill(to *frrNeighbour, plan policy.Plan, s policy.Session) {
 		}
 		p := a.Prefix.Masked()
 		to.Prefixes = append(to.Prefixes, p)
-		to.BothKind = to.BothKind || p.Addr().Is6() != s.Address.Is6()
+		to.BothKind = to.BothKind || s.Interface == "" && p.Addr().Is6() != s.Address.Is6()
 		for _, c := range frrK8sCommunities(x) {
 			communities[c] = append(communities[c], p)
 		}

@@ -30,7 +30,9 @@ func metallbCluster() FRRK8sInput {
 		Address: addr("172.30.0.3"), Port: 1179, PeerASN: 64512, SourceAddress: addr("172.30.0.11"), HoldTime: 30 * time.Second, KeepaliveTime: 10 * time.Second, ConnectRetryTime: 5 * time.Second, Families: both(),
 	}}
 	other := policy.Peer{Name: "other-as", LocalASN: 64999, SessionSettings: policy.SessionSettings{Address: addr("172.30.0.4"), Port: 179, PeerASN: 65000, Families: both()}}
-	s.Peers = append(s.Peers, internal, other)
+	unnumbered := policy.Peer{Name: "unnumbered", LocalASN: 64512, SessionSettings: policy.SessionSettings{Interface: "eth1", DynamicASN: policy.External, Port: 179, Families: both()}}
+	gateway := policy.Peer{Name: "gateway", LocalASN: 64512, SessionSettings: policy.SessionSettings{Discovery: policy.DefaultGateway, PeerASN: 65000, Port: 179, Families: both()}}
+	s.Peers = append(s.Peers, internal, other, unnumbered, gateway)
 	subnet := func(name, cidr string, annotations ...string) {
 		with := map[string]string{routes.AnnotationAdvertise: "true"}
 		for i := 0; i < len(annotations); i += 2 {
@@ -83,7 +85,7 @@ func fieldsOfFRRK8s() map[string]string {
 		".metadata.name": name, ".metadata.namespace": name, ".metadata.labels.app.kubernetes.io/managed-by": name,
 		".spec.nodeSelector.matchLabels.kubernetes.io/hostname": name,
 		router + ".asn": asn, router + ".prefixes[]": cidr,
-		neighbor + ".address": address, neighbor + ".asn": asn, neighbor + ".port": `^\d{1,5}$`, neighbor + ".sourceaddress": address,
+		neighbor + ".address": address, neighbor + ".interface": "^[-a-z0-9.]+$", neighbor + ".dynamicASN": "^(internal|external)$", neighbor + ".asn": asn, neighbor + ".port": `^\d{1,5}$`, neighbor + ".sourceaddress": address,
 		neighbor + ".passwordSecret.name": name, neighbor + ".holdTime": duration, neighbor + ".keepaliveTime": duration, neighbor + ".connectTime": duration,
 		neighbor + ".ebgpMultiHop": "^true$", neighbor + ".enableGracefulRestart": "^true$", neighbor + ".dualStackAddressFamily": "^true$",
 		neighbor + ".toAdvertise.allowed.mode": "^(all|filtered)$", neighbor + ".toAdvertise.allowed.prefixes[]": cidr,
@@ -147,6 +149,7 @@ func TestAttributeIsLostUnseenByFRRK8s(t *testing.T) {
 		"Subnet elsewhere: 10.5.0.0/16 to BGPPeer tor-a by node n1 is left out: its next hop 172.30.0.100",
 		"Subnet standing-by: 10.6.0.0/16 to BGPPeer tor-a by node n2 is left out: it stands by",
 		"BGPPeer core.dc1 is left out: spec.passive is true",
+		"BGPPeer gateway is left out: spec.peerDiscovery",
 		"BGPPeer tor-b is left out: spec.ttlSecurity is true",
 		"BGPPeer other-as is left out: its localASN 64999 is not 64512",
 		"BGPPeer tor-a: frr-k8s wants the password in a Secret of type kubernetes.io/basic-auth",
