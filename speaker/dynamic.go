@@ -62,3 +62,10 @@ func correctAddressOrPort(p *api.Peer) string {
 	}
 	return "correct spec.peerAddress or spec.port"
 }
+
+// isFoundLate reports whether a session is the first with a neighbour that had to be
+// found: it is told that we have restarted though others were there before (RFC 4724
+// section 4.1), or it would drop what it kept.
+func (s *server) isFoundLate(session policy.Session) bool {
+	return session.Search() != "" && !s.met[session.Address]
+}
