@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -13,6 +14,7 @@ import (
 
 	"github.com/fairway-bgp/fairway/e2e/must"
 	"github.com/fairway-bgp/fairway/e2e/needs"
+	"github.com/fairway-bgp/fairway/host"
 	"github.com/fairway-bgp/fairway/status"
 )
 
@@ -167,7 +169,9 @@ func newMetalLB(t *testing.T) *besideMetalLB {
 		// Kube-OVN's part: the overlay link, the join gateway, the route.
 		"-n " + n + " link add ovn0 type veth peer name ovn",
 		"-n " + n + " addr add 100.64.0.2/16 dev ovn0",
-		"-n " + n + " link set ovn up",
+		"-n " + n + " link set ovn netns " + m.prefix + "b",
+		"-n " + m.prefix + "b addr add 100.64.0.1/16 dev ovn",
+		"-n " + m.prefix + "b link set ovn up",
 		"-n " + n + " link set ovn0 up",
 		"-n " + n + " route add " + routedSubnet + " via 100.64.0.1 dev ovn0",
 	} {
@@ -238,7 +242,7 @@ func (m *besideMetalLB) objects(t *testing.T, annotations string) {
 func (m *besideMetalLB) fairway(t *testing.T) {
 	t.Helper()
 	m.stop = daemon(t, m.prefix+"n", program.Build(t), "run", "-f", m.file, "--node", "n1", "--bgp-port=1790",
-		"--grpc-socket=", "--grpc-address=", "--run-dir="+t.TempDir())
+		"--host=audit", "--grpc-socket=", "--grpc-address=", "--run-dir="+t.TempDir())
 }
 
 // status is what the daemon says, nil where it does not.
@@ -251,9 +255,26 @@ func (m *besideMetalLB) status(t *testing.T) *status.Status {
 	return &s
 }
 
-// collide lets Fairway dial the router that MetalLB has a session with.
+// collide lets Fairway dial the router that MetalLB has a session with: it is refused, and
+// what Fairway says of it leads to the page.
 func (m *besideMetalLB) collide(t *testing.T) {
 	t.Helper()
+	must.WriteFile(t, m.file, []byte(`
+{apiVersion: fairway.dev/v1alpha1, kind: BGPPeer, metadata: {name: tor}, spec: {peerAddress: 172.31.1.1, peerASN: 65100, localASN: 64512}}
+---
+{apiVersion: v1, kind: Node, metadata: {name: n1}, status: {addresses: [{type: InternalIP, address: 172.31.1.2}]}}
+---
+{apiVersion: kubeovn.io/v1, kind: Subnet, metadata: {name: routed, annotations: {fairway.dev/advertise: "true"}}, spec: {cidrBlock: 10.166.0.0/16}}
+`))
+	m.fairway(t)
+	defer m.stop()
+	page := "docs/recipes/" + filepath.Base(metallbRecipe)
+	must.Await(t, "the session says whose the router is, and the host's finding too", func() bool {
+		s := m.status(t)
+		return s != nil && strings.Contains(s.Sessions[0].LastError, page) && slices.ContainsFunc(s.Findings, func(f host.Finding) bool {
+			return f.Check == "double-speaker" && f.State == host.Wrong && strings.Contains(f.Got, "bgpd has a session") && strings.Contains(f.Fix, page)
+		})
+	})
 }
 
 // neighbour is what FRR counts of a session.
