@@ -153,7 +153,7 @@ func unexplained(s policy.Snapshot, subnet string) error {
 	if len(names) == 0 {
 		return fmt.Errorf("no Subnet %s: the input has no Subnet at all", subnet)
 	}
-	return fmt.Errorf("no Subnet %s in the input; it has %s", subnet, strings.Join(names, ", "))
+	return fmt.Errorf("no Subnet %s in the input; %s", subnet, offered(subnet, names))
 }
 
 // withheldEverywhere reports whether some CIDR is announced by none of the nodes.
