@@ -34,6 +34,8 @@ type Change struct {
 	// down because the neighbour is AdminDown says nothing of the path (RFC 5882
 	// section 4.2).
 	Neighbor State
+	// NeighborDiagnostic is what it last said of why.
+	NeighborDiagnostic Diagnostic
 	// After is how long no packet had come, where that is why.
 	After time.Duration
 	// ProvenAt is when the last packet came with which the session was up, the zero
@@ -183,7 +185,7 @@ func (m *Machine) Leave() {
 func (m *Machine) Gone() bool { return m.words >= goodbyes }
 
 func (m *Machine) become(s State, why Diagnostic, silence time.Duration) []Change {
-	c := Change{From: m.state, To: s, Diagnostic: why, Neighbor: m.neighbor.State, After: silence, ProvenAt: m.provenAt}
+	c := Change{From: m.state, To: s, Diagnostic: why, Neighbor: m.neighbor.State, NeighborDiagnostic: m.neighbor.Diagnostic, After: silence, ProvenAt: m.provenAt}
 	m.state, m.diagnostic, m.urgent = s, why, true
 	if s != Up {
 		m.endPoll()

@@ -106,9 +106,7 @@ func peerOf(name string, since time.Time, s *v1alpha1.BGPPeerSpec, r *report) Pe
 	out.ConnectRetryTime = seconds("spec.connectRetryTime", s.ConnectRetryTime, defaultConnectRetry, time.Second, mostTimer, r)
 	out.Families = families(s.Families, r)
 	out.ExtendedNextHop = s.ExtendedNextHop
-	if s.BFD != nil {
-		r.warn("spec.bfd", nil, "is not supported yet: the session runs without it")
-	}
+	out.BFD = bfdSettings(s.BFD, r)
 	out.GracefulRestartTime = restartTime(s.GracefulRestart, r)
 	out.Defaults = defaults(s.Attributes, r)
 	return out

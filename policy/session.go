@@ -54,9 +54,18 @@ func sessions(s *Snapshot, node *routes.Node) ([]Session, []Warning) {
 		}
 		taken[p.Address] = p.Name
 		out = append(out, Session{Peer: p.Name, LocalASN: asn, SessionSettings: p.SessionSettings})
+		if p.BFD.On() && p.GracefulRestartTime > 0 {
+			warnings = append(warnings, restartOrFailure(p.Name))
+		}
 	}
 	slices.SortFunc(out, func(a, b Session) int { return strings.Compare(a.Peer, b.Peer) })
 	return out, warnings
+}
+
+// restartOrFailure warns of two guarantees of which one yields.
+func restartOrFailure(peer string) Warning {
+	return Warning{Reason: routes.RestartOrFailure, Peer: peer, Detail: aboutPeer(peer) +
+		"bfd and gracefulRestart are both on: a router that follows BFD drops the routes when the daemon crashes, for it cannot tell that from a dead node (RFC 5882 section 4.3); a planned stop keeps them. Take one away to be sure of the other"}
 }
 
 // byPrecedence puts first, of peers with one address, the one that keeps it: the

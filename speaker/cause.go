@@ -39,6 +39,8 @@ const (
 	closedEarly
 	// openRefused is of a router that answered our OPEN with a NOTIFICATION.
 	openRefused
+	// pathFailed is of a path that BFD found dead.
+	pathFailed
 	// refusedOpen is of a router whose OPEN we answered with one.
 	refusedOpen
 )

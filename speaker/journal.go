@@ -11,6 +11,7 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"github.com/fairway-bgp/fairway/bell"
+	"github.com/fairway-bgp/fairway/bfd"
 )
 
 // journal remembers of each session what GoBGP tells once and then forgets. It
@@ -19,6 +20,9 @@ import (
 type journal struct {
 	log  *logrus.Entry
 	bell func()
+	// up is told of each session that is up, with this node's address. It must not call
+	// the journal.
+	up func(a, local netip.Addr)
 	// restless rings when a session is down, or newly wanted.
 	restless *bell.Bell
 
@@ -48,7 +52,7 @@ type entry struct {
 }
 
 func newJournal(log *logrus.Entry, ring func()) *journal {
-	return &journal{log: log, bell: ring, restless: bell.New(), entries: map[netip.Addr]*entry{}}
+	return &journal{log: log, bell: ring, up: func(netip.Addr, netip.Addr) {}, restless: bell.New(), entries: map[netip.Addr]*entry{}}
 }
 
 // follow sets which sessions the journal is about.
@@ -95,6 +99,7 @@ func (j *journal) changed(p apiutil.Peer, at time.Time) {
 	if is == bgp.BGP_FSM_ESTABLISHED {
 		e.cause, e.said, e.text = cause{}, said{}, ""
 		log.Info("session is established")
+		j.up(a, p.Transport.LocalAddress)
 		return
 	}
 	if why := downReason(p.State); why != "" && is == bgp.BGP_FSM_IDLE {
@@ -108,6 +113,21 @@ func (j *journal) changed(p apiutil.Peer, at time.Time) {
 		e.flaps++
 		log.WithField("reason", e.cause.text).Warn("session went down")
 	}
+}
+
+// pathDown notes that the path to a neighbour has failed, and reports whether that ends
+// the session: one that is up, and since when the path was seen to work. That a neighbour
+// has turned BFD off ends none (RFC 5882 section 4.2).
+func (j *journal) pathDown(a netip.Addr, c bfd.Change, why string, at time.Time) (ends bool) {
+	defer j.bell()
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	e, ok := j.entries[a]
+	if !ok || e.state != bgp.BGP_FSM_ESTABLISHED || c.Neighbor == bfd.AdminDown || !c.ProvenAt.After(e.since) {
+		return false
+	}
+	e.cause = cause{kind: pathFailed, text: why, at: at}
+	return true
 }
 
 // down notes why the state machine has left a state. What was noted a moment before
@@ -186,6 +206,9 @@ func (j *journal) failed(a netip.Addr, why cause) {
 		return
 	}
 	was := e.cause
+	if was.kind == pathFailed && why.kind == refusedOpen && why.at.Sub(was.at).Abs() < overheardFor {
+		return // that is how the session was ended for it
+	}
 	e.cause = why
 	if was.kind != why.kind || was.text != why.text || was.notification != why.notification {
 		j.log.WithFields(logrus.Fields{"peer": e.peer, "address": a.String()}).Debugf("session does not come up: %s", why.text)

@@ -51,6 +51,7 @@ type Options struct {
 type Speaker struct {
 	options Options
 	journal *journal
+	paths   *paths
 	// running is closed when Run has begun, ended when it is over.
 	running, ended chan struct{}
 	begin          sync.Once
@@ -103,6 +104,8 @@ func New(o Options) (*Speaker, error) {
 		turn: semaphore.NewWeighted(1), tables: semaphore.NewWeighted(mostTableReaders), looking: newBounds(),
 	}
 	s.view.Store(&view{})
+	s.paths = newPaths(o.Log, s.journal, s.pathFailed)
+	s.journal.up = s.paths.established
 	return s, nil
 }
 
@@ -271,6 +274,7 @@ func (s *Speaker) publish(sessions []policy.Session) {
 	}
 	s.view.Store(v)
 	s.journal.follow(v.peers)
+	s.paths.follow(sessions)
 }
 
 // Stop ends all sessions on purpose: every established peer gets a
@@ -291,7 +295,7 @@ func (s *Speaker) StopForRestart(ctx context.Context) error {
 func (s *Speaker) leave(ctx context.Context, stop func(*server, context.Context) error) error {
 	return s.inTurn(ctx, func() error {
 		s.stopped = true
-		var errs [2]error
+		var errs [3]error
 		var both sync.WaitGroup
 		for i, srv := range []*server{s.active, s.passive} {
 			if srv != nil {
@@ -299,6 +303,7 @@ func (s *Speaker) leave(ctx context.Context, stop func(*server, context.Context)
 			}
 		}
 		both.Wait()
+		errs[2] = s.paths.close(ctx)
 		s.active, s.passive = nil, nil
 		s.view.Store(&view{peers: s.view.Load().peers})
 		return errors.Join(errs[:]...)

@@ -18,8 +18,8 @@ import (
 // A prefix is announced to a peer once it has been sent to it: the plan has it for
 // that peer, the session is Established, and both ends offered its family.
 
-// Trouble says why not everything that is planned for the peer can be sent to it, and
-// "" where nothing is in the way.
+// Trouble says why not everything that is planned for the peer can be sent to it, or what
+// is asked for of the session and does not work; "" where nothing is in the way.
 func (s Session) Trouble() string {
 	switch {
 	case !s.Established():
@@ -29,6 +29,8 @@ func (s Session) Trouble() string {
 			strings.Join(s.NotOffered, ", "), s.Peer)
 	case s.NoHoldTime:
 		return "the router asks for a hold time of 0, so that nobody would notice if it were dead; give this neighbor a hold time on the router"
+	case s.BFD != nil:
+		return s.BFD.Trouble
 	}
 	return ""
 }

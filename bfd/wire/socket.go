@@ -36,14 +36,15 @@ type listener struct {
 	at netip.AddrPort
 }
 
-func (s Session) port() uint16 {
+// Port is where both ends receive.
+func (s Session) Port() uint16 {
 	if s.Multihop {
 		return MultihopPort
 	}
 	return SingleHopPort
 }
 
-func (s Session) listensAt() netip.AddrPort { return netip.AddrPortFrom(s.Local, s.port()) }
+func (s Session) listensAt() netip.AddrPort { return netip.AddrPortFrom(s.Local, s.Port()) }
 
 // open opens the sockets that are missing, and closes listeners that nobody needs. What
 // fails is tried again later.
@@ -200,7 +201,7 @@ func (w *Wire) send(s *session, p bfd.Packet) {
 	if s.sender == noSocket {
 		return
 	}
-	to, err := sockaddr(netip.AddrPortFrom(s.Peer, s.port()))
+	to, err := sockaddr(netip.AddrPortFrom(s.Peer, s.Port()))
 	if err == nil {
 		err = unix.Sendto(s.sender, p.Append(nil), unix.MSG_DONTWAIT, to)
 	}
