@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/vishvananda/netlink"
@@ -46,6 +47,15 @@ func LinkAddressOf(a netip.Addr) string {
 		return ""
 	}
 	return n.LinkAddress.String()
+}
+
+// HasAddress is whether a link of this node has the address, or the kernel does not tell.
+func HasAddress(a netip.Addr) bool {
+	var d Datapath
+	if err := d.readAddresses(); err != nil {
+		return true
+	}
+	return slices.Contains(d.Addresses, a.WithZone(""))
 }
 
 // neighbourOf is an entry in our words. The kernel tells times as ages, in

@@ -43,6 +43,8 @@ const (
 	pathFailed
 	// refusedOpen is of a router whose OPEN we answered with one.
 	refusedOpen
+	// begunAnew is of a session that could not get on by itself (stranded.go).
+	begunAnew
 )
 
 // notification is the code and subcode of a NOTIFICATION (RFC 4271 section 4.5).
@@ -54,6 +56,9 @@ func (n notification) String() string {
 
 // overheardFor is how far what was overheard may be from a cause that it explains.
 const overheardFor = 5 * time.Second
+
+// silentBound is how long a router may take for its OPEN before that is said.
+const silentBound = 5 * time.Second
 
 // said is what a router was overheard to say last.
 type said struct {
@@ -74,6 +79,10 @@ type said struct {
 func (e entry) words(p *api.Peer, linkAddressOf func(netip.Addr) string) string {
 	n, heard := e.said.notification, e.said.notified.Sub(e.cause.at).Abs() < overheardFor
 	switch {
+	case e.halfOpenFor(silentBound) && e.state == bgp.BGP_FSM_OPENCONFIRM:
+		return routerAt(p) + " has sent its OPEN and no KEEPALIVE after it: its BGP process hangs, or waits in another connection; look at it there"
+	case e.halfOpenFor(silentBound):
+		return routerAt(p) + " takes the connection and does not answer our OPEN: its BGP process hangs or is overloaded; look at it there"
 	case e.cause.kind == noConnection:
 		if strings.HasSuffix(e.cause.text, "i/o timeout") {
 			return silenceWords(p, linkAddressOf)

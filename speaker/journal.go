@@ -47,6 +47,9 @@ type entry struct {
 	// GoBGP tells of a session that is down only when it has cleared what it had
 	// from the peer, which can take seconds.
 	connected bool
+	// halfOpen is since when there is a connection and the session is not up; zero where
+	// there is none. GoBGP says Active until the router's OPEN is there.
+	halfOpen time.Time
 	// received is what the peer has announced since then.
 	received receivedPrefixes
 }
@@ -95,6 +98,12 @@ func (j *journal) changed(p apiutil.Peer, at time.Time) {
 	}
 	was, is := e.state, p.State.SessionState
 	e.state, e.since = is, at
+	switch is {
+	case bgp.BGP_FSM_OPENSENT, bgp.BGP_FSM_OPENCONFIRM:
+		j.halfOpened(e, at)
+	case bgp.BGP_FSM_ESTABLISHED, bgp.BGP_FSM_IDLE:
+		e.halfOpen = time.Time{}
+	}
 	log := j.log.WithFields(logrus.Fields{"peer": e.peer, "address": a.String()})
 	if is == bgp.BGP_FSM_ESTABLISHED {
 		e.cause, e.said, e.text = cause{}, said{}, ""
@@ -205,6 +214,10 @@ func (j *journal) failed(a netip.Addr, why cause) {
 	if !ok {
 		return
 	}
+	e.halfOpen = time.Time{}
+	if e.cause.kind == begunAnew && why.kind == refusedOpen && why.at.Sub(e.cause.at) < overheardFor {
+		return // our own goodbye
+	}
 	was := e.cause
 	if was.kind == pathFailed && why.kind == refusedOpen && why.at.Sub(was.at).Abs() < overheardFor {
 		return // that is how the session was ended for it
@@ -242,6 +255,35 @@ func (j *journal) hears(from netip.Addr, what func(*said)) {
 	for _, e := range j.down(from) {
 		what(&e.said)
 		j.bell()
+	}
+}
+
+// dialled notes that a dial has become a connection.
+func (j *journal) dialled(a netip.Addr) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if e, ok := j.entries[a]; ok {
+		e.halfOpen = time.Time{}
+		j.halfOpened(e, time.Now())
+	}
+}
+
+// halfOpened notes that a session has a connection, and rings when it has had it for long.
+func (j *journal) halfOpened(e *entry, at time.Time) {
+	if !e.halfOpen.IsZero() {
+		return
+	}
+	e.halfOpen = at
+	time.AfterFunc(silentBound, j.bell)
+	time.AfterFunc(halfOpenBound, j.bell)
+}
+
+// stranded notes why a session is about to be begun anew.
+func (j *journal) stranded(a netip.Addr, why string) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if e, ok := j.entries[a]; ok {
+		e.cause = cause{kind: begunAnew, text: why, at: time.Now()}
 	}
 }
 

@@ -77,6 +77,8 @@ func (h *logHandler) tap(r slog.Record) {
 		h.journal.connected(h.peer, false)
 	case "received notification":
 		h.journal.said(h.peer, attribute(r, "Communicated-Reason").String())
+	case "outgoing connection established":
+		h.journal.dialled(h.peer)
 	case "failed to connect":
 		h.journal.failed(h.peer, cause{kind: noConnection, text: attribute(r, "Error").String()})
 	case "Session will be reset due to malformed BGP Header", "Session will be reset due to malformed BGP message":

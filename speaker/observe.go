@@ -124,6 +124,9 @@ func (s *Speaker) session(p *api.Peer, v *view) Session {
 	}
 	if out.State != Established {
 		out.LastError, out.LastErrorAt = e.words(p, s.options.LinkAddressOf), e.cause.at
+		if e.halfOpenFor(silentBound) {
+			out.LastErrorAt = e.halfOpen
+		}
 		return out
 	}
 	out.LocalAddress, _ = netip.ParseAddr(p.Transport.LocalAddress)

@@ -31,6 +31,10 @@ type server struct {
 	// sources are the source addresses as configured. ListPeer shows the
 	// session's real local address in their place once it is established.
 	sources map[netip.Addr]netip.Addr
+	// hasAddress is that of the Options, and addressless is since when sessions are
+	// without their own address.
+	hasAddress  func(netip.Addr) bool
+	addressless map[netip.Addr]time.Time
 	// restarting is true until the first sessions are added: only those tell
 	// their peers that we have restarted (RFC 4724 section 4.1).
 	restarting bool
@@ -40,18 +44,20 @@ type server struct {
 
 // start gives a GoBGP that listens on port (or not), rejects whatever it is
 // sent, and announces nothing yet.
-func start(ctx context.Context, log *logrus.Entry, j *journal, wish policy.Wish, port int32) (*server, error) {
+func start(ctx context.Context, o Options, j *journal, wish policy.Wish, port int32) (*server, error) {
 	if !wish.RouterID.Is4() {
 		return nil, errors.New("start BGP: no router id: it is an IPv4 address, and the node has none (set the annotation fairway.dev/router-id)")
 	}
-	logger := slog.New(&logHandler{log: log, journal: j, repeats: newRepeats()})
+	logger := slog.New(&logHandler{log: o.Log, journal: j, repeats: newRepeats()})
 	s := &server{
-		BgpServer:  gobgp.NewBgpServer(gobgp.LoggerOption(logger, nil)),
-		log:        log,
-		journal:    j,
-		routerID:   wish.RouterID,
-		sources:    map[netip.Addr]netip.Addr{},
-		restarting: true,
+		BgpServer:   gobgp.NewBgpServer(gobgp.LoggerOption(logger, nil)),
+		log:         o.Log,
+		journal:     j,
+		routerID:    wish.RouterID,
+		sources:     map[netip.Addr]netip.Addr{},
+		hasAddress:  o.HasAddress,
+		addressless: map[netip.Addr]time.Time{},
+		restarting:  true,
 	}
 	s.served.Go(s.Serve)
 	asn := wish.ASN

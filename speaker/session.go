@@ -151,11 +151,10 @@ func (s *server) setPeer(ctx context.Context, have *api.Peer, session policy.Ses
 	want := peerOf(session)
 	if have == nil {
 		want.GracefulRestart.LocalRestarting = want.GracefulRestart.Enabled && s.restarting
-		if err := s.AddPeer(ctx, &api.AddPeerRequest{Peer: want}); err != nil {
-			return fmt.Errorf("add peer %s (%s): %w", session.Peer, session.Address, err)
-		}
-		s.sources[session.Address] = session.SourceAddress
-		return nil
+		return s.addPeer(ctx, want, session)
+	}
+	if why := s.stranded(session.Address, have); why != "" {
+		return s.beginAnew(ctx, session, why)
 	}
 	reset := differences(have, want, s.sources[session.Address], session.SourceAddress)
 	if len(reset) == 0 && !timersDiffer(have, want) {
@@ -170,6 +169,14 @@ func (s *server) setPeer(ctx context.Context, have *api.Peer, session policy.Ses
 	}
 	if _, err := s.UpdatePeer(ctx, &api.UpdatePeerRequest{Peer: want}); err != nil {
 		return fmt.Errorf("change peer %s (%s): %w", session.Peer, session.Address, err)
+	}
+	s.sources[session.Address] = session.SourceAddress
+	return nil
+}
+
+func (s *server) addPeer(ctx context.Context, p *api.Peer, session policy.Session) error {
+	if err := s.AddPeer(ctx, &api.AddPeerRequest{Peer: p}); err != nil {
+		return fmt.Errorf("add peer %s (%s): %w", session.Peer, session.Address, err)
 	}
 	s.sources[session.Address] = session.SourceAddress
 	return nil

@@ -39,7 +39,11 @@ type Options struct {
 	// LinkAddressOf gives the link address at which a neighbour answers for an address,
 	// "" for none. It is asked where a router is silent; nil for nobody.
 	LinkAddressOf func(netip.Addr) string
-	// Bell is rung on every change of a session's state. It must not block.
+	// HasAddress is whether this node has an address, or cannot tell. A session whose own
+	// address is gone is begun anew. nil for a node that has all.
+	HasAddress func(netip.Addr) bool
+	// Bell is rung on every change of a session's state, and when Sync has something to do
+	// though the wish is the same. It must not block.
 	Bell func()
 }
 
@@ -244,7 +248,7 @@ func (s *Speaker) ensure(ctx context.Context, at **server, wish policy.Wish, por
 	}
 	defer s.tables.Release(mostTableReaders)
 	s.meet(ctx)
-	srv, err := start(ctx, s.options.Log, s.journal, wish, port)
+	srv, err := start(ctx, s.options, s.journal, wish, port)
 	s.meet(ctx)
 	if err != nil {
 		return err

@@ -55,7 +55,7 @@ func (f *runFlags) parts(log *logrus.Entry) (*parts, error) {
 	var err error
 	p.speaker, err = speaker.New(speaker.Options{
 		Log: log.WithField("part", "speaker"), GRPCSocket: f.grpcSocket, GRPCAddress: f.grpcAddress,
-		Doors: p.doors, ListenPort: f.bgpPort, LinkAddressOf: host.LinkAddressOf, Bell: p.wake.Ring,
+		Doors: p.doors, ListenPort: f.bgpPort, LinkAddressOf: host.LinkAddressOf, HasAddress: host.HasAddress, Bell: p.wake.Ring,
 	})
 	if err != nil {
 		return nil, err

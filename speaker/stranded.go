@@ -1,0 +1,76 @@
+package speaker
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/osrg/gobgp/v4/api"
+	"github.com/sirupsen/logrus"
+
+	"github.com/fairway-bgp/fairway/policy"
+)
+
+// Some sessions cannot get on by themselves, and only a timer of minutes would end
+// them: one whose own address the node has lost says nothing to anybody until the hold
+// time is over (the router hears it no more, RFC 4271 section 6.5), and one whose router
+// takes the connection and then says nothing waits four minutes for its OPEN
+// (section 8.2.2, OpenSent). Sync begins both anew.
+const (
+	// addressGrace is how long an address may be gone: the kernel drops IPv6 addresses
+	// with their link, and who configures networks puts them back.
+	addressGrace = 500 * time.Millisecond
+	// halfOpenBound is how long a session may have a connection and not be established.
+	halfOpenBound = 30 * time.Second
+)
+
+// stranded says why a session cannot get on by itself, "" where it may. A session that
+// may soon be stranded has the bell rung then.
+func (s *server) stranded(a netip.Addr, have *api.Peer) string {
+	e := s.journal.of(a)
+	if stateOf(have.State.SessionState) == Established {
+		return s.lostAddress(a, have)
+	}
+	if e.halfOpenFor(halfOpenBound) {
+		return fmt.Sprintf("it has had a connection for %s and has not come up", halfOpenBound)
+	}
+	return ""
+}
+
+// halfOpenFor is whether a session has had a connection for so long and is not up.
+func (e entry) halfOpenFor(d time.Duration) bool {
+	return !e.halfOpen.IsZero() && time.Since(e.halfOpen) >= d
+}
+
+// lostAddress says that the node has lost the session's own address, when that has been
+// so for a moment.
+func (s *server) lostAddress(a netip.Addr, have *api.Peer) string {
+	local, err := netip.ParseAddr(have.Transport.LocalAddress)
+	if err != nil || s.hasAddress == nil || s.hasAddress(local) {
+		delete(s.addressless, a)
+		return ""
+	}
+	since, known := s.addressless[a]
+	if !known {
+		s.addressless[a] = time.Now()
+		time.AfterFunc(addressGrace, s.journal.bell)
+		return ""
+	}
+	if time.Since(since) < addressGrace {
+		return ""
+	}
+	return fmt.Sprintf("its own address %s is no longer this node's", local)
+}
+
+// beginAnew drops a session's connection and dials again. The peer is added anew rather
+// than reset, for GoBGP rests a second after a reset.
+func (s *server) beginAnew(ctx context.Context, session policy.Session, why string) error {
+	s.log.WithFields(logrus.Fields{"peer": session.Peer, "address": session.Address.String()}).Warn("session is begun anew: " + why)
+	s.journal.stranded(session.Address, why)
+	if err := s.DeletePeer(ctx, &api.DeletePeerRequest{Address: session.Address.String()}); err != nil {
+		return fmt.Errorf("begin the session with peer %s (%s) anew: %w", session.Peer, session.Address, err)
+	}
+	delete(s.addressless, session.Address)
+	return s.addPeer(ctx, peerOf(session), session)
+}
