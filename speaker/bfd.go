@@ -2,8 +2,8 @@ package speaker
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
 	"slices"
@@ -18,11 +18,13 @@ import (
 	"github.com/fairway-bgp/fairway/policy"
 )
 
-// paths watches by BFD the paths to those neighbours that want it. A path is watched
-// from when the BGP session is first up, whose addresses then are known, and on through
-// its resets; what BFD says counts for a BGP session only while that is up, and only if
-// the path was seen to work since it came up: a failure of before never ends the next
-// session.
+// paths watches by BFD the paths to those neighbours that want it. A path is watched as
+// long as the BGP session is up, with BGP's addresses: FRR makes its BFD session anew
+// when BGP comes up, and takes it for a failure if the one before was up.
+//
+// A path that fails ends the session that is up, and no other. It is dialled again when
+// the router's BFD is heard, and says that it is down too (hold.go): what comes up then
+// is new at both ends.
 type paths struct {
 	log     *logrus.Entry
 	journal *journal
@@ -30,9 +32,15 @@ type paths struct {
 	failed func(a netip.Addr, why string)
 
 	mu sync.Mutex
-	// wanted are the sessions with BFD, and local this node's ends of those that were up.
+	// wanted are the sessions with BFD, and local this node's ends of the sessions that
+	// are up or wait for BFD.
 	wanted map[netip.Addr]policy.Session
 	local  map[netip.Addr]netip.Addr
+	// fading are sessions that are up and whose BFD is not wanted any more. The router
+	// would take its end for a failure, so it goes on with the BGP session, and ends none.
+	fading map[netip.Addr]policy.Session
+	// failing are paths that have failed and over which the router is waited for.
+	failing map[netip.Addr]bool
 	// wire is nil before the first path, and after close.
 	wire   *wire.Wire
 	err    error
@@ -40,30 +48,54 @@ type paths struct {
 }
 
 func newPaths(log *logrus.Entry, j *journal, failed func(a netip.Addr, why string)) *paths {
-	return &paths{log: log, journal: j, failed: failed, wanted: map[netip.Addr]policy.Session{}, local: map[netip.Addr]netip.Addr{}}
+	return &paths{
+		log: log, journal: j, failed: failed,
+		wanted: map[netip.Addr]policy.Session{}, local: map[netip.Addr]netip.Addr{}, fading: map[netip.Addr]policy.Session{}, failing: map[netip.Addr]bool{},
+	}
 }
 
 // follow sets which sessions there shall be.
 func (p *paths) follow(sessions []policy.Session) {
+	for _, a := range p.setWanted(sessions) {
+		p.release(a)
+	}
+}
+
+// setWanted gives the sessions whose BFD is not wanted any more.
+func (p *paths) setWanted(sessions []policy.Session) (unwanted []netip.Addr) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	clear(p.wanted)
+	before := p.wanted
+	p.wanted, p.fading = map[netip.Addr]policy.Session{}, maps.Clone(p.fading)
 	there := map[netip.Addr]bool{}
 	for _, s := range sessions {
 		there[s.Address] = true
 		if s.BFD.On() {
 			p.wanted[s.Address] = s
+			delete(p.fading, s.Address)
+		} else if was, ok := before[s.Address]; ok {
+			p.fading[s.Address] = was
+			unwanted = append(unwanted, s.Address)
 		}
 	}
 	for a := range p.local {
 		if !there[a] {
-			delete(p.local, a)
+			p.forget(a)
 		}
 	}
 	p.set()
+	return unwanted
 }
 
-// established notes that a BGP session is up, between these two addresses.
+// forget stops watching a path; set makes it so.
+func (p *paths) forget(a netip.Addr) {
+	delete(p.local, a)
+	delete(p.fading, a)
+	delete(p.failing, a)
+}
+
+// established notes that a BGP session is up, between these two addresses. A path that
+// was watched for the one before is watched anew.
 func (p *paths) established(a, local netip.Addr) {
 	if !local.IsValid() {
 		return
@@ -73,21 +105,41 @@ func (p *paths) established(a, local netip.Addr) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.local[a] != local {
-		p.local[a] = local
+	if p.local[a].IsValid() {
+		p.forget(a)
 		p.set()
 	}
+	p.local[a] = local
+	p.set()
 	if _, wanted := p.wanted[a]; wanted {
 		time.AfterFunc(settling, p.journal.bell) // then silence is news
+	}
+}
+
+// gone notes that a BGP session is up no more.
+func (p *paths) gone(a netip.Addr) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.forget(a)
+	p.set()
+}
+
+// release has a session dialled that waits for BFD.
+func (p *paths) release(a netip.Addr) {
+	if p.journal.released(a) {
+		p.gone(a)
+		p.journal.bell()
 	}
 }
 
 // set hands the whole wish to the wire.
 func (p *paths) set() {
 	var wish []wire.Session
-	for a, s := range p.wanted {
+	watched := maps.Clone(p.fading)
+	maps.Copy(watched, p.wanted)
+	for a, s := range watched {
 		if local := p.local[a]; local.IsValid() {
-			wish = append(wish, wire.Session{Peer: a, Local: local, Multihop: multihop(s, local), Settings: s.BFD})
+			wish = append(wish, wire.Session{Peer: a, Local: local, Multihop: multihop(s, local), Listen: p.failing[a], Settings: s.BFD})
 		}
 	}
 	if p.closed || len(wish) == 0 && p.wire == nil {
@@ -119,20 +171,45 @@ func multihop(s policy.Session, local netip.Addr) bool {
 	})
 }
 
-// changed takes what a path does, and must not block.
+// changed takes what a path does.
 func (p *paths) changed(a netip.Addr, c bfd.Change, at time.Time) {
 	log := p.log.WithFields(logrus.Fields{"address": a.String(), "bfd": c.To.String()})
-	if c.From != bfd.Up || c.To != bfd.Down {
-		log.Debug("BFD has changed")
-		p.journal.bell()
+	switch {
+	case c.To == bfd.Up:
+		log.Info("BFD is up")
+	case c.From == c.To:
+		p.release(a)
 		return
+	case c.From == bfd.Up:
+		why := pathWords(c)
+		ends := p.wants(a) && p.journal.pathDown(a, c, why, at)
+		log.WithFields(logrus.Fields{"reason": why, "endsSession": ends}).Warn("BFD went down")
+		if ends {
+			p.listen(a)
+			time.AfterFunc(holdBound, func() {
+				if p.journal.of(a).overdue() {
+					p.release(a)
+				}
+			})
+			go p.failed(a, why)
+		}
 	}
-	why := pathWords(c)
-	ends := p.journal.pathDown(a, c, why, at)
-	log.WithFields(logrus.Fields{"reason": why, "endsSession": ends}).Warn("BFD went down")
-	if ends {
-		go p.failed(a, why)
-	}
+	p.journal.bell()
+}
+
+// listen waits for the router over a path that has failed.
+func (p *paths) listen(a netip.Addr) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.failing[a] = true
+	p.set()
+}
+
+func (p *paths) wants(a netip.Addr) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	_, ok := p.wanted[a]
+	return ok
 }
 
 // pathWords says for people why a path is down.
@@ -180,14 +257,15 @@ func (p *paths) close(ctx context.Context) error {
 	return w.Close(ctx)
 }
 
-// pathFailed ends the session with a neighbour. The peer is disabled and enabled again:
-// GoBGP's ResetPeer keeps a notification for which there is no session any more, and
-// ends the next one with it.
+// pathFailed ends the session with a neighbour. The peer is disabled, for GoBGP's
+// ResetPeer keeps a notification for which there is no session any more, and ends the
+// next one with it; Sync adds it again (freed).
 func (s *Speaker) pathFailed(a netip.Addr, why string) {
 	ctx, cancel := context.WithTimeout(context.Background(), failBound)
 	defer cancel()
 	for _, srv := range s.view.Load().servers {
-		if err := srv.end(ctx, a, why); err != nil {
+		err := during(ctx, func() error { return srv.disable(ctx, a, why) })
+		if err != nil {
 			s.options.Log.WithError(err).WithField("address", a.String()).Error("BFD: end the session")
 		}
 	}
@@ -196,45 +274,12 @@ func (s *Speaker) pathFailed(a netip.Addr, why string) {
 // failBound bounds the end of a session whose path failed.
 const failBound = 10 * time.Second
 
-// end ends a session that the server has, and lets it begin anew.
-func (s *server) end(ctx context.Context, a netip.Addr, why string) error {
-	if _, err := s.adminState(ctx, a); errors.Is(err, errNoPeer) {
-		return nil
-	}
-	if err := s.DisablePeer(ctx, &api.DisablePeerRequest{Address: a.String(), Communication: why}); err != nil {
+// disable ends a session, if the server has it.
+func (s *server) disable(ctx context.Context, a netip.Addr, why string) error {
+	has := false
+	err := s.ListPeer(ctx, &api.ListPeerRequest{Address: a.String()}, func(*api.Peer) { has = true })
+	if err != nil || !has {
 		return err
 	}
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	for was := false; ; {
-		state, err := s.adminState(ctx, a)
-		switch {
-		case err != nil:
-			return err
-		case state == api.PeerState_ADMIN_STATE_DOWN:
-			// GoBGP drops the wish where it has not taken up the one before.
-			was = true
-			if err := s.EnablePeer(ctx, &api.EnablePeerRequest{Address: a.String()}); err != nil {
-				return err
-			}
-		case was:
-			return nil
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-}
-
-// errNoPeer is of a server that has no such session.
-var errNoPeer = errors.New("no such peer")
-
-func (s *server) adminState(ctx context.Context, a netip.Addr) (api.PeerState_AdminState, error) {
-	state, err := api.PeerState_ADMIN_STATE_UNSPECIFIED, errNoPeer
-	listErr := s.ListPeer(ctx, &api.ListPeerRequest{Address: a.String()}, func(p *api.Peer) {
-		state, err = p.State.AdminState, nil
-	})
-	return state, errors.Join(listErr, err)
+	return s.DisablePeer(ctx, &api.DisablePeerRequest{Address: a.String(), Communication: why})
 }

@@ -2,6 +2,7 @@ package speaker
 
 import (
 	"net/netip"
+	"strings"
 	"sync"
 	"time"
 
@@ -11,7 +12,6 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"github.com/fairway-bgp/fairway/bell"
-	"github.com/fairway-bgp/fairway/bfd"
 )
 
 // journal remembers of each session what GoBGP tells once and then forgets. It
@@ -20,9 +20,10 @@ import (
 type journal struct {
 	log  *logrus.Entry
 	bell func()
-	// up is told of each session that is up, with this node's address. It must not call
-	// the journal.
-	up func(a, local netip.Addr)
+	// up is told of each session that is up, with this node's address, and gone of each
+	// that is so no more. They must not call the journal.
+	up   func(a, local netip.Addr)
+	gone func(a netip.Addr)
 	// restless rings when a session is down, or newly wanted.
 	restless *bell.Bell
 
@@ -52,10 +53,13 @@ type entry struct {
 	halfOpen time.Time
 	// received is what the peer has announced since then.
 	received receivedPrefixes
+	// heldUntil is when a session that BFD ended is dialled again though BFD is silent;
+	// zero where none waits for BFD (hold.go).
+	heldUntil time.Time
 }
 
 func newJournal(log *logrus.Entry, ring func()) *journal {
-	return &journal{log: log, bell: ring, up: func(netip.Addr, netip.Addr) {}, restless: bell.New(), entries: map[netip.Addr]*entry{}}
+	return &journal{log: log, bell: ring, up: func(netip.Addr, netip.Addr) {}, gone: func(netip.Addr) {}, restless: bell.New(), entries: map[netip.Addr]*entry{}}
 }
 
 // follow sets which sessions the journal is about.
@@ -121,22 +125,10 @@ func (j *journal) changed(p apiutil.Peer, at time.Time) {
 	if was == bgp.BGP_FSM_ESTABLISHED {
 		e.flaps++
 		log.WithField("reason", e.cause.text).Warn("session went down")
+		if !e.held() {
+			j.gone(a)
+		}
 	}
-}
-
-// pathDown notes that the path to a neighbour has failed, and reports whether that ends
-// the session: one that is up, and since when the path was seen to work. That a neighbour
-// has turned BFD off ends none (RFC 5882 section 4.2).
-func (j *journal) pathDown(a netip.Addr, c bfd.Change, why string, at time.Time) (ends bool) {
-	defer j.bell()
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	e, ok := j.entries[a]
-	if !ok || e.state != bgp.BGP_FSM_ESTABLISHED || c.Neighbor == bfd.AdminDown || !c.ProvenAt.After(e.since) {
-		return false
-	}
-	e.cause = cause{kind: pathFailed, text: why, at: at}
-	return true
 }
 
 // down notes why the state machine has left a state. What was noted a moment before
@@ -162,7 +154,7 @@ func downReason(s apiutil.PeerState) string {
 	if s.DisconnectReason == api.PeerState_DISCONNECT_REASON_UNSPECIFIED {
 		return ""
 	}
-	return s.DisconnectMessage
+	return strings.Replace(s.DisconnectMessage, "subcode 10(undefined)", "subcode 10(BFD down)", 1) // RFC 9384
 }
 
 // said notes the text of the peer's notification, which changed takes up.

@@ -153,6 +153,9 @@ func (s *server) setPeer(ctx context.Context, have *api.Peer, session policy.Ses
 		want.GracefulRestart.LocalRestarting = want.GracefulRestart.Enabled && s.restarting
 		return s.addPeer(ctx, want, session)
 	}
+	if s.freed(session.Address, have) {
+		return s.addAgain(ctx, session)
+	}
 	if why := s.stranded(session.Address, have); why != "" {
 		return s.beginAnew(ctx, session, why)
 	}

@@ -109,7 +109,7 @@ func New(o Options) (*Speaker, error) {
 	}
 	s.view.Store(&view{})
 	s.paths = newPaths(o.Log, s.journal, s.pathFailed)
-	s.journal.up = s.paths.established
+	s.journal.up, s.journal.gone = s.paths.established, s.paths.gone
 	return s, nil
 }
 

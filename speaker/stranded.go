@@ -68,6 +68,11 @@ func (s *server) lostAddress(a netip.Addr, have *api.Peer) string {
 func (s *server) beginAnew(ctx context.Context, session policy.Session, why string) error {
 	s.log.WithFields(logrus.Fields{"peer": session.Peer, "address": session.Address.String()}).Warn("session is begun anew: " + why)
 	s.journal.stranded(session.Address, why)
+	return s.addAgain(ctx, session)
+}
+
+// addAgain takes a peer away and adds it.
+func (s *server) addAgain(ctx context.Context, session policy.Session) error {
 	if err := s.DeletePeer(ctx, &api.DeletePeerRequest{Address: session.Address.String()}); err != nil {
 		return fmt.Errorf("begin the session with peer %s (%s) anew: %w", session.Peer, session.Address, err)
 	}

@@ -48,7 +48,18 @@ func (w *Wire) take(l *listener, from netip.Addr, ttl int, b []byte) []change {
 	}
 	s.Received++
 	now := time.Now()
+	if s.Listen {
+		return s.overhear(now, p)
+	}
 	return w.do(s, now, s.machine.Receive(now, p))
+}
+
+// overhear is all that a session does that listens.
+func (s *session) overhear(now time.Time, p bfd.Packet) []change {
+	if p.State == bfd.Up {
+		return nil
+	}
+	return []change{{s.Peer, now, bfd.Change{From: bfd.Down, To: bfd.Down, Neighbor: p.State, NeighborDiagnostic: p.Diagnostic}}}
 }
 
 // drop counts a packet that was nobody's.

@@ -23,6 +23,9 @@ type Session struct {
 	// Multihop is for a peer that is on no network of this node's: packets need not
 	// come with a TTL of 255, and go to another port.
 	Multihop bool
+	// Listen is for one that says nothing, and tells of each packet of a peer that is not
+	// up, as a change from Down to Down.
+	Listen bool
 	bfd.Settings
 }
 
@@ -76,7 +79,7 @@ type session struct {
 }
 
 // Start gives a loop without sessions, which runs until Close. changed is told of each
-// change of state; it must not block, nor call the Wire.
+// change of state, by the loop, which waits for it.
 func Start(changed func(peer netip.Addr, c bfd.Change, at time.Time)) (*Wire, error) {
 	waker, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
 	if err != nil {
@@ -225,18 +228,26 @@ func (w *Wire) turn() (changes []change, fds []unix.PollFd, until time.Time, ove
 func (w *Wire) next() time.Time {
 	next := w.retryAt
 	for _, s := range w.sessions {
-		if wake := s.machine.Wake(); !wake.IsZero() && (next.IsZero() || wake.Before(next)) {
+		if wake := s.wakesAt(); !wake.IsZero() && (next.IsZero() || wake.Before(next)) {
 			next = wake
 		}
 	}
 	return next
 }
 
+// wakesAt is when a session has something to do, the zero Time for never.
+func (s *session) wakesAt() time.Time {
+	if s.Listen {
+		return time.Time{}
+	}
+	return s.machine.Wake()
+}
+
 // tick lets the sessions look at the clock.
 func (w *Wire) tick(now time.Time) []change {
 	var out []change
 	for _, s := range w.sessions {
-		if wake := s.machine.Wake(); !wake.IsZero() && !now.Before(wake) {
+		if wake := s.wakesAt(); !wake.IsZero() && !now.Before(wake) {
 			out = append(out, w.do(s, now, s.machine.Tick(now))...)
 		}
 	}
@@ -264,7 +275,7 @@ func (w *Wire) do(s *session, now time.Time, o bfd.Output) []change {
 // bury forgets the sessions that have said goodbye.
 func (w *Wire) bury() {
 	w.sessions = slices.DeleteFunc(w.sessions, func(s *session) bool {
-		if s.leaving && s.machine.Gone() {
+		if s.leaving && (s.Listen || s.machine.Gone()) {
 			s.closeSender()
 			return true
 		}
@@ -276,7 +287,7 @@ func (w *Wire) bury() {
 // knows it (RFC 5880 section 6.8.6), else by its address (RFC 5881 section 3).
 func (w *Wire) find(from netip.Addr, to netip.AddrPort, p bfd.Packet) *session {
 	for _, s := range w.sessions {
-		if s.Peer == from && s.listensAt() == to && !s.leaving && cmp.Or(p.Your, s.my) == s.my {
+		if s.Peer == from && s.listensAt() == to && !s.leaving && (s.Listen || cmp.Or(p.Your, s.my) == s.my) {
 			return s
 		}
 	}

@@ -1,0 +1,102 @@
+package bfd
+
+import (
+	"fmt"
+	"slices"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/fairway-bgp/fairway/bfd"
+)
+
+// tries is how often each way is measured.
+const tries = 20
+
+// BenchmarkDeadPeer measures from the moment at which one end falls silent, its
+// connections open, until the other has noticed: this node a router whose BFD is stopped,
+// a router this daemon. A router says on the wire that it has noticed; a moment later its
+// kernel has the route no more.
+func BenchmarkDeadPeer(b *testing.B) {
+	for _, t := range []timers{{50 * time.Millisecond, 3}, {300 * time.Millisecond, 3}} {
+		b.Run(fmt.Sprintf("%sx%d", t.interval, t.multiplier), func(b *testing.B) {
+			w := newWorld(b, t, frr, bird)
+			w.write(t.withBFD())
+			w.run()
+			b.Run("we notice", func(b *testing.B) { measure(b, w.weNotice) })
+			b.Run("routers notice", func(b *testing.B) { measure(b, w.routersNotice) })
+		})
+	}
+}
+
+// measure takes so many times of each name.
+func measure(b *testing.B, try func() map[string]time.Duration) {
+	times := map[string][]time.Duration{}
+	for range tries {
+		for name, d := range try() {
+			times[name] = append(times[name], d)
+		}
+	}
+	for b.Loop() { // what is measured takes no more runs
+	}
+	for name, all := range times {
+		slices.Sort(all)
+		b.ReportMetric(float64(all[len(all)/2].Microseconds())/1000, name+"-median-ms")
+		b.ReportMetric(float64(all[len(all)-1].Microseconds())/1000, name+"-max-ms")
+	}
+	b.ReportMetric(0, "ns/op")
+}
+
+// weNotice stops the BFD of one router after the other.
+func (w *world) weNotice() map[string]time.Duration {
+	out := map[string]time.Duration{}
+	for _, r := range w.routers {
+		w.unsynchronise()
+		began := time.Now()
+		r.bfd.Process.Signal(syscall.SIGSTOP)
+		w.await("the daemon notices", func() bool {
+			at, ok := w.daemon.log.since(began, "BFD went down", r.address)
+			out[r.kind] = at.Sub(began)
+			return ok
+		})
+		r.bfd.Process.Signal(syscall.SIGCONT)
+	}
+	w.allUp()
+	return out
+}
+
+// routersNotice stops the daemon.
+func (w *world) routersNotice() map[string]time.Duration {
+	var packets []<-chan heard
+	var kernels []<-chan change
+	for _, r := range w.routers {
+		packets, kernels = append(packets, r.sniff()), append(kernels, r.follow())
+	}
+	w.unsynchronise()
+	began := time.Now()
+	w.daemon.Process.Signal(syscall.SIGSTOP)
+	out := map[string]time.Duration{}
+	for i, r := range w.routers {
+		for p := range packets[i] {
+			if p.packet.State == bfd.Down && p.packet.Diagnostic == bfd.TimeExpired && p.at.After(began) {
+				out[r.kind] = p.at.Sub(began)
+				break
+			}
+		}
+		for c := range kernels[i] {
+			if !c.comes {
+				out[r.kind+"-route"] = c.at.Sub(began)
+				break
+			}
+		}
+	}
+	w.daemon.Process.Signal(syscall.SIGCONT)
+	w.allUp()
+	return out
+}
+
+// unsynchronise waits for a part of an interval, so that what is measured does not begin
+// at the same point of it each time.
+func (w *world) unsynchronise() {
+	time.Sleep(time.Duration(time.Now().UnixNano()) % (2 * w.timers.interval))
+}
