@@ -28,7 +28,7 @@ func level() map[string]int {
 		"columns": -1, "bell": -1, "bfd": -1, "flock": -1, "inet": -1, "replace": -1,
 		"door": 0, "routes": 0, "bfd/wire": 0, "host": 0, "host/netfilter": 0, "host/program": 0, "host/hosttest": 0, "api/v1alpha1": 0, "lab": 0,
 		"policy": 1, "host/enforce": 1,
-		"objects": 2, "objects/objectstest": 2, "policy/policytest": 2, "speaker": 2, "status": 2, "export": 2,
+		"objects": 2, "objects/objectstest": 2, "policy/policytest": 2, "speaker": 2, "status": 2, "export": 2, "discover": 2,
 		"files": 3, "kube": 3, "account": 3, "web": 3,
 		"daemon":      4,
 		"cmd/fairway": 5,
@@ -41,7 +41,7 @@ func why() map[int]string {
 		-1: "small common ground (how text for people is set, how a loop is woken, what the Internet agrees on, how a file is replaced or locked, how a path is watched): it serves every other room and knows none",
 		0:  "vocabulary and the outside world: they must be understood, and tested, without anything else",
 		1:  "the decision: values in, values out, whoever reads the objects and speaks BGP; and what is written on the host for it",
-		2:  "text to values, speaking BGP, the published picture and other routers' configuration: they know what a decision is made of and what it says, and nothing of each other",
+		2:  "text to values, finding neighbours, speaking BGP, the published picture and other routers' configuration: they know what a decision is made of and what it says, and nothing of each other",
 		3:  "the two sources, the page, and a node's account of itself: none needs another, and an account does not know how it gets into the cluster",
 		4:  "the loop is the only place where things meet",
 		5:  "commands wire things together",
@@ -76,7 +76,8 @@ func only() map[string][]string {
 	return map[string][]string{
 		"github.com/osrg/gobgp":          {"speaker", "lab"},
 		"k8s.io/client-go":               {"kube"},
-		"github.com/vishvananda/netlink": {"host", "host/netfilter", "host/hosttest", "lab"},
+		"github.com/vishvananda/netlink": {"host", "host/netfilter", "host/hosttest", "lab", "discover"},
+		"github.com/mdlayher/ndp":        {"discover"},
 		"github.com/prometheus":          {"web"},
 		"github.com/spf13/cobra":         {"cmd/fairway"},
 		"github.com/spf13/pflag":         {"cmd/fairway"},
@@ -91,7 +92,7 @@ func atRoot() []string {
 	return []string{
 		"CHANGELOG.md", "CONTRIBUTING.md", "Dockerfile", "LICENSE", "Makefile", "README.md",
 		"arch_test.go", "go.mod", "go.sum",
-		"account", "api", "bell", "bfd", "cmd", "columns", "daemon", "docs", "door", "e2e", "export", "files", "flock", "host", "inet", "kube", "lab", "manifests",
+		"account", "api", "bell", "bfd", "cmd", "columns", "daemon", "discover", "docs", "door", "e2e", "export", "files", "flock", "host", "inet", "kube", "lab", "manifests",
 		"objects", "policy", "replace", "routes", "scripts", "speaker", "status", "tools", "web",
 	}
 }

@@ -1,9 +1,11 @@
 package account
 
 import (
+	"fmt"
 	"net/netip"
 
 	"github.com/fairway-bgp/fairway/api/v1alpha1"
+	"github.com/fairway-bgp/fairway/policy"
 	"github.com/fairway-bgp/fairway/routes"
 )
 
@@ -35,4 +37,33 @@ func History(s *v1alpha1.Speaker, subnets []routes.Subnet) routes.History {
 		h.Subnets[a.Subnet] = of
 	}
 	return h
+}
+
+// Listed gives what a Speaker lists of what its node announces and withholds.
+func Listed(s *v1alpha1.Speaker) (announced []policy.Place, withheld []policy.Withheld) {
+	for _, a := range s.Status.Announced.First {
+		if p, err := netip.ParsePrefix(a.Prefix); err == nil {
+			announced = append(announced, policy.Place{Subnet: a.Subnet, Prefix: p})
+		}
+	}
+	for _, h := range s.Status.Withheld.First {
+		withheld = append(withheld, policy.Withheld{Prefix: h.Prefix, Subnet: h.Subnet, Reason: routes.Reason(h.Reason), Detail: h.Detail})
+	}
+	return announced, withheld
+}
+
+// Unlisted says what a Speaker is too short to list and the objects do not tell either:
+// prefixes that are withheld for what only the node's daemon sees.
+func Unlisted(s *v1alpha1.Speaker) []string {
+	listed := map[string]int64{}
+	for _, h := range s.Status.Withheld.First {
+		listed[h.Reason]++
+	}
+	var out []string
+	for _, r := range []routes.Reason{routes.DatapathDown, routes.HostNotReady} {
+		if more := s.Status.Withheld.Reasons[string(r)] - listed[string(r)]; more > 0 {
+			out = append(out, fmt.Sprintf("node %s withholds %d more for %s than its Speaker lists (the first %d): ask on the node, or run fairway plan --diff there", s.Name, more, r, mostListed))
+		}
+	}
+	return out
 }

@@ -45,14 +45,14 @@ func sessionEvents(before, now *status.Status) []Event {
 		was := sessionOf(before, e.Peer)
 		switch {
 		case e.Established() && !was.Established():
-			out = append(out, event("BGPSessionUp", "session with %s (%s) is established", e.Peer, e.Address))
+			out = append(out, event("BGPSessionUp", "session with %s (%s) is established", e.Peer, e.Neighbour()))
 		case was.Established() && !e.Established():
-			out = append(out, warning("BGPSessionDown", "session with %s (%s) is down: %s", e.Peer, e.Address, e.Trouble()))
+			out = append(out, warning("BGPSessionDown", "session with %s (%s) is down: %s", e.Peer, e.Neighbour(), e.Trouble()))
 		case !e.Established() && e.LastError != "" && e.LastError != was.LastError:
-			out = append(out, warning("BGPSessionFailed", "session with %s (%s) does not come up: %s", e.Peer, e.Address, e.Trouble()))
+			out = append(out, warning("BGPSessionFailed", "session with %s (%s) does not come up: %s", e.Peer, e.Neighbour(), e.Trouble()))
 		}
 		if e.Established() && e.Trouble() != "" && e.Trouble() != was.Trouble() {
-			out = append(out, warning("BGPSessionLimited", "session with %s (%s): %s", e.Peer, e.Address, e.Trouble()))
+			out = append(out, warning("BGPSessionLimited", "session with %s (%s): %s", e.Peer, e.Neighbour(), e.Trouble()))
 		}
 	}
 	return out

@@ -76,7 +76,7 @@ func Farewell(last v1alpha1.SpeakerStatus) v1alpha1.SpeakerStatus {
 
 func sessionRecord(e status.Session) v1alpha1.SessionStatus {
 	out := v1alpha1.SessionStatus{
-		Peer: e.Peer, Address: e.Address, State: strings.ToLower(e.State),
+		Peer: e.Peer, Address: e.Neighbour(), State: strings.ToLower(e.State),
 		LastError: columns.Cut(e.LastError, mostText), Advertised: int64(e.Advertised), NotOffered: e.NotOffered,
 		Trouble: columns.Cut(e.Trouble(), mostText),
 	}
@@ -207,7 +207,7 @@ func sessionsCondition(s *status.Status) metav1.Condition {
 	var down []string
 	for _, e := range s.Sessions {
 		if why := e.Trouble(); why != "" {
-			down = append(down, fmt.Sprintf("%s (%s): %s", e.Peer, e.Address, why))
+			down = append(down, fmt.Sprintf("%s (%s): %s", e.Peer, e.Neighbour(), why))
 		}
 	}
 	if len(s.Sessions) == 0 {

@@ -86,7 +86,7 @@ func troubles(s *status.Status) []trouble {
 	var out []trouble
 	for _, e := range s.Sessions {
 		if text := e.Trouble(); text != "" && (e.LastError != "" || e.Established()) {
-			out = append(out, trouble{e.Peer, e.Address, text})
+			out = append(out, trouble{e.Peer, e.Neighbour(), text})
 		}
 	}
 	return out

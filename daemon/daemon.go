@@ -42,6 +42,8 @@ type Options struct {
 	Gate    Gate
 	// Settings are told to who asks, and say what the host is asked for.
 	Settings status.Settings
+	// Neighbours finds those that no BGPPeer gives the address of; nil for nobody.
+	Neighbours Neighbours
 	// Host audits this node; nil for nobody.
 	Host Host
 	// HostGate withholds a prefix while a finding says that its traffic is lost.
@@ -83,6 +85,10 @@ type Daemon struct {
 	nodeless bool
 	// drain is what became of the Node's wish to be emptied.
 	drain drain
+	// up are the neighbours whose sessions were established when last looked at.
+	up map[netip.Addr]bool
+	// basis is what the plan was made with beside the objects.
+	basis status.Basis
 	// changes holds what was logged last, so that only changes are logged.
 	changes changeLog
 }
@@ -139,6 +145,9 @@ func (d *Daemon) pass(ctx context.Context) bool {
 	if ctx.Err() != nil {
 		return true
 	}
+	if observeErr == nil {
+		d.noteUp(observed)
+	}
 	st := d.picture(about, observed, syncErr, observeErr)
 	d.changes.write(st)
 	d.Board.Post(st)
@@ -152,6 +161,9 @@ func (d *Daemon) pass(ctx context.Context) bool {
 func (d *Daemon) decide(s policy.Snapshot) policy.Plan {
 	// Without its monotonic part the time is the same after a restart.
 	s = d.memory.Recall(s, time.Now().UTC().Round(0))
+	if d.Neighbours != nil {
+		s.Found, s.Up = d.Neighbours.Find(s.Searches(d.Node)), d.up
+	}
 	live, asked := routes.Live{}, s.SelectedCIDRs()
 	if d.Gate != nil {
 		live.DatapathDown = d.Gate.Down(asked, !s.HasNode(d.Node))
@@ -168,6 +180,7 @@ func (d *Daemon) decide(s policy.Snapshot) policy.Plan {
 		d.Host.Follow(WantOf(plan, d.Settings.OverlayLink, d.Settings.BGPPort))
 	}
 	d.memory = d.memory.Remember(s, plan)
+	d.basis = status.Basis{Settings: s.Settings, Memory: d.memory}
 	return plan
 }
 
@@ -215,6 +228,7 @@ func (d *Daemon) picture(about status.Source, o speaker.Observed, errs ...error)
 		Waiting: []string{}, Source: about, Sessions: []status.Session{}, Findings: []host.Finding{},
 		Plan: policy.Plan{Node: d.Node, Adverts: []policy.Advert{}, Withheld: []policy.Withheld{}, Warnings: []policy.Warning{}, Sessions: []policy.Session{}},
 	}
+	st.Basis = d.basis
 	if d.NotServed != nil {
 		st.NotServed = d.NotServed()
 	}
@@ -255,7 +269,9 @@ func (d *Daemon) astray(wanted []policy.Session) []string {
 	}
 	var routers []netip.Addr
 	for _, s := range wanted {
-		routers = append(routers, s.Address)
+		if s.Address.IsValid() {
+			routers = append(routers, s.Address)
+		}
 	}
 	return g.Astray(routers)
 }
@@ -289,15 +305,22 @@ func flatten(err error) []string {
 func sessionStatus(o speaker.Observed, plan policy.Plan) []status.Session {
 	out := []status.Session{}
 	for _, s := range plan.Sessions {
-		e := status.Session{Peer: s.Peer, Address: s.Address.String(), PeerASN: s.PeerASN, LocalASN: s.LocalASN, State: "Idle", Families: []string{}}
+		e := status.Session{Peer: s.Peer, Interface: s.Interface, PeerDiscovery: string(s.Discovery), PeerASN: s.PeerASN, LocalASN: s.LocalASN, State: "Idle", Families: []string{}}
+		if s.Address.IsValid() {
+			e.Address = s.Address.String()
+		}
 		i := slices.IndexFunc(o.Sessions, func(p speaker.Session) bool { return p.Peer == s.Peer })
 		if i >= 0 {
 			p := o.Sessions[i]
 			e.State, e.Since, e.LastError, e.LastErrorAt, e.Flaps = string(p.State), p.Since, p.LastError, p.LastErrorAt, p.Flaps
 			e.BFD = bfdStatus(p.Path)
 			e.Advertised, e.Received, e.NoHoldTime = p.Advertised, p.Received, p.NoHoldTime
+			e.OldPassword = p.OldPassword
 			if p.LocalAddress.IsValid() {
 				e.LocalAddress = p.LocalAddress.String()
+			}
+			if p.PeerASN != 0 {
+				e.PeerASN = p.PeerASN
 			}
 			for _, f := range p.Families {
 				e.Families = append(e.Families, string(f))
@@ -307,6 +330,9 @@ func sessionStatus(o speaker.Observed, plan policy.Plan) []status.Session {
 					e.NotOffered = append(e.NotOffered, string(f))
 				}
 			}
+		}
+		if s.Missing != "" && !e.Established() {
+			e.LastError = s.Missing
 		}
 		out = append(out, e)
 	}

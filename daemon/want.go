@@ -23,7 +23,9 @@ func WantOf(p policy.Plan, overlayLink string, bgpPort uint16) host.Want {
 		w.Networks = append(w.Networks, host.Network{Prefix: f.Prefix, Subnet: f.Subnet, Asymmetric: f.Asymmetric, NATPolicy: f.NATPolicy})
 	}
 	for _, s := range p.Sessions {
-		w.Peers = append(w.Peers, s.Address)
+		if s.Address.IsValid() {
+			w.Peers = append(w.Peers, s.Address)
+		}
 		if s.Passive {
 			w.BGPPort = bgpPort
 		}

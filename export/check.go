@@ -56,6 +56,9 @@ func Check(f Format, in Input, text string) (Fit, error) {
 	if err != nil {
 		return Fit{}, err
 	}
+	if p.Unnumbered() {
+		return Fit{}, fmt.Errorf("BGPPeer %s is unnumbered: its neighbors in the router are ports, and those are not compared; export it anew", p.Peer)
+	}
 	r, err := readRunning(f, text)
 	if err != nil {
 		return Fit{}, fmt.Errorf("as %s: %w", f, err)

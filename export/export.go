@@ -54,6 +54,11 @@ type Input struct {
 	// session. Both are for BGP alone.
 	Allow  []Range
 	Listen []netip.Prefix
+	// RouterASN is the router's AS, for a BGPPeer that leaves it open; 0 where the
+	// BGPPeer has it. Ports are, by node, those of the router that unnumbered sessions
+	// come in by.
+	RouterASN uint32
+	Ports     map[string]string
 	// PasswordsRead says that the sessions' passwords are the real ones, for Check to
 	// compare with: who reads a cluster may not read its Secrets.
 	PasswordsRead bool

@@ -32,7 +32,9 @@ func (p peering) OwnAddress() string {
 
 // AsksSource reports whether the router's source address matters: where it dials
 // or is some hops away.
-func (p peering) AsksSource() bool { return p.settings.EBGPMultihop || p.settings.Passive }
+func (p peering) AsksSource() bool {
+	return !p.Unnumbered() && (p.settings.EBGPMultihop || p.settings.Passive)
+}
 
 // NodesDial reports whether the router waits for the nodes.
 func (p peering) NodesDial() bool { return !p.settings.Passive }

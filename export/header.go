@@ -20,7 +20,7 @@ const gshutNote = gshut + ": what a node is about to withdraw loses (RFC 8326), 
 // the language's own template.
 func (p peering) About() []string {
 	return []string{
-		fmt.Sprintf("The router's side of BGPPeer %s: router %s, AS %d.", p.Peer, p.settings.Address, p.settings.PeerASN),
+		fmt.Sprintf("The router's side of BGPPeer %s: router %s, AS %d.", p.Peer, p.whereabouts(), p.settings.PeerASN),
 		fmt.Sprintf("Made by Fairway from the plans of %s.", some(p.nodes())),
 	}
 }
@@ -29,7 +29,8 @@ func (p peering) About() []string {
 func (p peering) Notes() []string {
 	s := p.settings
 	out := []string{p.limitNote(), gshutNote}
-	if !s.SourceAddress.IsValid() {
+	out = append(out, p.foundNotes()...)
+	if !s.SourceAddress.IsValid() && !p.Unnumbered() {
 		out = append(out, "Neighbours are the nodes' InternalIPs. A node whose packets leave with another address (a second",
 			"NIC, IPv6 autoconfiguration) is a stranger to the router.")
 	}
@@ -47,6 +48,9 @@ func (p peering) later() []string {
 		out = append(out, p.laterNode()...)
 	} else {
 		out = append(out, "LATER: a node that is not listed needs a neighbor; load a new export.")
+	}
+	if p.Unnumbered() {
+		return out // it has no check
 	}
 	return append(out, fmt.Sprintf("LATER: `fairway plan -o %s --peer %s --check FILE` says whether the router's file still fits.", p.Format, p.Peer))
 }

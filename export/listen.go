@@ -46,9 +46,9 @@ func (p *peering) addListen() error {
 		return fmt.Errorf("--listen %s: %w", p.listen[0], err)
 	}
 	for _, network := range p.listen {
-		if network.Addr().Is6() != p.settings.Address.Is6() {
+		if network.Addr().Is6() != p.settings.Over6() {
 			return fmt.Errorf("--listen %s: BGPPeer %s has the address %s, and its sessions come from %s addresses",
-				network, p.Peer, p.settings.Address, familyName(p.settings.Address.Is6()))
+				network, p.Peer, p.AddressText(), familyName(p.settings.Over6()))
 		}
 		g, err := p.groupIn(network)
 		if err != nil {
@@ -96,6 +96,8 @@ func apart(groups []group) []group {
 // mayListen is the error of a peering that listen ranges cannot serve at all.
 func (p *peering) mayListen() error {
 	switch {
+	case p.Unnumbered():
+		return fmt.Errorf("BGPPeer %s is unnumbered: its nodes have no addresses but link-local ones, and the router needs a port for each", p.Peer)
 	case p.settings.Passive:
 		return fmt.Errorf("BGPPeer %s is passive: its nodes wait to be dialled, so the router needs a neighbor for each", p.Peer)
 	case p.settings.Address.IsLinkLocalUnicast():

@@ -70,7 +70,9 @@ type group struct {
 type neighbour struct {
 	Node    string
 	Address netip.Addr
-	ASN     uint32
+	// Port is the router's, for an unnumbered session, which has no Address.
+	Port string
+	ASN  uint32
 }
 
 // family is what the router accepts in one address family.
@@ -106,7 +108,13 @@ func peeringOf(f Format, in Input) (peering, error) {
 	}
 	plans := byNode(in.Plans)
 	p := peering{Peer: plain(peer), Name: listName(peer), Format: f, allow: in.Allow, listen: in.Listen}
-	p.addNeighbours(peer, plans, addressBook(in.Nodes))
+	p.addNeighbours(peer, plans, addressBook(in.Nodes), in.Ports)
+	if err := p.settleASN(in.RouterASN); err != nil {
+		return peering{}, err
+	}
+	if err := p.mayBeUnnumbered(in.Ports); err != nil {
+		return peering{}, err
+	}
 	if len(p.Groups) == 0 {
 		return peering{}, fmt.Errorf("BGPPeer %s: no node has an address that the router could peer with: %s",
 			p.Peer, strings.Join(p.notes, "; "))
@@ -130,8 +138,8 @@ func peeringOf(f Format, in Input) (peering, error) {
 func listName(peer string) string { return "FAIRWAY-" + strings.ToUpper(symbol(peer, "-")) }
 
 // addNeighbours sorts the nodes that have a session with peer into groups.
-func (p *peering) addNeighbours(peer string, plans []policy.Plan, book map[string]routes.Node) {
-	seen := map[netip.Addr]string{}
+func (p *peering) addNeighbours(peer string, plans []policy.Plan, book map[string]routes.Node, ports map[string]string) {
+	seen, nodes := map[netip.Addr]string{}, 0
 	asns := map[uint32]bool{}
 	byKind := map[bool][]neighbour{}
 	for _, plan := range plans {
@@ -141,21 +149,24 @@ func (p *peering) addNeighbours(peer string, plans []policy.Plan, book map[strin
 		}
 		s := plan.Sessions[i]
 		p.settings = printable(s.SessionSettings)
-		n := neighbour{plain(plan.Node), neighbourAddress(s, book[plan.Node]), s.LocalASN}
+		n := neighbour{Node: plain(plan.Node), Address: neighbourAddress(s, book[plan.Node]), ASN: s.LocalASN}
 		switch other := seen[n.Address]; {
+		case s.Interface != "":
+			n.Port = portOf(plan.Node, ports)
 		case !n.Address.IsValid():
 			p.notes = append(p.notes, fmt.Sprintf("%s is left out: it has no %s InternalIP, and BGPPeer %s no sourceAddress",
-				n.Node, familyName(s.Address.Unmap().Is6()), p.Peer))
+				n.Node, familyName(s.Over6()), p.Peer))
 			continue
 		case other != "":
 			p.notes = append(p.notes, fmt.Sprintf("%s is left out: it has the address of %s, %s", n.Node, other, n.Address))
 			continue
 		}
 		seen[n.Address] = n.Node
+		nodes++
 		asns[n.ASN] = true
 		byKind[s.Internal()] = append(byKind[s.Internal()], n)
 	}
-	p.paths, p.Mixed = len(seen), len(asns) > 1
+	p.paths, p.Mixed = nodes, len(asns) > 1
 	p.Groups = p.groupsOf(byKind)
 }
 
@@ -165,6 +176,7 @@ func printable(s policy.SessionSettings) policy.SessionSettings {
 		s.Password = placeholder
 	}
 	s.Address = s.Address.WithZone(plain(s.Address.Zone()))
+	s.Interface = plain(s.Interface)
 	return s
 }
 
@@ -197,12 +209,14 @@ func neighbourAddress(s policy.Session, n routes.Node) netip.Addr {
 	peer := s.Address.Unmap()
 	source := s.SourceAddress.Unmap()
 	switch {
+	case s.Interface != "":
+		return netip.Addr{}
 	case source.IsValid() && !source.IsUnspecified() && source.Zone() == "":
 		return source
 	case peer.IsLinkLocalUnicast():
 		return netip.Addr{}
 	}
-	return internalIP(n, peer.Is6())
+	return internalIP(n, s.Over6())
 }
 
 // familyOf gathers what may come in one family.

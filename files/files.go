@@ -25,10 +25,20 @@ const Stdin = "-"
 // is that of a path that cannot be read at all; whatever else is wrong is among
 // the Problems.
 func Read(paths []string, settings routes.Settings) (objects.Contents, error) {
+	batches, err := ReadBatches(paths)
+	if err != nil {
+		return objects.Contents{}, err
+	}
+	c, _ := Assemble(batches, nil, settings)
+	return c, nil
+}
+
+// ReadBatches is Read for who does something with the objects before they count.
+func ReadBatches(paths []string) ([]objects.Batch, error) {
 	var batches []objects.Batch
 	for _, l := range lookAll(&disk{}, paths, os.Stdin) {
 		if l.err != nil {
-			return objects.Contents{}, fmt.Errorf("read objects: %w", l.err)
+			return nil, fmt.Errorf("read objects: %w", l.err)
 		}
 		for _, s := range l.files {
 			f := s.file(l.root, nil)
@@ -36,9 +46,15 @@ func Read(paths []string, settings routes.Settings) (objects.Contents, error) {
 			batches = append(batches, f.Batch)
 		}
 	}
-	c, values := objects.Assemble(batches, nil, notInFiles)
+	return batches, nil
+}
+
+// Assemble makes one picture of the batches; what no controller has seen is filled in.
+// last are the values to fall back on, nil for none.
+func Assemble(batches []objects.Batch, last objects.Good, settings routes.Settings) (objects.Contents, objects.Good) {
+	c, values := objects.Assemble(batches, last, notInFiles)
 	c.Snapshot = snapshotOfFiles(values, settings)
-	return c, nil
+	return c, values
 }
 
 // file is one file of the input.

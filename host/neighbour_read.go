@@ -2,6 +2,7 @@ package host
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 )
 
 // readNeighbours lists the kernel's entries on a link, of both families; on all with 0.
@@ -49,13 +51,24 @@ func LinkAddressOf(a netip.Addr) string {
 	return n.LinkAddress.String()
 }
 
-// HasAddress is whether a link of this node has the address, or the kernel does not tell.
+// HasAddress is whether the kernel takes an address for this node's, or does not tell:
+// one of a link's, or one that a local route has, as every address of the networks on the
+// loopback.
 func HasAddress(a netip.Addr) bool {
 	var d Datapath
 	if err := d.readAddresses(); err != nil {
 		return true
 	}
-	return slices.Contains(d.Addresses, a.WithZone(""))
+	return slices.Contains(d.Addresses, a.WithZone("")) || a.Zone() == "" && isLocal(a)
+}
+
+// isLocal is whether the kernel keeps packets to an address for itself, or does not tell.
+func isLocal(a netip.Addr) bool {
+	routes, err := netlink.RouteGet(a.AsSlice())
+	if err != nil {
+		return !errors.Is(err, unix.ENETUNREACH) && !errors.Is(err, unix.EHOSTUNREACH)
+	}
+	return slices.ContainsFunc(routes, func(r netlink.Route) bool { return r.Type == unix.RTN_LOCAL })
 }
 
 // neighbourOf is an entry in our words. The kernel tells times as ages, in

@@ -103,3 +103,23 @@ func TestSocketsAreReadOfBothFamilies(t *testing.T) {
 		t.Errorf("%s: %s", found.State, found.Got)
 	}
 }
+
+// TestAddressOfANetworkOnTheLoopbackIsSaidToBeGone: a session may have one, though no link
+// lists it.
+func TestAddressOfANetworkOnTheLoopbackIsSaidToBeGone(t *testing.T) {
+	needs.Root(t, "ip")
+	n := hosttest.NewSpace(t)
+	n.Sh("ip link set lo up; ip addr add 169.254.179.1/30 dev lo; ip -6 addr add fd00:179::1/126 dev lo; ip -6 route add local fd00:179::2 dev lo")
+	for address, want := range map[string]bool{
+		"169.254.179.1": true, "169.254.179.2": true, "fd00:179::1": true, "fd00:179::2": true,
+		"169.254.179.9": false, "fd00:179::9": false, "192.0.2.1": false,
+	} {
+		var got bool
+		if err := n.Do(func() error { got = host.HasAddress(netip.MustParseAddr(address)); return nil }); err != nil {
+			t.Fatal(err)
+		}
+		if got != want {
+			t.Errorf("%s: this node's is %t, want %t", address, got, want)
+		}
+	}
+}

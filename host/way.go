@@ -136,7 +136,7 @@ func (d Datapath) clientsOf(w Want, six bool) []client {
 		}
 	}
 	for _, peer := range w.Peers {
-		if peer.Is6() == six && peer.Zone() == "" {
+		if peer.Is6() == six && peer.Zone() == "" && !slices.Contains(d.Addresses, peer) {
 			out = append(out, client{address: peer})
 		}
 	}

@@ -130,6 +130,9 @@ func (f *following) assemble(view *LiveView, now time.Time) {
 		s.Subnets[i].Controlled = true
 	}
 	view.Snapshot = s
+	if f.options.Node == "" {
+		view.Objects = one.Objects
+	}
 }
 
 // goodTexts gives the objects that the good values were made of.

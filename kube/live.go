@@ -54,6 +54,8 @@ type Live struct {
 // handed out.
 type LiveView struct {
 	objects.Contents
+	// Objects are those that the Contents are made of, in a view of the whole cluster.
+	Objects []objects.Object
 	// Serial counts the views.
 	Serial uint64
 	// Waiting says what has not been read yet, and why; while there is any, the

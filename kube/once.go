@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 	"time"
 
@@ -20,6 +21,43 @@ const readBound = 20 * time.Second
 
 // ReadCluster reads the whole cluster once, without Secrets.
 func ReadCluster(ctx context.Context, c *Cluster, settings routes.Settings) (objects.Contents, error) {
+	v, err := readView(ctx, c, settings)
+	return v.Contents, err
+}
+
+// ReadObjects is ReadCluster for who does something with the objects before they count:
+// they are marked as seen by the controllers of the cluster. A BGPPeer's Secret has a
+// stand-in, the same for all.
+func ReadObjects(ctx context.Context, c *Cluster, settings routes.Settings) ([]objects.Object, error) {
+	v, err := readView(ctx, c, settings)
+	if err != nil {
+		return nil, err
+	}
+	out := slices.Clone(v.Objects)
+	for i := range out {
+		switch o := out[i].Value.(type) {
+		case objects.Subnet:
+			o.Formatted, o.Controlled = true, true
+			out[i].Value = o
+		case objects.Node:
+			o.Reported, o.Judged = true, true
+			out[i].Value = o
+		}
+	}
+	return out, nil
+}
+
+// StandIns give the Secrets that BGPPeers name, and that are not among the objects, the
+// value that those have which ReadObjects gives.
+func StandIns(all []objects.Object) []objects.Object {
+	there := map[string]bool{}
+	for _, o := range all {
+		there[o.Name] = there[o.Name] || o.Kind == objects.KindSecret
+	}
+	return standInSecrets(all, func(secret string) bool { return there[secret] })
+}
+
+func readView(ctx context.Context, c *Cluster, settings routes.Settings) (LiveView, error) {
 	ctx, cancel := context.WithTimeout(ctx, readBound)
 	silent := logrus.New()
 	silent.SetOutput(io.Discard)
@@ -33,13 +71,13 @@ func ReadCluster(ctx context.Context, c *Cluster, settings routes.Settings) (obj
 		v, ok := live.Latest()
 		switch {
 		case len(v.Lapses) > 0:
-			return objects.Contents{}, fmt.Errorf("read %s of %s: %s", v.Lapses[0].Kind, c.server, v.Lapses[0].Why)
+			return LiveView{}, fmt.Errorf("read %s of %s: %s", v.Lapses[0].Kind, c.server, v.Lapses[0].Why)
 		case ok:
-			return v.Contents, nil
+			return v, nil
 		}
 		select {
 		case <-ctx.Done():
-			return objects.Contents{}, fmt.Errorf("read %s: no answer", c.server)
+			return LiveView{}, fmt.Errorf("read %s: no answer", c.server)
 		case <-news.Rung():
 		}
 	}

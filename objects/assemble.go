@@ -189,8 +189,8 @@ func settlePeers(chosen []*Object, now, last Good, absent func(string) error) Go
 	var winners []policy.Peer
 	for _, c := range candidates {
 		if w := rival(winners, c.peer); w != "" {
-			c.Add(Problem{Severity: Wrong, Field: "spec.peerAddress", Value: c.peer.Address.String(), Message: fmt.Sprintf(
-				"is the address of BGPPeer %s too, for the same nodes, and one session is all there can be: remove one, or tell them apart by nodeSelector", w)})
+			c.Add(Problem{Severity: Wrong, Field: whereField(c.peer), Value: whereValue(c.peer), Message: fmt.Sprintf(
+				"is the %s of BGPPeer %s too, for the same nodes, and one session is all there can be: remove one, or tell them apart by nodeSelector", whatIsThere(c.peer), w)})
 			losers = append(losers, c)
 			continue
 		}
@@ -218,7 +218,35 @@ func (g Good) newcomer(k Key, p policy.Peer) int {
 
 // SameSession reports whether two peers have one address for the same nodes.
 func SameSession(p, q policy.Peer) bool {
-	return p.Address == q.Address && sameSelector(p.Nodes, q.Nodes)
+	return p.Address == q.Address && p.Search() == q.Search() && sameSelector(p.Nodes, q.Nodes)
+}
+
+// whereField is the field that says where the neighbour is, whereValue what it says.
+func whereField(p policy.Peer) string {
+	switch {
+	case p.Interface != "":
+		return "spec.interface"
+	case p.Discovery != "":
+		return "spec.peerDiscovery"
+	}
+	return "spec.peerAddress"
+}
+
+func whereValue(p policy.Peer) string {
+	if p.Search() == "" {
+		return p.Address.String()
+	}
+	return cmp.Or(p.Interface, string(p.Discovery))
+}
+
+func whatIsThere(p policy.Peer) string {
+	switch {
+	case p.Interface != "":
+		return "interface"
+	case p.Discovery != "":
+		return "peerDiscovery"
+	}
+	return "address"
 }
 
 // rival names the peer that has the same address for the same nodes.

@@ -96,8 +96,10 @@ func peerOf(name string, since time.Time, s *v1alpha1.BGPPeerSpec, r *report) Pe
 		out.LocalASN = asn("spec.localASN", s.LocalASN, r)
 	}
 	out.Address = peerAddress(s, r)
+	out.Interface, out.Discovery = s.Interface, policy.Discovery(s.PeerDiscovery)
+	checkSearch(s, r)
 	out.Port = port(s.Port, r)
-	out.PeerASN = asn("spec.peerASN", s.PeerASN, r)
+	out.PeerASN, out.DynamicASN = peerASN(s, r)
 	out.SourceAddress = sourceAddress(s.SourceAddress, out.Address, r)
 	out.EBGPMultihop, out.TTLSecurity, out.Passive = s.EBGPMultihop, s.TTLSecurity, s.Passive
 	checkHops(s, out.Peer, r)
@@ -105,11 +107,47 @@ func peerOf(name string, since time.Time, s *v1alpha1.BGPPeerSpec, r *report) Pe
 	out.KeepaliveTime = keepaliveTime(s.KeepaliveTime, out.HoldTime, r)
 	out.ConnectRetryTime = seconds("spec.connectRetryTime", s.ConnectRetryTime, defaultConnectRetry, time.Second, mostTimer, r)
 	out.Families = families(s.Families, r)
-	out.ExtendedNextHop = s.ExtendedNextHop
+	if out.Discovery != "" && out.SourceAddress.IsValid() && out.SourceAddress.Is6() != out.Over6() {
+		r.wrong("spec.sourceAddress", s.SourceAddress, "is not of the default gateway's family: IPv4, unless families has %s alone", policy.IPv6Unicast)
+	}
+	out.ExtendedNextHop = s.ExtendedNextHop || s.Interface != ""
 	out.BFD = bfdSettings(s.BFD, r)
 	out.GracefulRestartTime = restartTime(s.GracefulRestart, r)
 	out.Defaults = defaults(s.Attributes, r)
 	return out
+}
+
+// peerASN reads the neighbour's AS, or what is known of it.
+func peerASN(s *v1alpha1.BGPPeerSpec, r *report) (uint32, policy.DynamicASN) {
+	const field = "spec.dynamicASN"
+	dynamic := policy.DynamicASN(s.DynamicASN)
+	switch {
+	case dynamic == "":
+		return asn("spec.peerASN", s.PeerASN, r), ""
+	case s.PeerASN != nil:
+		r.wrong(field, dynamic, "stands beside peerASN: give one of them")
+	case dynamic != policy.External && dynamic != policy.Internal:
+		r.wrong(field, dynamic, "is neither %s nor %s", policy.External, policy.Internal)
+	}
+	return 0, dynamic
+}
+
+// checkSearch judges what a BGPPeer says of how the neighbour is found.
+func checkSearch(s *v1alpha1.BGPPeerSpec, r *report) {
+	if d := policy.Discovery(s.PeerDiscovery); d != "" && d != policy.DefaultGateway {
+		r.wrong("spec.peerDiscovery", d, "is not %s", policy.DefaultGateway)
+	}
+	if s.Interface == "" {
+		return
+	}
+	switch {
+	case !namesInterface(s.Interface) || s.Interface == "." || s.Interface == "..":
+		r.wrong("spec.interface", s.Interface, "is no interface's name: up to 15 letters, digits, and . - _ @ +")
+	case s.SourceAddress != "":
+		r.wrong("spec.sourceAddress", s.SourceAddress, "is not for a neighbour on an interface: the session comes from the link-local address there; leave it out")
+	case s.EBGPMultihop:
+		r.wrong("spec.ebgpMultihop", true, "is not for a neighbour on an interface, which is one hop away: leave it out")
+	}
 }
 
 // asn checks a number that the field must have.
@@ -117,7 +155,7 @@ func asn(field string, n *int64, r *report) uint32 {
 	const bounds = "an AS number is 1 to 4294967294"
 	switch {
 	case n == nil:
-		r.wrong(field, missing, "%s; give the AS that the neighbour is in", bounds)
+		r.wrong(field, missing, "%s; give the AS that the neighbour is in, or dynamicASN", bounds)
 	case *n < 1 || *n > 4294967295:
 		r.wrong(field, *n, "%s; give the real one, or a private one (64512 to 65534, RFC 6996)", bounds)
 	default:
@@ -133,11 +171,14 @@ func peerAddress(s *v1alpha1.BGPPeerSpec, r *report) netip.Addr {
 	switch {
 	case s.PeerAddress != "" && s.Interface != "":
 		r.wrong("spec.interface", s.Interface, "stands beside peerAddress: give one of them")
-	case s.Interface != "":
-		r.wrong("spec.interface", s.Interface, "unnumbered peers are not supported by this version: give peerAddress")
-		return netip.Addr{}
-	case s.PeerAddress == "":
-		r.wrong("spec.peerAddress", missing, "give the neighbour's IPv4 or IPv6 address")
+	case s.PeerDiscovery != "" && s.PeerAddress != "":
+		r.wrong("spec.peerDiscovery", s.PeerDiscovery, "stands beside peerAddress: give one of them")
+	case s.PeerDiscovery != "" && s.Interface != "":
+		r.wrong("spec.peerDiscovery", s.PeerDiscovery, "stands beside interface: give one of them")
+	case s.PeerAddress == "" && s.Interface == "" && s.PeerDiscovery == "":
+		r.wrong("spec.peerAddress", missing, "give the neighbour's IPv4 or IPv6 address, or interface or peerDiscovery in its place")
+	}
+	if s.PeerAddress == "" {
 		return netip.Addr{}
 	}
 	return address("spec.peerAddress", s.PeerAddress, r)

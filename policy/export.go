@@ -130,11 +130,16 @@ func (a *Attributes) worsen(internal bool) {
 
 // Wish gives what the speaker shall have for the plan.
 func (p Plan) Wish() Wish {
-	w := Wish{RouterID: p.RouterID, ASN: p.ASN(), Sessions: p.Sessions, RIB: make(routes.RIB, len(p.Adverts)), Exports: p.exports}
+	w := Wish{RouterID: p.RouterID, ASN: p.ASN(), Sessions: withAddress(p.Sessions), RIB: make(routes.RIB, len(p.Adverts)), Exports: p.exports}
 	for _, a := range p.Adverts {
 		w.RIB[a.Prefix] = routes.Path{NextHop: a.NextHop, Class: a.class}
 	}
 	return w
+}
+
+// withAddress gives the sessions whose neighbour is found.
+func withAddress(sessions []Session) []Session {
+	return slices.DeleteFunc(slices.Clone(sessions), func(s Session) bool { return !s.Address.IsValid() })
 }
 
 // ASN is the BGP process's, 0 without sessions; each session states its own.

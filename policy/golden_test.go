@@ -190,7 +190,7 @@ func (c goldenCase) outputs(t *testing.T) map[string][]byte {
 	}
 	out := map[string][]byte{"plan.txt": text.Bytes(), "plan.json": append(js, '\n')}
 	if c.why != "" {
-		if err := policy.WriteWhy(&why, explanations); err != nil {
+		if err := policy.WriteWhy(&why, explanations, true); err != nil {
 			t.Fatal(err)
 		}
 		out["why.txt"] = why.Bytes()

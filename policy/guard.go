@@ -49,8 +49,10 @@ func newLeakGuard(s *Snapshot) leakGuard {
 			g.add(a, "the InternalIP of Node "+n.Name)
 		}
 	}
-	for _, p := range byPrecedence(s.Peers, nil) {
-		g.add(p.Address, "the address of BGPPeer "+p.Name)
+	for _, p := range byPrecedence(s.located(), nil) {
+		if p.Address.IsValid() {
+			g.add(p.Address, "the address of BGPPeer "+p.Name)
+		}
 	}
 	slices.SortStableFunc(g.addresses, func(a, b owned) int { return a.Compare(b.Addr) })
 	return g

@@ -19,7 +19,9 @@ type Memory struct {
 	node  map[string]string
 	// sessions holds what is in force with each neighbour.
 	sessions map[netip.Addr]InForce
-	history  routes.History
+	// settled holds which neighbours were found.
+	settled map[Search]Settled
+	history routes.History
 }
 
 // memoryJSON is how a Memory is written, for a daemon that is started again.
@@ -29,13 +31,15 @@ type memoryJSON struct {
 	Node    map[string]string            `json:"node,omitempty"`
 	// Sessions holds what is in force with each neighbour.
 	Sessions map[netip.Addr]InForce `json:"sessions,omitempty"`
+	// Settled holds which neighbours were found, by where they were looked for.
+	Settled map[Search]Settled `json:"settled,omitempty"`
 	// History is what was announced and seen.
 	History routes.History `json:"history,omitzero"`
 }
 
 // MarshalJSON writes the last good annotations and CIDRs, and the sessions in force.
 func (m Memory) MarshalJSON() ([]byte, error) {
-	return json.Marshal(memoryJSON{m.subnets, m.cidrs, m.node, m.sessions, m.history})
+	return json.Marshal(memoryJSON{m.subnets, m.cidrs, m.node, m.sessions, m.settled, m.history})
 }
 
 // UnmarshalJSON reads what MarshalJSON wrote.
@@ -44,7 +48,7 @@ func (m *Memory) UnmarshalJSON(b []byte) error {
 	if err := json.Unmarshal(b, &j); err != nil {
 		return err
 	}
-	*m = Memory{j.Subnets, j.CIDRs, j.Node, j.Sessions, j.History}
+	*m = Memory{j.Subnets, j.CIDRs, j.Node, j.Sessions, j.Settled, j.History}
 	return nil
 }
 
@@ -57,7 +61,8 @@ func (m Memory) Subnet(name string) (annotations map[string]string, ok bool) {
 // Equal reports whether two memories are of the same.
 func (m Memory) Equal(n Memory) bool {
 	return maps.EqualFunc(m.subnets, n.subnets, maps.Equal[map[string]string, map[string]string]) &&
-		maps.Equal(m.cidrs, n.cidrs) && maps.Equal(m.node, n.node) && maps.Equal(m.sessions, n.sessions) && m.history.Equal(n.history)
+		maps.Equal(m.cidrs, n.cidrs) && maps.Equal(m.node, n.node) && maps.Equal(m.sessions, n.sessions) &&
+		maps.Equal(m.settled, n.settled) && m.history.Equal(n.history)
 }
 
 // History is what was announced and seen.
@@ -67,7 +72,7 @@ func (m Memory) History() routes.History { return m.history }
 // force, and what was announced and seen, filled in.
 func (m Memory) Recall(s Snapshot, at time.Time) Snapshot {
 	s.At = at
-	s.LastGood, s.LastGoodNode, s.InForce, s.History = m.subnets, m.node, m.sessions, m.history
+	s.LastGood, s.LastGoodNode, s.InForce, s.Settled, s.History = m.subnets, m.node, m.sessions, m.settled, m.history
 	s.History.Known = true
 	if !at.IsZero() {
 		s.History = s.History.NotAfter(at)
@@ -102,7 +107,7 @@ func (m Memory) recallCIDRs(subnets []routes.Subnet) []routes.Subnet {
 // they do not parse the last good ones stay, and they are forgotten when the
 // Subnet is no longer selected or gone.
 func (m Memory) Remember(s Snapshot, p Plan) Memory {
-	next := Memory{subnets: make(map[string]map[string]string, len(m.subnets)), cidrs: make(map[string]string, len(m.cidrs)), node: maps.Clone(m.node), sessions: map[netip.Addr]InForce{}, history: p.history}
+	next := Memory{subnets: make(map[string]map[string]string, len(m.subnets)), cidrs: make(map[string]string, len(m.cidrs)), node: maps.Clone(m.node), sessions: map[netip.Addr]InForce{}, settled: map[Search]Settled{}, history: p.history}
 	for i := range s.Subnets {
 		sub := &s.Subnets[i]
 		good, known := m.subnets[sub.Name]
@@ -118,7 +123,13 @@ func (m Memory) Remember(s Snapshot, p Plan) Memory {
 		}
 	}
 	for _, e := range p.Sessions {
+		if !e.Address.IsValid() {
+			continue
+		}
 		next.sessions[e.Address] = InForce{e.Peer, e.LocalASN}
+		if search := e.Search(); search != "" {
+			next.settled[search] = e.settled()
+		}
 	}
 	if n := s.Node(p.Node); n != nil {
 		next.rememberNode(n.Annotations)

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -18,6 +19,12 @@ type Snapshot struct {
 	// session of, so that another one with its address cannot take that over.
 	// Elsewhere it is nil.
 	InForce map[netip.Addr]InForce
+	// Found is what the daemon's own node finds now where it looks for neighbours,
+	// Settled what it has settled on so far, and Up are the neighbours that it has a
+	// session with. Elsewhere they are nil.
+	Found   map[Search]Found
+	Settled map[Search]Settled
+	Up      map[netip.Addr]bool
 }
 
 // WithNode gives the Snapshot with one more Node.
@@ -92,6 +99,27 @@ type Peer struct {
 	SessionSettings
 }
 
+// key is the same for two that are one neighbour to the node.
+func (s SessionSettings) key() string {
+	if s.Address.IsValid() {
+		return s.Address.String()
+	}
+	return string(s.Search())
+}
+
+// given is what the BGPPeer says of where the neighbour is, by its fields.
+func (p Peer) given() string {
+	switch {
+	case p.Interface != "":
+		return "spec.interface " + p.Interface
+	case p.Discovery != "" && p.Address.IsValid():
+		return fmt.Sprintf("spec.peerDiscovery %s, %s,", p.Discovery, p.Address)
+	case p.Discovery != "":
+		return "spec.peerDiscovery " + string(p.Discovery)
+	}
+	return "spec.peerAddress " + p.Address.String()
+}
+
 // Timers of a session that names none. RFC 4271 section 10 suggests the hold time;
 // GoBGP's own 120 s between two attempts to connect would keep a repaired link idle
 // for two minutes.
@@ -103,11 +131,21 @@ const (
 // SessionSettings are the fields of a BGP session that a BGPPeer gives as they
 // are.
 type SessionSettings struct {
-	// Address of the neighbour, with a zone for an IPv6 link-local one.
+	// Address of the neighbour, with a zone for an IPv6 link-local one. It is the zero
+	// Addr where the neighbour is looked for (Interface, Discovery), until it is found.
 	Address netip.Addr `json:"address"`
+	// Interface names the link whose router advertisements give the address, "" for none.
+	Interface string `json:"interface,omitempty"`
+	// Discovery is what else gives it, "" for nothing.
+	Discovery Discovery `json:"peerDiscovery,omitempty"`
+	// Missing says why it is not found, or not there at the moment; "" otherwise.
+	Missing string `json:"missing,omitempty"`
 	// Port is the neighbour's TCP port, inet.BGPPort unless given.
-	Port    uint16 `json:"port"`
+	Port uint16 `json:"port"`
+	// PeerASN is 0 for any AS but our own (DynamicASN external).
 	PeerASN uint32 `json:"peerASN"`
+	// DynamicASN is "" where the BGPPeer gives the number.
+	DynamicASN DynamicASN `json:"dynamicASN,omitempty"`
 	// SourceAddress is the zero Addr where the kernel chooses.
 	SourceAddress netip.Addr `json:"sourceAddress"`
 	// Password for TCP MD5 (RFC 2385); empty for none.

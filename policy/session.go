@@ -29,8 +29,8 @@ func sessions(s *Snapshot, node *routes.Node) ([]Session, []Warning) {
 	if err != nil {
 		warnings = append(warnings, Warning{Reason: routes.InvalidAnnotation, Detail: err.Error()})
 	}
-	taken := map[netip.Addr]string{}
-	for _, p := range byPrecedence(s.Peers, s.InForce) {
+	taken := map[string]string{}
+	for _, p := range byPrecedence(s.located(), s.InForce) {
 		if !p.Nodes.Matches(node.Labels) {
 			continue
 		}
@@ -48,11 +48,17 @@ func sessions(s *Snapshot, node *routes.Node) ([]Session, []Warning) {
 			asn = now.LocalASN
 			warn(p.Name, problem+"; the session of AS %d stays until it is mended", routes.AnnotationLocalASN, node.Name, asn)
 		}
-		if other, ok := taken[p.Address]; ok {
-			warn(p.Name, "spec.peerAddress %s is BGPPeer %s's on Node %s: delete one, or let their nodeSelectors differ", p.Address, other, node.Name)
+		if other, ok := taken[p.key()]; ok {
+			warn(p.Name, "%s is BGPPeer %s's on Node %s: delete one, or let their nodeSelectors differ", p.given(), other, node.Name)
 			continue
 		}
-		taken[p.Address] = p.Name
+		taken[p.key()] = p.Name
+		if text, is := s.crowded(p); is {
+			warn(p.Name, "%s", text)
+		}
+		if p.DynamicASN == Internal {
+			p.PeerASN = asn
+		}
 		out = append(out, Session{Peer: p.Name, LocalASN: asn, SessionSettings: p.SessionSettings})
 		if p.BFD.On() && p.GracefulRestartTime > 0 {
 			warnings = append(warnings, restartOrFailure(p.Name))
@@ -73,7 +79,7 @@ func restartOrFailure(peer string) Warning {
 // then the first by name.
 func byPrecedence(peers []Peer, inForce map[netip.Addr]InForce) []Peer {
 	newcomer := func(p Peer) int {
-		if inForce[p.Address].Peer == p.Name {
+		if p.Address.IsValid() && inForce[p.Address].Peer == p.Name {
 			return 0
 		}
 		return 1
@@ -184,11 +190,11 @@ func crossFamilyNextHop(s *Session, node *routes.Node, p netip.Prefix) (hop neti
 	switch {
 	case !slices.Contains(s.Families, f):
 		return hop, fmt.Sprintf("BGPPeer %s: spec.families lacks %s, which %s needs", s.Peer, f, p)
-	case s.Address.Is4() == p.Addr().Is4(), f == IPv4Unicast && s.ExtendedNextHop:
+	case s.Over6() == p.Addr().Is6(), f == IPv4Unicast && s.ExtendedNextHop:
 		return hop, ""
 	}
 	if hop = internalIP(node, f); !hop.IsValid() {
-		return hop, fmt.Sprintf("BGPPeer %s: no next hop for %s over a session with %s: Node %s has no InternalIP of that family", s.Peer, p, s.Address, node.Name)
+		return hop, fmt.Sprintf("BGPPeer %s: no next hop for %s over a session with %s: Node %s has no InternalIP of that family", s.Peer, p, s.Where(), node.Name)
 	}
 	return hop, ""
 }

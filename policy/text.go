@@ -35,16 +35,27 @@ func (p Plan) WriteOutcome(w io.Writer, unsent func(Advert) []string) error {
 func (p Plan) writeSessions(b *bytes.Buffer) {
 	t := columns.Headed("  Peer", "Neighbour", "AS", "Local AS", "Notes")
 	for _, s := range p.Sessions {
-		t.Row("  "+s.Peer, neighbour(s), fmt.Sprint(s.PeerASN), fmt.Sprint(s.LocalASN), sessionNotes(s))
+		t.Row("  "+s.Peer, neighbour(s), peerAS(s), fmt.Sprint(s.LocalASN), sessionNotes(s))
+		if !s.Address.IsValid() && s.Missing != "" {
+			remark(t, s.Missing)
+		}
 	}
 	writeTable(b, t)
 }
 
 func neighbour(s Session) string {
 	if s.Port == inet.BGPPort {
-		return s.Address.String()
+		return s.Where()
 	}
-	return fmt.Sprintf("%s port %d", s.Address, s.Port)
+	return fmt.Sprintf("%s port %d", s.Where(), s.Port)
+}
+
+// peerAS is the neighbour's AS, or what is known of it.
+func peerAS(s Session) string {
+	if s.PeerASN == 0 {
+		return string(s.DynamicASN)
+	}
+	return fmt.Sprint(s.PeerASN)
 }
 
 func sessionNotes(s Session) string {
@@ -169,12 +180,15 @@ func writeTable(b *bytes.Buffer, t *columns.Table) {
 // remark is prose about the row above.
 func remark(t *columns.Table, text string) { t.Prose("    ", "    ", text) }
 
-// WriteWhy prints explanations of one Subnet, node by node; nodes whose chain
-// is the same in every word are told together.
-func WriteWhy(w io.Writer, explanations []Explanation) error {
+// WriteWhy prints explanations of one Subnet, node by node; nodes of which the same is
+// said are told together. The questions that were passed are listed with all.
+func WriteWhy(w io.Writer, explanations []Explanation, all bool) error {
 	var b bytes.Buffer
-	for _, group := range groupAlike(explanations) {
-		writeExplanation(&b, group)
+	for _, group := range groupAlike(explanations, all) {
+		writeExplanation(&b, group, all)
+	}
+	if !all && len(explanations) > 0 {
+		b.WriteString("\n--all lists the questions that were passed, too\n")
 	}
 	_, err := w.Write(b.Bytes())
 	return err
@@ -186,11 +200,11 @@ type alike struct {
 	Explanation
 }
 
-func groupAlike(explanations []Explanation) []alike {
+func groupAlike(explanations []Explanation, all bool) []alike {
 	var groups []alike
 	for _, e := range explanations {
 		i := slices.IndexFunc(groups, func(g alike) bool {
-			return g.Subnet == e.Subnet && g.Prefix == e.Prefix && chainText(g.Explanation) == chainText(e)
+			return g.Subnet == e.Subnet && g.Prefix == e.Prefix && g.Reason == e.Reason && chainText(g.Explanation, all) == chainText(e, all)
 		})
 		if i < 0 {
 			groups = append(groups, alike{nil, e})
@@ -201,7 +215,7 @@ func groupAlike(explanations []Explanation) []alike {
 	return groups
 }
 
-func writeExplanation(b *bytes.Buffer, g alike) {
+func writeExplanation(b *bytes.Buffer, g alike, all bool) {
 	if b.Len() > 0 {
 		b.WriteByte('\n')
 	}
@@ -210,16 +224,18 @@ func writeExplanation(b *bytes.Buffer, g alike) {
 		verdict = "withheld, " + string(g.Reason)
 	}
 	columns.Wrap(b, "", "    ", fmt.Sprintf("Subnet %s, %s, on %s: %s", g.Subnet, cmp.Or(g.Prefix, "no CIDR"), strings.Join(g.nodes, ", "), verdict))
-	b.WriteString(chainText(g.Explanation))
+	b.WriteString(chainText(g.Explanation, all))
 }
 
 // chainText gives the explanation without the node's name.
-func chainText(e Explanation) string {
+func chainText(e Explanation, all bool) string {
 	var b bytes.Buffer
 	for _, s := range e.Steps {
 		mark := "pass"
 		if !s.Passed {
 			mark = "STOP"
+		} else if !all {
+			continue
 		}
 		columns.Wrap(&b, fmt.Sprintf("  %s  %-22s", mark, s.Reason), strings.Repeat(" ", 30), s.Answer)
 	}

@@ -115,7 +115,7 @@ func WarningReasons() []WarningReason {
 		{routes.Private, "`spec.private` is true: ACLs drop outside sources unless `allowSubnets` has their network."},
 		{routes.UnknownPeer, "Annotation `peers` names a BGPPeer that does not exist. The others still get the prefix."},
 		{routes.PeerSkipped, "Annotation `next-hop` is a neighbour's own address, which it would refuse; the others still get the prefix. That a session cannot carry the prefix's family is told only where none can (`NoPeer`)."},
-		{routes.InvalidPeer, "A BGPPeer selects the node but gives no session there: it has no local AS (one that it had stays in force), or its address is another BGPPeer's."},
+		{routes.InvalidPeer, "A BGPPeer selects the node but gives no session there: it has no local AS (one that it had stays in force), its address is another BGPPeer's, or more than one router is found where it looks for one."},
 		{routes.DuplicateRouterID, "Another node that a BGPPeer selects has the same BGP identifier, as with a VIP that is the first InternalIP of both: routers refuse the second session, or take both nodes for one."},
 		{routes.RestartOrFailure, "A BGPPeer asks for `bfd` and for `gracefulRestart`. BFD ends with the daemon, so the router cannot tell one that was killed from a node that is dead (RFC 5882 section 4.3): with FRR and BIRD the fast failover holds, and what yields is keeping routes through a crash. A planned stop still keeps them."},
 		{routes.InvalidAnnotation, "An annotation of the Node does not parse, or one of the Subnet no longer does and the last good ones stay in force."},

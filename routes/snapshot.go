@@ -37,19 +37,19 @@ type Snapshot struct {
 type Settings struct {
 	// ClusterRouter names the default VPC (kube-ovn-controller's flag
 	// --cluster-router).
-	ClusterRouter string
+	ClusterRouter string `json:"clusterRouter"`
 	// NodeSwitch names the join Subnet (kube-ovn-controller's flag
 	// --node-switch).
-	NodeSwitch string
+	NodeSwitch string `json:"nodeSwitch"`
 	// AdoptKubeOVN makes ovn.kubernetes.io/bgp select a Subnet that has no
 	// fairway.dev/advertise annotation.
-	AdoptKubeOVN bool
+	AdoptKubeOVN bool `json:"adoptKubeOVN"`
 	// AllowWidePrefixes lets CIDRs be announced that are wider than clusters need.
-	AllowWidePrefixes bool
+	AllowWidePrefixes bool `json:"allowWidePrefixes"`
 	// DrainWait is how long a drained node goes on announcing with a path that loses.
-	DrainWait time.Duration
+	DrainWait time.Duration `json:"drainWait"`
 	// DrainTaints are taints that drain a node, "key" or "key=value".
-	DrainTaints []string
+	DrainTaints []string `json:"drainTaints"`
 }
 
 // DefaultSettings are Kube-OVN's own names (pkg/controller/config.go), and a wait

@@ -259,7 +259,7 @@ func (p *paths) close(ctx context.Context) error {
 
 // pathFailed ends the session with a neighbour. The peer is disabled, for GoBGP's
 // ResetPeer keeps a notification for which there is no session any more, and ends the
-// next one with it; Sync adds it again (freed).
+// next one with it; Sync dials it again (setPeer).
 func (s *Speaker) pathFailed(a netip.Addr, why string) {
 	ctx, cancel := context.WithTimeout(context.Background(), failBound)
 	defer cancel()

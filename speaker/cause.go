@@ -43,7 +43,8 @@ const (
 	pathFailed
 	// refusedOpen is of a router whose OPEN we answered with one.
 	refusedOpen
-	// begunAnew is of a session that could not get on by itself (stranded.go).
+	// begunAnew is of a session that we have ended: its settings changed, or it could not get
+	// on by itself (stranded.go).
 	begunAnew
 )
 
@@ -126,12 +127,15 @@ func noConnectionWords(p *api.Peer, text string) string {
 	}
 	switch {
 	case ends(syscall.ECONNREFUSED):
-		return target(p) + " refuses connections: no BGP speaker listens there, or it does not for this node; start it, or correct spec.peerAddress or spec.port"
+		return target(p) + " refuses connections: no BGP speaker listens there, or it does not for this node; start it, or " + correctAddressOrPort(p)
 	case ends(syscall.EHOSTUNREACH):
-		return fmt.Sprintf("%s is not there: nobody answers for that address on its network (no route to host); correct spec.peerAddress, or look at the link", p.Conf.NeighborAddress)
+		return fmt.Sprintf("%s is not there: nobody answers for that address on its network (no route to host); %s, or look at the link", p.Conf.NeighborAddress, correctAddress(p))
 	case ends(syscall.ENETUNREACH):
-		return fmt.Sprintf("this node has no route to %s (network is unreachable); add one, or correct spec.peerAddress", p.Conf.NeighborAddress)
+		return fmt.Sprintf("this node has no route to %s (network is unreachable); add one, or %s", p.Conf.NeighborAddress, correctAddress(p))
 	case ends(syscall.EADDRNOTAVAIL):
+		if p.Conf.Description != "" {
+			return fmt.Sprintf("%s is not an address of this node now: look at the link", p.Transport.LocalAddress)
+		}
 		return fmt.Sprintf("spec.sourceAddress %s is not an address of this node; correct it", p.Transport.LocalAddress)
 	case ends(syscall.EPERM, syscall.EACCES):
 		return "this node's own firewall drops what it sends to " + target(p) + " (operation not permitted); let TCP out in OUTPUT"
@@ -182,6 +186,9 @@ func refusedOpenWords(p *api.Peer, n notification, s said) string {
 	if n.code == bgp.BGP_ERROR_OPEN_MESSAGE_ERROR && !s.opened.IsZero() {
 		switch n.subcode {
 		case bgp.BGP_ERROR_SUB_BAD_PEER_AS:
+			if p.Conf.PeerAsn == nobodysASN {
+				return ownASWords(p)
+			}
 			return fmt.Sprintf("%s is AS %d, and spec.peerASN is %d: correct spec.peerASN", routerAt(p), s.asn, p.Conf.PeerAsn)
 		case bgp.BGP_ERROR_SUB_BAD_BGP_IDENTIFIER:
 			return fmt.Sprintf("%s has the router ID %s, which is this node's own too or none at all: change one (annotation fairway.dev/router-id of the Node)", routerAt(p), s.routerID)
@@ -190,15 +197,43 @@ func refusedOpenWords(p *api.Peer, n notification, s said) string {
 		}
 	}
 	if n.code == bgp.BGP_ERROR_OPEN_MESSAGE_ERROR && n.subcode == bgp.BGP_ERROR_SUB_BAD_PEER_AS {
+		if p.Conf.PeerAsn == nobodysASN {
+			return ownASWords(p)
+		}
 		return fmt.Sprintf("%s is of another AS than spec.peerASN %d: correct it", routerAt(p), p.Conf.PeerAsn)
 	}
 	return fmt.Sprintf("this node refused what %s sent, with %s", routerAt(p), n)
+}
+
+// lossWords says in words why a session that was up is not; reason is GoBGP's
+// (fsmStateReason in pkg/server/fsm.go).
+func lossWords(reason string) string {
+	for of, is := range map[string]string{
+		"notification-received code ": "the router ended it with ",
+		"notification-sent code ":     "this node ended it with ",
+	} {
+		if n, ok := strings.CutPrefix(reason, of); ok {
+			return is + n
+		}
+	}
+	switch reason {
+	case "read-failed", "graceful-restart":
+		return "the connection broke without a word: the router's BGP process or the router itself ended, or something on the way cut it"
+	case "write-failed":
+		return "the connection broke: the router or something on the way takes nothing more"
+	case "hold-timer-expired":
+		return "the router was silent for the whole hold time"
+	}
+	return reason
 }
 
 // advice says what to change for a notification that the router has sent, as far as
 // that is known.
 func (n notification) advice(p *api.Peer, s said) string {
 	var advice string
+	if n.code == bgp.BGP_ERROR_CEASE && n.subcode == bgp.BGP_ERROR_SUB_CONNECTION_COLLISION_RESOLUTION {
+		advice = "it has a session with this node's address already, another BGP speaker's (MetalLB, Calico, kube-ovn-speaker), and takes one alone; stop that one, or announce through it (docs/recipes/metallb.md)"
+	}
 	if n.code == bgp.BGP_ERROR_OPEN_MESSAGE_ERROR {
 		switch n.subcode {
 		case bgp.BGP_ERROR_SUB_BAD_PEER_AS:

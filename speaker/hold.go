@@ -4,7 +4,6 @@ import (
 	"net/netip"
 	"time"
 
-	"github.com/osrg/gobgp/v4/api"
 	"github.com/osrg/gobgp/v4/pkg/packet/bgp"
 
 	"github.com/fairway-bgp/fairway/bfd"
@@ -48,8 +47,3 @@ func (e entry) held() bool { return !e.heldUntil.IsZero() }
 
 // overdue reports whether it has waited for long enough.
 func (e entry) overdue() bool { return e.held() && !time.Now().Before(e.heldUntil) }
-
-// freed reports whether a peer is disabled and waits for BFD no more.
-func (s *server) freed(a netip.Addr, have *api.Peer) bool {
-	return have.State.AdminState == api.PeerState_ADMIN_STATE_DOWN && !s.journal.of(a).held()
-}

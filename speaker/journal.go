@@ -48,6 +48,8 @@ type entry struct {
 	// GoBGP tells of a session that is down only when it has cleared what it had
 	// from the peer, which can take seconds.
 	connected bool
+	// steady is whether the session was up for long until now.
+	steady bool
 	// halfOpen is since when there is a connection and the session is not up; zero where
 	// there is none. GoBGP says Active until the router's OPEN is there.
 	halfOpen time.Time
@@ -101,6 +103,7 @@ func (j *journal) changed(p apiutil.Peer, at time.Time) {
 		return
 	}
 	was, is := e.state, p.State.SessionState
+	e.steady = was == bgp.BGP_FSM_ESTABLISHED && at.Sub(e.since) >= steadyAfter
 	e.state, e.since = is, at
 	switch is {
 	case bgp.BGP_FSM_OPENSENT, bgp.BGP_FSM_OPENCONFIRM:
@@ -116,6 +119,9 @@ func (j *journal) changed(p apiutil.Peer, at time.Time) {
 		return
 	}
 	if why := downReason(p.State); why != "" && is == bgp.BGP_FSM_IDLE {
+		if was == bgp.BGP_FSM_ESTABLISHED {
+			why = lossWords(why)
+		}
 		if e.text != "" {
 			why += `: "` + e.text + `"`
 		}
@@ -270,21 +276,24 @@ func (j *journal) halfOpened(e *entry, at time.Time) {
 	time.AfterFunc(halfOpenBound, j.bell)
 }
 
-// stranded notes why a session is about to be begun anew.
-func (j *journal) stranded(a netip.Addr, why string) {
+// wasSteady is whether a session was up for long until it was lost just now. It is so once.
+func (j *journal) wasSteady(a netip.Addr) bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	e, ok := j.entries[a]
+	if !ok || !e.steady {
+		return false
+	}
+	e.steady = false
+	return true
+}
+
+// begunAnew notes why a session is about to be begun anew.
+func (j *journal) begunAnew(a netip.Addr, why string) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if e, ok := j.entries[a]; ok {
 		e.cause = cause{kind: begunAnew, text: why, at: time.Now()}
-	}
-}
-
-// forget drops why a session was down before its settings changed.
-func (j *journal) forget(a netip.Addr) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	if e, ok := j.entries[a]; ok {
-		e.cause, e.said, e.text = cause{}, said{}, ""
 	}
 }
 

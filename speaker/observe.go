@@ -1,6 +1,7 @@
 package speaker
 
 import (
+	"cmp"
 	"context"
 	"net/netip"
 	"slices"
@@ -41,6 +42,9 @@ type Session struct {
 	// Peer is the BGPPeer's name.
 	Peer    string
 	Address netip.Addr
+	// PeerASN is the neighbour's AS as configured or, once it has been known by its
+	// OPEN, as that says; 0 where neither is.
+	PeerASN uint32
 	State   State
 	// Since is when State was entered; zero before the first change.
 	Since time.Time
@@ -61,6 +65,9 @@ type Session struct {
 	// NoHoldTime is whether the peer asked for a hold time of 0, by which a session
 	// whose peer is dead stays for ever (RFC 4271 section 4.2).
 	NoHoldTime bool
+	// OldPassword is whether the session runs with another password than is wanted, which
+	// counts from the next connection on.
+	OldPassword bool
 	// Advertised counts the prefixes that pass the export rules.
 	Advertised int
 	// Received counts the prefixes that the peer has announced since the session is
@@ -117,6 +124,7 @@ func (s *Speaker) session(p *api.Peer, v *view) Session {
 	out := Session{
 		Peer:    v.peers[a],
 		Address: a,
+		PeerASN: peerASN(p),
 		State:   stateOf(p.State.SessionState),
 		Since:   e.since,
 		Flaps:   e.flaps,
@@ -132,6 +140,7 @@ func (s *Speaker) session(p *api.Peer, v *view) Session {
 	out.LocalAddress, _ = netip.ParseAddr(p.Transport.LocalAddress)
 	out.Families, out.NotOffered = negotiated(p)
 	out.NoHoldTime = p.Timers.GetState().GetNegotiatedHoldTime() == 0
+	out.OldPassword = p.Conf.AuthPassword != string(v.passwords[a])
 	out.Received = e.received.all()
 	for _, f := range p.AfiSafis {
 		if f.State != nil {
@@ -139,6 +148,14 @@ func (s *Speaker) session(p *api.Peer, v *view) Session {
 		}
 	}
 	return out
+}
+
+// peerASN is the neighbour's AS; 0 where any other than ours will do, and none is known.
+func peerASN(p *api.Peer) uint32 {
+	if p.Conf.PeerAsn == nobodysASN {
+		return 0
+	}
+	return cmp.Or(p.State.GetPeerAsn(), p.Conf.PeerAsn)
 }
 
 func stateOf(s api.PeerState_SessionState) State {

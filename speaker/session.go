@@ -33,6 +33,7 @@ func peerOf(s policy.Session) *api.Peer {
 			PeerAsn:         s.PeerASN,
 			LocalAsn:        s.LocalASN,
 			AuthPassword:    string(s.Password),
+			Description:     foundBy(s),
 		},
 		Timers: &api.Timers{Config: &api.TimersConfig{
 			HoldTime:          seconds(hold),
@@ -73,43 +74,29 @@ func apiFamily(f policy.Family) *api.Family {
 	return &api.Family{Afi: api.Family_AFI_IP, Safi: api.Family_SAFI_UNICAST}
 }
 
-// differences names the fields in which GoBGP's peer differs from the wanted one
-// and that only a new OPEN or a new connection can change.
-func differences(have, want *api.Peer, haveSource, wantSource netip.Addr) []string {
-	var out []string
-	differ := func(field string, differs bool) {
-		if differs {
-			out = append(out, field)
-		}
+// settingsOf gives the settings that GoBGP's peer has, as far as it has them: the
+// inverse of peerOf. GoBGP shows as source the address in use, so that the one that was
+// asked for is given.
+func settingsOf(p *api.Peer, source netip.Addr) policy.Session {
+	timers := p.Timers.GetConfig()
+	s := policy.Session{LocalASN: p.Conf.LocalAsn, SessionSettings: policy.SessionSettings{
+		PeerASN: p.Conf.PeerAsn, Password: policy.Password(p.Conf.AuthPassword),
+		Port: uint16(p.Transport.RemotePort), SourceAddress: source, Passive: p.Transport.PassiveMode,
+		EBGPMultihop: p.EbgpMultihop.GetEnabled(), TTLSecurity: p.TtlSecurity.GetEnabled(),
+		HoldTime: duration(timers.GetHoldTime()), KeepaliveTime: duration(timers.GetKeepaliveInterval()),
+		ConnectRetryTime: duration(timers.GetConnectRetry()),
+	}}
+	s.Address, _ = netip.ParseAddr(p.Conf.NeighborAddress) // it was an address when it was given
+	if p.GracefulRestart.GetEnabled() {
+		s.GracefulRestartTime = duration(uint64(p.GracefulRestart.RestartTime))
 	}
-	differ("peerASN", have.Conf.PeerAsn != want.Conf.PeerAsn)
-	differ("localASN", have.Conf.LocalAsn != want.Conf.LocalAsn)
-	differ("password", have.Conf.AuthPassword != want.Conf.AuthPassword)
-	differ("port", have.Transport.RemotePort != want.Transport.RemotePort)
-	differ("sourceAddress", haveSource != wantSource)
-	differ("ebgpMultihop", have.EbgpMultihop.Enabled != want.EbgpMultihop.Enabled)
-	differ("ttlSecurity", have.TtlSecurity.Enabled != want.TtlSecurity.Enabled)
-	differ("gracefulRestart", have.GracefulRestart.Enabled != want.GracefulRestart.Enabled ||
-		want.GracefulRestart.Enabled && have.GracefulRestart.RestartTime != want.GracefulRestart.RestartTime)
-	differ("families", familyNames(have) != familyNames(want))
-	return out
-}
-
-// timersDiffer is apart from differences: GoBGP takes new timers without a
-// reset, and they count from the next OPEN on, as with other routers.
-func timersDiffer(have, want *api.Peer) bool {
-	h, w := have.Timers.Config, want.Timers.Config
-	return h.HoldTime != w.HoldTime || h.KeepaliveInterval != w.KeepaliveInterval || h.ConnectRetry != w.ConnectRetry
-}
-
-func familyNames(p *api.Peer) string {
-	var names []string
 	for _, f := range p.AfiSafis {
-		names = append(names, fmt.Sprint(f.Config.Family.Afi))
+		s.Families = append(s.Families, familyOf(f.Config.Family))
 	}
-	slices.Sort(names)
-	return strings.Join(names, " ")
+	return s
 }
+
+func duration(seconds uint64) time.Duration { return time.Duration(seconds) * time.Second }
 
 // removePeers deletes those of the peers that are no longer wanted.
 func (s *server) removePeers(ctx context.Context, wish policy.Wish, peers map[netip.Addr]*api.Peer) error {
@@ -153,19 +140,32 @@ func (s *server) setPeer(ctx context.Context, have *api.Peer, session policy.Ses
 		want.GracefulRestart.LocalRestarting = want.GracefulRestart.Enabled && s.restarting
 		return s.addPeer(ctx, want, session)
 	}
-	if s.freed(session.Address, have) {
-		return s.addAgain(ctx, session)
+	if have.State.AdminState == api.PeerState_ADMIN_STATE_DOWN { // by BFD (hold.go)
+		if s.journal.of(session.Address).held() {
+			return nil
+		}
+		return s.redial(ctx, session)
 	}
 	if why := s.stranded(session.Address, have); why != "" {
 		return s.beginAnew(ctx, session, why)
 	}
-	reset := differences(have, want, s.sources[session.Address], session.SourceAddress)
-	if len(reset) == 0 && !timersDiffer(have, want) {
+	want.Conf.PeerAsn = s.expectedASN(session, have)
+	if stateOf(have.State.SessionState) == Idle && s.journal.wasSteady(session.Address) {
+		return s.redial(ctx, session)
+	}
+	changes := policy.FieldChanges(settingsOf(have, s.sources[session.Address]), settingsOf(want, session.SourceAddress))
+	if stateOf(have.State.SessionState) == Established && len(policy.Resetting(changes)) == 0 {
+		// GoBGP resets a session for a new password. The router resets it too when it gets
+		// its own: once is enough, and until then the old one serves.
+		want.Conf.AuthPassword = have.Conf.AuthPassword
+		changes = slices.DeleteFunc(changes, func(c policy.FieldChange) bool { return c.Field == policy.PasswordField })
+	}
+	if len(changes) == 0 {
 		return nil
 	}
 	log := s.log.WithFields(logrus.Fields{"peer": session.Peer, "address": session.Address.String()})
-	if len(reset) > 0 {
-		s.journal.forget(session.Address)
+	if reset := policy.Resetting(changes); len(reset) > 0 {
+		s.journal.begunAnew(session.Address, "its settings changed: "+strings.Join(reset, ", "))
 		log.WithField("changed", reset).Warn("session is reset: its settings changed")
 	} else {
 		log.Info("timers changed: they count from the next session on")

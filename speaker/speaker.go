@@ -84,8 +84,9 @@ const leaveBound = 4 * time.Second
 // view is immutable once stored.
 type view struct {
 	servers []*server
-	// peers names the BGPPeer behind an address.
-	peers map[netip.Addr]string
+	// peers names the BGPPeer behind an address, and passwords has what it wants.
+	peers     map[netip.Addr]string
+	passwords map[netip.Addr]policy.Password
 }
 
 // New checks the options. Nothing starts before Run.
@@ -267,14 +268,14 @@ func (s *Speaker) meet(ctx context.Context) {
 }
 
 func (s *Speaker) publish(sessions []policy.Session) {
-	v := &view{peers: map[netip.Addr]string{}}
+	v := &view{peers: map[netip.Addr]string{}, passwords: map[netip.Addr]policy.Password{}}
 	for _, srv := range []*server{s.active, s.passive} {
 		if srv != nil {
 			v.servers = append(v.servers, srv)
 		}
 	}
 	for _, session := range sessions {
-		v.peers[session.Address] = session.Peer
+		v.peers[session.Address], v.passwords[session.Address] = session.Peer, session.Password
 	}
 	s.view.Store(v)
 	s.journal.follow(v.peers)

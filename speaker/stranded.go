@@ -23,6 +23,9 @@ const (
 	addressGrace = 500 * time.Millisecond
 	// halfOpenBound is how long a session may have a connection and not be established.
 	halfOpenBound = 30 * time.Second
+	// steadyAfter is how long a session has to have been up for its loss to be no flapping,
+	// and the router to be dialled without a rest.
+	steadyAfter = 10 * time.Second
 )
 
 // stranded says why a session cannot get on by itself, "" where it may. A session that
@@ -63,18 +66,18 @@ func (s *server) lostAddress(a netip.Addr, have *api.Peer) string {
 	return fmt.Sprintf("its own address %s is no longer this node's", local)
 }
 
-// beginAnew drops a session's connection and dials again. The peer is added anew rather
-// than reset, for GoBGP rests a second after a reset.
+// beginAnew drops a session's connection and dials again.
 func (s *server) beginAnew(ctx context.Context, session policy.Session, why string) error {
 	s.log.WithFields(logrus.Fields{"peer": session.Peer, "address": session.Address.String()}).Warn("session is begun anew: " + why)
-	s.journal.stranded(session.Address, why)
-	return s.addAgain(ctx, session)
+	s.journal.begunAnew(session.Address, why)
+	return s.redial(ctx, session)
 }
 
-// addAgain takes a peer away and adds it.
-func (s *server) addAgain(ctx context.Context, session policy.Session) error {
+// redial adds a peer anew: GoBGP rests for 5 s after a loss and for one after a reset
+// before it dials (IdleHoldTime, RFC 4271 section 8.1.1), and not for a new peer.
+func (s *server) redial(ctx context.Context, session policy.Session) error {
 	if err := s.DeletePeer(ctx, &api.DeletePeerRequest{Address: session.Address.String()}); err != nil {
-		return fmt.Errorf("begin the session with peer %s (%s) anew: %w", session.Peer, session.Address, err)
+		return fmt.Errorf("dial peer %s (%s) anew: %w", session.Peer, session.Address, err)
 	}
 	delete(s.addressless, session.Address)
 	return s.addPeer(ctx, peerOf(session), session)

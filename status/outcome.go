@@ -29,6 +29,8 @@ func (s Session) Trouble() string {
 			strings.Join(s.NotOffered, ", "), s.Peer)
 	case s.NoHoldTime:
 		return "the router asks for a hold time of 0, so that nobody would notice if it were dead; give this neighbor a hold time on the router"
+	case s.OldPassword:
+		return "the password was changed, and the session still runs with the old one: change it on the router too, which resets the session; the next connection has the new one"
 	case s.BFD != nil:
 		return s.BFD.Trouble
 	}
@@ -92,7 +94,7 @@ func (s *Status) Degraded() []string {
 	out := append([]string{}, s.Waiting...)
 	for _, e := range s.Sessions {
 		if why := e.Trouble(); why != "" {
-			out = append(out, fmt.Sprintf("session %s (%s) is %s: %s", e.Peer, e.Address, e.State, why))
+			out = append(out, fmt.Sprintf("session %s (%s) is %s: %s", e.Peer, e.Neighbour(), e.State, why))
 		}
 	}
 	out = append(out, s.Speaker.Errors...)

@@ -11,6 +11,7 @@ import (
 	"github.com/fairway-bgp/fairway/host"
 	"github.com/fairway-bgp/fairway/objects"
 	"github.com/fairway-bgp/fairway/policy"
+	"github.com/fairway-bgp/fairway/routes"
 )
 
 // Status is the picture. Times are UTC; lists are sorted and never nil. What is
@@ -51,6 +52,15 @@ type Status struct {
 	// Audited is true once the host has been looked at; Findings say how it is.
 	Audited  bool           `json:"audited"`
 	Findings []host.Finding `json:"findings"`
+	// Basis is told apart from the rest.
+	Basis Basis `json:"-"`
+}
+
+// Basis is what the plan was made with beside the objects: who has it plans as the
+// daemon does. It holds no password.
+type Basis struct {
+	Settings routes.Settings `json:"settings"`
+	Memory   policy.Memory   `json:"memory"`
 }
 
 // MarshalJSON adds "degraded", what is not as it should be, "announced", how many
@@ -181,11 +191,15 @@ type Speaker struct {
 
 // Session is one BGP session as it is.
 type Session struct {
-	Peer         string `json:"peer"`
-	Address      string `json:"address"`
-	LocalAddress string `json:"localAddress"`
-	PeerASN      uint32 `json:"peerASN"`
-	LocalASN     uint32 `json:"localASN"`
+	Peer string `json:"peer"`
+	// Address is "" while the neighbour is looked for, on Interface or by PeerDiscovery.
+	Address       string `json:"address"`
+	Interface     string `json:"interface,omitempty"`
+	PeerDiscovery string `json:"peerDiscovery,omitempty"`
+	LocalAddress  string `json:"localAddress"`
+	// PeerASN is 0 while it is any, and no OPEN has told it.
+	PeerASN  uint32 `json:"peerASN"`
+	LocalASN uint32 `json:"localASN"`
 	// State is the FSM's (RFC 4271 section 8): Idle, Connect, Active, OpenSent,
 	// OpenConfirm, Established.
 	State string `json:"state"`
@@ -206,7 +220,10 @@ type Session struct {
 	NotOffered []string `json:"notOffered,omitempty"`
 	// NoHoldTime is whether the router asked for a hold time of 0.
 	NoHoldTime bool `json:"noHoldTime,omitempty"`
-	Flaps      int  `json:"flaps"`
+	// OldPassword is whether the session runs with the password of before a change, which
+	// counts from the next connection on.
+	OldPassword bool `json:"oldPassword,omitempty"`
+	Flaps       int  `json:"flaps"`
 	// BFD is how the path to the router is watched, nil where it is not to be.
 	BFD *BFD `json:"bfd,omitempty"`
 }
@@ -243,6 +260,19 @@ func (b BFD) Text() string {
 		return "BFD " + strings.ToLower(b.State)
 	}
 	return fmt.Sprintf("BFD up: a router that is silent for %s is dead", time.Duration(b.DetectionTime*float64(time.Second)).Round(time.Millisecond))
+}
+
+// Neighbour is the address with what it was found by, or where it is looked for.
+func (s Session) Neighbour() string {
+	switch {
+	case s.Address == "" && s.Interface != "":
+		return "on " + s.Interface
+	case s.Address == "":
+		return "default gateway"
+	case s.PeerDiscovery != "":
+		return s.Address + " (gateway)"
+	}
+	return s.Address // a link-local one has the link as zone
 }
 
 // Established reports whether the session is up.

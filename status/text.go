@@ -97,7 +97,7 @@ func (s *Status) writeSessions(b *bytes.Buffer, now time.Time) {
 		if !e.Since.IsZero() {
 			since = Ago(e.Since, now)
 		}
-		t.Row("  "+e.Peer, e.Address, e.State, since, fmt.Sprint(e.Advertised))
+		t.Row("  "+e.Peer, e.Neighbour(), e.State, since, fmt.Sprint(e.Advertised))
 		if why := e.Trouble(); why != "" {
 			if !e.LastErrorAt.IsZero() && !e.Established() {
 				why += fmt.Sprintf(" (%s ago)", Ago(e.LastErrorAt, now))

@@ -62,6 +62,15 @@ func Handler(board *status.Board) http.Handler {
 			asJSON.serve(w, s)
 		}
 	})
+	// Asked for once in a while, by fairway plan --diff.
+	mux.HandleFunc("GET /basis.json", func(w http.ResponseWriter, _ *http.Request) {
+		if s := board.Newest(); s == nil {
+			http.Error(w, notYet, http.StatusServiceUnavailable)
+		} else {
+			w.Header().Set("Content-Type", "application/json")
+			json.NewEncoder(w).Encode(s.Basis)
+		}
+	})
 	mux.Handle("GET /metrics", metricsHandler(board))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { serveProbe(w, unhealthy(board.Newest(), time.Now())) })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { serveProbe(w, unready(board.Newest())) })

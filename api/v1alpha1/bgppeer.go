@@ -13,6 +13,9 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
 // +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
 // +kubebuilder:printcolumn:name="Message",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].message`
+// +kubebuilder:printcolumn:name="Interface",type=string,priority=1,JSONPath=`.spec.interface`
+// +kubebuilder:printcolumn:name="Discovery",type=string,priority=1,JSONPath=`.spec.peerDiscovery`
+// +kubebuilder:printcolumn:name="Dynamic ASN",type=string,priority=1,JSONPath=`.spec.dynamicASN`
 // +kubebuilder:printcolumn:name="Local ASN",type=integer,format=int64,priority=1,JSONPath=`.spec.localASN`
 // +kubebuilder:printcolumn:name="Hold",type=string,priority=1,JSONPath=`.spec.holdTime`
 // +kubebuilder:printcolumn:name="Password Secret",type=string,priority=1,JSONPath=`.spec.passwordSecretRef.name`
@@ -90,8 +93,14 @@ type BGPPeerList struct {
 // not be zero are pointers, so that a missing one and a wrong one are told
 // apart.
 //
-// +kubebuilder:validation:XValidation:rule=`has(self.peerAddress) || has(self.interface)`,message="give peerAddress, the neighbour's IPv4 or IPv6 address"
+// +kubebuilder:validation:XValidation:rule=`has(self.peerAddress) || has(self.interface) || has(self.peerDiscovery)`,message="give peerAddress, the neighbour's IPv4 or IPv6 address; or interface, or peerDiscovery"
 // +kubebuilder:validation:XValidation:rule=`!has(self.peerAddress) || !has(self.interface)`,message="peerAddress and interface exclude each other: give one of them"
+// +kubebuilder:validation:XValidation:rule=`!has(self.peerDiscovery) || !has(self.peerAddress) && !has(self.interface)`,message="peerDiscovery excludes peerAddress and interface: give one of them"
+// +kubebuilder:validation:XValidation:rule=`has(self.peerASN) || has(self.dynamicASN)`,message="give peerASN, the neighbour's AS number, or dynamicASN"
+// +kubebuilder:validation:XValidation:rule=`!has(self.peerASN) || !has(self.dynamicASN)`,message="peerASN and dynamicASN exclude each other: give one of them"
+// +kubebuilder:validation:XValidation:rule=`!has(self.interface) || !has(self.sourceAddress)`,message="sourceAddress is not for a neighbour on an interface: the session comes from the link-local address there"
+// +kubebuilder:validation:XValidation:rule=`!has(self.peerDiscovery) || !has(self.sourceAddress) || !isIP(self.sourceAddress.split('%')[0]) || ip(self.sourceAddress.split('%')[0]).family() == (has(self.families) && self.families == ['ipv6-unicast'] ? 6 : 4)`,message="sourceAddress must be of the default gateway's family: IPv4, unless families has ipv6-unicast alone"
+// +kubebuilder:validation:XValidation:rule=`!has(self.interface) || !(has(self.ebgpMultihop) && self.ebgpMultihop)`,message="a neighbour on an interface is one hop away: leave ebgpMultihop out"
 // +kubebuilder:validation:XValidation:rule=`!(has(self.ttlSecurity) && self.ttlSecurity && has(self.ebgpMultihop) && self.ebgpMultihop)`,message="ttlSecurity is for a neighbour one hop away and excludes ebgpMultihop: leave one of them out"
 // +kubebuilder:validation:XValidation:rule=`!has(self.sourceAddress) || !has(self.peerAddress) || !isIP(self.sourceAddress.split('%')[0]) || !isIP(self.peerAddress.split('%')[0]) || ip(self.sourceAddress.split('%')[0]).family() == ip(self.peerAddress.split('%')[0]).family()`,message="sourceAddress and peerAddress must be of the same family, both IPv4 or both IPv6"
 // +kubebuilder:validation:XValidation:rule=`!has(self.sourceAddress) || !has(self.peerAddress) || self.sourceAddress != self.peerAddress`,message="sourceAddress is the neighbour's own address: give one of the node's, or leave it out"
@@ -108,20 +117,34 @@ type BGPPeerSpec struct {
 	// +kubebuilder:validation:XValidation:rule=`!isIP(self.split('%')[0]) || (ip(self.split('%')[0]).family() == 6 && ip(self.split('%')[0]).isLinkLocalUnicast()) == self.contains('%')`,message="an IPv6 link-local address needs its interface, as in fe80::1%eth1, and no other address takes one"
 	PeerAddress string `json:"peerAddress,omitempty"`
 
-	// Interface names the link to an unnumbered neighbour, in place of
-	// peerAddress. Not supported by this version.
+	// Interface names the link to an unnumbered neighbour, in place of peerAddress:
+	// the neighbour's link-local address is learnt from the router advertisements that
+	// it sends there, and the node sends such too, with lifetime 0 and no prefix. IPv4
+	// prefixes leave with an IPv6 next hop (RFC 8950), as if extendedNextHop were given.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=15
+	// +kubebuilder:validation:XValidation:rule=`self.matches('^[-0-9A-Za-z._@+]+$') && !(self in ['.', '..'])`,message="this is no interface's name: letters, digits, and . - _ @ +"
 	Interface string `json:"interface,omitempty"`
+
+	// PeerDiscovery finds the neighbour on each node, in place of peerAddress.
+	// defaultGateway takes the next hop of the node's default route in the main table:
+	// IPv4's, unless families has ipv6-unicast alone.
+	// +optional
+	PeerDiscovery PeerDiscovery `json:"peerDiscovery,omitempty"`
 
 	// PeerASN is the neighbour's AS number, 1 to 4294967294, except the reserved
 	// 23456 (RFC 6793) and 65535 (RFC 7300).
-	// +required
+	// +optional
 	// +kubebuilder:validation:XValidation:rule=`self >= 1 && self <= 4294967294`,message="an AS number is 1 to 4294967294; AS 0 may not be used (RFC 7607)"
 	// +kubebuilder:validation:XValidation:rule=`self != 23456`,message="AS 23456 is AS_TRANS (RFC 6793) and may not be used"
 	// +kubebuilder:validation:XValidation:rule=`self != 65535`,message="AS 65535 is reserved (RFC 7300) and may not be used"
-	PeerASN *int64 `json:"peerASN"`
+	PeerASN *int64 `json:"peerASN,omitempty"`
+
+	// DynamicASN takes the neighbour's AS from its OPEN, in place of peerASN: external
+	// is any but our own, internal our own.
+	// +optional
+	DynamicASN DynamicASN `json:"dynamicASN,omitempty"`
 
 	// LocalASN is our own AS number towards this neighbour. Absent, the node's
 	// annotation fairway.dev/local-asn counts.
@@ -265,6 +288,25 @@ type NodeRequirement struct {
 // +kubebuilder:validation:MaxLength=63
 // +kubebuilder:validation:XValidation:rule=`self.matches('^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$')`,message="this is no label's value: it has letters, digits, '-', '_' and '.' alone"
 type LabelValue string
+
+// PeerDiscovery is how a node finds a neighbour.
+//
+// +kubebuilder:validation:Enum=defaultGateway
+type PeerDiscovery string
+
+// DefaultGateway is the one way there is.
+const DefaultGateway PeerDiscovery = "defaultGateway"
+
+// DynamicASN is what is asked of a neighbour's AS.
+//
+// +kubebuilder:validation:Enum=external;internal
+type DynamicASN string
+
+// The choices.
+const (
+	External DynamicASN = "external"
+	Internal DynamicASN = "internal"
+)
 
 // Family is an address family with SAFI unicast.
 //

@@ -10,6 +10,7 @@ func exitCodes() []exitRow {
 		{"status --cluster", "every Speaker is well", "a Speaker is not, its daemon is dead, its Node is not Ready, a Node that a BGPPeer selects has no daemon, or there is no Speaker", "the API server cannot be asked"},
 		{"why SUBNET", "some node announces every CIDR of it", "none announces some CIDR, or nobody asked for the Subnet", "there is no such Subnet, or the input cannot be read"},
 		{"plan", "every object is understood", "an object is wrong; with --without, a Subnet loses its last announcer", "the input cannot be read"},
+		{"plan --diff", "nothing changes", "something changes, or an object of -f is wrong", "something could not be told, or no daemon can be asked"},
 		{"plan --check FILE", "the router's file fits the plan", "it does not: a prefix that it filters, a node without a neighbor, an AS, a password", "it cannot be read or judged, or is another router's"},
 		{"check", "all is ok", "something is wrong", "something could not be told"},
 		{"check --trace", "the packet passes", "it is dropped", "it could not be told"},

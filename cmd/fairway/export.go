@@ -21,15 +21,23 @@ type routerFlags struct {
 	file               string
 	allow              []export.Range
 	listen             []netip.Prefix
+	// asn is the router's own AS, ports the router's to the nodes.
+	asn   uint32
+	at    []string
+	ports map[string]string
 }
 
 // routerFlagNames are those flags.
-func routerFlagNames() []string { return []string{"allow", "max-length", "listen", "check"} }
+func routerFlagNames() []string {
+	return []string{"allow", "max-length", "listen", "check", "router-asn", "router-port"}
+}
 
 func (f *routerFlags) addFlags(c *cobra.Command) {
 	c.Flags().StringSliceVar(&f.allowed, "allow", nil, "for the router dialects: range from which the router takes every prefix, as 10.0.0.0/8 or '10.0.0.0/8 le 24'; may be given more than once")
 	c.Flags().IntVar(&f.maxLength, "max-length", 0, "the longest prefix of each --allow that has no \"le\" of its own (default: any length, /32 or /128)")
 	c.Flags().StringSliceVar(&f.listening, "listen", nil, "for the router dialects: network from which the router takes every node, instead of a neighbor for each; may be given more than once")
+	c.Flags().Uint32Var(&f.asn, "router-asn", 0, "for the router dialects: the router's own AS, where the BGPPeer leaves it open (dynamicASN)")
+	c.Flags().StringSliceVar(&f.at, "router-port", nil, "for the router dialects: NODE=PORT, the router's port to a node whose BGPPeer has an interface and no address; may be given more than once")
 	c.Flags().StringVar(&f.file, "check", "", "for the router dialects: do not print, but say whether this file, an earlier export or what the router shows as its configuration, still fits the plan; - is standard input")
 }
 
@@ -39,6 +47,9 @@ func (f *routerFlags) parse() (err error) {
 		return err
 	}
 	if f.listen, err = export.ParseListen(f.listening); err != nil {
+		return err
+	}
+	if f.ports, err = export.ParsePorts(f.at); err != nil {
 		return err
 	}
 	switch {
@@ -54,7 +65,8 @@ func (f *routerFlags) parse() (err error) {
 // where that does not fit.
 func (f *planFlags) export(c *cobra.Command, s policy.Snapshot, plans []policy.Plan) (ok bool, err error) {
 	format := export.Format(f.output.value)
-	in := export.Input{Plans: plans, Nodes: s.Nodes, Subnets: s.Subnets, Peer: f.peer, Static: f.static, Allow: f.router.allow, Listen: f.router.listen, PasswordsRead: len(f.files) > 0}
+	in := export.Input{Plans: plans, Nodes: s.Nodes, Subnets: s.Subnets, Peer: f.peer, Static: f.static, Allow: f.router.allow, Listen: f.router.listen,
+		RouterASN: f.router.asn, Ports: f.router.ports, PasswordsRead: len(f.files) > 0}
 	if f.router.file != "" {
 		return f.checkFile(c, format, in)
 	}

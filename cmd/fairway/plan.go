@@ -22,6 +22,7 @@ type planFlags struct {
 	without     policy.Absence
 	secrets     []string
 	router      routerFlags
+	diffs       diffFlags
 }
 
 // newPlanCommand is `fairway plan`, with its two faces: what is announced, and with
@@ -49,16 +50,26 @@ would have no announcer or hang on one node, which sessions end, and how long
 the fail-over takes with the timers as they are. With several nodes, plan says
 at its end what hangs on one of them.
 
+--diff shows what would change against what runs: which prefixes come, go or leave
+with other attributes, and which sessions begin, end or would reset and why. It
+asks the daemon on this node, and where none runs, or with --cluster, the Speakers
+of the cluster; it takes the objects that those go by, with the ones of -f laid
+over them, and with --without-peer without those BGPPeers. Without -f it shows
+whether the daemon is in step with its objects.
+
 Exit status: 0 if all is well, 1 if an object is wrong, if something that is
 announced would have no announcer (--without) or if the router's file does not fit
-(--check), 2 if that could not be told.`,
+(--check), 2 if that could not be told. With --diff it is that of diff: 0 if
+nothing changes, 1 if something does, 2 if something could not be told.`,
 		Example: `  fairway plan -f cluster.yaml
   fairway plan -f cluster/ --node n1 -o json
   fairway plan -f cluster/ -o frr --peer tor-a
   fairway plan -f cluster/ -o frr --peer tor-a --allow '10.0.0.0/8 le 24' --listen 172.30.0.0/24
   fairway plan -f cluster/ -o frr --peer tor-a --check /etc/frr/frr.conf
   fairway plan -f cluster/ -o iproute | sh -e
-  fairway plan --without n1,n2`,
+  fairway plan --without n1,n2
+  fairway plan --diff -f tor-a.yaml
+  kubectl -n fairway-system exec -i ds/fairway -- fairway plan --diff -f - < tor-a.yaml`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return f.run(c) },
 	}
@@ -68,10 +79,11 @@ announced would have no announcer (--without) or if the router's file does not f
 	c.Flags().StringVar(&f.peer, "peer", "", "for the router dialects: the BGPPeer whose side to print")
 	c.Flags().BoolVar(&f.static, "static", false, "for the router dialects: static routes instead of BGP")
 	f.router.addFlags(c)
+	f.diffs.addFlags(c)
 	c.Flags().BoolVar(&f.all, "all", false, "with -o text: also list Subnets that are not selected")
 	c.Flags().StringSliceVar(&f.without.Nodes, "without", nil, "show what would change if the machines of these Nodes were dead")
 	c.Flags().StringSliceVar(&f.without.Peers, "without-peer", nil, "show what would change if these BGPPeers were deleted")
-	c.Flags().StringSliceVar(&f.secrets, "without-secret", nil, "show what would change while the sessions are down whose password these Secrets hold: they all reset when it is changed")
+	c.Flags().StringSliceVar(&f.secrets, "without-secret", nil, "show what would change while the sessions are down whose password these Secrets hold: they all reset when it is changed on the routers")
 	return c
 }
 
@@ -80,6 +92,9 @@ announced would have no announcer (--without) or if the router's file does not f
 func (f *planFlags) run(c *cobra.Command) error {
 	if err := f.check(c); err != nil {
 		return err
+	}
+	if f.diffs.asked {
+		return f.diff(c)
 	}
 	contents, bad, err := f.read(c.Context(), c.ErrOrStderr())
 	if err != nil {
@@ -108,7 +123,10 @@ func (f *planFlags) check(c *cobra.Command) error {
 	if err := f.router.parse(); err != nil {
 		return err
 	}
-	if !f.asksWhatIf(c) {
+	if err := f.diffs.check(c, forPeople); err != nil {
+		return err
+	}
+	if f.diffs.asked || !f.asksWhatIf(c) {
 		return nil
 	}
 	if len(f.without.Nodes)+len(f.without.Peers)+len(f.secrets) == 0 {

@@ -86,14 +86,7 @@ func showStatus(w io.Writer, address string, asJSON bool) error {
 // askDaemon gives what the daemon at an address says of itself, and the JSON as
 // it came.
 func askDaemon(address string) (*status.Status, []byte, error) {
-	body, err := fetch("http://" + address + "/status.json")
-	var away noDaemon
-	if errors.As(err, &away) && address == defaultListen {
-		// Somebody else may have its port.
-		if bySocket, errSocket := askSocket(context.Background(), statusSocket(defaultRunDir), "/status.json"); errSocket == nil {
-			body, err = bySocket, nil
-		}
-	}
+	body, err := askPage(address, "/status.json")
 	if err != nil {
 		return nil, nil, err
 	}
@@ -102,6 +95,19 @@ func askDaemon(address string) (*status.Status, []byte, error) {
 		return nil, nil, fmt.Errorf("status of %s: %w (another version of fairway?)", address, err)
 	}
 	return &s, body, nil
+}
+
+// askPage gets a page of the daemon at an address.
+func askPage(address, page string) ([]byte, error) {
+	body, err := fetch("http://" + address + page)
+	var away noDaemon
+	if errors.As(err, &away) && address == defaultListen {
+		// Somebody else may have its port.
+		if bySocket, errSocket := askSocket(context.Background(), statusSocket(defaultRunDir), page); errSocket == nil {
+			return bySocket, nil
+		}
+	}
+	return body, err
 }
 
 // noDaemon says that nobody answers.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/fairway-bgp/fairway/bell"
 	"github.com/fairway-bgp/fairway/daemon"
+	"github.com/fairway-bgp/fairway/discover"
 	"github.com/fairway-bgp/fairway/door"
 	"github.com/fairway-bgp/fairway/host"
 	"github.com/fairway-bgp/fairway/host/enforce"
@@ -66,11 +67,12 @@ func (f *runFlags) parts(log *logrus.Entry) (*parts, error) {
 	if p.keeper, err = f.host.keeper(p.wake.Ring, log); err != nil {
 		return nil, err
 	}
+	neighbours := discover.New(log.WithField("part", "neighbours"))
 	gate, watches := f.gate(log.WithField("part", "datapath"))
-	p.watches = append(watches, watch{"links and routes", host.WatchDatapath})
+	p.watches = append(watches, watch{"links and routes", host.WatchDatapath}, watch{"neighbours", neighbours.Watch})
 	options := daemon.Options{
 		Version: versionText(), Node: f.node, Log: log, Board: p.board, Bell: p.wake, Speaker: p.speaker,
-		Source: p.from.source, NotServed: p.doors.Shut, OnStop: p.onStop, Posted: p.from.posted, Gate: gate, HostGate: f.host.gate,
+		Source: p.from.source, NotServed: p.doors.Shut, OnStop: p.onStop, Posted: p.from.posted, Gate: gate, Neighbours: neighbours, HostGate: f.host.gate,
 		Settings: status.Settings{OverlayLink: f.overlayLink, BGPPort: uint16(f.bgpPort)},
 	}
 	if p.keeper != nil {

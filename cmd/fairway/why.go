@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"slices"
@@ -18,6 +19,7 @@ type whyFlags struct {
 	input
 	output outputFormat
 	node   string
+	all    bool
 }
 
 // newWhyCommand is `fairway why`. The chain of questions is policy.Chain; here is only
@@ -27,10 +29,11 @@ func newWhyCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "why SUBNET [-f FILE|FOLDER]",
 		Short: "Explain, node by node, why a Subnet is announced or not, and what to change",
-		Long: `Explain the chain of decisions for one Subnet, node by node: every question that
-was asked, in order, up to the first that stops it, and what to change. Of a
-cluster it reads the Speakers too: what only a node knows, such as a datapath
-that is down, is told where it says something else than the objects.
+		Long: `Explain the decision for one Subnet, node by node: what is announced to whom, or
+the question that stops it and what to change; with --all also those that were
+passed before. Of a cluster it reads the Speakers too: what only a node knows,
+such as a datapath that is down, is told where it says something else than the
+objects.
 
 Exit status: 0 if every CIDR is announced by at least one of the nodes, 1 if
 one is withheld everywhere, 2 if that could not be told.`,
@@ -40,6 +43,7 @@ one is withheld everywhere, 2 if that could not be told.`,
 	}
 	f.addFlags(c)
 	c.Flags().StringVar(&f.node, "node", "", "explain for this node alone")
+	c.Flags().BoolVar(&f.all, "all", false, "list also the questions that were passed")
 	f.output.addFlag(c)
 	return c
 }
@@ -67,7 +71,10 @@ func (f *whyFlags) run(c *cobra.Command, subnet string) error {
 	if len(explanations) == 0 {
 		return unexplained(s, subnet)
 	}
-	slices.SortStableFunc(explanations, func(a, b policy.Explanation) int { return strings.Compare(a.Prefix, b.Prefix) })
+	slices.SortStableFunc(explanations, func(a, b policy.Explanation) int {
+		// Who announces it comes first: the reason is "" there.
+		return cmp.Or(strings.Compare(a.Prefix, b.Prefix), strings.Compare(string(a.Reason), string(b.Reason)))
+	})
 	explained := account.ByObjectsAlone(explanations)
 	if len(f.files) == 0 {
 		if speakers, beats, ok := f.readSpeakers(c.Context(), c.ErrOrStderr()); ok {
@@ -87,16 +94,16 @@ func (f *whyFlags) print(c *cobra.Command, explained []account.Explained) error 
 	if f.output.json() {
 		return writeJSON(c.OutOrStdout(), explained)
 	}
-	return writeExplained(c.OutOrStdout(), explained)
+	return writeExplained(c.OutOrStdout(), explained, f.all)
 }
 
 // writeExplained prints explanations, and below them what nodes say against them.
-func writeExplained(w io.Writer, explained []account.Explained) error {
+func writeExplained(w io.Writer, explained []account.Explained, all bool) error {
 	explanations := make([]policy.Explanation, len(explained))
 	for i, e := range explained {
 		explanations[i] = e.Explanation
 	}
-	if err := policy.WriteWhy(w, explanations); err != nil {
+	if err := policy.WriteWhy(w, explanations, all); err != nil {
 		return err
 	}
 	words := wordsOfNodes(explained)

@@ -28,7 +28,7 @@ func TestWhyPrintsWhatNodesSayAgainstTheObjectsOnce(t *testing.T) {
 				"! node n2 itself says: 10.1.0.0/16 is withheld, DatapathDown: no route by ovn0\n"},
 	} {
 		var b strings.Builder
-		if err := writeExplained(&b, c.explained); err != nil {
+		if err := writeExplained(&b, c.explained, true); err != nil {
 			t.Fatal(err)
 		}
 		if _, got, _ := strings.Cut(b.String(), "\n\n! "); got != strings.TrimPrefix(c.want, "! ") {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/fairway-bgp/fairway/bfd"
+	"github.com/fairway-bgp/fairway/e2e/must"
 )
 
 // tries is how often each way is measured.
@@ -75,22 +76,30 @@ func (w *world) routersNotice() map[string]time.Duration {
 	w.daemon.Process.Signal(syscall.SIGSTOP)
 	out := map[string]time.Duration{}
 	for i, r := range w.routers {
-		for p := range packets[i] {
-			if p.packet.State == bfd.Down && p.packet.Diagnostic == bfd.TimeExpired && p.at.After(began) {
-				out[r.kind] = p.at.Sub(began)
-				break
-			}
-		}
-		for c := range kernels[i] {
-			if !c.comes {
-				out[r.kind+"-route"] = c.at.Sub(began)
-				break
-			}
-		}
+		out[r.kind] = first(w, packets[i], func(h heard) (time.Time, bool) {
+			return h.at, h.packet.State == bfd.Down && h.packet.Diagnostic == bfd.TimeExpired && h.at.After(began)
+		}).Sub(began)
+		out[r.kind+"-route"] = first(w, kernels[i], func(c change) (time.Time, bool) { return c.at, !c.comes && c.at.After(began) }).Sub(began)
 	}
 	w.daemon.Process.Signal(syscall.SIGCONT)
 	w.allUp()
 	return out
+}
+
+// first gives when the first came of what is waited for.
+func first[T any](w *world, from <-chan T, is func(T) (time.Time, bool)) time.Time {
+	w.Helper()
+	late := time.After(must.Patience)
+	for {
+		select {
+		case x := <-from:
+			if at, yes := is(x); yes {
+				return at
+			}
+		case <-late:
+			w.Fatalf("nothing of the kind came in %s: %+v\n%s", must.Patience, w.status().Sessions, w.daemon.log.last(20))
+		}
+	}
 }
 
 // unsynchronise waits for a part of an interval, so that what is measured does not begin

@@ -46,6 +46,8 @@ type timers struct {
 // world is a node, its daemon, and the routers that it has sessions with.
 type world struct {
 	testing.TB
+	// whole is the test that everything lasts for; TB may be a step of it.
+	whole           testing.TB
 	dir, name, node string
 	timers          timers
 	daemon          *process
@@ -56,7 +58,7 @@ type world struct {
 func newWorld(t testing.TB, timers timers, kinds ...string) *world {
 	t.Helper()
 	needs.Root(t, "ip", "nft", "curl", "bird", "birdc", "/usr/lib/frr/bgpd", "/usr/lib/frr/bfdd", "/usr/lib/frr/zebra", "vtysh")
-	w := &world{TB: t, name: fmt.Sprintf("fwbfd%d", os.Getpid()), timers: timers}
+	w := &world{TB: t, whole: t, name: fmt.Sprintf("fwbfd%d", os.Getpid()), timers: timers}
 	// Not t.TempDir: FRR's daemons drop root and must reach it, and the path of a unix
 	// socket is short.
 	dir, err := os.MkdirTemp("", "bfd")
@@ -117,7 +119,7 @@ func (w *world) start(namespace string, argv ...string) *process {
 	if err := <-started; err != nil {
 		w.Fatal(err)
 	}
-	w.Cleanup(p.kill)
+	w.whole.Cleanup(p.kill)
 	return p
 }
 
@@ -207,7 +209,7 @@ func (w *world) allUp() {
 		w.await(r.kind+" has the route", r.hasRoute)
 		w.await("BFD with "+r.kind+" is up", func() bool {
 			s := w.session(r)
-			return s.BFD == nil || s.BFD.State == "Up" && s.BFD.RouterState == "Up" && s.BFD.DetectionTime < 5
+			return s.Established() && s.BFD == nil || s.BFD != nil && s.BFD.State == "Up" && s.BFD.RouterState == "Up" && s.BFD.DetectionTime < 5
 		})
 	}
 }

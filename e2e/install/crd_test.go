@@ -59,9 +59,19 @@ func refusal(t *testing.T, s *kubetest.Server, spec string) string {
 // messages are what a person reads who applies a BGPPeer that cannot be meant.
 func messages() map[string]string {
 	return map[string]string{
-		`peerAddress: 192.0.2.1`: "spec.peerASN: Required value",
-		`peerASN: 65000`:         "give peerAddress, the neighbour's IPv4 or IPv6 address",
-		`peerAddress: 192.0.2.1, interface: eth1, peerASN: 65000`: "peerAddress and interface exclude each other: give one of them",
+		`peerAddress: 192.0.2.1`: "give peerASN, the neighbour's AS number, or dynamicASN",
+		`peerASN: 65000`:         "give peerAddress, the neighbour's IPv4 or IPv6 address; or interface, or peerDiscovery",
+		`peerAddress: 192.0.2.1, interface: eth1, peerASN: 65000`:                                                             "peerAddress and interface exclude each other: give one of them",
+		`peerAddress: 192.0.2.1, peerDiscovery: defaultGateway, peerASN: 65000`:                                               "peerDiscovery excludes peerAddress and interface: give one of them",
+		`interface: eth1, peerDiscovery: defaultGateway, peerASN: 65000`:                                                      "peerDiscovery excludes peerAddress and interface: give one of them",
+		`peerDiscovery: lldp, peerASN: 65000`:                                                                                 `supported values: "defaultGateway"`,
+		`interface: "eth1 up", peerASN: 65000`:                                                                                "this is no interface's name",
+		`interface: eth1, peerASN: 65000, dynamicASN: external`:                                                               "peerASN and dynamicASN exclude each other: give one of them",
+		`interface: eth1, dynamicASN: any`:                                                                                    `supported values: "external", "internal"`,
+		`interface: eth1, peerASN: 65000, sourceAddress: 192.0.2.1`:                                                           "sourceAddress is not for a neighbour on an interface",
+		`interface: eth1, peerASN: 65000, ebgpMultihop: true`:                                                                 "a neighbour on an interface is one hop away: leave ebgpMultihop out",
+		`peerDiscovery: defaultGateway, peerASN: 65000, sourceAddress: "2001:db8::1"`:                                         "sourceAddress must be of the default gateway's family",
+		`peerDiscovery: defaultGateway, peerASN: 65000, families: [ipv4-unicast, ipv6-unicast], sourceAddress: "2001:db8::1"`: "sourceAddress must be of the default gateway's family",
 
 		`peerAddress: 192.0.2.1, peerASN: 0`:                         "an AS number is 1 to 4294967294; AS 0 may not be used (RFC 7607)",
 		`peerAddress: 192.0.2.1, peerASN: -1`:                        "an AS number is 1 to 4294967294",
@@ -147,6 +157,10 @@ func goodPeers() []string {
 		`peerAddress: 192.0.2.1, peerASN: 1`,
 		`peerAddress: 127.0.0.1, peerASN: 4294967294`,
 		`interface: eth1, peerASN: 65000`,
+		`interface: eth1.100, dynamicASN: external, ttlSecurity: true`,
+		`peerAddress: 192.0.2.1, dynamicASN: internal`,
+		`peerDiscovery: defaultGateway, dynamicASN: external, sourceAddress: 192.0.2.1`,
+		`peerDiscovery: defaultGateway, dynamicASN: external, families: [ipv6-unicast], sourceAddress: "2001:db8::1"`,
 		`peerAddress: "fe80::1%eth1.100", peerASN: 65000, sourceAddress: "fe80::2%eth1.100"`,
 		`peerAddress: 192.0.2.1, peerASN: 65000, holdTime: 3s, keepaliveTime: 1s, connectRetryTime: 1m30s`,
 		`peerAddress: 192.0.2.1, peerASN: 65000, ttlSecurity: true, ebgpMultihop: false, passive: true, port: 1790`,
@@ -177,7 +191,7 @@ func TestFilesAgreeWithTheAPIServer(t *testing.T) {
 		}
 	}
 	for _, spec := range goodPeers() {
-		if wrong := fileProblems(t, peer(t, "tried", spec)); len(wrong) > 0 && !strings.HasPrefix(spec, "interface") {
+		if wrong := fileProblems(t, peer(t, "tried", spec)); len(wrong) > 0 {
 			t.Errorf("%s: taken by the API server, refused from a file: %v", spec, wrong)
 		}
 	}
@@ -220,7 +234,7 @@ func fileProblems(t *testing.T, o *unstructured.Unstructured) []input.Problem {
 // testColumns asks for tables as kubectl does.
 func testColumns(t *testing.T, s *kubetest.Server) {
 	for plural, want := range map[string][]string{
-		"bgppeers": {"Name", "Address", "ASN", "Up", "Ready", "Reason", "Message", "Local ASN", "Hold", "Password Secret", "Age"},
+		"bgppeers": {"Name", "Address", "ASN", "Up", "Ready", "Reason", "Message", "Interface", "Discovery", "Dynamic ASN", "Local ASN", "Hold", "Password Secret", "Age"},
 		"speakers": {"Name", "Ready", "Up", "Sessions", "Announced", "Withheld", "Planned", "In Sync", "Host Ready", "Source Fresh", "Router ID", "Age"},
 	} {
 		var table metav1.Table

@@ -2,9 +2,14 @@ package live
 
 import (
 	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/fairway-bgp/fairway/e2e/must"
 )
 
 // What the daemons of TestClusterIsFollowed are started with: the wait of a drain
@@ -36,6 +41,7 @@ func TestClusterIsFollowed(t *testing.T) {
 		{"the Speaker tells", speakerTells},
 		{"Events tell", eventsTell},
 		{"the CLI asks the cluster", cliAsksTheCluster},
+		{"the CLI foretells a change by the Speakers, and on the node by its daemon", cliForetells},
 		{"a BGPPeer tells of its sessions", peerTells},
 		{"a daemon that was killed looks dead within a minute", daemonIsKilled},
 		{"a Node that is not Ready leaves to another, and its Speaker is old news", nodeIsNotReady},
@@ -237,6 +243,48 @@ func cliAsksTheCluster(t *testing.T, w *world) {
 	w.onN1Alone("a")
 	w.clusterSays(0, "1/1 up", "ready")
 	w.onEveryNode("a")
+}
+
+func cliForetells(t *testing.T, w *world) {
+	change := filepath.Join(w.dir, "change.yaml")
+	must.WriteFile(t, change, []byte(`
+{apiVersion: fairway.dev/v1alpha1, kind: BGPPeer, metadata: {name: a}, spec: {peerAddress: `+w.routers["a"].address+`, peerASN: 64513, localASN: 65000, connectRetryTime: 1s}}
+---
+{apiVersion: kubeovn.io/v1, kind: Subnet, metadata: {name: blue, annotations: {fairway.dev/advertise: "true", fairway.dev/med: "7"}}, spec: {cidrBlock: 10.9.0.0/16}}
+---
+{apiVersion: kubeovn.io/v1, kind: Subnet, metadata: {name: green, annotations: {fairway.dev/advertise: "true"}}, spec: {cidrBlock: 10.2.0.0/16}}
+`))
+	onNode := func(args ...string) (string, int) {
+		c := exec.Command("ip", append([]string{"netns", "exec", w.node, w.binary}, args...)...)
+		c.Env = append(os.Environ(), "KUBECONFIG="+w.kubeconfig)
+		out, _ := c.CombinedOutput() // the exit status says it
+		return string(out), c.ProcessState.ExitCode()
+	}
+	for name, ask := range map[string]func(...string) (string, int){
+		"by the Speakers":                    func(args ...string) (string, int) { return w.fairway(append(args, "--cluster")...) },
+		"by the daemon, with its own rights": onNode,
+	} {
+		w.until("nothing changes "+name, func() string {
+			out, code := ask("plan", "--diff")
+			if flat := strings.Join(strings.Fields(out), " "); code != 0 || flat != "Node n1: nothing changes" {
+				return fmt.Sprintf("it exits %d and says: %s", code, out)
+			}
+			return ""
+		})
+		out, code := ask("plan", "--diff", "-f", change)
+		flat := strings.Join(strings.Fields(out), " ")
+		for _, text := range []string{
+			"session a (" + w.routers["a"].address + ") would reset: peerASN 64512 -> 64513 is in the router's OPEN",
+			"10.9.0.0/16 (blue) to a: MED none -> 7", "+ 10.2.0.0/16 (green) to a",
+		} {
+			if code != 1 || !strings.Contains(flat, text) {
+				t.Errorf("%s: exit %d, no %q in %s", name, code, text, out)
+			}
+		}
+		if out, code := ask("plan", "--diff", "--without-peer", "a"); code != 1 || !strings.Contains(out, "ends") {
+			t.Errorf("%s: without a, exit %d, %s", name, code, out)
+		}
+	}
 }
 
 // clusterSays waits until `status --cluster` says all of this, and ends so.

@@ -25,6 +25,7 @@ const (
 type frr struct {
 	t              *testing.T
 	namespace, dir string
+	options        []string
 	stopBgpd       func()
 }
 
@@ -51,6 +52,12 @@ router bgp 65100
 
 func startFRR(t *testing.T, namespace string) *frr {
 	t.Helper()
+	return runFRR(t, namespace, interopFRRConfig, "")
+}
+
+// runFRR starts FRR with the configurations of bgpd and zebra, and options of bgpd's.
+func runFRR(t *testing.T, namespace, bgpd, zebra string, options ...string) *frr {
+	t.Helper()
 	// Not t.TempDir: FRR's daemons drop root and must reach it, and the path of a
 	// unix socket is short.
 	dir, err := os.MkdirTemp("", "frr")
@@ -61,13 +68,13 @@ func startFRR(t *testing.T, namespace string) *frr {
 	if err := os.Chmod(dir, 0o777); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(dir, "bgpd.conf"), []byte(interopFRRConfig), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "bgpd.conf"), []byte(bgpd), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(dir, "zebra.conf"), nil, 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "zebra.conf"), []byte(zebra), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	f := &frr{t: t, namespace: namespace, dir: dir}
+	f := &frr{t: t, namespace: namespace, dir: dir, options: options}
 	f.daemon(frrZebra)
 	f.startBgpd(t)
 	return f
@@ -90,7 +97,7 @@ func (f *frr) startBgpd(t *testing.T) {
 		}
 		return err == nil
 	})
-	f.stopBgpd = f.daemon(frrBgpd)
+	f.stopBgpd = f.daemon(frrBgpd, f.options...)
 	if !must.Eventually(func() bool { return f.try("show bgp summary json") != "" }) {
 		t.Fatal("bgpd does not answer")
 	}
@@ -127,6 +134,7 @@ func (f *frr) show(t *testing.T, command string, into any) {
 type frrPath struct {
 	ASPath         struct{ String string }
 	Metric         *int
+	LocPrf         *int
 	Community      struct{ String string }
 	LargeCommunity struct{ String string }
 	NextHops       []struct{ IP, Scope string }
@@ -143,6 +151,12 @@ func (f *frr) routes(t *testing.T) map[string]route {
 		for prefix := range table.Routes {
 			for _, p := range f.paths(t, prefix) {
 				r := route{asPath: p.ASPath.String, communities: p.Community.String, large: p.LargeCommunity.String}
+				if r.asPath == "Local" {
+					r.asPath = "" // our own AS
+				}
+				if p.LocPrf != nil {
+					r.localPref = fmt.Sprint(*p.LocPrf)
+				}
 				if p.Metric != nil {
 					r.med = fmt.Sprint(*p.Metric)
 				}

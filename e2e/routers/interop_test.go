@@ -43,6 +43,30 @@ const (
 	interopASN                = 65001
 )
 
+// program is what the stories run that are about the daemon.
+var program must.Program
+
+func TestMain(m *testing.M) { program.Main(m) }
+
+// link makes two namespaces, a router's (r) and a node's (n), with a link between them.
+func link(t *testing.T, prefix, router, node string) {
+	t.Helper()
+	t.Cleanup(func() {
+		for _, n := range []string{"r", "n"} {
+			_ = exec.Command("ip", "netns", "del", prefix+n).Run() // there may be none yet
+		}
+	})
+	for _, n := range []string{"r", "n"} {
+		must.Run(t, "ip", "netns", "add", prefix+n)
+		must.Run(t, "ip", "-n", prefix+n, "link", "set", "lo", "up")
+	}
+	must.Run(t, "ip", "-n", prefix+"r", "link", "add", "node", "type", "veth", "peer", "name", "uplink", "netns", prefix+"n")
+	must.Run(t, "ip", "-n", prefix+"r", "addr", "add", router, "dev", "node")
+	must.Run(t, "ip", "-n", prefix+"n", "addr", "add", node, "dev", "uplink")
+	must.Run(t, "ip", "-n", prefix+"r", "link", "set", "node", "up")
+	must.Run(t, "ip", "-n", prefix+"n", "link", "set", "uplink", "up")
+}
+
 // TestInterop makes three namespaces and runs itself again inside the speaker's:
 // GoBGP opens sockets from many goroutines, so the whole process must live there.
 func TestInterop(t *testing.T) {
@@ -51,6 +75,7 @@ func TestInterop(t *testing.T) {
 		return
 	}
 	needs.Root(t, "ip", frrBgpd, frrZebra, "vtysh", "bird", "birdc")
+	t.Parallel()
 	prefix := fmt.Sprintf("fwi%d", os.Getpid())
 	interopNamespaces(t, prefix)
 	c := exec.Command("ip", "netns", "exec", prefix+"s", os.Args[0], "-test.run=^TestInterop$", "-test.v", "-test.timeout=5m")

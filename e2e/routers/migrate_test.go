@@ -77,8 +77,7 @@ func newMigration(t *testing.T) *migration {
 	t.Helper()
 	needs.Root(t, "ip", frrBgpd, frrZebra, "vtysh", "gobgpd", "gobgp")
 	dir := t.TempDir()
-	m := &migration{prefix: fmt.Sprintf("fwm%d", os.Getpid()), objects: filepath.Join(dir, "objects.yaml"), fairway: filepath.Join(dir, "fairway")}
-	must.BuildFairway(t, m.fairway)
+	m := &migration{prefix: fmt.Sprintf("fwm%d", os.Getpid()), objects: filepath.Join(dir, "objects.yaml"), fairway: program.Build(t)}
 	must.WriteFile(t, m.objects, []byte(migrateObjects))
 	t.Cleanup(func() {
 		for _, n := range []string{"r", "1", "2"} {
@@ -103,24 +102,11 @@ func newMigration(t *testing.T) *migration {
 
 func (m *migration) startRouter(t *testing.T) {
 	t.Helper()
-	// Not t.TempDir: FRR's daemons drop root and must reach it.
-	dir, err := os.MkdirTemp("", "frr")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	if err := os.Chmod(dir, 0o777); err != nil {
-		t.Fatal(err)
-	}
 	config := "log stdout\nrouter bgp 65100\n bgp router-id 10.255.0.1\n no bgp ebgp-requires-policy\n bgp bestpath as-path multipath-relax\n"
 	for _, n := range []string{"1", "2"} {
 		config += " neighbor 172.31." + n + ".2 remote-as 65001\n neighbor 172.31." + n + ".2 timers connect 1\n"
 	}
-	must.WriteFile(t, filepath.Join(dir, "bgpd.conf"), []byte(config))
-	must.WriteFile(t, filepath.Join(dir, "zebra.conf"), nil)
-	m.frr = &frr{t: t, namespace: m.prefix + "r", dir: dir}
-	m.frr.daemon(frrZebra)
-	m.frr.startBgpd(t)
+	m.frr = runFRR(t, m.prefix+"r", config, "")
 }
 
 // incumbent starts the stand-in of kube-ovn-speaker on a node. stop kills it, as

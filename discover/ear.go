@@ -1,0 +1,81 @@
+package discover
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+)
+
+// doubtFor is how long a router that was known has to answer once another one shows
+// up on the link. RFC 4861 section 6.2.6 gives it 0.5 s and, to all at once, 3 s.
+const doubtFor = 4 * time.Second
+
+// ear is what was heard of routers on one link. It knows no clock: each call says what
+// time it is.
+type ear struct {
+	routers map[netip.Addr]heard
+	// doubted is when the others were last asked whether they are still there; zero
+	// where nobody is waited for.
+	doubted time.Time
+}
+
+// heard is when a router was first heard in a row, and when last.
+type heard struct{ first, last time.Time }
+
+// hear notes an advertisement. It reports whether the routers are others than before,
+// and whether those that were there already are to be asked if they still are.
+func (e *ear) hear(router netip.Addr, at time.Time) (changed, ask bool) {
+	if e.routers == nil {
+		e.routers = map[netip.Addr]heard{}
+	}
+	h, known := e.routers[router]
+	if !known {
+		h.first = at
+	}
+	h.last = at
+	e.routers[router] = h
+	if known || len(e.routers) == 1 {
+		return !known, false
+	}
+	e.doubted = at
+	return true, true
+}
+
+// due is when the doubt ends; zero where there is none.
+func (e *ear) due() time.Time {
+	if e.doubted.IsZero() {
+		return time.Time{}
+	}
+	return e.doubted.Add(doubtFor)
+}
+
+// settle forgets those that have not answered since they were doubted, once their time
+// is over, and reports whether there were any.
+func (e *ear) settle(at time.Time) (changed bool) {
+	if e.doubted.IsZero() || at.Before(e.due()) {
+		return false
+	}
+	for router, h := range e.routers {
+		if h.last.Before(e.doubted) {
+			delete(e.routers, router)
+			changed = true
+		}
+	}
+	e.doubted = time.Time{}
+	return changed
+}
+
+// list gives the routers, the one that came last first.
+func (e *ear) list() []netip.Addr {
+	var out []netip.Addr
+	for router := range e.routers {
+		out = append(out, router)
+	}
+	slices.SortFunc(out, func(a, b netip.Addr) int {
+		if c := e.routers[b].first.Compare(e.routers[a].first); c != 0 {
+			return c
+		}
+		return a.Compare(b)
+	})
+	return out
+}
