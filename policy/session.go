@@ -71,7 +71,7 @@ func sessions(s *Snapshot, node *routes.Node) ([]Session, []Warning) {
 // restartOrFailure warns of two guarantees of which one yields.
 func restartOrFailure(peer string) Warning {
 	return Warning{Reason: routes.RestartOrFailure, Peer: peer, Detail: aboutPeer(peer) +
-		"bfd and gracefulRestart are both on: a router that follows BFD drops the routes when the daemon crashes, for it cannot tell that from a dead node (RFC 5882 section 4.3); a planned stop keeps them. Take one away to be sure of the other"}
+		"bfd and gracefulRestart are both on, and BFD ends with the daemon: a router cannot tell that from a dead node (RFC 5882 section 4.3). FRR keeps the routes of a daemon that stops or crashes, and drops those of a dead node at once; BIRD drops them in both cases, or with 'bfd graceful' keeps them in both; try it with others"}
 }
 
 // byPrecedence puts first, of peers with one address, the one that keeps it: the

@@ -47,8 +47,8 @@ func joined(t *testing.T, a, b string, multihop bool) *ends {
 	t.Helper()
 	e := &ends{told: make(chan change, 100), addrA: netip.MustParseAddr(a), addrB: netip.MustParseAddr(b)}
 	e.a, e.b = start(t, e.told), start(t, nil)
-	e.a.Set([]Session{{Peer: e.addrB, Local: e.addrA, Multihop: multihop, Settings: fast}})
-	e.b.Set([]Session{{Peer: e.addrA, Local: e.addrB, Multihop: multihop, Settings: fast}})
+	e.a.Set([]Session{{Peer: e.addrB.WithZone(e.addrA.Zone()), Local: e.addrA, Multihop: multihop, Settings: fast}})
+	e.b.Set([]Session{{Peer: e.addrA.WithZone(e.addrB.Zone()), Local: e.addrB, Multihop: multihop, Settings: fast}})
 	e.await(t, bfd.Init, bfd.Up)
 	return e
 }

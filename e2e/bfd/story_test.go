@@ -1,6 +1,9 @@
 package bfd
 
 import (
+	"cmp"
+	"os"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -18,6 +21,7 @@ func TestPathsThatFail(t *testing.T) {
 		play    func(*world)
 	}{
 		{"the status does not say that the path is watched", (*world).statusTells},
+		{"a busy machine takes a router for dead", (*world).busy},
 		{"other timers, or BFD turned off and on, reset a session", (*world).settingsChange},
 		{"a router whose BFD freezes is noticed late, or loses its session twice", (*world).bfdFreezes},
 		{"a bgpd that is restarted, or a link that comes back, loses a session twice", (*world).bgpdAndLink},
@@ -60,6 +64,29 @@ func (w *world) statusTells() {
 		s := w.session(r)
 		if s.BFD == nil || s.BFD.DetectionTime != 0.15 || s.BFD.TransmitInterval != 0.05 || s.Trouble() != "" {
 			w.Errorf("%+v %+v", s, s.BFD)
+		}
+	}
+}
+
+// busy keeps all processors busy twice over, for as long as FAIRWAY_BFD_BUSY says ("10m").
+func (w *world) busy() {
+	before := w.flaps()
+	for range 2 * runtime.NumCPU() {
+		defer w.start(w.node, "sh", "-c", "while :; do :; done").kill()
+	}
+	long, err := time.ParseDuration(cmp.Or(os.Getenv("FAIRWAY_BFD_BUSY"), "3s"))
+	if err != nil {
+		w.Fatal(err)
+	}
+	for end := time.Now().Add(long); time.Now().Before(end); time.Sleep(time.Second) {
+		w.lost(before, 0, 0)
+		if w.Failed() {
+			return
+		}
+	}
+	for _, r := range w.routers {
+		if s := w.session(r); s.BFD == nil || s.BFD.Downs != 0 {
+			w.Errorf("%+v", s)
 		}
 	}
 }
