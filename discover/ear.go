@@ -10,6 +10,10 @@ import (
 // up on the link. RFC 4861 section 6.2.6 gives it 0.5 s and, to all at once, 3 s.
 const doubtFor = 4 * time.Second
 
+// mostRouters is how many are remembered on a link: more do not stand there, and whoever
+// makes addresses up fills no memory.
+const mostRouters = 16
+
 // ear is what was heard of routers on one link. It knows no clock: each call says what
 // time it is.
 type ear struct {
@@ -29,6 +33,9 @@ func (e *ear) hear(router netip.Addr, at time.Time) (changed, ask bool) {
 		e.routers = map[netip.Addr]heard{}
 	}
 	h, known := e.routers[router]
+	if !known && len(e.routers) >= mostRouters {
+		return false, e.doubt(at)
+	}
 	if !known {
 		h.first = at
 	}
@@ -37,8 +44,16 @@ func (e *ear) hear(router netip.Addr, at time.Time) (changed, ask bool) {
 	if known || len(e.routers) == 1 {
 		return !known, false
 	}
+	return true, e.doubt(at)
+}
+
+// doubt begins to wait for who is still there, and reports whether nobody was waited for.
+func (e *ear) doubt(at time.Time) (ask bool) {
+	if !e.doubted.IsZero() {
+		return false
+	}
 	e.doubted = at
-	return true, true
+	return true
 }
 
 // due is when the doubt ends; zero where there is none.

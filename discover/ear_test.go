@@ -38,3 +38,27 @@ func TestWhoIsHeardOnALink(t *testing.T) {
 		}
 	}
 }
+
+// TestFloodOfMadeUpRoutersKeepsTheRealOneOut: what is remembered is bounded, and the real
+// one, which alone answers, is there again when the others' time is over.
+func TestFloodOfMadeUpRoutersKeepsTheRealOneOut(t *testing.T) {
+	var e ear
+	at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	for i := range 10_000 {
+		e.hear(netip.AddrFrom16([16]byte{0xfe, 0x80, 14: byte(i >> 8), 15: byte(i)}), at)
+	}
+	if len(e.routers) > mostRouters {
+		t.Fatalf("%d are remembered", len(e.routers))
+	}
+	real := netip.MustParseAddr("fe80::a:1")
+	e.hear(real, at.Add(time.Second))
+	e.settle(at.Add(doubtFor))
+	for range 2 { // the first is what made the others doubted
+		at = at.Add(doubtFor + time.Second)
+		e.hear(real, at)
+		e.settle(at.Add(doubtFor))
+	}
+	if got := e.list(); !slices.Equal(got, []netip.Addr{real}) {
+		t.Errorf("%v", got)
+	}
+}

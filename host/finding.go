@@ -71,25 +71,38 @@ func (f Finding) Equal(g Finding) bool { return reflect.DeepEqual(f, g) }
 // Text is Got with its evidence, in lines.
 func (f Finding) Text() string { return strings.Join(append([]string{f.Got}, f.Evidence...), "\n") }
 
-// WriteText prints findings for people: what is not ok at length, what is ok in
-// one line.
-func WriteText(w io.Writer, findings []Finding) error {
+// mostFixes bounds what is listed of a cause with many networks.
+const mostFixes = 5
+
+// WriteText prints findings for people: what is not ok at length, causes with many networks
+// once; what is ok in one line each with all, and else counted.
+func WriteText(w io.Writer, findings []Finding, all bool) error {
 	var b strings.Builder
 	if len(findings) == 0 {
 		columns.Wrap(&b, "", "", "Nothing is asked of this node: it announces nothing, and replies of what others announce do not leave by it. `fairway status` and `fairway why SUBNET` say why.")
 	}
 	count := map[State]int{}
-	t := columns.NewTable(columns.Column{Least: 6}, columns.Column{Least: 13}, columns.Column{})
 	for _, f := range findings {
 		count[f.State]++
-		t.Row(string(f.State), f.Check, f.Subject)
-		if f.State == OK {
+	}
+	t := columns.NewTable(columns.Column{Least: 6}, columns.Column{Least: 13}, columns.Column{})
+	for _, g := range Group(findings) {
+		if g.State == OK {
+			for _, subject := range g.Subjects {
+				if all {
+					t.Row(string(g.State), g.Check, subject)
+				}
+			}
 			continue
 		}
-		addField(t, "want", f.Want)
-		addField(t, "got", f.Text())
-		addField(t, "why", f.Why)
-		addField(t, "fix", f.Fix)
+		t.Row(string(g.State), g.Check, g.Subject())
+		addField(t, "want", g.Want)
+		addField(t, "got", g.Text())
+		addField(t, "why", g.Why)
+		addField(t, "fix", strings.Join(g.Fixes[:min(len(g.Fixes), mostFixes)], "\n"))
+		if more := len(g.Fixes) - mostFixes; more > 0 {
+			addField(t, "", fmt.Sprintf("and %d more, for each network: -o json has them", more))
+		}
 	}
 	t.Write(&b)
 	fmt.Fprintf(&b, "%d ok, %d wrong, %d unknown\n", count[OK], count[Wrong], count[Unknown])

@@ -191,7 +191,7 @@ func TestWhatTheUserReads(t *testing.T) {
 	object := json.NewEncoder(&asJSON)
 	object.SetIndent("", "  ")
 	object.SetEscapeHTML(false)
-	if err := errors.Join(host.WriteText(&text, findings), object.Encode(host.NewReport(findings))); err != nil {
+	if err := errors.Join(host.WriteText(&text, findings, true), object.Encode(host.NewReport(findings))); err != nil {
 		t.Fatal(err)
 	}
 	f.Trace(&trace, netip.MustParseAddr("10.166.0.10"), netip.MustParseAddr("198.51.100.2"), netfilter.Invalid)

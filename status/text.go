@@ -117,11 +117,11 @@ func (s *Status) writeSessions(b *bytes.Buffer, now time.Time) {
 
 // writeFindings prints what is not ok about the host; ok needs no line.
 func (s *Status) writeFindings(b *bytes.Buffer) {
-	for _, f := range s.Findings {
-		if f.State == host.OK {
+	for _, g := range host.Group(s.Findings) {
+		if g.State == host.OK {
 			continue
 		}
-		columns.Wrap(b, "Host ", "  ", fmt.Sprintf("%s: %s %s: %s (fairway check)", f.State, f.Check, f.Subject, f.Got))
+		columns.Wrap(b, "Host ", "  ", fmt.Sprintf("%s: %s %s: %s (fairway check)", g.State, g.Check, g.Subject(), g.Got))
 	}
 }
 

@@ -29,9 +29,9 @@ type checkFlags struct {
 	output                     outputFormat
 	node, address, overlayLink string
 	// overlayGiven is whether the flag was: else the daemon knows.
-	overlayGiven     bool
-	fix, undo, trace bool
-	probe            string
+	overlayGiven          bool
+	fix, undo, trace, all bool
+	probe                 string
 }
 
 // newCheckCommand is `fairway check`: what host.Check finds, for what is announced here.
@@ -43,7 +43,8 @@ func newCheckCommand() *cobra.Command {
 		Long: `Say whether this node would forward the announced traffic: which rule or sysctl
 would drop it, why that matters, and what to do. What is announced it asks the
 daemon on this node, or with -f takes from the plan of the given objects; the
-host it reads itself, here and now. Without root much of it stays unknown.
+host it reads itself, here and now. Without root much of it stays unknown. What is
+ok is counted, and listed with --all.
 
 --trace prints the walk of a packet through every rule, as the kernel would
 evaluate it. --fix puts right what Fairway owns, once; --undo takes away
@@ -71,6 +72,7 @@ told.`,
 	flags.StringVar(&f.address, "address", defaultListen, "the daemon's --listen address")
 	f.output.addFlag(c)
 	flags.StringVar(&f.overlayLink, "overlay-link", "ovn0", "the link by which this node reaches the overlay; where the daemon is asked, its own unless given")
+	flags.BoolVar(&f.all, "all", false, "list also what is ok")
 	flags.BoolVar(&f.trace, "trace", false, "print the walk of a packet from SRC to DST, two arguments")
 	flags.BoolVar(&f.fix, "fix", false, "put right what Fairway owns, then check")
 	flags.BoolVar(&f.undo, "undo", false, "take away everything that Fairway has put on this host")
@@ -87,9 +89,9 @@ func (f *checkFlags) run(c *cobra.Command, args []string) error {
 	enforcer := f.enforcer()
 	switch {
 	case f.undo:
-		return undo(ctx, c.OutOrStdout(), enforcer)
+		return undo(ctx, f.output.out(c), enforcer)
 	case f.trace:
-		return f.writeTrace(ctx, c.OutOrStdout(), args)
+		return f.writeTrace(ctx, f.output.out(c), args)
 	}
 	f.overlayGiven = c.Flags().Changed("overlay-link")
 	want, err := f.want(ctx, c.ErrOrStderr())
@@ -105,7 +107,7 @@ func (f *checkFlags) run(c *cobra.Command, args []string) error {
 		}
 	}
 	// The host is read here and now: a rule that was changed a moment ago counts.
-	return f.report(c.OutOrStdout(), host.Check(host.Read(ctx, want), want))
+	return f.report(f.output.out(c), host.Check(host.Read(ctx, want), want))
 }
 
 // undo takes back, and says what; where a daemon enforces it cannot.
@@ -126,7 +128,7 @@ func (f *checkFlags) report(w io.Writer, findings []host.Finding) error {
 	if f.output.json() {
 		err = writeJSON(w, host.NewReport(findings))
 	} else {
-		err = host.WriteText(w, findings)
+		err = host.WriteText(w, findings, f.all)
 	}
 	if err != nil {
 		return err
@@ -210,7 +212,7 @@ func (f *checkFlags) runProbe(ctx context.Context, c *cobra.Command, want host.W
 	if err != nil {
 		return err
 	}
-	return f.report(c.OutOrStdout(), host.Probe(ctx, target, want, probePatience))
+	return f.report(f.output.out(c), host.Probe(ctx, target, want, probePatience))
 }
 
 // probeTarget gives the IPv4 address of the node to probe: the flag's, or the

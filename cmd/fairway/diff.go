@@ -93,9 +93,9 @@ func (f *planFlags) diff(c *cobra.Command) error {
 		return err
 	}
 	if f.output.json() {
-		err = writeJSON(c.OutOrStdout(), prospect)
+		err = writeJSON(f.output.out(c), prospect)
 	} else {
-		err = prospect.WriteText(c.OutOrStdout())
+		err = prospect.WriteText(f.output.out(c))
 	}
 	switch {
 	case err != nil:

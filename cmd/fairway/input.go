@@ -164,7 +164,7 @@ func nodes(s policy.Snapshot, asked string) ([]string, error) {
 	case asked == "":
 		return names, nil
 	case !s.HasNode(asked):
-		return nil, fmt.Errorf("--node %s: the input has no such Node; it has %s", asked, strings.Join(names, ", "))
+		return nil, fmt.Errorf("--node %s: the input has no such Node; %s", asked, offered(asked, names))
 	}
 	return []string{asked}, nil
 }

@@ -170,12 +170,12 @@ func (f *planFlags) show(c *cobra.Command, s policy.Snapshot) (ok bool, err erro
 		}
 	}
 	if f.asksWhatIf(c) {
-		return f.printWhatIf(c.OutOrStdout(), policy.WhatIf(s, plans, f.without))
+		return f.printWhatIf(f.output.out(c), policy.WhatIf(s, plans, f.without))
 	}
 	if f.output.value != formatText && !f.output.json() {
 		return f.export(c, s, plans)
 	}
-	return true, f.print(c.OutOrStdout(), s, plans)
+	return true, f.print(f.output.out(c), s, plans)
 }
 
 // print gives one plan as an object in JSON where one node was asked for, else a list:

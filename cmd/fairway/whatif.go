@@ -5,16 +5,12 @@ import (
 	"io"
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/fairway-bgp/fairway/columns"
 	"github.com/fairway-bgp/fairway/policy"
 )
-
-// mostChoices bounds the names that an error offers.
-const mostChoices = 20
 
 // asksWhatIf reports whether plan is asked what would change.
 func (f *planFlags) asksWhatIf(c *cobra.Command) bool {
@@ -61,36 +57,9 @@ func (f *planFlags) withoutSecrets(s policy.Snapshot, stderr io.Writer) error {
 	}
 	for _, secret := range f.secrets {
 		peers := bySecret[secret]
-		fmt.Fprintf(stderr, "fairway: Secret %s is the password of %s: a change of it resets their sessions on every node in the same second\n",
+		fmt.Fprintf(stderr, "fairway: Secret %s is the password of %s: their sessions reset when the routers get another one, each on every node in the same second\n",
 			columns.Plain(secret), columns.Plain(columns.First(mostChoices, peers)))
 		f.without.Peers = append(f.without.Peers, peers...)
 	}
 	return nil
-}
-
-// known refuses a name that is not among those there are, and offers the nearest.
-func known(flag, kind string, names, there []string) error {
-	slices.Sort(there)
-	for i, name := range names {
-		names[i] = strings.TrimSpace(name)
-		switch {
-		case slices.Contains(there, names[i]):
-		case names[i] == "":
-			return fmt.Errorf("%s %q: one of the names is empty", flag, strings.Join(names, ","))
-		case len(there) == 0:
-			return fmt.Errorf("%s %s: the input has no %s at all", flag, names[i], kind)
-		default:
-			return fmt.Errorf("%s %s: the input has no such %s; it has %s%s", flag, names[i], kind, columns.First(mostChoices, there), suggestion(names[i], there))
-		}
-	}
-	return nil
-}
-
-// suggestion offers the nearest name, unless nothing of it is alike.
-func suggestion(name string, there []string) string {
-	nearest, letters := columns.Nearest(name, there)
-	if letters >= max(len(nearest), len(name)) {
-		return ""
-	}
-	return "; did you mean " + nearest + "?"
 }

@@ -92,9 +92,9 @@ func (f *whyFlags) run(c *cobra.Command, subnet string) error {
 
 func (f *whyFlags) print(c *cobra.Command, explained []account.Explained) error {
 	if f.output.json() {
-		return writeJSON(c.OutOrStdout(), explained)
+		return writeJSON(f.output.out(c), explained)
 	}
-	return writeExplained(c.OutOrStdout(), explained, f.all)
+	return writeExplained(f.output.out(c), explained, f.all)
 }
 
 // writeExplained prints explanations, and below them what nodes say against them.
@@ -153,7 +153,7 @@ func unexplained(s policy.Snapshot, subnet string) error {
 	if len(names) == 0 {
 		return fmt.Errorf("no Subnet %s: the input has no Subnet at all", subnet)
 	}
-	return fmt.Errorf("no Subnet %s in the input; it has %s", subnet, strings.Join(names, ", "))
+	return fmt.Errorf("no Subnet %s in the input; %s", subnet, offered(subnet, names))
 }
 
 // withheldEverywhere reports whether some CIDR is announced by none of the nodes.

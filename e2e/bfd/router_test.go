@@ -23,9 +23,9 @@ const routerASN = 65100
 // router is FRR or BIRD in a namespace, linked to the node.
 type router struct {
 	testing.TB
-	w                                    *world
-	kind, space, address, uplink, socket string
-	dir                                  string
+	w                            *world
+	kind, space, address, uplink string
+	dir                          string
 	// bgp and bfd run, both the same at BIRD.
 	bgp, bfd *process
 }
