@@ -140,6 +140,12 @@ func (s *server) setPeer(ctx context.Context, have *api.Peer, session policy.Ses
 		want.GracefulRestart.LocalRestarting = want.GracefulRestart.Enabled && (s.restarting || s.isFoundLate(session))
 		return s.addPeer(ctx, want, session)
 	}
+	if have.State.AdminState == api.PeerState_ADMIN_STATE_DOWN { // by BFD (hold.go)
+		if s.journal.of(session.Address).held() {
+			return nil
+		}
+		return s.redial(ctx, session)
+	}
 	if why := s.stranded(session.Address, have); why != "" {
 		return s.beginAnew(ctx, session, why)
 	}
