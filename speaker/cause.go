@@ -39,6 +39,8 @@ const (
 	closedEarly
 	// openRefused is of a router that answered our OPEN with a NOTIFICATION.
 	openRefused
+	// pathFailed is of a path that BFD found dead.
+	pathFailed
 	// refusedOpen is of a router whose OPEN we answered with one.
 	refusedOpen
 	// begunAnew is of a session that we have ended: its settings changed, or it could not get
@@ -93,6 +95,8 @@ func (e entry) words(p *api.Peer, linkAddressOf func(netip.Addr) string) string 
 		return strings.TrimSuffix(fmt.Sprintf("%s refused our OPEN with %s: %s", routerAt(p), n, n.advice(p, e.said)), ": ")
 	case e.cause.kind == openRefused:
 		return fmt.Sprintf("%s refused our OPEN: %s; its log says which", routerAt(p), openTerms(p))
+	case e.held():
+		return fmt.Sprintf("%s; it is dialled again when the router's BFD answers, %s later at the latest", e.cause.text, holdBound)
 	case e.cause.kind == refusedOpen:
 		return refusedOpenWords(p, e.cause.notification, e.said)
 	}
@@ -171,6 +175,8 @@ func silenceTerms(p *api.Peer) string {
 	case p.TtlSecurity.Enabled:
 		terms = append(terms, "a router that is more than one hop away, with spec.ttlSecurity")
 	case p.EbgpMultihop.Enabled || p.Conf.PeerAsn == p.Conf.LocalAsn:
+	case isOnLink(p):
+		terms = append(terms, "a router that wants TTL security (then spec.ttlSecurity)")
 	default:
 		terms = append(terms, "a router that is more than one hop away (then spec.ebgpMultihop), or that wants TTL security (then spec.ttlSecurity)")
 	}
@@ -185,7 +191,7 @@ func refusedOpenWords(p *api.Peer, n notification, s said) string {
 			if p.Conf.PeerAsn == nobodysASN {
 				return ownASWords(p)
 			}
-			return fmt.Sprintf("%s is AS %d, and spec.peerASN is %d: correct spec.peerASN", routerAt(p), s.asn, p.Conf.PeerAsn)
+			return fmt.Sprintf("%s is AS %d, and spec.peerASN is %d: correct spec.peerASN", routerAt(p), s.asn, p.Conf.PeerAsn) + orDynamic(p)
 		case bgp.BGP_ERROR_SUB_BAD_BGP_IDENTIFIER:
 			return fmt.Sprintf("%s has the router ID %s, which is this node's own too or none at all: change one (annotation fairway.dev/router-id of the Node)", routerAt(p), s.routerID)
 		case bgp.BGP_ERROR_SUB_UNACCEPTABLE_HOLD_TIME:
@@ -197,6 +203,9 @@ func refusedOpenWords(p *api.Peer, n notification, s said) string {
 			return ownASWords(p)
 		}
 		return fmt.Sprintf("%s is of another AS than spec.peerASN %d: correct it", routerAt(p), p.Conf.PeerAsn)
+	}
+	if n.code == bgp.BGP_ERROR_HOLD_TIMER_EXPIRED {
+		return fmt.Sprintf("%s has said nothing for the hold time: it is down, or the way to it is", routerAt(p))
 	}
 	return fmt.Sprintf("this node refused what %s sent, with %s", routerAt(p), n)
 }

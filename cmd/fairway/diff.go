@@ -93,9 +93,9 @@ func (f *planFlags) diff(c *cobra.Command) error {
 		return err
 	}
 	if f.output.json() {
-		err = writeJSON(c.OutOrStdout(), prospect)
+		err = writeJSON(f.output.out(c), prospect)
 	} else {
-		err = prospect.WriteText(c.OutOrStdout())
+		err = prospect.WriteText(f.output.out(c))
 	}
 	switch {
 	case err != nil:
@@ -145,14 +145,6 @@ func (f *planFlags) prospect(now current, at time.Time, stderr io.Writer) (p pol
 	}
 	p.RemarkResets(plans)
 	return p, bad, nil
-}
-
-func peerNames(s policy.Snapshot) []string {
-	var names []string
-	for i := range s.Peers {
-		names = append(names, s.Peers[i].Name)
-	}
-	return names
 }
 
 func allObjects(batches []objects.Batch) []objects.Object {

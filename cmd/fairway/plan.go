@@ -85,6 +85,7 @@ nothing changes, 1 if something does, 2 if something could not be told.`,
 	c.Flags().StringSliceVar(&f.without.Nodes, "without", nil, "show what would change if the machines of these Nodes were dead")
 	c.Flags().StringSliceVar(&f.without.Peers, "without-peer", nil, "show what would change if these BGPPeers were deleted")
 	c.Flags().StringSliceVar(&f.secrets, "without-secret", nil, "show what would change while the sessions are down whose password these Secrets hold: they all reset when it is changed on the routers")
+	f.completeFlags(c, namedInFlags())
 	return c
 }
 
@@ -174,12 +175,12 @@ func (f *planFlags) show(c *cobra.Command, s policy.Snapshot) (ok bool, err erro
 		}
 	}
 	if f.asksWhatIf(c) {
-		return f.printWhatIf(c.OutOrStdout(), policy.WhatIf(s, plans, f.without))
+		return f.printWhatIf(f.output.out(c), policy.WhatIf(s, plans, f.without))
 	}
 	if f.output.value != formatText && !f.output.json() {
 		return f.export(c, s, plans)
 	}
-	return true, f.print(c.OutOrStdout(), s, plans)
+	return true, f.print(f.output.out(c), s, plans)
 }
 
 // print gives one plan as an object in JSON where one node was asked for, else a list:
