@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/fairway-bgp/fairway/bfd"
 	"github.com/fairway-bgp/fairway/inet"
 	"github.com/fairway-bgp/fairway/policy"
 	"github.com/fairway-bgp/fairway/routes"
@@ -213,6 +214,9 @@ func (n *frrNode) limits(s policy.Session) {
 	}
 	if s.GracefulRestartTime > 0 {
 		n.note("BGPPeer %s: the restart time of graceful restart is FRR's own, not %d s", plain(s.Peer), seconds(s.GracefulRestartTime))
+	}
+	if s.BFD != (bfd.Settings{}) {
+		n.note("BGPPeer %s: spec.bfd is left out; name MetalLB's own BFD profile in the objects where the session has one", plain(s.Peer))
 	}
 	if s.ExtendedNextHop {
 		n.note("BGPPeer %s: spec.extendedNextHop cannot be said; IPv4 prefixes need an IPv4 next hop", plain(s.Peer))

@@ -11,6 +11,7 @@ import (
 
 	"sigs.k8s.io/yaml"
 
+	"github.com/fairway-bgp/fairway/bfd"
 	"github.com/fairway-bgp/fairway/policy"
 	"github.com/fairway-bgp/fairway/routes"
 )
@@ -27,7 +28,7 @@ func metallbCluster() FRRK8sInput {
 		s.Peers = append(s.Peers, policy.Peer{Name: e.Peer, LocalASN: e.LocalASN, PasswordSecret: "word-of-" + e.Peer, SessionSettings: e.SessionSettings})
 	}
 	internal := policy.Peer{Name: "rr", LocalASN: 64512, SessionSettings: policy.SessionSettings{
-		Address: addr("172.30.0.3"), Port: 1179, PeerASN: 64512, SourceAddress: addr("172.30.0.11"), HoldTime: 30 * time.Second, KeepaliveTime: 10 * time.Second, ConnectRetryTime: 5 * time.Second, Families: both(),
+		Address: addr("172.30.0.3"), Port: 1179, PeerASN: 64512, SourceAddress: addr("172.30.0.11"), HoldTime: 30 * time.Second, KeepaliveTime: 10 * time.Second, ConnectRetryTime: 5 * time.Second, Families: both(), BFD: bfd.Settings{DetectMultiplier: 3},
 	}}
 	other := policy.Peer{Name: "other-as", LocalASN: 64999, SessionSettings: policy.SessionSettings{Address: addr("172.30.0.4"), Port: 179, PeerASN: 65000, Families: both()}}
 	unnumbered := policy.Peer{Name: "unnumbered", LocalASN: 64512, SessionSettings: policy.SessionSettings{Interface: "eth1", DynamicASN: policy.External, Port: 179, Families: both()}}
@@ -149,6 +150,7 @@ func TestAttributeIsLostUnseenByFRRK8s(t *testing.T) {
 		"Subnet elsewhere: 10.5.0.0/16 to BGPPeer tor-a by node n1 is left out: its next hop 172.30.0.100",
 		"Subnet standing-by: 10.6.0.0/16 to BGPPeer tor-a by node n2 is left out: it stands by",
 		"BGPPeer core.dc1 is left out: spec.passive is true",
+		"BGPPeer rr: spec.bfd is left out",
 		"BGPPeer gateway is left out: spec.peerDiscovery",
 		"BGPPeer tor-b is left out: spec.ttlSecurity is true",
 		"BGPPeer other-as is left out: its localASN 64999 is not 64512",
