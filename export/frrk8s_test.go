@@ -28,7 +28,7 @@ func metallbCluster() FRRK8sInput {
 		s.Peers = append(s.Peers, policy.Peer{Name: e.Peer, LocalASN: e.LocalASN, PasswordSecret: "word-of-" + e.Peer, SessionSettings: e.SessionSettings})
 	}
 	internal := policy.Peer{Name: "rr", LocalASN: 64512, SessionSettings: policy.SessionSettings{
-		Address: addr("172.30.0.3"), Port: 1179, PeerASN: 64512, SourceAddress: addr("172.30.0.11"), HoldTime: 30 * time.Second, KeepaliveTime: 10 * time.Second, ConnectRetryTime: 5 * time.Second, Families: both(), BFD: bfd.Settings{DetectMultiplier: 3},
+		Address: addr("172.30.0.3"), Port: 1179, PeerASN: 64512, SourceAddress: addr("172.30.0.11"), HoldTime: 30 * time.Second, KeepaliveTime: 10 * time.Second, ConnectRetryTime: 5 * time.Second, Families: both(), BFD: bfd.Settings{Multiplier: 3},
 	}}
 	other := policy.Peer{Name: "other-as", LocalASN: 64999, SessionSettings: policy.SessionSettings{Address: addr("172.30.0.4"), Port: 179, PeerASN: 65000, Families: both()}}
 	unnumbered := policy.Peer{Name: "unnumbered", LocalASN: 64512, SessionSettings: policy.SessionSettings{Interface: "eth1", DynamicASN: policy.External, Port: 179, Families: both()}}
