@@ -222,7 +222,7 @@ type Session struct {
 	// OldPassword is whether the session runs with the password of before a change, which
 	// counts from the next connection on.
 	OldPassword bool `json:"oldPassword,omitempty"`
-	Flaps      int  `json:"flaps"`
+	Flaps       int  `json:"flaps"`
 }
 
 // Neighbour is the address with what it was found by, or where it is looked for.
