@@ -2,6 +2,7 @@ package policy
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -83,3 +84,23 @@ func (w Warning) Why() string { return strings.TrimPrefix(w.Detail, aboutPeer(w.
 
 // aboutPeer begins the detail of a warning about a BGPPeer.
 func aboutPeer(name string) string { return "BGPPeer " + name + ": " }
+
+// Subnets names the Subnets that the plan has something to say about, sorted.
+func (p Plan) Subnets() []string {
+	var out []string
+	for _, a := range p.Adverts {
+		out = append(out, a.Subnet)
+	}
+	for _, w := range p.Withheld {
+		out = append(out, w.Subnet)
+	}
+	return routes.SortedSet(out, strings.Compare)
+}
+
+// OnlySubnet gives the plan with what is about that Subnet alone.
+func (p Plan) OnlySubnet(name string) Plan {
+	p.Adverts = slices.DeleteFunc(slices.Clone(p.Adverts), func(a Advert) bool { return a.Subnet != name })
+	p.Withheld = slices.DeleteFunc(slices.Clone(p.Withheld), func(w Withheld) bool { return w.Subnet != name })
+	p.Warnings = slices.DeleteFunc(slices.Clone(p.Warnings), func(w Warning) bool { return w.Subnet != name })
+	return p
+}

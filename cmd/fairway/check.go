@@ -89,9 +89,9 @@ func (f *checkFlags) run(c *cobra.Command, args []string) error {
 	enforcer := f.enforcer()
 	switch {
 	case f.undo:
-		return undo(ctx, c.OutOrStdout(), enforcer)
+		return undo(ctx, f.output.out(c), enforcer)
 	case f.trace:
-		return f.writeTrace(ctx, c.OutOrStdout(), args)
+		return f.writeTrace(ctx, f.output.out(c), args)
 	}
 	f.overlayGiven = c.Flags().Changed("overlay-link")
 	want, err := f.want(ctx, c.ErrOrStderr())
@@ -107,7 +107,7 @@ func (f *checkFlags) run(c *cobra.Command, args []string) error {
 		}
 	}
 	// The host is read here and now: a rule that was changed a moment ago counts.
-	return f.report(c.OutOrStdout(), host.Check(host.Read(ctx, want), want))
+	return f.report(f.output.out(c), host.Check(host.Read(ctx, want), want))
 }
 
 // undo takes back, and says what; where a daemon enforces it cannot.
@@ -212,7 +212,7 @@ func (f *checkFlags) runProbe(ctx context.Context, c *cobra.Command, want host.W
 	if err != nil {
 		return err
 	}
-	return f.report(c.OutOrStdout(), host.Probe(ctx, target, want, probePatience))
+	return f.report(f.output.out(c), host.Probe(ctx, target, want, probePatience))
 }
 
 // probeTarget gives the IPv4 address of the node to probe: the flag's, or the

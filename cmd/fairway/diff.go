@@ -93,9 +93,9 @@ func (f *planFlags) diff(c *cobra.Command) error {
 		return err
 	}
 	if f.output.json() {
-		err = writeJSON(c.OutOrStdout(), prospect)
+		err = writeJSON(f.output.out(c), prospect)
 	} else {
-		err = prospect.WriteText(c.OutOrStdout())
+		err = prospect.WriteText(f.output.out(c))
 	}
 	switch {
 	case err != nil:
@@ -186,7 +186,7 @@ func (now current) withoutSecrets(changes []objects.Batch, p *policy.Prospect) [
 	for _, b := range changes {
 		b.Objects = slices.DeleteFunc(slices.Clone(b.Objects), func(o objects.Object) bool {
 			if o.Kind == objects.KindSecret {
-				p.Unknown = append(p.Unknown, fmt.Sprintf("%s: what the cluster has of it is not read; if the password is another, the sessions reset that use it (plan --without-secret %s)", o.Key, o.Name))
+				p.Unknown = append(p.Unknown, fmt.Sprintf("%s: what the cluster has of it is not read; if the password is another, the sessions that use it have it when they are made anew, which the router does with its own (plan --without-secret %s)", o.Key, o.Name))
 			}
 			return o.Kind == objects.KindSecret
 		})
@@ -206,7 +206,7 @@ func otherSecrets(before, after policy.Snapshot) []string {
 	for i := range after.Peers {
 		p := &after.Peers[i]
 		if was := secret[p.Name]; was != "" && p.PasswordSecret != "" && was != p.PasswordSecret {
-			out = append(out, fmt.Sprintf("BGPPeer %s: passwordSecretRef %s -> %s: Secrets are not read; if the password is another, its sessions reset", p.Name, was, p.PasswordSecret))
+			out = append(out, fmt.Sprintf("BGPPeer %s: passwordSecretRef %s -> %s: Secrets are not read; if the password is another, its sessions have it when they are made anew", p.Name, was, p.PasswordSecret))
 		}
 	}
 	return out

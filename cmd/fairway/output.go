@@ -41,6 +41,15 @@ func (o *outputFormat) Set(value string) error {
 // json reports whether JSON is asked for.
 func (o *outputFormat) json() bool { return o.value == formatJSON }
 
+// out is where a command prints: with colours where that is text for a person.
+func (o *outputFormat) out(c *cobra.Command) io.Writer {
+	w := c.OutOrStdout()
+	if o.value == formatText && wantsColour(w) {
+		return newPainter(w)
+	}
+	return w
+}
+
 // addFlag adds -o, with completion: text, which is the default, JSON, and what
 // else the command prints.
 func (o *outputFormat) addFlag(c *cobra.Command, others ...string) {

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -17,6 +18,7 @@ import (
 	"github.com/fairway-bgp/fairway/kube"
 	"github.com/fairway-bgp/fairway/policy"
 	"github.com/fairway-bgp/fairway/routes"
+	"github.com/fairway-bgp/fairway/status"
 )
 
 // speakerRow is one node of `status --cluster`: its Speaker, empty where it has none,
@@ -45,7 +47,7 @@ func showSpeakers(ctx context.Context, w, stderr io.Writer, access kube.Access, 
 	if asJSON {
 		err = writeJSON(w, rows)
 	} else {
-		err = writeSpeakers(w, rows)
+		err = writeSpeakers(w, rows, time.Now())
 	}
 	if err != nil {
 		return err
@@ -106,9 +108,9 @@ func speakerRows(s policy.Snapshot, speakers []v1alpha1.Speaker, beats account.H
 	return rows
 }
 
-// writeSpeakers prints a row for each node, and below it what is not as it should be:
-// what is well needs no line.
-func writeSpeakers(w io.Writer, rows []speakerRow) error {
+// writeSpeakers prints a row for each node, and below it what is not as it should be, which
+// needs no line where it is well; then a row for each session.
+func writeSpeakers(w io.Writer, rows []speakerRow, now time.Time) error {
 	var b strings.Builder
 	if !slices.ContainsFunc(rows, func(r speakerRow) bool { return r.Standing != account.Absent }) {
 		b.WriteString("No Speakers: fairway runs on no node of this cluster (a Speaker that was deleted is back within minutes).\n")
@@ -121,8 +123,48 @@ func writeSpeakers(w io.Writer, rows []speakerRow) error {
 	if !t.Empty() {
 		t.Write(&b)
 	}
+	writeSpeakerSessions(&b, rows, now)
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// mostSessionRows is how many sessions are listed; of more than that, those that are up
+// are counted.
+const mostSessionRows = 60
+
+// writeSpeakerSessions prints a row for each session of the daemons that live.
+func writeSpeakerSessions(b *strings.Builder, rows []speakerRow, now time.Time) {
+	total := 0
+	for i := range rows {
+		total += len(rows[i].Status.Sessions)
+	}
+	t := columns.NewTable(columns.Column{Heading: "Node", Least: 19}, columns.Column{Heading: "Peer"}, columns.Column{Heading: "Neighbour", Least: 15},
+		columns.Column{Heading: "State"}, columns.Column{Heading: "For"}, columns.Column{Heading: "Sent", Right: true})
+	up := 0
+	for i := range rows {
+		if rows[i].Standing == account.Dead {
+			continue
+		}
+		for _, s := range rows[i].Status.Sessions {
+			established := s.State == "established"
+			if established && total > mostSessionRows {
+				up++
+				continue
+			}
+			since := "-"
+			if s.Since != nil {
+				since = status.Ago(s.Since.Time, now)
+			}
+			t.Row(rows[i].Name, s.Peer, s.Address, s.State, since, fmt.Sprint(s.Advertised))
+		}
+	}
+	if !t.Empty() {
+		b.WriteByte('\n')
+		t.Write(b)
+	}
+	if up > 0 {
+		fmt.Fprintf(b, "and %s\n", columns.Count(up, "session that is up", "sessions that are up"))
+	}
 }
 
 // announcedText is how many prefixes some router has been sent, and of how many where

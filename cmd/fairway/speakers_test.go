@@ -19,6 +19,10 @@ func TestSpeakersStayInLine(t *testing.T) {
 	long.Status.Configured, long.Status.Established = 2, 1
 	long.Status.Announced.Count, long.Status.Announced.Sent, long.Status.Withheld.Count = 12, 5, 1
 	long.Status.Withheld.Reasons = map[string]int64{"NATOutgoing": 1}
+	since := metav1.NewTime(time.Date(2026, 1, 2, 3, 0, 55, 0, time.UTC))
+	long.Status.Sessions = []v1alpha1.SessionStatus{
+		{Peer: "tor-a", Address: "172.30.0.1", State: "established", Since: &since, Advertised: 5}, {Peer: "tor-b", Address: "172.30.0.2", State: "active"},
+	}
 	short := v1alpha1.Speaker{ObjectMeta: metav1.ObjectMeta{Name: "n1"}}
 	short.Status.Configured, short.Status.Established, short.Status.Announced.Sent = 2, 2, 3
 	killed := v1alpha1.Speaker{ObjectMeta: metav1.ObjectMeta{Name: "n2"}, Status: *short.Status.DeepCopy()}
@@ -29,7 +33,7 @@ func TestSpeakersStayInLine(t *testing.T) {
 	cluster := policytest.Cluster()
 	cluster.Nodes = append(cluster.Nodes, routes.Node{Name: long.Name, Ready: true}, routes.Node{Name: "n3", Ready: true})
 	var b strings.Builder
-	if err := writeSpeakers(&b, speakerRows(cluster, []v1alpha1.Speaker{long, short, killed}, beats)); err != nil {
+	if err := writeSpeakers(&b, speakerRows(cluster, []v1alpha1.Speaker{long, short, killed}, beats), at); err != nil {
 		t.Fatal(err)
 	}
 	want := `
@@ -45,6 +49,12 @@ n2                   ?/2 up            ?         ?  dead
 n3                   -                 -         -  no daemon
   no daemon: fairway does not run there, and BGPPeer tor selects this Node; run
     it there, or narrow spec.nodeSelector
+
+Node                 Peer   Neighbour        State        For  Sent
+ip-10-0-123-45.eu-central-1.compute.internal
+                     tor-a  172.30.0.1       established  4m      5
+ip-10-0-123-45.eu-central-1.compute.internal
+                     tor-b  172.30.0.2       active       -       0
 `
 	if got := "\n" + b.String(); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)

@@ -24,9 +24,9 @@ const defaultListen = "127.0.0.1:7473"
 // later.
 func newStatusCommand() *cobra.Command {
 	var output outputFormat
-	var address string
+	var address, subnet string
 	var access kube.Access
-	var wholeCluster bool
+	var wholeCluster, watch bool
 	c := &cobra.Command{
 		Use:   "status",
 		Short: "Show what the daemon on this node does",
@@ -41,38 +41,56 @@ daemon alive), 1 if not, 2 if it cannot be asked.`,
   kubectl fairway status --cluster`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			if wholeCluster {
-				return showSpeakers(c.Context(), c.OutOrStdout(), c.ErrOrStderr(), access, output.json())
+			show := func(w io.Writer) error {
+				if wholeCluster {
+					return showSpeakers(c.Context(), w, c.ErrOrStderr(), access, output.json())
+				}
+				err := showStatus(w, address, subnet, output.json())
+				var away noDaemon
+				if !errors.As(err, &away) || c.Flags().Changed("address") {
+					return err
+				}
+				// Not on a node: whoever has a kubeconfig means the cluster.
+				if _, none := kube.Connect(access); none != nil {
+					return err
+				}
+				fmt.Fprintln(c.ErrOrStderr(), "fairway: no daemon answers on this machine; this is what the cluster's Speakers say")
+				return showSpeakers(c.Context(), w, c.ErrOrStderr(), access, output.json())
 			}
-			err := showStatus(c.OutOrStdout(), address, output.json())
-			var away noDaemon
-			if !errors.As(err, &away) || c.Flags().Changed("address") {
-				return err
+			if watch {
+				return watchText(c.Context(), c.OutOrStdout(), watchEvery, output.value == formatText, show)
 			}
-			// Not on a node: whoever has a kubeconfig means the cluster.
-			if _, none := kube.Connect(access); none != nil {
-				return err
-			}
-			fmt.Fprintln(c.ErrOrStderr(), "fairway: no daemon answers on this machine; this is what the cluster's Speakers say")
-			return showSpeakers(c.Context(), c.OutOrStdout(), c.ErrOrStderr(), access, output.json())
+			return show(output.out(c))
 		},
 	}
 	addAccessFlags(c, &access)
 	c.Flags().BoolVar(&wholeCluster, "cluster", false, "show the Speakers of all nodes, from the API server")
+	c.Flags().StringVar(&subnet, "subnet", "", "of the prefixes show those of this Subnet alone")
+	c.MarkFlagsMutuallyExclusive("subnet", "cluster")
 	c.Flags().StringVar(&address, "address", defaultListen, "the daemon's --listen address")
+	c.Flags().BoolVarP(&watch, "watch", "w", false, "show it again every 2 s until interrupted; not on a terminal, when it has changed")
 	output.addFlag(c)
 	return c
 }
 
-func showStatus(w io.Writer, address string, asJSON bool) error {
+func showStatus(w io.Writer, address, subnet string, asJSON bool) error {
 	s, body, err := askDaemon(address)
 	if err != nil {
 		return err
 	}
-	if asJSON {
-		_, err = w.Write(body)
-	} else {
+	if subnet != "" {
+		if err := known("--subnet", "Subnet", []string{subnet}, s.Plan.Subnets()); err != nil {
+			return err
+		}
+		s.Plan = s.Plan.OnlySubnet(subnet)
+	}
+	switch {
+	case !asJSON:
 		err = s.WriteText(w, time.Now())
+	case subnet != "":
+		err = writeJSON(w, s)
+	default:
+		_, err = w.Write(body)
 	}
 	if err != nil {
 		return err

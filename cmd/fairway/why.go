@@ -92,9 +92,9 @@ func (f *whyFlags) run(c *cobra.Command, subnet string) error {
 
 func (f *whyFlags) print(c *cobra.Command, explained []account.Explained) error {
 	if f.output.json() {
-		return writeJSON(c.OutOrStdout(), explained)
+		return writeJSON(f.output.out(c), explained)
 	}
-	return writeExplained(c.OutOrStdout(), explained, f.all)
+	return writeExplained(f.output.out(c), explained, f.all)
 }
 
 // writeExplained prints explanations, and below them what nodes say against them.
