@@ -147,14 +147,6 @@ func (f *planFlags) prospect(now current, at time.Time, stderr io.Writer) (p pol
 	return p, bad, nil
 }
 
-func peerNames(s policy.Snapshot) []string {
-	var names []string
-	for i := range s.Peers {
-		names = append(names, s.Peers[i].Name)
-	}
-	return names
-}
-
 func allObjects(batches []objects.Batch) []objects.Object {
 	var all []objects.Object
 	for _, b := range batches {

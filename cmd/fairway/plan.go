@@ -85,6 +85,7 @@ nothing changes, 1 if something does, 2 if something could not be told.`,
 	c.Flags().StringSliceVar(&f.without.Nodes, "without", nil, "show what would change if the machines of these Nodes were dead")
 	c.Flags().StringSliceVar(&f.without.Peers, "without-peer", nil, "show what would change if these BGPPeers were deleted")
 	c.Flags().StringSliceVar(&f.secrets, "without-secret", nil, "show what would change while the sessions are down whose password these Secrets hold: they all reset when it is changed on the routers")
+	f.completeFlags(c, namedInFlags())
 	return c
 }
 
