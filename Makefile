@@ -33,9 +33,10 @@ FAIRWAY_CHAOS_SEED := $(shell od -An -N3 -tu4 /dev/urandom | tr -d ' ')
 endif
 FAIRWAY_CHAOS_STEPS ?= 1000
 
-soak: ## Play misfortune to the lab for about an hour, from a random seed, with FRR and BIRD (root)
+soak: ## Ten minutes of BFD on busy processors, and misfortune in the lab for about an hour, from a random seed (root)
 	@./scripts/need $(TEST_NEEDS)
 	$(GO) run ./e2e/kubetest/build
+	FAIRWAY_BFD_BUSY=10m $(GO) test ./e2e/bfd -run "TestPathsThatFail" -count 1 -v -timeout 30m
 	@echo "to play it again: make soak FAIRWAY_CHAOS_SEED=$(FAIRWAY_CHAOS_SEED) FAIRWAY_CHAOS_STEPS=$(FAIRWAY_CHAOS_STEPS)"
 	FAIRWAY_CHAOS_SEED=$(FAIRWAY_CHAOS_SEED) FAIRWAY_CHAOS_STEPS=$(FAIRWAY_CHAOS_STEPS) $(GO) test ./e2e/chaos ./e2e/live -run "TestWhatever|TestMisfortune" -count 1 -v -p 1 -timeout 6h
 

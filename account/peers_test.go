@@ -64,7 +64,7 @@ func TestStatusOfABGPPeer(t *testing.T) {
 			n.Problems = []objects.Problem{{Severity: objects.Wrong, Object: "BGPPeer tor", Field: "spec.peerASN", Value: "0", Message: "an AS number is 1 to 4294967294"}}
 		}, "0/0 of 0 False Invalid spec.peerASN: 0: an AS number is 1 to 4294967294"},
 		{"only odd", func(n *Neighbours) {
-			n.Problems = []objects.Problem{{Severity: objects.Warning, Object: "BGPPeer tor", Field: "spec.bfd", Message: "is not supported yet"}}
+			n.Problems = []objects.Problem{{Severity: objects.Warning, Object: "BGPPeer tor", Field: "spec.ebgpMultihop", Message: "means nothing"}}
 		}, "3/3 of 3 True AllUp 3 of 3 sessions are up"},
 		{"a node has no local AS", func(n *Neighbours) {
 			n.Planned["tor"] = []string{"n1", "n2"}

@@ -80,6 +80,9 @@ func sessionRecord(e status.Session) v1alpha1.SessionStatus {
 		LastError: columns.Cut(e.LastError, mostText), Advertised: int64(e.Advertised), NotOffered: e.NotOffered,
 		Trouble: columns.Cut(e.Trouble(), mostText),
 	}
+	if e.BFD != nil {
+		out.BFD = strings.ToLower(e.BFD.State)
+	}
 	if !e.Since.IsZero() {
 		since := apiTime(e.Since)
 		out.Since = &since

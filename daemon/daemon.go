@@ -313,6 +313,7 @@ func sessionStatus(o speaker.Observed, plan policy.Plan) []status.Session {
 		if i >= 0 {
 			p := o.Sessions[i]
 			e.State, e.Since, e.LastError, e.LastErrorAt, e.Flaps = string(p.State), p.Since, p.LastError, p.LastErrorAt, p.Flaps
+			e.BFD = bfdStatus(p.Path)
 			e.Advertised, e.Received, e.NoHoldTime = p.Advertised, p.Received, p.NoHoldTime
 			e.OldPassword = p.OldPassword
 			if p.LocalAddress.IsValid() {
@@ -334,6 +335,27 @@ func sessionStatus(o speaker.Observed, plan policy.Plan) []status.Session {
 			e.LastError = s.Missing
 		}
 		out = append(out, e)
+	}
+	return out
+}
+
+// bfdStatus gives nil where the path is not to be watched.
+func bfdStatus(p *speaker.Path) *status.BFD {
+	if p == nil {
+		return nil
+	}
+	out := &status.BFD{
+		State: p.State.String(), Since: p.Since, TransmitInterval: p.Transmit.Seconds(), DetectionTime: p.Detection.Seconds(),
+		Downs: p.Downs, Sent: p.Sent, Received: p.Received, Trouble: p.Trouble(time.Now()),
+	}
+	if p.Diagnostic != 0 {
+		out.Diagnostic = p.Diagnostic.String()
+	}
+	if p.Heard {
+		out.RouterState = p.Neighbor.String()
+		if p.NeighborDiagnostic != 0 {
+			out.RouterDiagnostic = p.NeighborDiagnostic.String()
+		}
 	}
 	return out
 }

@@ -71,6 +71,22 @@ func (p peering) Timers() *timers {
 	return &t
 }
 
+// bfdTimers are the router's of BFD, in milliseconds.
+type bfdTimers struct {
+	Transmit, Receive int64
+	Multiplier        uint8
+}
+
+// BFD gives the router's timers, which are the node's seen from the other end; nil where
+// BFD is off.
+func (p peering) BFD() *bfdTimers {
+	b := p.settings.BFD
+	if !b.On() {
+		return nil
+	}
+	return &bfdTimers{b.Receive.Milliseconds(), b.Transmit.Milliseconds(), b.Multiplier}
+}
+
 // ConnectRetry is in seconds, 0 where the BGPPeer gives none.
 func (p peering) ConnectRetry() int { return max(0, seconds(p.settings.ConnectRetryTime)) }
 

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/fairway-bgp/fairway/bfd"
 	"github.com/fairway-bgp/fairway/policy"
 	"github.com/fairway-bgp/fairway/routes"
 )
@@ -37,12 +38,13 @@ func torA(asn uint32) policy.Session {
 	}}
 }
 
-// torB is an IPv6 session with GTSM that carries IPv4 with IPv6 next hops.
+// torB is an IPv6 session with GTSM and BFD that carries IPv4 with IPv6 next hops.
 func torB(asn uint32) policy.Session {
 	return policy.Session{Peer: "tor-b", LocalASN: asn, SessionSettings: policy.SessionSettings{
 		Address: addr("fd00:30::2"), Port: 1790, PeerASN: 65001, TTLSecurity: true,
 		HoldTime: 9 * time.Second, KeepaliveTime: 3 * time.Second,
 		Families: both(), ExtendedNextHop: true,
+		BFD: bfd.Settings{Transmit: 100 * time.Millisecond, Receive: 200 * time.Millisecond, Multiplier: 3},
 	}}
 }
 
@@ -53,6 +55,7 @@ func core(asn uint32) policy.Session {
 		Address: addr("10.255.0.1"), Port: 179, PeerASN: 64512, EBGPMultihop: true, Passive: true,
 		HoldTime: 9 * time.Second, KeepaliveTime: 3 * time.Second, ConnectRetryTime: 2 * time.Second,
 		Families: []policy.Family{policy.IPv4Unicast},
+		BFD:      bfd.Settings{Transmit: 300 * time.Millisecond, Receive: 300 * time.Millisecond, Multiplier: 5},
 	}}
 }
 

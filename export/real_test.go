@@ -316,10 +316,10 @@ func session(in Input, plan policy.Plan) policy.Session {
 	return plan.Sessions[i]
 }
 
-// frr starts zebra, bgpd and staticd in the router's namespace.
+// frr starts zebra, bgpd, bfdd and staticd in the router's namespace.
 func (w *wire) frr(bgpPort string) {
 	w.t.Helper()
-	needs.Root(w.t, "vtysh", "/usr/lib/frr/zebra", "/usr/lib/frr/bgpd", "/usr/lib/frr/staticd")
+	needs.Root(w.t, "vtysh", "/usr/lib/frr/zebra", "/usr/lib/frr/bgpd", "/usr/lib/frr/bfdd", "/usr/lib/frr/staticd")
 	common := func(daemon string) []string {
 		return []string{"/usr/lib/frr/" + daemon, "-u", "frr", "-g", "frr", "--vty_socket", w.dir, "-z", w.dir + "/zserv",
 			"-i", w.dir + "/" + daemon + ".pid", "-f", w.file(daemon+".conf", ""), "-P", "0", "--log", "stdout", "--log-level", "debug"}
@@ -333,9 +333,10 @@ func (w *wire) frr(bgpPort string) {
 	})
 	w.start("tor", append(common("bgpd"), "-p", bgpPort)...)
 	w.start("tor", common("staticd")...)
+	w.start("tor", append(common("bfdd"), "--bfdctl", w.dir+"/bfdd.sock")...)
 	w.onFailure("tor", "vtysh", "--vty_socket", w.dir, "-c", "show bgp neighbors")
 	w.eventually("FRR answers", func() string {
-		for _, d := range []string{"zebra", "bgpd", "staticd"} {
+		for _, d := range []string{"zebra", "bgpd", "bfdd", "staticd"} {
 			if out, err := w.try("tor", "vtysh", "--vty_socket", w.dir, "-d", d, "-c", "show version"); err != nil {
 				return d + ": " + out
 			}
@@ -490,7 +491,7 @@ func TestRealFRR(t *testing.T) {
 			w.frr(fmt.Sprint(s.Port))
 			config := write(t, FRR, in)
 			w.frrLoad(config)
-			mustHold(t, w.vtysh("show running-config"), config, "neighbor ", "no neighbor ", "ip prefix-list", "ipv6 prefix-list", "maximum-paths", "bgp ", "route-map", "match", "set local")
+			mustHold(t, w.vtysh("show running-config"), config, "neighbor ", "no neighbor ", "ip prefix-list", "ipv6 prefix-list", "maximum-paths", "bgp ", "route-map", "match", "set local", "profile ")
 			w.run("tor", "vtysh", "--vty_socket", w.dir, "-c", "configure", "-c", fmt.Sprintf("router bgp %d", s.PeerASN),
 				"-c", "no bgp network import-check", "-c", "address-family ipv4 unicast", "-c", "network "+own)
 			for _, plan := range in.Plans {

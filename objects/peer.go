@@ -111,9 +111,7 @@ func peerOf(name string, since time.Time, s *v1alpha1.BGPPeerSpec, r *report) Pe
 		r.wrong("spec.sourceAddress", s.SourceAddress, "is not of the default gateway's family: IPv4, unless families has %s alone", policy.IPv6Unicast)
 	}
 	out.ExtendedNextHop = s.ExtendedNextHop || s.Interface != ""
-	if s.BFD != nil {
-		r.warn("spec.bfd", nil, "is not supported yet: the session runs without it")
-	}
+	out.BFD = bfdSettings(s.BFD, r)
 	out.GracefulRestartTime = restartTime(s.GracefulRestart, r)
 	out.Defaults = defaults(s.Attributes, r)
 	return out

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/fairway-bgp/fairway/bfd"
 )
 
 // When says from when on a changed setting of a session counts.
@@ -73,6 +75,7 @@ func fields() []field {
 		{in: "TTLSecurity", name: "ttlSecurity", when: NewConnection, why: "is the TTL of the TCP connection", value: func(s Session) string { return onOff(s.TTLSecurity) }},
 		{in: "Passive", name: "passive", when: NewConnection, why: "says who makes the TCP connection", value: func(s Session) string { return onOff(s.Passive) }},
 		{in: "GracefulRestartTime", name: "gracefulRestart", when: NewOpen, why: "is in OPEN", value: func(s Session) string { return restartText(s.GracefulRestartTime) }},
+		{in: "BFD", name: "bfd", when: InPlace, value: func(s Session) string { return bfdText(s.BFD) }},
 		{in: "Families", name: "families", when: NewOpen, why: "is in OPEN", value: func(s Session) string { return familiesText(s.Families) }},
 		{in: "HoldTime", name: "holdTime", when: NextSession, why: "is negotiated in OPEN", value: func(s Session) string { return secondsText(s.HoldTime) }},
 		{in: "KeepaliveTime", name: "keepaliveTime", when: NextSession, why: "is negotiated in OPEN", value: func(s Session) string { return secondsText(s.KeepaliveTime) }},
@@ -124,6 +127,13 @@ const PasswordField = "password"
 
 // attributesField is told by the prefixes that it changes.
 const attributesField = "attributes"
+
+func bfdText(b bfd.Settings) string {
+	if !b.On() {
+		return "off"
+	}
+	return fmt.Sprintf("%s/%s x %d", b.Transmit, b.Receive, b.Multiplier)
+}
 
 func addressText(a netip.Addr) string {
 	if !a.IsValid() {

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fairway-bgp/fairway/bfd"
 	"github.com/fairway-bgp/fairway/routes"
 )
 
@@ -85,6 +86,9 @@ func change(t *testing.T, v reflect.Value) {
 		return
 	case []Family:
 		v.Set(reflect.ValueOf([]Family{IPv4Unicast, IPv6Unicast}))
+		return
+	case bfd.Settings:
+		v.Set(reflect.ValueOf(bfd.Settings{Transmit: time.Second, Receive: time.Second, Multiplier: 3}))
 		return
 	case Defaults:
 		v.Set(reflect.ValueOf(Defaults{Communities: []routes.Community{1}, MED: &med}))

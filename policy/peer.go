@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/fairway-bgp/fairway/bfd"
 	"github.com/fairway-bgp/fairway/routes"
 )
 
@@ -164,6 +165,9 @@ type SessionSettings struct {
 	ExtendedNextHop bool `json:"extendedNextHop"`
 	// GracefulRestartTime is 0 where graceful restart (RFC 4724) is off.
 	GracefulRestartTime time.Duration `json:"gracefulRestartTime"`
+	// BFD watches the path to the neighbour (RFC 5880) with these timers; the zero value
+	// does not.
+	BFD bfd.Settings `json:"bfd,omitzero"`
 	// Defaults are attributes for Subnets that do not say otherwise.
 	Defaults Defaults `json:"-"`
 }

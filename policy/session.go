@@ -60,9 +60,18 @@ func sessions(s *Snapshot, node *routes.Node) ([]Session, []Warning) {
 			p.PeerASN = asn
 		}
 		out = append(out, Session{Peer: p.Name, LocalASN: asn, SessionSettings: p.SessionSettings})
+		if p.BFD.On() && p.GracefulRestartTime > 0 {
+			warnings = append(warnings, restartOrFailure(p.Name))
+		}
 	}
 	slices.SortFunc(out, func(a, b Session) int { return strings.Compare(a.Peer, b.Peer) })
 	return out, warnings
+}
+
+// restartOrFailure warns of two guarantees of which one yields.
+func restartOrFailure(peer string) Warning {
+	return Warning{Reason: routes.RestartOrFailure, Peer: peer, Detail: aboutPeer(peer) +
+		"bfd and gracefulRestart are both on, and BFD ends with the daemon: a router cannot tell that from a dead node (RFC 5882 section 4.3). FRR keeps the routes of a daemon that stops or crashes, and drops those of a dead node at once; BIRD drops them in both cases, or with 'bfd graceful' keeps them in both; try it with others"}
 }
 
 // byPrecedence puts first, of peers with one address, the one that keeps it: the

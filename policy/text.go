@@ -66,7 +66,7 @@ func sessionNotes(s Session) string {
 	for _, n := range []struct {
 		on   bool
 		text string
-	}{{s.Password != "", "MD5"}, {s.TTLSecurity, "TTL security"}, {s.EBGPMultihop, "multihop"}, {s.Passive, "passive"}, {s.GracefulRestartTime > 0, "GR"}} {
+	}{{s.Password != "", "MD5"}, {s.TTLSecurity, "TTL security"}, {s.EBGPMultihop, "multihop"}, {s.Passive, "passive"}, {s.GracefulRestartTime > 0, "GR"}, {s.BFD.On(), "BFD"}} {
 		if n.on {
 			notes = append(notes, n.text)
 		}

@@ -117,6 +117,7 @@ func WarningReasons() []WarningReason {
 		{routes.PeerSkipped, "Annotation `next-hop` is a neighbour's own address, which it would refuse; the others still get the prefix. That a session cannot carry the prefix's family is told only where none can (`NoPeer`)."},
 		{routes.InvalidPeer, "A BGPPeer selects the node but gives no session there: it has no local AS (one that it had stays in force), its address is another BGPPeer's, or more than one router is found where it looks for one."},
 		{routes.DuplicateRouterID, "Another node that a BGPPeer selects has the same BGP identifier, as with a VIP that is the first InternalIP of both: routers refuse the second session, or take both nodes for one."},
+		{routes.RestartOrFailure, "A BGPPeer asks for `bfd` and for `gracefulRestart`, and BFD ends with the daemon: a router cannot tell that from a dead node (RFC 5882 section 4.3). FRR keeps the routes of a daemon that stops or crashes, and drops those of a dead node at once; BIRD drops them in both cases, or with `bfd graceful` keeps them in both. See docs/operate.md, BFD."},
 		{routes.InvalidAnnotation, "An annotation of the Node does not parse, or one of the Subnet no longer does and the last good ones stay in force."},
 		{routes.InvalidCIDR, "`spec.cidrBlock` no longer parses, and its last good CIDRs stay in force; everything else counts as it is now, and a Subnet whose own CIDR overlaps them goes before."},
 		{routes.UnknownAnnotation, "A `fairway.dev/` annotation has a name that means nothing: a typo, or one of another version."},

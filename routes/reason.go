@@ -67,6 +67,8 @@ const (
 	PeerSkipped Reason = "PeerSkipped"
 	// InvalidPeer: a BGPPeer that selects the node gives no session.
 	InvalidPeer Reason = "InvalidPeer"
+	// RestartOrFailure: BFD and graceful restart are asked for with one router.
+	RestartOrFailure Reason = "RestartOrFailure"
 	// DuplicateRouterID: another node has the same BGP identifier.
 	DuplicateRouterID Reason = "DuplicateRouterID"
 	// DoubleAnnouncement: kube-ovn-speaker is asked to announce it too.

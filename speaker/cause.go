@@ -39,6 +39,8 @@ const (
 	closedEarly
 	// openRefused is of a router that answered our OPEN with a NOTIFICATION.
 	openRefused
+	// pathFailed is of a path that BFD found dead.
+	pathFailed
 	// refusedOpen is of a router whose OPEN we answered with one.
 	refusedOpen
 	// begunAnew is of a session that we have ended: its settings changed, or it could not get
@@ -93,6 +95,8 @@ func (e entry) words(p *api.Peer, linkAddressOf func(netip.Addr) string) string 
 		return strings.TrimSuffix(fmt.Sprintf("%s refused our OPEN with %s: %s", routerAt(p), n, n.advice(p, e.said)), ": ")
 	case e.cause.kind == openRefused:
 		return fmt.Sprintf("%s refused our OPEN: %s; its log says which", routerAt(p), openTerms(p))
+	case e.held():
+		return fmt.Sprintf("%s; it is dialled again when the router's BFD answers, %s later at the latest", e.cause.text, holdBound)
 	case e.cause.kind == refusedOpen:
 		return refusedOpenWords(p, e.cause.notification, e.said)
 	}

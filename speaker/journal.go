@@ -2,6 +2,7 @@ package speaker
 
 import (
 	"net/netip"
+	"strings"
 	"sync"
 	"time"
 
@@ -19,6 +20,10 @@ import (
 type journal struct {
 	log  *logrus.Entry
 	bell func()
+	// up is told of each session that is up, with this node's address, and gone of each
+	// that is so no more. They must not call the journal.
+	up   func(a, local netip.Addr)
+	gone func(a netip.Addr)
 	// restless rings when a session is down, or newly wanted.
 	restless *bell.Bell
 
@@ -50,10 +55,13 @@ type entry struct {
 	halfOpen time.Time
 	// received is what the peer has announced since then.
 	received receivedPrefixes
+	// heldUntil is when a session that BFD ended is dialled again though BFD is silent;
+	// zero where none waits for BFD (hold.go).
+	heldUntil time.Time
 }
 
 func newJournal(log *logrus.Entry, ring func()) *journal {
-	return &journal{log: log, bell: ring, restless: bell.New(), entries: map[netip.Addr]*entry{}}
+	return &journal{log: log, bell: ring, up: func(netip.Addr, netip.Addr) {}, gone: func(netip.Addr) {}, restless: bell.New(), entries: map[netip.Addr]*entry{}}
 }
 
 // follow sets which sessions the journal is about.
@@ -107,6 +115,7 @@ func (j *journal) changed(p apiutil.Peer, at time.Time) {
 	if is == bgp.BGP_FSM_ESTABLISHED {
 		e.cause, e.said, e.text = cause{}, said{}, ""
 		log.Info("session is established")
+		j.up(a, p.Transport.LocalAddress)
 		return
 	}
 	if why := downReason(p.State); why != "" && is == bgp.BGP_FSM_IDLE {
@@ -122,6 +131,9 @@ func (j *journal) changed(p apiutil.Peer, at time.Time) {
 	if was == bgp.BGP_FSM_ESTABLISHED {
 		e.flaps++
 		log.WithField("reason", e.cause.text).Warn("session went down")
+		if !e.held() {
+			j.gone(a)
+		}
 	}
 }
 
@@ -148,7 +160,7 @@ func downReason(s apiutil.PeerState) string {
 	if s.DisconnectReason == api.PeerState_DISCONNECT_REASON_UNSPECIFIED {
 		return ""
 	}
-	return s.DisconnectMessage
+	return strings.Replace(s.DisconnectMessage, "subcode 10(undefined)", "subcode 10(BFD down)", 1) // RFC 9384
 }
 
 // said notes the text of the peer's notification, which changed takes up.
@@ -205,6 +217,9 @@ func (j *journal) failed(a netip.Addr, why cause) {
 		return // our own goodbye
 	}
 	was := e.cause
+	if was.kind == pathFailed && why.kind == refusedOpen && why.at.Sub(was.at).Abs() < overheardFor {
+		return // that is how the session was ended for it
+	}
 	e.cause = why
 	if was.kind != why.kind || was.text != why.text || was.notification != why.notification {
 		j.log.WithFields(logrus.Fields{"peer": e.peer, "address": a.String()}).Debugf("session does not come up: %s", why.text)

@@ -76,6 +76,8 @@ type Session struct {
 
 	// Flaps counts how often an established session went down.
 	Flaps int
+	// Path is what BFD says of the path, nil where it is not wanted.
+	Path *Path
 }
 
 // Observe reads the sessions and counts the prefixes. Before Run, and after Stop,
@@ -126,6 +128,7 @@ func (s *Speaker) session(p *api.Peer, v *view) Session {
 		State:   stateOf(p.State.SessionState),
 		Since:   e.since,
 		Flaps:   e.flaps,
+		Path:    s.paths.of(a),
 	}
 	if out.State != Established {
 		out.LastError, out.LastErrorAt = e.words(p, s.options.LinkAddressOf), e.cause.at

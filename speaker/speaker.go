@@ -55,6 +55,7 @@ type Options struct {
 type Speaker struct {
 	options Options
 	journal *journal
+	paths   *paths
 	// running is closed when Run has begun, ended when it is over.
 	running, ended chan struct{}
 	begin          sync.Once
@@ -108,6 +109,8 @@ func New(o Options) (*Speaker, error) {
 		turn: semaphore.NewWeighted(1), tables: semaphore.NewWeighted(mostTableReaders), looking: newBounds(),
 	}
 	s.view.Store(&view{})
+	s.paths = newPaths(o.Log, s.journal, s.pathFailed)
+	s.journal.up, s.journal.gone = s.paths.established, s.paths.gone
 	return s, nil
 }
 
@@ -276,6 +279,7 @@ func (s *Speaker) publish(sessions []policy.Session) {
 	}
 	s.view.Store(v)
 	s.journal.follow(v.peers)
+	s.paths.follow(sessions)
 }
 
 // Stop ends all sessions on purpose: every established peer gets a
@@ -296,7 +300,7 @@ func (s *Speaker) StopForRestart(ctx context.Context) error {
 func (s *Speaker) leave(ctx context.Context, stop func(*server, context.Context) error) error {
 	return s.inTurn(ctx, func() error {
 		s.stopped = true
-		var errs [2]error
+		var errs [3]error
 		var both sync.WaitGroup
 		for i, srv := range []*server{s.active, s.passive} {
 			if srv != nil {
@@ -304,6 +308,7 @@ func (s *Speaker) leave(ctx context.Context, stop func(*server, context.Context)
 			}
 		}
 		both.Wait()
+		errs[2] = s.paths.close(ctx)
 		s.active, s.passive = nil, nil
 		s.view.Store(&view{peers: s.view.Load().peers})
 		return errors.Join(errs[:]...)

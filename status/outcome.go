@@ -18,8 +18,8 @@ import (
 // A prefix is announced to a peer once it has been sent to it: the plan has it for
 // that peer, the session is Established, and both ends offered its family.
 
-// Trouble says why not everything that is planned for the peer can be sent to it, and
-// "" where nothing is in the way.
+// Trouble says why not everything that is planned for the peer can be sent to it, or what
+// is asked for of the session and does not work; "" where nothing is in the way.
 func (s Session) Trouble() string {
 	switch {
 	case !s.Established():
@@ -31,6 +31,8 @@ func (s Session) Trouble() string {
 		return "the router asks for a hold time of 0, so that nobody would notice if it were dead; give this neighbor a hold time on the router"
 	case s.OldPassword:
 		return "the password was changed, and the session still runs with the old one: change it on the router too, which resets the session; the next connection has the new one"
+	case s.BFD != nil:
+		return s.BFD.Trouble
 	}
 	return ""
 }

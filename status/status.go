@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/netip"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -223,6 +224,42 @@ type Session struct {
 	// counts from the next connection on.
 	OldPassword bool `json:"oldPassword,omitempty"`
 	Flaps       int  `json:"flaps"`
+	// BFD is how the path to the router is watched, nil where it is not to be.
+	BFD *BFD `json:"bfd,omitempty"`
+}
+
+// BFD is a BFD session as it is (RFC 5880).
+type BFD struct {
+	// State is Up, Init or Down; Down also before it begins, when the BGP session is
+	// first up. AdminDown of the router is in RouterState.
+	State string `json:"state"`
+	// Since is when that began; zero before the path is watched.
+	Since time.Time `json:"since,omitzero"`
+	// Diagnostic is why it came to be so, "" on the way up.
+	Diagnostic string `json:"diagnostic,omitempty"`
+	// RouterState and RouterDiagnostic are what the router says of its end, "" where it
+	// says nothing.
+	RouterState      string `json:"routerState,omitempty"`
+	RouterDiagnostic string `json:"routerDiagnostic,omitempty"`
+	// TransmitInterval is the time between two packets of ours, and DetectionTime how
+	// long the router may be silent, as both ends have agreed; in seconds.
+	TransmitInterval float64 `json:"transmitIntervalSeconds"`
+	DetectionTime    float64 `json:"detectionTimeSeconds"`
+	// Downs counts how often it went from Up to Down.
+	Downs int `json:"downs"`
+	// Sent and Received count packets.
+	Sent     uint64 `json:"sent"`
+	Received uint64 `json:"received"`
+	// Trouble is why it is not up, and what to change.
+	Trouble string `json:"trouble,omitempty"`
+}
+
+// Text is the state for people, in a line.
+func (b BFD) Text() string {
+	if b.State != "Up" {
+		return "BFD " + strings.ToLower(b.State)
+	}
+	return fmt.Sprintf("BFD up: a router that is silent for %s is dead", time.Duration(b.DetectionTime*float64(time.Second)).Round(time.Millisecond))
 }
 
 // Neighbour is the address with what it was found by, or where it is looked for.

@@ -104,6 +104,9 @@ func (s *Status) writeSessions(b *bytes.Buffer, now time.Time) {
 			}
 			t.Prose("  ! ", "    ", why)
 		}
+		if e.BFD != nil && e.BFD.Trouble == "" && e.Established() {
+			t.Prose("    ", "    ", e.BFD.Text())
+		}
 		if e.Received > 0 {
 			t.Prose("    ", "    ", fmt.Sprintf("has sent %s: none is taken or kept; have the router send this node none (an export filter)",
 				columns.Count(e.Received, "prefix", "prefixes")))

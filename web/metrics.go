@@ -43,6 +43,9 @@ func Metrics() []Metric {
 		{"fairway_session_flaps_total", counter, "How often an Established session went down.", []string{"peer"}, sessionSamples(func(e status.Session) float64 { return float64(e.Flaps) })},
 		{"fairway_session_advertised_prefixes", gauge, "Prefixes that the peer has been sent; 0 while the session is down.", []string{"peer"}, sessionSamples(func(e status.Session) float64 { return float64(e.Advertised) })},
 		{"fairway_session_received_prefixes", gauge, "Prefixes that the peer has announced since the session is up, counting those that come again; none is taken.", []string{"peer"}, sessionSamples(func(e status.Session) float64 { return float64(e.Received) })},
+		{"fairway_bfd_up", gauge, "1 if the BFD session with the router is Up, of peers with bfd.", []string{"peer"}, bfdSamples(func(b status.BFD) float64 { return truth(b.State == "Up") })},
+		{"fairway_bfd_downs_total", counter, "How often the BFD session went from Up to Down.", []string{"peer"}, bfdSamples(func(b status.BFD) float64 { return float64(b.Downs) })},
+		{"fairway_bfd_detection_seconds", gauge, "For how long the router may be silent before BFD takes it for dead; 0 while it has never been heard.", []string{"peer"}, bfdSamples(func(b status.BFD) float64 { return b.DetectionTime })},
 		{"fairway_announced_prefixes", gauge, "Prefixes of the plan that some peer has been sent, by role.", []string{"role"}, announced},
 		{"fairway_planned_prefixes", gauge, "Prefixes that the plan announces, by role.", []string{"role"}, planned},
 		{"fairway_withheld_prefixes", gauge, "Prefixes of selected Subnets that the plan withholds, by reason.", []string{"reason"}, withheld},
@@ -71,6 +74,19 @@ func sessionSamples(value func(status.Session) float64) func(*status.Status) []s
 		var out []sample
 		for _, e := range s.Sessions {
 			out = append(out, sample{value(e), []string{e.Peer}})
+		}
+		return out
+	}
+}
+
+// bfdSamples has none of peers without BFD.
+func bfdSamples(value func(status.BFD) float64) func(*status.Status) []sample {
+	return func(s *status.Status) []sample {
+		var out []sample
+		for _, e := range s.Sessions {
+			if e.BFD != nil {
+				out = append(out, sample{value(*e.BFD), []string{e.Peer}})
+			}
 		}
 		return out
 	}

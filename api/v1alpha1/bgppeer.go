@@ -227,8 +227,9 @@ type BGPPeerSpec struct {
 	// +optional
 	ExtendedNextHop bool `json:"extendedNextHop,omitempty"`
 
-	// BFD watches the path to the neighbour (RFC 5880). Not supported by this
-	// version: the session runs without it.
+	// BFD watches the path to the neighbour (RFC 5880), so that a failure is seen in a
+	// fraction of a second; {} does it with the default timers. The neighbour must do it
+	// too. Absent: off.
 	// +optional
 	BFD *BFD `json:"bfd,omitempty"`
 
@@ -334,23 +335,26 @@ type SecretKeyRef struct {
 	Key string `json:"key,omitempty"`
 }
 
-// BFD holds the timers of asynchronous mode (RFC 5880 section 6.8.1).
+// BFD holds the timers of asynchronous mode (RFC 5880 section 6.8.1). The neighbour is
+// dead when nothing comes from it for its multiplier times the longer one of its
+// transmit interval and our receiveInterval.
 type BFD struct {
-	// TransmitInterval is the shortest time between two packets of ours.
-	// Absent: 300ms.
+	// TransmitInterval is the shortest time between two packets of ours, 10ms to 60s;
+	// a neighbour that takes fewer gets fewer. Absent: 300ms.
 	// +optional
 	// +kubebuilder:validation:XValidation:rule=`self.matches('^([0-9]+(h|m|s|ms))+$')`,message="write a time with its unit, such as 300ms"
-	// +kubebuilder:validation:XValidation:rule=`!self.matches('^([0-9]+(h|m|s|ms))+$') || (self.matches('^(0*[0-9]{1,5}(h|m|s|ms)){1,9}$') && duration(self) >= duration('1ms') && duration(self) <= duration('60s'))`,message="transmitInterval is 1ms to 60s; leave it out for 300ms"
+	// +kubebuilder:validation:XValidation:rule=`!self.matches('^([0-9]+(h|m|s|ms))+$') || (self.matches('^(0*[0-9]{1,5}(h|m|s|ms)){1,9}$') && duration(self) >= duration('10ms') && duration(self) <= duration('60s'))`,message="transmitInterval is 10ms to 60s; leave it out for 300ms"
 	TransmitInterval *metav1.Duration `json:"transmitInterval,omitempty"`
 
-	// ReceiveInterval is the shortest time between two packets of the neighbour.
-	// Absent: 300ms.
+	// ReceiveInterval is the shortest time between two packets of the neighbour that
+	// this end takes, 10ms to 60s. Absent: 300ms.
 	// +optional
 	// +kubebuilder:validation:XValidation:rule=`self.matches('^([0-9]+(h|m|s|ms))+$')`,message="write a time with its unit, such as 300ms"
-	// +kubebuilder:validation:XValidation:rule=`!self.matches('^([0-9]+(h|m|s|ms))+$') || (self.matches('^(0*[0-9]{1,5}(h|m|s|ms)){1,9}$') && duration(self) >= duration('1ms') && duration(self) <= duration('60s'))`,message="receiveInterval is 1ms to 60s; leave it out for 300ms"
+	// +kubebuilder:validation:XValidation:rule=`!self.matches('^([0-9]+(h|m|s|ms))+$') || (self.matches('^(0*[0-9]{1,5}(h|m|s|ms)){1,9}$') && duration(self) >= duration('10ms') && duration(self) <= duration('60s'))`,message="receiveInterval is 10ms to 60s; leave it out for 300ms"
 	ReceiveInterval *metav1.Duration `json:"receiveInterval,omitempty"`
 
-	// DetectMultiplier is the number of packets that may be lost. Absent: 3.
+	// DetectMultiplier is after how many packets of ours that are missing the neighbour
+	// takes this node for dead, 1 to 255. Absent: 3.
 	// +optional
 	// +kubebuilder:validation:XValidation:rule=`self >= 1 && self <= 255`,message="detectMultiplier is 1 to 255"
 	DetectMultiplier *int32 `json:"detectMultiplier,omitempty"`

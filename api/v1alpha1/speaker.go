@@ -132,6 +132,10 @@ type SessionStatus struct {
 	// +optional
 	// +listType=atomic
 	NotOffered []string `json:"notOffered,omitempty"`
+	// BFD is the state of the path to the neighbour (RFC 5880 section 6.2), in lower
+	// case; absent without spec.bfd.
+	// +optional
+	BFD string `json:"bfd,omitempty"`
 	// Advertised is the number of prefixes that left by the session.
 	Advertised int64 `json:"advertised"`
 }

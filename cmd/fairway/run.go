@@ -19,11 +19,11 @@ import (
 	"github.com/fairway-bgp/fairway/inet"
 )
 
-// Bounds of the end. goodbyeBound is how long the sessions may take to end, and
-// stopBound how long everything may: what hangs then ends with the process.
+// Bounds of the end. goodbyeBound is how long the sessions may take to end, a second of
+// it for traffic to move away (daemon.MoveAway), and stopBound how long everything may: what hangs then ends with the process.
 const (
-	goodbyeBound = 4 * time.Second
-	stopBound    = 5 * time.Second
+	goodbyeBound = 5 * time.Second
+	stopBound    = 6 * time.Second
 )
 
 type runFlags struct {

@@ -232,6 +232,7 @@ func (p *parts) stopSpeaker(ctx context.Context, told bool) error {
 	if !told {
 		return p.speaker.StopForRestart(ctx)
 	}
+	p.daemon.MoveAway(ctx)
 	after := p.onStop()
 	log := p.log.WithField("because", after.Because)
 	if after.Keep {
