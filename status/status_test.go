@@ -32,3 +32,17 @@ func TestProblemsAreTextInJSON(t *testing.T) {
 		t.Errorf("read back: %q", got)
 	}
 }
+
+func TestWhereANeighbourIs(t *testing.T) {
+	for want, e := range map[string]status.Session{
+		"192.0.2.1":           {Address: "192.0.2.1"},
+		"fe80::1%eth1":        {Address: "fe80::1%eth1", Interface: "eth1"},
+		"on eth1":             {Interface: "eth1"},
+		"192.0.2.1 (gateway)": {Address: "192.0.2.1", PeerDiscovery: "defaultGateway"},
+		"default gateway":     {PeerDiscovery: "defaultGateway"},
+	} {
+		if got := e.Neighbour(); got != want {
+			t.Errorf("%+v: %q, want %q", e, got, want)
+		}
+	}
+}
