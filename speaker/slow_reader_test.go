@@ -231,8 +231,43 @@ func TestTheMuteHoldNothingUp(t *testing.T) {
 // TestNothingWaitsForAGoBGPThatHangs: whoever reads the log does not, so that GoBGP
 // hangs in a line of it.
 func TestNothingWaitsForAGoBGPThatHangs(t *testing.T) {
-	log := &plug{}
-	defer log.pull()
+	for name, call := range map[string]func(*Speaker, context.Context, policy.Wish) error{
+		"Sync":    (*Speaker).Sync,
+		"Stop":    func(s *Speaker, ctx context.Context, _ policy.Wish) error { return s.Stop(ctx, "over") },
+		"restart": func(s *Speaker, ctx context.Context, _ policy.Wish) error { return s.StopForRestart(ctx) },
+		"Observe": func(s *Speaker, ctx context.Context, _ policy.Wish) error { _, err := s.Observe(ctx); return err },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			log := &plug{}
+			defer log.pull()
+			s, w := hanging(t, log)
+			ctx, cancel := context.WithTimeout(context.Background(), 200*time.Millisecond)
+			defer cancel()
+			done := make(chan error, 1)
+			go func() { done <- call(s, ctx, w) }()
+			select {
+			case err := <-done:
+				if !errors.Is(err, context.DeadlineExceeded) && name != "Observe" { // it may need nobody that hangs
+					t.Errorf("%v", err)
+				}
+			case <-time.After(patience):
+				t.Error("it hangs")
+			}
+			log.pull()
+			ctx, cancel = context.WithTimeout(context.Background(), patience)
+			defer cancel()
+			if err := s.Stop(ctx, "over"); err != nil {
+				t.Errorf("GoBGP answers again: %v", err)
+			}
+		})
+	}
+}
+
+// hanging gives a speaker that cannot log, with a session of which GoBGP's own loop has a
+// line to say, and a wish that is new to it.
+func hanging(t *testing.T, log *plug) (*Speaker, policy.Wish) {
+	t.Helper()
 	logger := logrus.New()
 	logger.SetOutput(log)
 	logger.SetLevel(logrus.DebugLevel)
@@ -242,37 +277,12 @@ func TestNothingWaitsForAGoBGPThatHangs(t *testing.T) {
 	mustSync(t, s, w)
 	wantEstablished(t, s, "tor-a")
 	log.put()
-	// A session goes, of which GoBGP's own loop has a line to say.
 	if _, err := r.DisablePeer(t.Context(), &api.DisablePeerRequest{Address: r.neighbour.String()}); err != nil {
 		t.Fatal(err)
 	}
 	w.RIB = manyPaths(10, 1)
 	w.Exports = []policy.Export{export(1, "tor-a", policy.Attributes{})}
-	for name, call := range map[string]func(context.Context) error{
-		"Sync":    func(ctx context.Context) error { return s.Sync(ctx, w) },
-		"Stop":    func(ctx context.Context) error { return s.Stop(ctx, "over") },
-		"restart": s.StopForRestart,
-		"Observe": func(ctx context.Context) error { _, err := s.Observe(ctx); return err },
-	} {
-		ctx, cancel := context.WithTimeout(context.Background(), 200*time.Millisecond)
-		done := make(chan error, 1)
-		go func() { done <- call(ctx) }()
-		select {
-		case err := <-done:
-			if !errors.Is(err, context.DeadlineExceeded) && name != "Observe" { // it may need nobody that hangs
-				t.Errorf("%s: %v", name, err)
-			}
-		case <-time.After(patience):
-			t.Errorf("%s hangs", name)
-		}
-		cancel()
-	}
-	log.pull()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	if err := s.Stop(ctx, "over"); err != nil {
-		t.Errorf("GoBGP answers again: %v", err)
-	}
+	return s, w
 }
 
 // plug is a writer that can be stopped up.

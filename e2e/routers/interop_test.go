@@ -189,6 +189,13 @@ func interop(whole *testing.T, prefix string) {
 		wrong.Sessions = slices.Clone(w.Sessions)
 		wrong.Sessions[1].Password = "another"
 		s.sync(t, wrong)
+		f.restart(t) // a session that is up keeps its password
+		wantLost := func() bool {
+			s.sync(t, wrong)
+			o, err := s.Observe(context.Background())
+			return err == nil && o.Sessions[1].State != speaker.Established
+		}
+		must.Await(t, "the session is lost", wantLost)
 		f.want(t, map[string]route{})
 		if !must.Eventually(func() bool {
 			o, err := s.Observe(context.Background())
