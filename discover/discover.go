@@ -241,13 +241,17 @@ func (n *Neighbours) begin(ctx context.Context, name string, l *link, ring func(
 		}
 		return ask
 	}
-	waiting := func() bool {
+	asking := func(at time.Time) bool {
 		n.mu.Lock()
 		defer n.mu.Unlock()
-		return len(l.ear.routers) == 0
+		ask := l.ear.next(at)
+		if !l.ear.due().IsZero() {
+			n.changed.Ring() // the doubt is due in a while
+		}
+		return ask
 	}
 	go func() {
-		err := speak(ctx, name, state, heard, waiting)
+		err := speak(ctx, name, state, heard, asking)
 		n.mu.Lock()
 		defer n.mu.Unlock()
 		if !mine() {

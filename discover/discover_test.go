@@ -134,6 +134,24 @@ func TestTwoThatLookForEachOther(t *testing.T) {
 	})
 }
 
+// TestOfTwoRoutersOnOneLinkOneGoes: behind a switch, whose port to the node stays up.
+func TestOfTwoRoutersOnOneLinkOneGoes(t *testing.T) {
+	inside(t, func(t *testing.T) {
+		sh(t, "echo 0 >/proc/sys/net/ipv6/conf/default/accept_dad; ip link set lo up; ip link add switch type bridge; ip link set switch up")
+		for _, link := range []string{"near", "one", "two"} {
+			sh(t, fmt.Sprintf("ip link add %[1]s type veth peer name to-%[1]s; ip link set to-%[1]s master switch; ip link set to-%[1]s up; ip link set %[1]s up", link))
+		}
+		find := seek(t, onLink("near"), onLink("one"), onLink("two"))
+		one, two := linkLocal(t, "one", "near"), linkLocal(t, "two", "near")
+		eventually(t, "both are found", func() bool {
+			got := find(onLink("near")).Routers
+			return len(got) == 2 && slices.Contains(got, one) && slices.Contains(got, two)
+		})
+		sh(t, "ip link set to-one down")
+		eventually(t, "the one that is left is found alone", func() bool { return slices.Equal(find(onLink("near")).Routers, []netip.Addr{two}) })
+	})
+}
+
 // TestARouterThatSaysNothing: what is in the way is said, after a while and not before.
 func TestARouterThatSaysNothing(t *testing.T) {
 	inside(t, func(t *testing.T) {

@@ -1,6 +1,7 @@
 package discover
 
 import (
+	"maps"
 	"net/netip"
 	"slices"
 	"time"
@@ -64,20 +65,26 @@ func (e *ear) due() time.Time {
 	return e.doubted.Add(doubtFor)
 }
 
+// next reports whether routers are to be asked with an advertisement of ours: while none is
+// known, while some are doubted, and where there is more than one, for one of them may
+// have gone since.
+func (e *ear) next(at time.Time) (ask bool) {
+	if len(e.routers) > 1 {
+		e.doubt(at)
+	}
+	return len(e.routers) == 0 || !e.doubted.IsZero()
+}
+
 // settle forgets those that have not answered since they were doubted, once their time
 // is over, and reports whether there were any.
 func (e *ear) settle(at time.Time) (changed bool) {
 	if e.doubted.IsZero() || at.Before(e.due()) {
 		return false
 	}
-	for router, h := range e.routers {
-		if h.last.Before(e.doubted) {
-			delete(e.routers, router)
-			changed = true
-		}
-	}
+	before := len(e.routers)
+	maps.DeleteFunc(e.routers, func(_ netip.Addr, h heard) bool { return h.last.Before(e.doubted) })
 	e.doubted = time.Time{}
-	return changed
+	return len(e.routers) < before
 }
 
 // list gives the routers, the one that came last first.

@@ -62,3 +62,31 @@ func TestFloodOfMadeUpRoutersKeepsTheRealOneOut(t *testing.T) {
 		t.Errorf("%v", got)
 	}
 }
+
+// TestOfTwoRoutersOneGoesSilently: that is found out with the next advertisements of ours.
+func TestOfTwoRoutersOneGoesSilently(t *testing.T) {
+	a, b := netip.MustParseAddr("fe80::a%eth1"), netip.MustParseAddr("fe80::b%eth1")
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	var e ear
+	if !e.next(now) {
+		t.Error("nobody is asked while no router is known")
+	}
+	e.hear(a, now)
+	if e.next(now) {
+		t.Error("one router that is known is asked")
+	}
+	e.hear(b, now)
+	e.hear(a, now)
+	e.settle(now.Add(doubtFor))
+	if got := e.list(); len(got) != 2 {
+		t.Fatalf("%v", got)
+	}
+	now = now.Add(10 * time.Second)
+	if !e.next(now) || !e.next(now.Add(time.Second)) {
+		t.Error("of two routers nobody is asked")
+	}
+	e.hear(b, now.Add(2*time.Second))
+	if !e.settle(now.Add(doubtFor)) || !slices.Equal(e.list(), []netip.Addr{b}) {
+		t.Errorf("%v", e.list())
+	}
+}

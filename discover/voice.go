@@ -36,19 +36,19 @@ type voice struct {
 	state linkState
 	// heard takes each advertisement, and says whether the routers are to be asked.
 	heard func(router netip.Addr, at time.Time) (ask bool)
-	// waiting is whether no router is known yet.
-	waiting func() bool
+	// asking says whether routers are to be asked with an advertisement.
+	asking func(at time.Time) bool
 }
 
 // speak advertises, answers and listens until ctx ends, or gives the error by which it
 // ended before.
-func speak(ctx context.Context, name string, s linkState, heard func(netip.Addr, time.Time) bool, waiting func() bool) error {
+func speak(ctx context.Context, name string, s linkState, heard func(netip.Addr, time.Time) bool, asking func(time.Time) bool) error {
 	conn, _, err := ndp.Listen(interfaceOf(name, s), ndp.Addr(s.own.WithZone("").String()))
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
-	v := &voice{conn, s, heard, waiting}
+	v := &voice{conn, s, heard, asking}
 	if err := v.prepare(); err != nil {
 		return err
 	}
@@ -144,10 +144,10 @@ func pause(sent int) time.Duration {
 	return advertiseEvery*3/4 + rand.N(advertiseEvery/2)
 }
 
-// announce sends an advertisement to all, and asks the router for its own while none is
-// known.
+// announce sends an advertisement to all, and asks routers for theirs where that may tell
+// something.
 func (v *voice) announce() error {
-	if err := v.send(v.advertisement(), allNodes); err != nil || !v.waiting() {
+	if err := v.send(v.advertisement(), allNodes); err != nil || !v.asking(time.Now()) {
 		return err
 	}
 	return v.solicit()

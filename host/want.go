@@ -49,12 +49,12 @@ func (w Want) asymmetric(six bool) bool {
 	return false
 }
 
-// peersFor are the peers whose sessions carry a family: those of that family,
-// or else all.
+// peersFor are the peers whose sessions carry a family: those of that family, and those
+// on a link that has no addresses but link-local ones; or else all.
 func (w Want) peersFor(six bool) []netip.Addr {
 	var out []netip.Addr
 	for _, p := range w.Peers {
-		if p.Is6() == six {
+		if p.Is6() == six || p.Zone() != "" {
 			out = append(out, p)
 		}
 	}

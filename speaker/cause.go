@@ -175,6 +175,8 @@ func silenceTerms(p *api.Peer) string {
 	case p.TtlSecurity.Enabled:
 		terms = append(terms, "a router that is more than one hop away, with spec.ttlSecurity")
 	case p.EbgpMultihop.Enabled || p.Conf.PeerAsn == p.Conf.LocalAsn:
+	case isOnLink(p):
+		terms = append(terms, "a router that wants TTL security (then spec.ttlSecurity)")
 	default:
 		terms = append(terms, "a router that is more than one hop away (then spec.ebgpMultihop), or that wants TTL security (then spec.ttlSecurity)")
 	}
@@ -189,7 +191,7 @@ func refusedOpenWords(p *api.Peer, n notification, s said) string {
 			if p.Conf.PeerAsn == nobodysASN {
 				return ownASWords(p)
 			}
-			return fmt.Sprintf("%s is AS %d, and spec.peerASN is %d: correct spec.peerASN", routerAt(p), s.asn, p.Conf.PeerAsn)
+			return fmt.Sprintf("%s is AS %d, and spec.peerASN is %d: correct spec.peerASN", routerAt(p), s.asn, p.Conf.PeerAsn) + orDynamic(p)
 		case bgp.BGP_ERROR_SUB_BAD_BGP_IDENTIFIER:
 			return fmt.Sprintf("%s has the router ID %s, which is this node's own too or none at all: change one (annotation fairway.dev/router-id of the Node)", routerAt(p), s.routerID)
 		case bgp.BGP_ERROR_SUB_UNACCEPTABLE_HOLD_TIME:
@@ -201,6 +203,9 @@ func refusedOpenWords(p *api.Peer, n notification, s said) string {
 			return ownASWords(p)
 		}
 		return fmt.Sprintf("%s is of another AS than spec.peerASN %d: correct it", routerAt(p), p.Conf.PeerAsn)
+	}
+	if n.code == bgp.BGP_ERROR_HOLD_TIMER_EXPIRED {
+		return fmt.Sprintf("%s has said nothing for the hold time: it is down, or the way to it is", routerAt(p))
 	}
 	return fmt.Sprintf("this node refused what %s sent, with %s", routerAt(p), n)
 }

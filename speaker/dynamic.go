@@ -2,6 +2,7 @@ package speaker
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/osrg/gobgp/v4/api"
 
@@ -35,12 +36,26 @@ func ownASWords(p *api.Peer) string {
 		routerAt(p), p.Conf.LocalAsn, policy.External, policy.Internal)
 }
 
+// orDynamic adds the other field by which our own AS is expected.
+func orDynamic(p *api.Peer) string {
+	if p.Conf.PeerAsn == p.Conf.LocalAsn {
+		return fmt.Sprintf(", or spec.dynamicASN, which may be %s", policy.Internal)
+	}
+	return ""
+}
+
+// onLink begins what foundBy says of an unnumbered neighbour.
+const onLink = "interface "
+
+// isOnLink reports whether the neighbour was found on a link.
+func isOnLink(p *api.Peer) bool { return strings.HasPrefix(p.Conf.Description, onLink) }
+
 // foundBy is the field of a BGPPeer by which the neighbour's address was found, "" for
 // peerAddress. GoBGP keeps it as the neighbour's description.
 func foundBy(s policy.Session) string {
 	switch {
 	case s.Interface != "":
-		return "interface " + s.Interface
+		return onLink + s.Interface
 	case s.Discovery != "":
 		return "peerDiscovery " + string(s.Discovery)
 	}
@@ -61,4 +76,11 @@ func correctAddressOrPort(p *api.Peer) string {
 		return "correct spec.port"
 	}
 	return "correct spec.peerAddress or spec.port"
+}
+
+// isFoundLate reports whether a session is the first with a neighbour that had to be
+// found: it is told that we have restarted though others were there before (RFC 4724
+// section 4.1), or it would drop what it kept.
+func (s *server) isFoundLate(session policy.Session) bool {
+	return session.Search() != "" && !s.met[session.Address]
 }

@@ -38,8 +38,10 @@ type server struct {
 	// restarting is true until the first sessions are added: only those tell
 	// their peers that we have restarted (RFC 4724 section 4.1).
 	restarting bool
-	served     sync.WaitGroup
-	unwatch    context.CancelFunc
+	// met are the neighbours that there was a session with.
+	met     map[netip.Addr]bool
+	served  sync.WaitGroup
+	unwatch context.CancelFunc
 }
 
 // start gives a GoBGP that listens on port (or not), rejects whatever it is
@@ -58,6 +60,7 @@ func start(ctx context.Context, o Options, j *journal, wish policy.Wish, port in
 		hasAddress:  o.HasAddress,
 		addressless: map[netip.Addr]time.Time{},
 		restarting:  true,
+		met:         map[netip.Addr]bool{},
 	}
 	s.served.Go(s.Serve)
 	asn := wish.ASN

@@ -137,7 +137,7 @@ func (s *server) addPeers(ctx context.Context, wish policy.Wish, peers map[netip
 func (s *server) setPeer(ctx context.Context, have *api.Peer, session policy.Session) error {
 	want := peerOf(session)
 	if have == nil {
-		want.GracefulRestart.LocalRestarting = want.GracefulRestart.Enabled && s.restarting
+		want.GracefulRestart.LocalRestarting = want.GracefulRestart.Enabled && (s.restarting || s.isFoundLate(session))
 		return s.addPeer(ctx, want, session)
 	}
 	if have.State.AdminState == api.PeerState_ADMIN_STATE_DOWN { // by BFD (hold.go)
@@ -181,6 +181,7 @@ func (s *server) addPeer(ctx context.Context, p *api.Peer, session policy.Sessio
 	if err := s.AddPeer(ctx, &api.AddPeerRequest{Peer: p}); err != nil {
 		return fmt.Errorf("add peer %s (%s): %w", session.Peer, session.Address, err)
 	}
+	s.met[session.Address] = true
 	s.sources[session.Address] = session.SourceAddress
 	return nil
 }

@@ -173,3 +173,24 @@ func TestMetricsAreDocumented(t *testing.T) {
 		}
 	}
 }
+
+// TestBasisHasNoPassword: the plan that it was made with may.
+func TestBasisHasNoPassword(t *testing.T) {
+	st := picture()
+	s := policy.Snapshot{Peers: []policy.Peer{{Name: "tor-a", LocalASN: 65001, SessionSettings: policy.SessionSettings{
+		Address: netip.MustParseAddr("192.0.2.1"), PeerASN: 65002, Password: "never-shown",
+	}}}}
+	s.Settings = routes.DefaultSettings
+	plan := policy.Make(s, "n1")
+	st.Basis = status.Basis{Settings: s.Settings, Memory: policy.Memory{}.Remember(s, plan)}
+	code, body := ask(t, st, "127.0.0.1:7473", "/basis.json")
+	if code != 200 || !strings.Contains(body, `"192.0.2.1"`) || !strings.Contains(body, `"clusterRouter":"ovn-cluster"`) {
+		t.Errorf("%d: %s", code, body)
+	}
+	if strings.Contains(body, "never-shown") {
+		t.Error("a password is shown")
+	}
+	if code, _ := ask(t, nil, "127.0.0.1:7473", "/basis.json"); code != 503 {
+		t.Errorf("before the first pass: %d", code)
+	}
+}

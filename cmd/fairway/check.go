@@ -79,6 +79,7 @@ told.`,
 	f.addEnforcingFlags(c)
 	flags.StringVar(&f.probe, "probe", "", "ask by real packets whether the network carries Pod addresses to another node, by its name or IPv4 address; fairway must run there")
 	c.MarkFlagsMutuallyExclusive("fix", "undo", "trace", "probe")
+	f.completeFlags(c, namedInFlags())
 	return c
 }
 

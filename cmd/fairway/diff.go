@@ -147,14 +147,6 @@ func (f *planFlags) prospect(now current, at time.Time, stderr io.Writer) (p pol
 	return p, bad, nil
 }
 
-func peerNames(s policy.Snapshot) []string {
-	var names []string
-	for i := range s.Peers {
-		names = append(names, s.Peers[i].Name)
-	}
-	return names
-}
-
 func allObjects(batches []objects.Batch) []objects.Object {
 	var all []objects.Object
 	for _, b := range batches {
@@ -186,7 +178,7 @@ func (now current) withoutSecrets(changes []objects.Batch, p *policy.Prospect) [
 	for _, b := range changes {
 		b.Objects = slices.DeleteFunc(slices.Clone(b.Objects), func(o objects.Object) bool {
 			if o.Kind == objects.KindSecret {
-				p.Unknown = append(p.Unknown, fmt.Sprintf("%s: what the cluster has of it is not read; if the password is another, the sessions reset that use it (plan --without-secret %s)", o.Key, o.Name))
+				p.Unknown = append(p.Unknown, fmt.Sprintf("%s: what the cluster has of it is not read; if the password is another, the sessions that use it have it when they are made anew, which the router does with its own (plan --without-secret %s)", o.Key, o.Name))
 			}
 			return o.Kind == objects.KindSecret
 		})
@@ -206,7 +198,7 @@ func otherSecrets(before, after policy.Snapshot) []string {
 	for i := range after.Peers {
 		p := &after.Peers[i]
 		if was := secret[p.Name]; was != "" && p.PasswordSecret != "" && was != p.PasswordSecret {
-			out = append(out, fmt.Sprintf("BGPPeer %s: passwordSecretRef %s -> %s: Secrets are not read; if the password is another, its sessions reset", p.Name, was, p.PasswordSecret))
+			out = append(out, fmt.Sprintf("BGPPeer %s: passwordSecretRef %s -> %s: Secrets are not read; if the password is another, its sessions have it when they are made anew", p.Name, was, p.PasswordSecret))
 		}
 	}
 	return out

@@ -44,6 +44,7 @@ told.`,
 		Args:    cobra.ExactArgs(1),
 	}
 	c.RunE = func(_ *cobra.Command, args []string) error { return f.run(c, args[0]) }
+	c.ValidArgsFunction = f.complete(nodeNames)
 	addAccessFlags(c, &f.access)
 	f.addPlanSettings(c)
 	c.Flags().BoolVar(&f.force, "force", false, "drain also the last node that announces something")
@@ -88,6 +89,10 @@ of the daemon's --drain-taint has to be taken away as well.
 Exit status: 0 if it is done, or no daemon runs there; 1 if the Speaker does
 not say so in time, 2 if that could not be told.`,
 		Args: cobra.ExactArgs(1),
+		ValidArgsFunction: func(c *cobra.Command, args []string, prefix string) ([]string, cobra.ShellCompDirective) {
+			in := input{access: access, settings: routes.DefaultSettings}
+			return in.complete(nodeNames)(c, args, prefix)
+		},
 		RunE: func(c *cobra.Command, args []string) error {
 			cluster, err := kube.Connect(access)
 			if err != nil {

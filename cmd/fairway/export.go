@@ -19,6 +19,7 @@ type routerFlags struct {
 	allowed, listening []string
 	maxLength          int
 	file               string
+	frrK8sNamespace    string
 	allow              []export.Range
 	listen             []netip.Prefix
 	// asn is the router's own AS, ports the router's to the nodes.
@@ -27,15 +28,35 @@ type routerFlags struct {
 	ports map[string]string
 }
 
+// namespaceFlag is the one that is for -o frr-k8s alone.
+const namespaceFlag = "frr-k8s-namespace"
+
+// checkFRRK8s refuses what is for the routers beside -o frr-k8s, and the other way round.
+func (f *routerFlags) checkFRRK8s(c *cobra.Command, format export.Format) error {
+	if format != export.FRRK8s {
+		if c.Flags().Changed(namespaceFlag) {
+			return fmt.Errorf("--%s is for -o %s", namespaceFlag, export.FRRK8s)
+		}
+		return nil
+	}
+	for _, name := range append([]string{"static"}, routerFlagNames()...) {
+		if name != namespaceFlag && c.Flags().Changed(name) {
+			return fmt.Errorf("--%s is about a router, and -o %s about the nodes: leave it out", name, export.FRRK8s)
+		}
+	}
+	return nil
+}
+
 // routerFlagNames are those flags.
 func routerFlagNames() []string {
-	return []string{"allow", "max-length", "listen", "check", "router-asn", "router-port"}
+	return []string{"allow", "max-length", "listen", "check", "router-asn", "router-port", namespaceFlag}
 }
 
 func (f *routerFlags) addFlags(c *cobra.Command) {
 	c.Flags().StringSliceVar(&f.allowed, "allow", nil, "for the router dialects: range from which the router takes every prefix, as 10.0.0.0/8 or '10.0.0.0/8 le 24'; may be given more than once")
 	c.Flags().IntVar(&f.maxLength, "max-length", 0, "the longest prefix of each --allow that has no \"le\" of its own (default: any length, /32 or /128)")
 	c.Flags().StringSliceVar(&f.listening, "listen", nil, "for the router dialects: network from which the router takes every node, instead of a neighbor for each; may be given more than once")
+	c.Flags().StringVar(&f.frrK8sNamespace, namespaceFlag, "frr-k8s-system", "for -o frr-k8s: the namespace where it runs; metallb-system where it came with MetalLB")
 	c.Flags().Uint32Var(&f.asn, "router-asn", 0, "for the router dialects: the router's own AS, where the BGPPeer leaves it open (dynamicASN)")
 	c.Flags().StringSliceVar(&f.at, "router-port", nil, "for the router dialects: NODE=PORT, the router's port to a node whose BGPPeer has an interface and no address; may be given more than once")
 	c.Flags().StringVar(&f.file, "check", "", "for the router dialects: do not print, but say whether this file, an earlier export or what the router shows as its configuration, still fits the plan; - is standard input")
@@ -65,6 +86,9 @@ func (f *routerFlags) parse() (err error) {
 // where that does not fit.
 func (f *planFlags) export(c *cobra.Command, s policy.Snapshot, plans []policy.Plan) (ok bool, err error) {
 	format := export.Format(f.output.value)
+	if format == export.FRRK8s {
+		return true, f.exportFRRK8s(c, s, plans)
+	}
 	in := export.Input{Plans: plans, Nodes: s.Nodes, Subnets: s.Subnets, Peer: f.peer, Static: f.static, Allow: f.router.allow, Listen: f.router.listen,
 		RouterASN: f.router.asn, Ports: f.router.ports, PasswordsRead: len(f.files) > 0}
 	if f.router.file != "" {
@@ -80,6 +104,20 @@ func (f *planFlags) export(c *cobra.Command, s policy.Snapshot, plans []policy.P
 		}
 	}
 	return true, export.Write(c.OutOrStdout(), format, in)
+}
+
+// exportFRRK8s prints objects for the nodes' own FRR; what they cannot say is on stderr
+// too.
+func (f *planFlags) exportFRRK8s(c *cobra.Command, s policy.Snapshot, plans []policy.Plan) error {
+	in := export.FRRK8sInput{Input: export.Input{Plans: plans, Nodes: s.Nodes, Peer: f.peer}, Namespace: f.router.frrK8sNamespace, Secrets: map[string]string{}}
+	for i := range s.Peers {
+		in.Secrets[s.Peers[i].Name] = s.Peers[i].PasswordSecret
+	}
+	notes, err := export.WriteFRRK8s(c.OutOrStdout(), in)
+	for _, n := range notes {
+		fmt.Fprintf(c.ErrOrStderr(), "fairway: warning: %s\n", columns.Plain(n))
+	}
+	return err
 }
 
 // checkFile says on stdout whether the router's file fits.

@@ -154,10 +154,7 @@ func addAccessFlags(c *cobra.Command, a *kube.Access) {
 // nodes gives the names to plan for: the one asked for, else every Node of the
 // input.
 func nodes(s policy.Snapshot, asked string) ([]string, error) {
-	var names []string
-	for i := range s.Nodes {
-		names = append(names, s.Nodes[i].Name)
-	}
+	names := nodeNames(s)
 	switch {
 	case asked == "" && len(names) == 0:
 		return nil, fmt.Errorf("the input has no Node: add Nodes to it, or give --node NAME")

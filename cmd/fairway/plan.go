@@ -35,13 +35,13 @@ func newPlanCommand() *cobra.Command {
 		Long: `Show what each node would announce to whom, and what it withholds and why, for
 the objects of files or folders, or of a cluster. Nothing is sent anywhere.
 
--o iproute prints static routes for a Linux host on the nodes' own network; the
-router dialects print the router's side of the peering, or with --static its
-static routes. The router then takes what is listed. --allow lets in every prefix
-of a range besides, and --listen every node of a network, so that a later Subnet
-or node needs no change at the router. --check FILE prints nothing to load: it
-says what of the plan the router's file would filter, and which nodes have no
-neighbor there.
+-o frr-k8s prints objects for the FRR that MetalLB runs on each node, and -o iproute
+static routes for a Linux host on the nodes' own network; the router dialects print
+the router's side of the peering, or with --static its static routes. The router
+then takes what is listed. --allow lets in every prefix of a range besides, and
+--listen every node of a network, so that a later Subnet or node needs no change at
+the router. --check FILE prints nothing to load: it says what of the plan the
+router's file would filter, and which nodes have no neighbor there.
 
 --without shows instead what would change if machines were dead, session and
 all, --without-peer if BGPPeers were deleted, and --without-secret while the sessions
@@ -67,6 +67,7 @@ nothing changes, 1 if something does, 2 if something could not be told.`,
   fairway plan -f cluster/ -o frr --peer tor-a --allow '10.0.0.0/8 le 24' --listen 172.30.0.0/24
   fairway plan -f cluster/ -o frr --peer tor-a --check /etc/frr/frr.conf
   fairway plan -f cluster/ -o iproute | sh -e
+  fairway plan -o frr-k8s | kubectl apply -f -
   fairway plan --without n1,n2
   fairway plan --diff -f tor-a.yaml
   kubectl -n fairway-system exec -i ds/fairway -- fairway plan --diff -f - < tor-a.yaml`,
@@ -84,6 +85,7 @@ nothing changes, 1 if something does, 2 if something could not be told.`,
 	c.Flags().StringSliceVar(&f.without.Nodes, "without", nil, "show what would change if the machines of these Nodes were dead")
 	c.Flags().StringSliceVar(&f.without.Peers, "without-peer", nil, "show what would change if these BGPPeers were deleted")
 	c.Flags().StringSliceVar(&f.secrets, "without-secret", nil, "show what would change while the sessions are down whose password these Secrets hold: they all reset when it is changed on the routers")
+	f.completeFlags(c, namedInFlags())
 	return c
 }
 
@@ -121,6 +123,9 @@ func (f *planFlags) check(c *cobra.Command) error {
 		}
 	}
 	if err := f.router.parse(); err != nil {
+		return err
+	}
+	if err := f.router.checkFRRK8s(c, export.Format(f.output.value)); err != nil {
 		return err
 	}
 	if err := f.diffs.check(c, forPeople); err != nil {
@@ -210,7 +215,7 @@ func dialects() []string {
 	for _, f := range export.Formats() {
 		out = append(out, string(f))
 	}
-	return out
+	return append(out, string(export.FRRK8s))
 }
 
 // writeUnselected lists the Subnets that no annotation selects.

@@ -30,13 +30,7 @@ func (f *planFlags) printWhatIf(w io.Writer, impact policy.Impact) (ok bool, err
 
 // checkAbsence refuses names that the input does not have.
 func (f *planFlags) checkAbsence(s policy.Snapshot) error {
-	var nodes, peers []string
-	for i := range s.Nodes {
-		nodes = append(nodes, s.Nodes[i].Name)
-	}
-	for i := range s.Peers {
-		peers = append(peers, s.Peers[i].Name)
-	}
+	nodes, peers := nodeNames(s), peerNames(s)
 	if err := known("--without", "Node", f.without.Nodes, nodes); err != nil {
 		return err
 	}

@@ -45,6 +45,8 @@ one is withheld everywhere, 2 if that could not be told.`,
 	c.Flags().StringVar(&f.node, "node", "", "explain for this node alone")
 	c.Flags().BoolVar(&f.all, "all", false, "list also the questions that were passed")
 	f.output.addFlag(c)
+	c.ValidArgsFunction = f.complete(subnetNames)
+	f.completeFlags(c, namedInFlags())
 	return c
 }
 
@@ -143,12 +145,9 @@ func wordsOfNodes(explained []account.Explained) string {
 // unexplained says why there is nothing to explain: the Subnet does not exist,
 // or nobody asked for it.
 func unexplained(s policy.Snapshot, subnet string) error {
-	var names []string
-	for i := range s.Subnets {
-		if s.Subnets[i].Name == subnet {
-			return wrong(fmt.Errorf("the Subnet %s is not selected: to announce it, kubectl annotate subnet %s %s=true", subnet, columns.Quote(subnet), routes.AnnotationAdvertise))
-		}
-		names = append(names, s.Subnets[i].Name)
+	names := subnetNames(s)
+	if slices.Contains(names, subnet) {
+		return wrong(fmt.Errorf("the Subnet %s is not selected: to announce it, kubectl annotate subnet %s %s=true", subnet, columns.Quote(subnet), routes.AnnotationAdvertise))
 	}
 	if len(names) == 0 {
 		return fmt.Errorf("no Subnet %s: the input has no Subnet at all", subnet)

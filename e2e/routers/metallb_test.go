@@ -131,6 +131,10 @@ func TestRouterDoesNotGetFairwaysRoutesBesideMetalLB(t *testing.T) {
 	})
 	m.stop()
 	m.routers["r"].want(t, map[string]route{metallbService: service("64512")})
+	t.Run("without a daemon, by the objects of plan -o frr-k8s", func(t *testing.T) {
+		m.exported(t)
+		m.routers["r"].want(t, both(route{asPath: "64512", nextHop: "172.31.1.2", med: "0", communities: "65000:100", large: "65000:1:2"}))
+	})
 	if got := m.node.neighbour(t, "172.31.1.1"); got.ConnectionsDropped != 0 {
 		t.Errorf("MetalLB's session with the router ended %d times", got.ConnectionsDropped)
 	}
@@ -219,12 +223,7 @@ func (m *besideMetalLB) recipe(t *testing.T) {
 	if err := yaml.Unmarshal([]byte(fences(t, "yaml")[0]), &object); err != nil || object.Spec.Raw.RawConfig == "" {
 		t.Fatalf("no rawConfig in the first object: %v", err)
 	}
-	file := filepath.Join(t.TempDir(), "raw.conf")
-	must.WriteFile(t, file, []byte(object.Spec.Raw.RawConfig+internalRouter))
-	out := must.Run(t, "vtysh", "--vty_socket", m.node.dir, "-f", file)
-	if strings.Contains(out, "%") || strings.Contains(out, "rror") {
-		t.Fatalf("FRR takes the configuration with: %s", out)
-	}
+	m.load(t, object.Spec.Raw.RawConfig+internalRouter)
 }
 
 // objects writes the Node, the page's BGPPeer, and the Subnet with its annotations.
@@ -275,6 +274,80 @@ func (m *besideMetalLB) collide(t *testing.T) {
 			return f.Check == "double-speaker" && f.State == host.Wrong && strings.Contains(f.Got, "bgpd has a session") && strings.Contains(f.Fix, page)
 		})
 	})
+}
+
+// exported gives FRR what frr-k8s makes of the objects that plan prints: a network for each
+// prefix, and for each neighbor lists of what goes out, and with what
+// (internal/frr/templates of frr-k8s). They agree with MetalLB's own in AS and neighbor.
+func (m *besideMetalLB) exported(t *testing.T) {
+	t.Helper()
+	must.WriteFile(t, m.file, []byte(`
+{apiVersion: fairway.dev/v1alpha1, kind: BGPPeer, metadata: {name: tor}, spec: {peerAddress: 172.31.1.1, peerASN: 65100, localASN: 64512}}
+---
+{apiVersion: v1, kind: Node, metadata: {name: n1}, status: {addresses: [{type: InternalIP, address: 172.31.1.2}]}}
+---
+{apiVersion: kubeovn.io/v1, kind: Subnet, metadata: {name: routed, annotations: {fairway.dev/advertise: "true", fairway.dev/communities: "65000:100,65000:1:2"}}, spec: {cidrBlock: 10.166.0.0/16}}
+`))
+	var object struct {
+		Spec struct {
+			BGP struct {
+				Routers []struct {
+					ASN       uint32
+					Prefixes  []string
+					Neighbors []struct {
+						Address     string
+						ToAdvertise struct {
+							Allowed       struct{ Prefixes []string }
+							WithCommunity []struct {
+								Community string
+								Prefixes  []string
+							}
+						}
+					}
+				}
+			}
+		}
+	}
+	out := must.Run(t, program.Build(t), "plan", "-f", m.file, "-o", "frr-k8s")
+	if err := yaml.Unmarshal([]byte(out), &object); err != nil || len(object.Spec.BGP.Routers) != 1 {
+		t.Fatalf("%v: %s", err, out)
+	}
+	r := object.Spec.BGP.Routers[0]
+	var config strings.Builder
+	list := func(name string, prefixes []string) {
+		for _, p := range prefixes {
+			fmt.Fprintf(&config, "ip prefix-list %s permit %s\n", name, p)
+		}
+	}
+	for _, n := range r.Neighbors {
+		for i, c := range n.ToAdvertise.WithCommunity {
+			name := fmt.Sprintf("%s-tag-%d", n.Address, i)
+			kind, value := "community", c.Community
+			if large, is := strings.CutPrefix(value, "large:"); is {
+				kind, value = "large-community", large
+			}
+			list(name, c.Prefixes)
+			fmt.Fprintf(&config, "route-map %s-out permit %d\n match ip address prefix-list %s\n set %s %s additive\n on-match next\nexit\n", n.Address, 100+i, name, kind, value)
+		}
+		list(n.Address+"-allowed", n.ToAdvertise.Allowed.Prefixes)
+		fmt.Fprintf(&config, "route-map %[1]s-out permit 200\n match ip address prefix-list %[1]s-allowed\nexit\n", n.Address)
+	}
+	fmt.Fprintf(&config, "router bgp %d\n address-family ipv4 unicast\n", r.ASN)
+	for _, p := range r.Prefixes {
+		fmt.Fprintf(&config, "  network %s\n", p)
+	}
+	m.load(t, config.String()+" exit-address-family\nexit\n")
+}
+
+// load gives the node's FRR more configuration.
+func (m *besideMetalLB) load(t *testing.T, config string) {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "more.conf")
+	must.WriteFile(t, file, []byte(config))
+	out := must.Run(t, "vtysh", "--vty_socket", m.node.dir, "-f", file)
+	if strings.Contains(out, "%") || strings.Contains(out, "rror") {
+		t.Fatalf("FRR takes the configuration with: %s", out)
+	}
 }
 
 // neighbour is what FRR counts of a session.
