@@ -103,8 +103,18 @@ type frrNeighbour struct {
 	Hold, Keepalive, Connect            int
 	Multihop, GracefulRestart, BothKind bool
 	Prefixes                            []netip.Prefix
-	Communities                         []frrTagged
-	LocalPrefs                          []frrTagged
+	// BFD is nil where it is off; its profile is named by BFDProfile.
+	BFD         *bfdTimers
+	Communities []frrTagged
+	LocalPrefs  []frrTagged
+}
+
+// BFDProfile names the timers of the neighbour's BFD.
+func (n frrNeighbour) BFDProfile() string { return "fairway-" + n.Peer }
+
+// BFDs gives the neighbours with BFD.
+func (n frrNode) BFDs() []frrNeighbour {
+	return slices.DeleteFunc(slices.Clone(n.Neighbours), func(n frrNeighbour) bool { return n.BFD == nil })
 }
 
 // frrTagged are prefixes that go out with a community or a LOCAL_PREF.
@@ -188,6 +198,9 @@ func (n *frrNode) canHave(s policy.Session) bool {
 // and MetalLB says what is asked for alone, too.
 func neighbourOf(s policy.Session, secret string) frrNeighbour {
 	out := frrNeighbour{Peer: plain(s.Peer), Interface: plain(s.Interface), Address: s.Address, ASN: s.PeerASN, DynamicASN: string(s.DynamicASN), Multihop: s.EBGPMultihop && !s.Internal(), GracefulRestart: s.GracefulRestartTime > 0}
+	if s.BFD.On() {
+		out.BFD = &bfdTimers{s.BFD.Transmit.Milliseconds(), s.BFD.Receive.Milliseconds(), s.BFD.Multiplier}
+	}
 	if s.Port != inet.BGPPort {
 		out.Port = s.Port
 	}
