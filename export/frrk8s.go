@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/fairway-bgp/fairway/bfd"
 	"github.com/fairway-bgp/fairway/inet"
 	"github.com/fairway-bgp/fairway/policy"
 	"github.com/fairway-bgp/fairway/routes"
@@ -103,18 +104,8 @@ type frrNeighbour struct {
 	Hold, Keepalive, Connect            int
 	Multihop, GracefulRestart, BothKind bool
 	Prefixes                            []netip.Prefix
-	// BFD is nil where it is off; its profile is named by BFDProfile.
-	BFD         *bfdTimers
-	Communities []frrTagged
-	LocalPrefs  []frrTagged
-}
-
-// BFDProfile names the timers of the neighbour's BFD.
-func (n frrNeighbour) BFDProfile() string { return "fairway-" + n.Peer }
-
-// BFDs gives the neighbours with BFD.
-func (n frrNode) BFDs() []frrNeighbour {
-	return slices.DeleteFunc(slices.Clone(n.Neighbours), func(n frrNeighbour) bool { return n.BFD == nil })
+	Communities                         []frrTagged
+	LocalPrefs                          []frrTagged
 }
 
 // frrTagged are prefixes that go out with a community or a LOCAL_PREF.
@@ -198,9 +189,6 @@ func (n *frrNode) canHave(s policy.Session) bool {
 // and MetalLB says what is asked for alone, too.
 func neighbourOf(s policy.Session, secret string) frrNeighbour {
 	out := frrNeighbour{Peer: plain(s.Peer), Interface: plain(s.Interface), Address: s.Address, ASN: s.PeerASN, DynamicASN: string(s.DynamicASN), Multihop: s.EBGPMultihop && !s.Internal(), GracefulRestart: s.GracefulRestartTime > 0}
-	if s.BFD.On() {
-		out.BFD = &bfdTimers{s.BFD.Transmit.Milliseconds(), s.BFD.Receive.Milliseconds(), s.BFD.Multiplier}
-	}
 	if s.Port != inet.BGPPort {
 		out.Port = s.Port
 	}
@@ -226,6 +214,9 @@ func (n *frrNode) limits(s policy.Session) {
 	}
 	if s.GracefulRestartTime > 0 {
 		n.note("BGPPeer %s: the restart time of graceful restart is FRR's own, not %d s", plain(s.Peer), seconds(s.GracefulRestartTime))
+	}
+	if s.BFD != (bfd.Settings{}) {
+		n.note("BGPPeer %s: spec.bfd is left out; name MetalLB's own BFD profile in the objects where the session has one", plain(s.Peer))
 	}
 	if s.ExtendedNextHop {
 		n.note("BGPPeer %s: spec.extendedNextHop cannot be said; IPv4 prefixes need an IPv4 next hop", plain(s.Peer))

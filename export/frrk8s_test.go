@@ -28,8 +28,7 @@ func metallbCluster() FRRK8sInput {
 		s.Peers = append(s.Peers, policy.Peer{Name: e.Peer, LocalASN: e.LocalASN, PasswordSecret: "word-of-" + e.Peer, SessionSettings: e.SessionSettings})
 	}
 	internal := policy.Peer{Name: "rr", LocalASN: 64512, SessionSettings: policy.SessionSettings{
-		Address: addr("172.30.0.3"), Port: 1179, PeerASN: 64512, SourceAddress: addr("172.30.0.11"), HoldTime: 30 * time.Second, KeepaliveTime: 10 * time.Second, ConnectRetryTime: 5 * time.Second, Families: both(),
-		BFD: bfd.Settings{Transmit: 300 * time.Millisecond, Receive: 200 * time.Millisecond, Multiplier: 3},
+		Address: addr("172.30.0.3"), Port: 1179, PeerASN: 64512, SourceAddress: addr("172.30.0.11"), HoldTime: 30 * time.Second, KeepaliveTime: 10 * time.Second, ConnectRetryTime: 5 * time.Second, Families: both(), BFD: bfd.Settings{Multiplier: 3},
 	}}
 	other := policy.Peer{Name: "other-as", LocalASN: 64999, SessionSettings: policy.SessionSettings{Address: addr("172.30.0.4"), Port: 179, PeerASN: 65000, Families: both()}}
 	unnumbered := policy.Peer{Name: "unnumbered", LocalASN: 64512, SessionSettings: policy.SessionSettings{Interface: "eth1", DynamicASN: policy.External, Port: 179, Families: both()}}
@@ -79,14 +78,13 @@ func TestFRRK8sGolden(t *testing.T) {
 // fieldsOfFRRK8s are those of the CRD that the objects use, with what it asks of their
 // values (frrconfigurations.frrk8s.metallb.io, version v1beta1).
 func fieldsOfFRRK8s() map[string]string {
-	const router, neighbor, profile = ".spec.bgp.routers[]", ".spec.bgp.routers[].neighbors[]", ".spec.bgp.bfdProfiles[]"
+	const router, neighbor = ".spec.bgp.routers[]", ".spec.bgp.routers[].neighbors[]"
 	const asn, cidr, address, duration = `^[1-9]\d{0,9}$`, `^[0-9a-f.:]+/\d+$`, `^[0-9a-f.:]+$`, `^\d+s$`
 	const name = `^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$`
 	return map[string]string{
 		".apiVersion": `^frrk8s\.metallb\.io/v1beta1$`, ".kind": "^FRRConfiguration$",
 		".metadata.name": name, ".metadata.namespace": name, ".metadata.labels.app.kubernetes.io/managed-by": name,
 		".spec.nodeSelector.matchLabels.kubernetes.io/hostname": name,
-		profile + ".name": name, profile + ".transmitInterval": `^\d{2,5}$`, profile + ".receiveInterval": `^\d{2,5}$`, profile + ".detectMultiplier": `^\d{1,3}$`, neighbor + ".bfdProfile": name,
 		router + ".asn": asn, router + ".prefixes[]": cidr,
 		neighbor + ".address": address, neighbor + ".interface": "^[-a-z0-9.]+$", neighbor + ".dynamicASN": "^(internal|external)$", neighbor + ".asn": asn, neighbor + ".port": `^\d{1,5}$`, neighbor + ".sourceaddress": address,
 		neighbor + ".passwordSecret.name": name, neighbor + ".holdTime": duration, neighbor + ".keepaliveTime": duration, neighbor + ".connectTime": duration,
@@ -152,6 +150,7 @@ func TestAttributeIsLostUnseenByFRRK8s(t *testing.T) {
 		"Subnet elsewhere: 10.5.0.0/16 to BGPPeer tor-a by node n1 is left out: its next hop 172.30.0.100",
 		"Subnet standing-by: 10.6.0.0/16 to BGPPeer tor-a by node n2 is left out: it stands by",
 		"BGPPeer core.dc1 is left out: spec.passive is true",
+		"BGPPeer rr: spec.bfd is left out",
 		"BGPPeer gateway is left out: spec.peerDiscovery",
 		"BGPPeer tor-b is left out: spec.ttlSecurity is true",
 		"BGPPeer other-as is left out: its localASN 64999 is not 64512",

@@ -140,19 +140,15 @@ func (s *server) setPeer(ctx context.Context, have *api.Peer, session policy.Ses
 		want.GracefulRestart.LocalRestarting = want.GracefulRestart.Enabled && (s.restarting || s.isFoundLate(session))
 		return s.addPeer(ctx, want, session)
 	}
-	if have.State.AdminState == api.PeerState_ADMIN_STATE_DOWN { // by BFD (hold.go)
-		if s.journal.of(session.Address).held() {
-			return nil
-		}
-		return s.redial(ctx, session)
-	}
-	if why := s.stranded(session.Address, have); why != "" {
-		return s.beginAnew(ctx, session, why)
+	if acted, err := s.revive(ctx, have, session); acted {
+		return err
 	}
 	want.Conf.PeerAsn = s.expectedASN(session, have)
-	if stateOf(have.State.SessionState) == Idle && s.journal.wasSteady(session.Address) {
-		return s.redial(ctx, session)
-	}
+	return s.change(ctx, have, want, session)
+}
+
+// change has GoBGP's peer as it is wanted, if it differs.
+func (s *server) change(ctx context.Context, have, want *api.Peer, session policy.Session) error {
 	changes := policy.FieldChanges(settingsOf(have, s.sources[session.Address]), settingsOf(want, session.SourceAddress))
 	if stateOf(have.State.SessionState) == Established && len(policy.Resetting(changes)) == 0 {
 		// GoBGP resets a session for a new password. The router resets it too when it gets

@@ -28,6 +28,24 @@ const (
 	steadyAfter = 10 * time.Second
 )
 
+// revive dials a session that BFD has ended and that waits no longer (hold.go), that cannot
+// get on by itself, or that GoBGP would let rest. acted is whether there is nothing else
+// to do with it now.
+func (s *server) revive(ctx context.Context, have *api.Peer, session policy.Session) (acted bool, err error) {
+	switch why := s.stranded(session.Address, have); {
+	case have.State.AdminState == api.PeerState_ADMIN_STATE_DOWN:
+		if s.journal.of(session.Address).held() {
+			return true, nil
+		}
+		return true, s.redial(ctx, session)
+	case why != "":
+		return true, s.beginAnew(ctx, session, why)
+	case stateOf(have.State.SessionState) == Idle && s.journal.wasSteady(session.Address):
+		return true, s.redial(ctx, session)
+	}
+	return false, nil
+}
+
 // stranded says why a session cannot get on by itself, "" where it may. A session that
 // may soon be stranded has the bell rung then.
 func (s *server) stranded(a netip.Addr, have *api.Peer) string {

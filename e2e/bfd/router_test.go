@@ -130,10 +130,10 @@ func (r *router) frr(name string, args ...string) *process {
 		"-z", filepath.Join(r.dir, "zserv"), "--vty_socket", r.dir, "-f", filepath.Join(r.dir, name+".conf")}, args...)...)
 }
 
-// run starts a router's program. A router is a machine of its own, which is not busy with
-// what this one is.
+// run starts a router's program, at a real-time priority where that is allowed: a router is
+// a machine of its own, which is not busy with what this one is.
 func (r *router) run(argv ...string) *process {
-	return r.w.start(r.space, append([]string{"chrt", "-r", "1"}, argv...)...)
+	return r.w.start(r.space, append([]string{"sh", "-c", `chrt -r -p 1 $$ >/dev/null 2>&1; exec "$@"`, "router"}, argv...)...)
 }
 
 // ask gives FRR's or BIRD's answer to a command, "" on failure.
