@@ -71,7 +71,7 @@ func (p peering) Timers() *timers {
 	return &t
 }
 
-// bfdTimers are the router's of BFD, in milliseconds.
+// bfdTimers are those of BFD, in milliseconds.
 type bfdTimers struct {
 	Transmit, Receive int64
 	Multiplier        uint8

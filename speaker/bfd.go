@@ -41,6 +41,8 @@ type paths struct {
 	fading map[netip.Addr]policy.Session
 	// failing are paths that have failed and over which the router is waited for.
 	failing map[netip.Addr]bool
+	// far says of a path that is watched whether it has several hops.
+	far map[netip.Addr]bool
 	// wire is nil before the first path, and after close.
 	wire   *wire.Wire
 	err    error
@@ -51,6 +53,7 @@ func newPaths(log *logrus.Entry, j *journal, failed func(a netip.Addr, why strin
 	return &paths{
 		log: log, journal: j, failed: failed,
 		wanted: map[netip.Addr]policy.Session{}, local: map[netip.Addr]netip.Addr{}, fading: map[netip.Addr]policy.Session{}, failing: map[netip.Addr]bool{},
+		far: map[netip.Addr]bool{},
 	}
 }
 
@@ -74,7 +77,9 @@ func (p *paths) setWanted(sessions []policy.Session) (unwanted []netip.Addr) {
 			p.wanted[s.Address] = s
 			delete(p.fading, s.Address)
 		} else if was, ok := before[s.Address]; ok {
-			p.fading[s.Address] = was
+			if p.local[s.Address].IsValid() {
+				p.fading[s.Address] = was
+			}
 			unwanted = append(unwanted, s.Address)
 		}
 	}
@@ -92,6 +97,7 @@ func (p *paths) forget(a netip.Addr) {
 	delete(p.local, a)
 	delete(p.fading, a)
 	delete(p.failing, a)
+	delete(p.far, a)
 }
 
 // established notes that a BGP session is up, between these two addresses. A path that
@@ -138,9 +144,14 @@ func (p *paths) set() {
 	watched := maps.Clone(p.fading)
 	maps.Copy(watched, p.wanted)
 	for a, s := range watched {
-		if local := p.local[a]; local.IsValid() {
-			wish = append(wish, wire.Session{Peer: a, Local: local, Multihop: multihop(s, local), Listen: p.failing[a], Settings: s.BFD})
+		local := p.local[a]
+		if !local.IsValid() {
+			continue
 		}
+		if _, known := p.far[a]; !known {
+			p.far[a] = multihop(s, local)
+		}
+		wish = append(wish, wire.Session{Peer: a, Local: local, Multihop: p.far[a], Listen: p.failing[a], Settings: s.BFD})
 	}
 	if p.closed || len(wish) == 0 && p.wire == nil {
 		return

@@ -136,3 +136,19 @@ func TestARouterWithoutBFDKeepsItsSessionAndIsNamed(t *testing.T) {
 		t.Errorf("it says %q", got)
 	}
 }
+
+// Whoever takes BFD away while the session is down has none when it comes up.
+func TestBFDThatWasTakenAwayDoesNotComeBack(t *testing.T) {
+	src := loopback()
+	r := newRouter(t, "tor", 65100, ours, src)
+	s := running(t, Options{})
+	session := r.session(ours)
+	session.BFD = someBFD
+	s.paths.follow([]policy.Session{session})
+	session.BFD = bfd.Settings{}
+	mustSync(t, s, wishFor(session))
+	awaitUp(t, s)
+	if s.paths.wire != nil {
+		t.Errorf("the path is watched: %+v", s.paths.wire.Reports())
+	}
+}

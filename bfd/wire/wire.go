@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"os"
 	"runtime"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -173,13 +175,26 @@ func (w *Wire) wake() {
 	_, _ = unix.Write(w.waker, []byte{1, 0, 0, 0, 0, 0, 0, 0})
 }
 
-// urgency is the nice value of the loop's thread: late packets are lost ones. Without
-// CAP_SYS_NICE it stays as it is.
-const urgency = -15
+// urgency is the nice value of the process: late packets are lost ones.
+const urgency = -10
+
+// hurry gives the loop's thread a real-time priority, the least there is: on a busy
+// machine no nice value is sure to get a processor within 50 ms. All other threads get
+// the urgency, and those that come later have it from them: the loop may wait for what
+// they hold (Go's processors). Without CAP_SYS_NICE all stays as it is.
+func hurry() {
+	_ = unix.SchedSetAttr(0, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_RR, Priority: 1, Flags: unix.SCHED_FLAG_RESET_ON_FORK}, 0)
+	threads, _ := os.ReadDir("/proc/self/task")
+	for _, t := range threads {
+		if id, err := strconv.Atoi(t.Name()); err == nil {
+			_ = unix.Setpriority(unix.PRIO_PROCESS, id, urgency)
+		}
+	}
+}
 
 func (w *Wire) loop() {
-	runtime.LockOSThread() // and end the thread with the goroutine, priority and all
-	_ = unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), urgency)
+	runtime.LockOSThread()
+	hurry()
 	defer close(w.ended)
 	for {
 		changes, fds, until, over := w.turn()

@@ -72,7 +72,7 @@ protocol bgp node {
   ipv4 { import all; export none; };
 }
 `, ms, r.w.timers.multiplier, r.address, routerASN, r.uplink)))
-	r.bgp = r.w.start(r.space, "bird", "-f", "-c", config, "-s", filepath.Join(r.dir, "ctl"), "-P", filepath.Join(r.dir, "pid"))
+	r.bgp = r.run("bird", "-f", "-c", config, "-s", filepath.Join(r.dir, "ctl"), "-P", filepath.Join(r.dir, "pid"))
 	r.bfd = r.bgp
 }
 
@@ -126,8 +126,14 @@ func (r *router) startBGP() {
 
 // frr starts one of FRR's daemons.
 func (r *router) frr(name string, args ...string) *process {
-	return r.w.start(r.space, append([]string{"/usr/lib/frr/" + name, "-P", "0", "-i", filepath.Join(r.dir, name+".pid"),
+	return r.run(append([]string{"/usr/lib/frr/" + name, "-P", "0", "-i", filepath.Join(r.dir, name+".pid"),
 		"-z", filepath.Join(r.dir, "zserv"), "--vty_socket", r.dir, "-f", filepath.Join(r.dir, name+".conf")}, args...)...)
+}
+
+// run starts a router's program, at a real-time priority where that is allowed: a router is
+// a machine of its own, which is not busy with what this one is.
+func (r *router) run(argv ...string) *process {
+	return r.w.start(r.space, append([]string{"sh", "-c", `chrt -r -p 1 $$ >/dev/null 2>&1; exec "$@"`, "router"}, argv...)...)
 }
 
 // ask gives FRR's or BIRD's answer to a command, "" on failure.

@@ -57,7 +57,7 @@ type world struct {
 // newWorld brings up the routers, whose kinds are given, but not the daemon.
 func newWorld(t testing.TB, timers timers, kinds ...string) *world {
 	t.Helper()
-	needs.Root(t, "ip", "nft", "curl", "bird", "birdc", "/usr/lib/frr/bgpd", "/usr/lib/frr/bfdd", "/usr/lib/frr/zebra", "vtysh")
+	needs.Root(t, "ip", "nft", "curl", "chrt", "bird", "birdc", "/usr/lib/frr/bgpd", "/usr/lib/frr/bfdd", "/usr/lib/frr/zebra", "vtysh")
 	w := &world{TB: t, whole: t, name: fmt.Sprintf("fwbfd%d", os.Getpid()), timers: timers}
 	// Not t.TempDir: FRR's daemons drop root and must reach it, and the path of a unix
 	// socket is short.
