@@ -13,7 +13,8 @@ import (
 	"github.com/fairway-bgp/fairway/policy"
 )
 
-var someBFD = bfd.Settings{Transmit: 50 * time.Millisecond, Receive: 50 * time.Millisecond, Multiplier: 5}
+// someBFD bears a machine that does something else for two seconds.
+var someBFD = bfd.Settings{Transmit: 100 * time.Millisecond, Receive: 100 * time.Millisecond, Multiplier: 20}
 
 // routersBFD is the router's end of a path.
 func routersBFD(t *testing.T, r *router) *wire.Wire {
@@ -107,9 +108,9 @@ func TestAFailureOfBeforeNeverEndsTheNextSession(t *testing.T) {
 
 func TestNewTimersOfBFDLeaveTheSession(t *testing.T) {
 	s, _, w, session := withBFD(t)
-	session.BFD.Receive, session.BFD.Multiplier = 80*time.Millisecond, 7
+	session.BFD.Receive, session.BFD.Multiplier = 200*time.Millisecond, 30
 	mustSync(t, s, wishFor(session))
-	must.Await(t, "the new timers count", func() bool { return sessionOf(t, s, "tor").Path.Detection == 5*80*time.Millisecond })
+	must.Await(t, "the new timers count", func() bool { return sessionOf(t, s, "tor").Path.Detection == 20*200*time.Millisecond })
 	session.BFD = bfd.Settings{}
 	mustSync(t, s, wishFor(session))
 	if e := sessionOf(t, s, "tor"); e.Path != nil || e.State != Established || e.Flaps != 0 {

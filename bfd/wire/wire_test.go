@@ -12,7 +12,8 @@ import (
 	"github.com/fairway-bgp/fairway/bfd"
 )
 
-var fast = bfd.Settings{Transmit: 20 * time.Millisecond, Receive: 20 * time.Millisecond, Multiplier: 5}
+// fast bears a machine that does something else for two seconds.
+var fast = bfd.Settings{Transmit: 100 * time.Millisecond, Receive: 100 * time.Millisecond, Multiplier: 20}
 
 // ends are two loops at two addresses of the loopback interface, with what they told.
 type ends struct {
@@ -109,10 +110,10 @@ func TestASessionTakenAwayIsNoFailureToTheNeighbour(t *testing.T) {
 
 func TestNewSettingsDoNotInterruptASession(t *testing.T) {
 	e := joined(t, "127.0.0.71", "127.0.0.72", false)
-	slower := bfd.Settings{Transmit: 30 * time.Millisecond, Receive: 40 * time.Millisecond, Multiplier: 6}
+	slower := bfd.Settings{Transmit: 150 * time.Millisecond, Receive: 200 * time.Millisecond, Multiplier: 30}
 	e.a.Set([]Session{{Peer: e.addrB, Local: e.addrA, Settings: slower}})
 	deadline := time.Now().Add(20 * time.Second)
-	for e.a.Reports()[0].Detection != 200*time.Millisecond { // 5 x 40 ms: their multiplier, our interval
+	for e.a.Reports()[0].Detection != 4*time.Second { // 20 x 200 ms: their multiplier, our interval
 		if time.Now().After(deadline) {
 			t.Fatalf("%+v", e.a.Reports())
 		}

@@ -1,7 +1,6 @@
 package bfd
 
 import (
-	"cmp"
 	"os"
 	"runtime"
 	"strings"
@@ -10,25 +9,37 @@ import (
 	"time"
 )
 
+// step is one thing that happens.
+type step struct {
+	symptom string
+	play    func(*world)
+}
+
 // TestPathsThatFail is one world that everything happens to. Hold times are 90 s, so that
-// what is seen in the bounds of a test is BFD's doing.
+// what is seen in the bounds of a test is BFD's doing. Its timers bear a machine that does
+// something else for a second; with FAIRWAY_BFD_BUSY they are fast, and it first is busy for
+// so long ("10m").
 func TestPathsThatFail(t *testing.T) {
-	w := newWorld(t, timers{50 * time.Millisecond, 3}, frr, bird)
+	long, with := timers{400 * time.Millisecond, 4}, []step(nil)
+	if busy := os.Getenv("FAIRWAY_BFD_BUSY"); busy != "" {
+		d, err := time.ParseDuration(busy)
+		if err != nil {
+			t.Fatal(err)
+		}
+		long, with = timers{50 * time.Millisecond, 3}, []step{{"a busy machine takes a router for dead", func(w *world) { w.busy(d) }}}
+	}
+	w := newWorld(t, long, frr, bird)
 	w.write(w.timers.withBFD())
 	w.run("--on-stop=keep")
-	for _, step := range []struct {
-		symptom string
-		play    func(*world)
-	}{
+	for _, step := range append(with, []step{
 		{"the status does not say that the path is watched", (*world).statusTells},
-		{"a busy machine takes a router for dead", (*world).busy},
 		{"other timers, or BFD turned off and on, reset a session", (*world).settingsChange},
 		{"a router whose BFD freezes is noticed late, or loses its session twice", (*world).bfdFreezes},
 		{"a bgpd that is restarted, or a link that comes back, loses a session twice", (*world).bgpdAndLink},
 		{"a dead node keeps its routes", (*world).nodeDies},
 		{"with graceful restart too a dead node keeps its routes", (*world).nodeDiesWithGracefulRestart},
 		{"a planned stop or a crash loses routes at FRR in spite of graceful restart", (*world).stopsWithGracefulRestart},
-	} {
+	}...) {
 		ok := t.Run(step.symptom, func(t *testing.T) {
 			w.TB = t
 			defer func() { w.TB = nil }()
@@ -62,21 +73,17 @@ func (w *world) lost(since []int, times ...int) {
 func (w *world) statusTells() {
 	for _, r := range w.routers {
 		s := w.session(r)
-		if s.BFD == nil || s.BFD.DetectionTime != 0.15 || s.BFD.TransmitInterval != 0.05 || s.Trouble() != "" {
+		if s.BFD == nil || s.BFD.DetectionTime != w.timers.detection() || s.BFD.TransmitInterval != w.timers.interval.Seconds() || s.Trouble() != "" {
 			w.Errorf("%+v %+v", s, s.BFD)
 		}
 	}
 }
 
-// busy keeps all processors busy twice over, for as long as FAIRWAY_BFD_BUSY says ("10m").
-func (w *world) busy() {
+// busy keeps all processors busy twice over.
+func (w *world) busy(long time.Duration) {
 	before := w.flaps()
 	for range 2 * runtime.NumCPU() {
 		defer w.start(w.node, "sh", "-c", "while :; do :; done").kill()
-	}
-	long, err := time.ParseDuration(cmp.Or(os.Getenv("FAIRWAY_BFD_BUSY"), "3s"))
-	if err != nil {
-		w.Fatal(err)
 	}
 	for end := time.Now().Add(long); time.Now().Before(end); time.Sleep(time.Second) {
 		w.lost(before, 0, 0)
@@ -93,11 +100,11 @@ func (w *world) busy() {
 
 func (w *world) settingsChange() {
 	before := w.flaps()
-	slower := timers{100 * time.Millisecond, 5}
+	slower := timers{2 * w.timers.interval, w.timers.multiplier + 2}
 	w.write(slower.withBFD())
 	w.await("the new timers count", func() bool {
 		for _, r := range w.routers {
-			if s := w.session(r); s.BFD == nil || s.BFD.DetectionTime != 0.3 {
+			if s := w.session(r); s.BFD == nil || s.BFD.DetectionTime != 2*w.timers.detection() { // by the router's multiplier
 				return false
 			}
 		}

@@ -43,6 +43,9 @@ type timers struct {
 	multiplier int
 }
 
+// detection is how long an end may be silent, in seconds.
+func (t timers) detection() float64 { return (t.interval * time.Duration(t.multiplier)).Seconds() }
+
 // world is a node, its daemon, and the routers that it has sessions with.
 type world struct {
 	testing.TB

@@ -247,8 +247,8 @@ func newOptionsWorld(t *testing.T) *optionsWorld {
 	t.Helper()
 	needs.Root(t, "ip", frrBgpd, frrZebra, "vtysh", "bird", "birdc", "ping", "sysctl")
 	dir := t.TempDir()
-	w := &optionsWorld{t: t, prefix: fmt.Sprintf("fwo%d", os.Getpid()), fairway: filepath.Join(dir, "fairway"), objects: filepath.Join(dir, "objects.yaml")}
-	must.BuildFairway(t, w.fairway)
+	w := &optionsWorld{t: t, prefix: fmt.Sprintf("fwo%d", os.Getpid()), objects: filepath.Join(dir, "objects.yaml")}
+	w.fairway = program.Build(t)
 	all := []string{"s", "n", "f", "b", "x"}
 	t.Cleanup(func() {
 		for _, n := range all {

@@ -111,8 +111,8 @@ func newUnnumbered(t *testing.T) *unnumbered {
 	t.Helper()
 	needs.Root(t, "ip", "ping", frrBgpd, frrZebra, "vtysh", "bird", "birdc")
 	dir := t.TempDir()
-	u := &unnumbered{prefix: fmt.Sprintf("fwu%d", os.Getpid()), dir: dir, objects: filepath.Join(dir, "objects.yaml"), fairway: filepath.Join(dir, "fairway")}
-	must.BuildFairway(t, u.fairway)
+	u := &unnumbered{prefix: fmt.Sprintf("fwu%d", os.Getpid()), dir: dir, objects: filepath.Join(dir, "objects.yaml")}
+	u.fairway = program.Build(t)
 	must.WriteFile(t, u.objects, []byte(unnumberedObjects))
 	spaces := []string{"x", "r", "b", "n", "p"}
 	t.Cleanup(func() {
