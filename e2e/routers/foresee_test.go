@@ -58,6 +58,7 @@ func foretoldPeers() []foretold {
 // TestForetoldIsNotWhatTheRouterSees asks plan --diff what a change of every field does,
 // makes it, and looks at the router which sessions were reset and which stayed.
 func TestForetoldIsNotWhatTheRouterSees(t *testing.T) {
+	t.Parallel()
 	w := newForesight(t)
 	w.write(func(p foretold) string { return p.before }, "")
 	w.start()

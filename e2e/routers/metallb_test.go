@@ -79,6 +79,7 @@ exit
 // TestRouterDoesNotGetFairwaysRoutesBesideMetalLB is docs/recipes/metallb.md: MetalLB's FRR
 // on the node has the sessions with the routers, and Fairway one with it.
 func TestRouterDoesNotGetFairwaysRoutesBesideMetalLB(t *testing.T) {
+	t.Parallel()
 	m := newMetalLB(t)
 	service := func(asPath string) route { return route{asPath: asPath, nextHop: m.nodeAt[asPath], med: "0"} }
 	m.routers["r"].want(t, map[string]route{metallbService: service("64512")})

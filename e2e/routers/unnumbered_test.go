@@ -35,6 +35,7 @@ const (
 
 // TestUnnumbered is docs/recipes/unnumbered.md, and what may happen after that.
 func TestUnnumbered(t *testing.T) {
+	t.Parallel()
 	whole := t // the daemon outlives the step that starts it
 	u := newUnnumbered(t)
 	u.startFRR(t)
