@@ -127,7 +127,8 @@ func (c *cluster) eventually(t testing.TB, prefix string, want ...string) {
 func until(t testing.TB, what string, ok func() (got string, done bool)) {
 	t.Helper()
 	var got string
-	for end := time.Now().Add(must.Patience); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+	pause := must.Pauses()
+	for end := time.Now().Add(must.Patience); time.Now().Before(end); pause() {
 		var done bool
 		if got, done = ok(); done {
 			return

@@ -2,7 +2,6 @@ package export
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fairway-bgp/fairway/e2e/must"
 	"github.com/fairway-bgp/fairway/e2e/needs"
 	"github.com/fairway-bgp/fairway/policy"
 	"github.com/fairway-bgp/fairway/routes"
@@ -140,21 +140,13 @@ func (w *wire) onFailure(ns string, args ...string) {
 // eventually waits until ok gives "" and otherwise fails with what it said last.
 func (w *wire) eventually(what string, ok func() string) {
 	w.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		problem := ok()
-		if problem == "" {
+	problem, pause := "", must.Pauses()
+	for end := time.Now().Add(patience); time.Now().Before(end); pause() {
+		if problem = ok(); problem == "" {
 			return
 		}
-		select {
-		case <-ctx.Done():
-			w.t.Fatalf("%s: %s", what, problem)
-		case <-tick.C:
-		}
 	}
+	w.t.Fatalf("%s: %s", what, problem)
 }
 
 func (w *wire) file(name, content string) string {

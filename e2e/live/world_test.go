@@ -438,7 +438,7 @@ func (w *world) until(what string, lacking func() string) time.Duration {
 
 func (w *world) within(bound time.Duration, what string, lacking func() string) time.Duration {
 	w.Helper()
-	began := time.Now()
+	began, pause := time.Now(), must.Pauses()
 	for {
 		why := lacking()
 		if why == "" {
@@ -447,7 +447,7 @@ func (w *world) within(bound time.Duration, what string, lacking func() string) 
 		if time.Since(began) > bound {
 			w.Fatalf("not within %s: %s: %s\nthe daemon: %s\nthe routers: %s", bound, what, why, w.log.last(30), w.routersSay())
 		}
-		time.Sleep(10 * time.Millisecond)
+		pause()
 	}
 }
 

@@ -38,9 +38,20 @@ func Await(t testing.TB, what string, yes func() bool) {
 	}
 }
 
+// Pauses gives a function that waits a little, and each time a little longer, up to a
+// quarter of a second: who asks a router by a program all the time keeps it from its work.
+func Pauses() (pause func()) {
+	d := 10 * time.Millisecond
+	return func() {
+		time.Sleep(d)
+		d = min(d*5/4, 250*time.Millisecond)
+	}
+}
+
 // Eventually waits for a condition and says whether it came to be.
 func Eventually(yes func() bool) bool {
-	for end := time.Now().Add(Patience); ; time.Sleep(100 * time.Millisecond) {
+	pause := Pauses()
+	for end := time.Now().Add(Patience); ; pause() {
 		if yes() {
 			return true
 		}
