@@ -39,6 +39,7 @@ func TestPathsThatFail(t *testing.T) {
 		{"a dead node keeps its routes", (*world).nodeDies},
 		{"with graceful restart too a dead node keeps its routes", (*world).nodeDiesWithGracefulRestart},
 		{"a planned stop or a crash loses routes at FRR in spite of graceful restart", (*world).stopsWithGracefulRestart},
+		{"paths over IPv6, or over several hops, are not watched", (*world).otherKinds},
 	}...) {
 		ok := t.Run(step.symptom, func(t *testing.T) {
 			w.TB = t

@@ -239,9 +239,12 @@ func (w *world) status() status.Status {
 }
 
 // session is the daemon's with a router.
-func (w *world) session(r *router) status.Session {
+func (w *world) session(r *router) status.Session { return w.named(r.kind) }
+
+// named is the session of a BGPPeer.
+func (w *world) named(peer string) status.Session {
 	for _, s := range w.status().Sessions {
-		if s.Peer == r.kind {
+		if s.Peer == peer {
 			return s
 		}
 	}
