@@ -65,6 +65,7 @@ func awaitUp(t *testing.T, s *Speaker) {
 }
 
 func TestARouterThatFallsSilentLosesItsSessionAndGetsItBackOnce(t *testing.T) {
+	t.Parallel()
 	s, r, _, session := withBFD(t)
 	// Without a word: the machine at the other end is gone, or its BFD is.
 	s.paths.changed(r.addr, bfd.Change{From: bfd.Up, To: bfd.Down, Diagnostic: bfd.TimeExpired, Neighbor: bfd.Down, After: 151 * time.Millisecond, ProvenAt: time.Now()}, time.Now())
@@ -85,6 +86,7 @@ func TestARouterThatFallsSilentLosesItsSessionAndGetsItBackOnce(t *testing.T) {
 }
 
 func TestARouterThatTurnsBFDOffKeepsItsSession(t *testing.T) {
+	t.Parallel()
 	s, _, w, _ := withBFD(t)
 	silence(t, w)
 	awaitPath(t, s, bfd.Down)
@@ -95,6 +97,7 @@ func TestARouterThatTurnsBFDOffKeepsItsSession(t *testing.T) {
 
 // A path that failed before the session was there says nothing of it.
 func TestAFailureOfBeforeNeverEndsTheNextSession(t *testing.T) {
+	t.Parallel()
 	s, r, _, _ := withBFD(t)
 	up := sessionOf(t, s, "tor").Since
 	s.paths.changed(r.addr, bfd.Change{From: bfd.Up, To: bfd.Down, Diagnostic: bfd.TimeExpired, Neighbor: bfd.Down, ProvenAt: up.Add(-time.Millisecond)}, time.Now())
@@ -107,6 +110,7 @@ func TestAFailureOfBeforeNeverEndsTheNextSession(t *testing.T) {
 }
 
 func TestNewTimersOfBFDLeaveTheSession(t *testing.T) {
+	t.Parallel()
 	s, _, w, session := withBFD(t)
 	session.BFD.Receive, session.BFD.Multiplier = 200*time.Millisecond, 30
 	mustSync(t, s, wishFor(session))
@@ -122,6 +126,7 @@ func TestNewTimersOfBFDLeaveTheSession(t *testing.T) {
 }
 
 func TestARouterWithoutBFDKeepsItsSessionAndIsNamed(t *testing.T) {
+	t.Parallel()
 	src := loopback()
 	r := newRouter(t, "tor", 65100, ours, src)
 	s := running(t, Options{})
@@ -140,6 +145,7 @@ func TestARouterWithoutBFDKeepsItsSessionAndIsNamed(t *testing.T) {
 
 // Whoever takes BFD away while the session is down has none when it comes up.
 func TestBFDThatWasTakenAwayDoesNotComeBack(t *testing.T) {
+	t.Parallel()
 	src := loopback()
 	r := newRouter(t, "tor", 65100, ours, src)
 	s := running(t, Options{})

@@ -26,6 +26,8 @@ type journal struct {
 	gone func(a netip.Addr)
 	// restless rings when a session is down, or newly wanted.
 	restless *bell.Bell
+	// halfOpenBound is halfOpenBound but in tests.
+	halfOpenBound time.Duration
 
 	mu      sync.Mutex
 	entries map[netip.Addr]*entry
@@ -61,7 +63,7 @@ type entry struct {
 }
 
 func newJournal(log *logrus.Entry, ring func()) *journal {
-	return &journal{log: log, bell: ring, up: func(netip.Addr, netip.Addr) {}, gone: func(netip.Addr) {}, restless: bell.New(), entries: map[netip.Addr]*entry{}}
+	return &journal{log: log, bell: ring, up: func(netip.Addr, netip.Addr) {}, gone: func(netip.Addr) {}, restless: bell.New(), halfOpenBound: halfOpenBound, entries: map[netip.Addr]*entry{}}
 }
 
 // follow sets which sessions the journal is about.
@@ -273,7 +275,7 @@ func (j *journal) halfOpened(e *entry, at time.Time) {
 	}
 	e.halfOpen = at
 	time.AfterFunc(silentBound, j.bell)
-	time.AfterFunc(halfOpenBound, j.bell)
+	time.AfterFunc(j.halfOpenBound, j.bell)
 }
 
 // wasSteady is whether a session was up for long until it was lost just now. It is so once.

@@ -53,8 +53,8 @@ func (s *server) stranded(a netip.Addr, have *api.Peer) string {
 	if stateOf(have.State.SessionState) == Established {
 		return s.lostAddress(a, have)
 	}
-	if e.halfOpenFor(halfOpenBound) {
-		return fmt.Sprintf("it has had a connection for %s and has not come up", halfOpenBound)
+	if bound := s.journal.halfOpenBound; e.halfOpenFor(bound) {
+		return fmt.Sprintf("it has had a connection for %s and has not come up", bound)
 	}
 	return ""
 }

@@ -34,6 +34,7 @@ func syncUntil(t *testing.T, s *Speaker, rung *bell.Bell, w policy.Wish, what st
 // TestSessionWhoseAddressIsGoneWaitsForNoHoldTime: it is dialled again, the other stays,
 // and an address that comes back within moments costs nothing.
 func TestSessionWhoseAddressIsGoneWaitsForNoHoldTime(t *testing.T) {
+	t.Parallel()
 	a, b := loopback(), loopback()
 	r, other := newRouter(t, "tor-a", 65100, ours, a), newRouter(t, "tor-b", 65100, ours, b)
 	rung, gone := bell.New(), atomic.Bool{}
@@ -86,6 +87,7 @@ func TestRouterThatTakesConnectionsAndSaysNothing(t *testing.T) {
 	}()
 	rung := bell.New()
 	s := running(t, Options{Bell: rung.Ring})
+	s.journal.halfOpenBound = silentBound + 2*time.Second
 	w := wishFor(policy.Session{Peer: "tor-a", LocalASN: ours, SessionSettings: policy.SessionSettings{
 		Address: addr, Port: netip.MustParseAddrPort(l.Addr().String()).Port(), PeerASN: 65100, Families: []policy.Family{policy.IPv4Unicast},
 		HoldTime: 90 * time.Second, KeepaliveTime: 30 * time.Second, ConnectRetryTime: time.Second,
