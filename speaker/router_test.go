@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -75,7 +76,18 @@ func startRouter(t testing.TB) api.GoBgpServiceClient {
 	c := exec.Command(os.Args[0])
 	c.Env = append(os.Environ(), "SPEAKER_TEST_ROUTER="+socket)
 	c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := c.Start(); err != nil {
+	started, ended := make(chan error), make(chan struct{})
+	go func() {
+		defer close(ended)
+		// The parent whose death counts is a thread, and BFD's loops end those that they had.
+		runtime.LockOSThread()
+		err := c.Start()
+		started <- err
+		if err == nil {
+			_ = c.Wait() // killed
+		}
+	}()
+	if err := <-started; err != nil {
 		t.Fatal(err)
 	}
 	conn, err := grpc.NewClient("unix://"+socket, grpc.WithTransportCredentials(insecure.NewCredentials()),
@@ -88,7 +100,7 @@ func startRouter(t testing.TB) api.GoBgpServiceClient {
 	t.Cleanup(func() {
 		conn.Close()
 		c.Process.Kill()
-		c.Wait()
+		<-ended
 	})
 	return api.NewGoBgpServiceClient(conn)
 }
