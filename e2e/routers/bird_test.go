@@ -11,7 +11,7 @@ import (
 )
 
 // bird is a BIRD in a namespace.
-type bird struct{ socket string }
+type bird struct{ socket, config string }
 
 // interopBIRDConfig is a route reflector of our own AS, so LOCAL_PREF is seen.
 const interopBIRDConfig = `
@@ -38,20 +38,21 @@ protocol bgp speaker6 {
 
 func startBIRD(t *testing.T, namespace string) *bird {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "bird")
+	return runBIRD(t, namespace, interopBIRDConfig)
+}
+
+// runBIRD starts BIRD with a configuration.
+func runBIRD(t *testing.T, namespace, config string) *bird {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "bird") // the path of a unix socket is short
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	config := filepath.Join(dir, "bird.conf")
-	if err := os.WriteFile(config, []byte(interopBIRDConfig), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	b := &bird{socket: filepath.Join(dir, "ctl")}
-	daemon(t, namespace, "bird", "-f", "-c", config, "-s", b.socket, "-P", filepath.Join(dir, "pid"))
-	if !must.Eventually(func() bool { return b.ask("show status") != "" }) {
-		t.Fatal("BIRD does not answer")
-	}
+	b := &bird{socket: filepath.Join(dir, "ctl"), config: filepath.Join(dir, "bird.conf")}
+	must.WriteFile(t, b.config, []byte(config))
+	daemon(t, namespace, "bird", "-f", "-c", b.config, "-s", b.socket, "-P", filepath.Join(dir, "pid"))
+	must.Await(t, "BIRD answers", func() bool { return b.ask("show status") != "" })
 	return b
 }
 

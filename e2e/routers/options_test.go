@@ -78,16 +78,17 @@ func (r optionRow) at(router, i int) string {
 }
 
 func (r optionRow) ours(router, i int) string {
-	if r.node == "" && r.router != "" {
+	switch {
+	case r.node != "":
+		return r.node
+	case r.moves():
 		return fmt.Sprintf("172.33.%d.1", router)
 	}
-	if r.node != "" {
-		return r.node
-	}
-	return r.withRouter("").at(1, i)
+	return r.at(1, i)
 }
 
-func (r optionRow) withRouter(s string) optionRow { r.router = s; return r }
+// moves is whether the kernel gives our address, which is replaced later.
+func (r optionRow) moves() bool { return r.router != "" && r.node == "" }
 
 func (r optionRow) as() int {
 	if r.asn != 0 {
@@ -112,7 +113,7 @@ func peerName(router, i int) string { return fmt.Sprintf("peer-%d-%d", router, i
 // objects are the row's BGPPeer and Subnet for a router.
 func (r optionRow) objects(router, i int) string {
 	source := "\n  sourceAddress: " + r.ours(router, i)
-	if r.router != "" && r.node == "" {
+	if r.moves() {
 		source = ""
 	}
 	cidr := r.prefix(router, i)
@@ -188,7 +189,7 @@ func frrOptions() string {
 	for i, r := range optionRows() {
 		node := r.ours(2, i+1)
 		switch {
-		case r.router != "" && r.node == "":
+		case r.moves():
 			head += " neighbor any peer-group\n neighbor any remote-as 65001\n bgp listen range 172.33.2.0/24 peer-group any\n"
 			four += " neighbor any activate\n"
 			continue
@@ -221,7 +222,7 @@ protocol kernel { ipv6 { export where source = RTS_BGP; }; }
 			name, local, node, as, lines)
 	}
 	for i, r := range optionRows() {
-		if r.router != "" && r.node == "" {
+		if r.moves() {
 			out += "protocol bgp moving {\n local 172.33.3.2 as 65100;\n neighbor range 172.33.3.0/24 as 65001;\n dynamic name \"moved\";\n ipv4 { import all; export none; };\n}\n"
 			continue
 		}
@@ -237,7 +238,6 @@ type optionsWorld struct {
 	prefix, fairway, objects string
 	frr                      *frr
 	bird                     *bird
-	birdConfig               string
 	// moved is whether the row whose address the kernel gives has another one by now; the
 	// routers keep the path by the old one until their hold time is over.
 	moved bool
@@ -288,7 +288,8 @@ func newOptionsWorld(t *testing.T) *optionsWorld {
 		}
 	}
 	w.in("s", "ip addr add fd00:30::1:1/64 nodad dev br0")
-	w.startRouters()
+	w.frr = runFRR(t, w.prefix+"f", frrOptions(), "")
+	w.bird = runBIRD(t, w.prefix+"b", birdOptions())
 	w.writeObjects("first")
 	return w
 }
@@ -297,28 +298,6 @@ func newOptionsWorld(t *testing.T) *optionsWorld {
 func (w *optionsWorld) in(namespace, commands string) string {
 	w.t.Helper()
 	return must.Run(w.t, "ip", "netns", "exec", w.prefix+namespace, "sh", "-ec", commands)
-}
-
-func (w *optionsWorld) startRouters() {
-	w.t.Helper()
-	dir, err := os.MkdirTemp("", "frr")
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	w.t.Cleanup(func() { os.RemoveAll(dir) })
-	if err := os.Chmod(dir, 0o777); err != nil {
-		w.t.Fatal(err)
-	}
-	must.WriteFile(w.t, filepath.Join(dir, "bgpd.conf"), []byte(frrOptions()))
-	must.WriteFile(w.t, filepath.Join(dir, "zebra.conf"), nil)
-	w.birdConfig = filepath.Join(dir, "bird.conf")
-	must.WriteFile(w.t, w.birdConfig, []byte(birdOptions()))
-	w.frr = &frr{t: w.t, namespace: w.prefix + "f", dir: dir}
-	w.frr.daemon(frrZebra)
-	w.frr.startBgpd(w.t)
-	w.bird = &bird{socket: filepath.Join(dir, "ctl")}
-	daemon(w.t, w.prefix+"b", "bird", "-f", "-c", w.birdConfig, "-s", w.bird.socket, "-P", filepath.Join(dir, "pid"))
-	must.Await(w.t, "BIRD answers", func() bool { return w.bird.ask("show status") != "" })
 }
 
 // writeObjects gives both daemons their objects, with the MD5 row's password.
@@ -340,7 +319,7 @@ func (w *optionsWorld) run(node, namespace string) (stop func()) {
 func (w *optionsWorld) wanted(router int) map[string]route {
 	out := map[string]route{}
 	for i, r := range optionRows() {
-		if r.name == movingRow && w.moved {
+		if r.moves() && w.moved {
 			continue
 		}
 		want := map[int]route{2: r.frrShows, 3: r.birdShows}[router]
@@ -467,7 +446,7 @@ func TestEachOptionOfAPeerAgainstFRRAndBIRD(t *testing.T) {
 			})
 		}
 		must.Run(t, "vtysh", "--vty_socket", w.frr.dir, "-d", "bgpd", "-c", "configure", "-c", "router bgp 65100", "-c", "neighbor "+node+" password second")
-		must.WriteFile(t, w.birdConfig, []byte(strings.Replace(birdOptions(), `password "first"`, `password "second"`, 1)))
+		must.WriteFile(t, w.bird.config, []byte(strings.Replace(birdOptions(), `password "first"`, `password "second"`, 1)))
 		w.bird.ask("configure")
 		w.wantAll(t)
 	})

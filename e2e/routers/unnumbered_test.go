@@ -183,35 +183,18 @@ spec: {peerDiscovery: defaultGateway, dynamicASN: external, localASN: 65001, hol
 
 func (u *unnumbered) startFRR(t *testing.T) {
 	t.Helper()
-	// Not t.TempDir: FRR's daemons drop root and must reach it.
-	dir, err := os.MkdirTemp("", "frr")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	if err := os.Chmod(dir, 0o777); err != nil {
-		t.Fatal(err)
-	}
-	must.WriteFile(t, filepath.Join(dir, "bgpd.conf"), []byte(u.export(t, "frr", "tor", 65100)+`
+	u.frr = runFRR(t, u.prefix+"r", u.export(t, "frr", "tor", 65100)+`
 log stdout
 router bgp 65100
  bgp router-id 10.255.0.1
  neighbor 172.31.9.2 remote-as 65001
  neighbor 172.31.8.2 remote-as 65001
-`))
-	must.WriteFile(t, filepath.Join(dir, "zebra.conf"), nil)
-	u.frr = &frr{t: t, namespace: u.prefix + "r", dir: dir}
-	u.frr.daemon(frrZebra)
-	u.frr.startBgpd(t)
+`, "")
 }
 
 func (u *unnumbered) startBIRD(t *testing.T) {
 	t.Helper()
-	config := filepath.Join(u.dir, "bird.conf")
-	must.WriteFile(t, config, []byte("router id 10.255.0.2;\n"+u.export(t, "bird", "bird", 65200)))
-	u.bird = &bird{socket: filepath.Join(u.dir, "bird.ctl")}
-	daemon(t, u.prefix+"b", "bird", "-f", "-c", config, "-s", u.bird.socket, "-P", filepath.Join(u.dir, "bird.pid"))
-	must.Await(t, "BIRD answers", func() bool { return u.bird.ask("show status") != "" })
+	u.bird = runBIRD(t, u.prefix+"b", "router id 10.255.0.2;\n"+u.export(t, "bird", "bird", 65200))
 }
 
 func (u *unnumbered) startFairway(t *testing.T) (stop func()) {
