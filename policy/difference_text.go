@@ -95,7 +95,7 @@ func (d Difference) text() string {
 	var b bytes.Buffer
 	b.WriteString(d.summary() + "\n")
 	for _, s := range d.Sessions {
-		columns.Wrap(&b, "  "+s.mark()+" ", "      ", s.Text())
+		columns.Wrap(&b, "  "+s.Fate.mark()+" ", "      ", s.Text())
 	}
 	for _, g := range d.likePrefixes() {
 		columns.Wrap(&b, "  "+g.mark+" ", "      ", g.subject()+g.what)
@@ -151,8 +151,9 @@ func (d Difference) summary() string {
 	return strings.Join(parts, ", ")
 }
 
-func (s SessionDifference) mark() string {
-	switch s.Fate {
+// mark is what a line about it begins with.
+func (f Fate) mark() string {
+	switch f {
 	case Added:
 		return "+"
 	case Removed:
@@ -227,7 +228,7 @@ func (d Difference) likePrefixes() []likePrefixes {
 		if peers[at] == nil {
 			peers[at], order = map[said][]string{}, append(order, at)
 		}
-		s := said{p.mark(), p.what()}
+		s := said{p.Fate.mark(), p.what()}
 		if peers[at][s] == nil {
 			says[at] = append(says[at], s)
 		}
@@ -245,16 +246,6 @@ func (d Difference) likePrefixes() []likePrefixes {
 		}
 	}
 	return out
-}
-
-func (p PrefixDifference) mark() string {
-	switch p.Fate {
-	case Added:
-		return "+"
-	case Removed:
-		return "-"
-	}
-	return "~"
 }
 
 // what says what becomes of the prefix; \x00 stands for the peers.
