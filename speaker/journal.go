@@ -215,12 +215,10 @@ func (j *journal) failed(a netip.Addr, why cause) {
 		return
 	}
 	e.halfOpen = time.Time{}
-	if e.cause.kind == begunAnew && why.kind == refusedOpen && why.at.Sub(e.cause.at) < overheardFor {
-		return // our own goodbye
-	}
 	was := e.cause
-	if was.kind == pathFailed && why.kind == refusedOpen && why.at.Sub(was.at).Abs() < overheardFor {
-		return // that is how the session was ended for it
+	ended := was.kind == begunAnew || was.kind == pathFailed
+	if ended && why.kind == refusedOpen && why.at.Sub(was.at).Abs() < overheardFor {
+		return // that is the notification by which we ended it
 	}
 	e.cause = why
 	if was.kind != why.kind || was.text != why.text || was.notification != why.notification {
