@@ -76,7 +76,7 @@ func TestRareMatchesAgreeWithTheKernel(t *testing.T) {
 		{"-m physdev --physdev-is-in", miss, first},
 		{"-m physdev ! --physdev-is-bridged", hit, first},
 		{"-m time --timestart 00:00 --timestop 23:59:59", hit, first},
-		{"-m time --timestart 08:00 --timestop 18:00", maybe, first},
+		{"-m time --datestart 2037-01-01T00:00:00", maybe, first}, // the same at every hour of a test
 		{"-m addrtype --dst-type ANYCAST", miss, first},
 		{"-m addrtype ! --src-type MULTICAST", hit, first},
 		{"-m rt --rt-type 0", miss, first},
