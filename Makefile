@@ -6,7 +6,7 @@ BIN      := bin
 # What the tests run for real: routers, a key-value store for the API server, a
 # firewall's tools. The demo needs iproute2 and a firewall's tools.
 DEMO_NEEDS := iproute2 nftables iptables ipset
-TEST_NEEDS := $(DEMO_NEEDS) frr bird2 gobgpd conntrack ethtool iputils-ping keepalived jq etcd-server curl procps chromium groff-base
+TEST_NEEDS := $(DEMO_NEEDS) frr bird2 gobgpd conntrack ethtool iputils-ping keepalived jq etcd-server curl procps chromium groff-base prometheus
 
 .DEFAULT_GOAL := help
 .PHONY: help build man install test soak replay demo lint golden bench

@@ -78,7 +78,7 @@ type said struct {
 // words gives the cause and what to change, for people; "" for none. p are the
 // session's settings, and linkAddressOf is that of the Options.
 func (e entry) words(p *api.Peer, linkAddressOf func(netip.Addr) string) string {
-	n, heard := e.said.notification, e.said.notified.Sub(e.cause.at).Abs() < overheardFor
+	n, heard := e.said.notification, e.heardAtCause()
 	switch {
 	case e.halfOpenFor(silentBound) && e.state == bgp.BGP_FSM_OPENCONFIRM:
 		return routerAt(p) + " has sent its OPEN and no KEEPALIVE after it: its BGP process hangs, or waits in another connection; look at it there"
