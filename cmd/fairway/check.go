@@ -11,6 +11,7 @@ import (
 	"github.com/sirupsen/logrus"
 	"github.com/spf13/cobra"
 
+	"github.com/fairway-bgp/fairway/columns"
 	"github.com/fairway-bgp/fairway/daemon"
 	"github.com/fairway-bgp/fairway/host"
 	"github.com/fairway-bgp/fairway/host/enforce"
@@ -201,7 +202,7 @@ func (f *checkFlags) want(ctx context.Context, stderr io.Writer) (w host.Want, b
 		return host.Want{}, false, err
 	}
 	if len(names) != 1 {
-		return host.Want{}, false, errors.New("the input has several Nodes: give --node NAME")
+		return host.Want{}, false, fmt.Errorf("the input has several Nodes: give --node with one of %s", columns.First(mostChoices, names))
 	}
 	settings := f.settings(status.Settings{})
 	return daemon.WantOf(policy.Make(s, names[0]), settings.OverlayLink, settings.BGPPort), bad, nil
@@ -221,16 +222,16 @@ func (f *checkFlags) settings(daemons status.Settings) status.Settings {
 // writeTrace prints how the packets of a connection fare, also of one that this node
 // has not seen begin.
 func (f *checkFlags) writeTrace(ctx context.Context, w io.Writer, args []string) error {
-	src, err := netip.ParseAddr(args[0])
-	if err != nil {
-		return fmt.Errorf("--trace: %w", err)
+	var addresses [2]netip.Addr
+	for i, arg := range args {
+		var err error
+		if addresses[i], err = netip.ParseAddr(arg); err != nil {
+			return badUsage(fmt.Errorf("--trace %s: not an IP address", arg))
+		}
 	}
-	dst, err := netip.ParseAddr(args[1])
-	if err != nil {
-		return fmt.Errorf("--trace: %w", err)
-	}
+	src, dst := addresses[0], addresses[1]
 	if src.Is4() != dst.Is4() {
-		return fmt.Errorf("--trace: %s and %s are of different families", src, dst)
+		return badUsage(fmt.Errorf("--trace: %s and %s are of different families", src, dst))
 	}
 	facts := host.Read(ctx, host.Want{Overlay: f.overlayLink})
 	return verdict(facts.TraceFlow(w, src, dst))
@@ -257,7 +258,7 @@ func (f *checkFlags) probeTarget(ctx context.Context, stderr io.Writer) (netip.A
 		return netip.Addr{}, fmt.Errorf("--probe %s: not an address, and no Nodes to look it up among: %w", f.probe, err)
 	}
 	if _, err := nodes(contents.Snapshot, f.probe); err != nil {
-		return netip.Addr{}, fmt.Errorf("--probe %s: no such Node", f.probe)
+		return netip.Addr{}, fmt.Errorf("--probe %s: not an address, and no such Node; %s", f.probe, offered(f.probe, nodeNames(contents.Snapshot)))
 	}
 	for _, n := range contents.Snapshot.Nodes {
 		for _, a := range n.InternalIPs {
@@ -266,7 +267,7 @@ func (f *checkFlags) probeTarget(ctx context.Context, stderr io.Writer) (netip.A
 			}
 		}
 	}
-	return netip.Addr{}, fmt.Errorf("--probe %s: Node %s has no IPv4 InternalIP", f.probe, f.probe)
+	return netip.Addr{}, fmt.Errorf("--probe %s: Node %s has no IPv4 InternalIP; give its address", f.probe, f.probe)
 }
 
 // probePatience is how long an answer to a probe may take.

@@ -42,7 +42,7 @@ func (f *diffFlags) check(c *cobra.Command, forPeople bool) error {
 	if f.asked {
 		refused, why = []string{"without", "without-secret", "all", "peer", "static"}, "does not go with --diff"
 		if !forPeople {
-			return errors.New("--diff is told as text or json")
+			return errors.New("--diff is told as text or json: leave -o out, or give one of these")
 		}
 		if f.prune && !c.Flags().Changed("filename") {
 			return errors.New("--prune: give -f too; what it lacks is deleted")
@@ -87,7 +87,7 @@ func (f *planFlags) diff(ctx context.Context, given bool, out, notes io.Writer) 
 		return err
 	}
 	if len(now.nodes) == 0 {
-		return errors.New("--diff: no daemon runs that could be compared with")
+		return errors.New("--diff: no daemon runs that could be compared with; `fairway status --cluster` says of each why")
 	}
 	prospect, bad, err := f.prospect(now, at, notes)
 	if err != nil {
@@ -287,7 +287,7 @@ func (f *planFlags) currentOfDaemon(ctx context.Context) (current, error) {
 		return current{}, fmt.Errorf("--node %s: the daemon here is of node %s; add --cluster to ask the Speakers", f.node, s.Node)
 	}
 	if !s.Source.Known() {
-		return current{}, fmt.Errorf("--diff: the daemon does not know everything yet: %s", strings.Join(s.Source.Waiting, "; "))
+		return current{}, fmt.Errorf("--diff: the daemon does not know everything yet: %s", strings.Join(s.Source.Waiting, "; ")+"; try again when it does")
 	}
 	body, err := askPage(f.diffs.address, "/basis.json")
 	var basis status.Basis
@@ -306,7 +306,7 @@ func (f *planFlags) currentOfDaemon(ctx context.Context) (current, error) {
 	if s.Source.Kind == "files" {
 		now.secretsRead = true
 		if slices.Contains(s.Source.From, files.Stdin) {
-			return current{}, errors.New("--diff: the daemon read its objects from standard input, which nobody can read again")
+			return current{}, errors.New("--diff: the daemon read its objects from standard input, which nobody can read again; start it with -f FILE")
 		}
 		if now.objects, err = files.ReadBatches(s.Source.From); err != nil {
 			return current{}, fmt.Errorf("the daemon's own files, as it names them (from another folder, change to its): %w", err)
@@ -334,7 +334,7 @@ func (f *planFlags) currentOfCluster(ctx context.Context, notes io.Writer) (curr
 	}
 	speakers, beats, ok := f.readSpeakers(ctx, notes)
 	if !ok {
-		return current{}, errors.New("--diff: what the nodes do is not known without their Speakers")
+		return current{}, errors.New("--diff: what the nodes do is not known without their Speakers; without --diff the objects alone are planned for")
 	}
 	contents, _ := files.Assemble(now.objects, nil, now.settings)
 	for i := range speakers {

@@ -32,12 +32,17 @@ func generated(docs string) map[string]func(io.Writer) {
 	}
 }
 
-// newDocsCommand writes the generated documentation; `make golden` calls it.
+// newDocsCommand writes the generated documentation; `make golden` and `make install` call
+// it.
 func newDocsCommand() *cobra.Command {
-	return &cobra.Command{
+	var man bool
+	c := &cobra.Command{
 		Use: "docs FOLDER", Hidden: true, Args: cobra.ExactArgs(1),
 		Short: "Write the generated reference documentation",
 		RunE: func(_ *cobra.Command, args []string) error {
+			if man {
+				return writeManPages(args[0])
+			}
 			for name, write := range generated(args[0]) {
 				var b bytes.Buffer
 				write(&b)
@@ -48,6 +53,8 @@ func newDocsCommand() *cobra.Command {
 			return nil
 		},
 	}
+	c.Flags().BoolVar(&man, "man", false, "write manual pages instead, one for each command")
+	return c
 }
 
 const generatedNote = "<!-- Made by `make golden` from the program itself; do not edit. -->\n\n"
@@ -143,10 +150,14 @@ func writeFlags(w io.Writer, flags *pflag.FlagSet) {
 		if f.Shorthand != "" {
 			name = "-" + f.Shorthand + ", " + name
 		}
-		value := f.DefValue
-		if f.Name == "node" && value != "" {
-			value = "the host's name"
-		}
-		fmt.Fprintf(w, "| `%s` | %s | %s |\n", name, strings.Trim(value, "[]"), f.Usage)
+		fmt.Fprintf(w, "| `%s` | %s | %s |\n", name, documentedDefault(f), f.Usage)
 	})
+}
+
+// documentedDefault is a flag's default in words that are the same on every machine.
+func documentedDefault(f *pflag.Flag) string {
+	if f.Name == "node" && f.DefValue != "" {
+		return "the host's name"
+	}
+	return strings.Trim(f.DefValue, "[]")
 }

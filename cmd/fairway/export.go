@@ -35,7 +35,7 @@ const namespaceFlag = "frr-k8s-namespace"
 func (f *routerFlags) checkFRRK8s(c *cobra.Command, format export.Format) error {
 	if format != export.FRRK8s {
 		if c.Flags().Changed(namespaceFlag) {
-			return fmt.Errorf("--%s is for -o %s", namespaceFlag, export.FRRK8s)
+			return fmt.Errorf("--%s is for -o %s: give that too", namespaceFlag, export.FRRK8s)
 		}
 		return nil
 	}
@@ -149,7 +149,7 @@ func readRouterFile(path string, stdin io.Reader) ([]byte, error) {
 	}
 	text, err := io.ReadAll(io.LimitReader(from, mostRouterFile+1))
 	if err == nil && len(text) > mostRouterFile {
-		err = fmt.Errorf("%s has more than %d bytes", path, mostRouterFile)
+		err = fmt.Errorf("%s has more than %d bytes: give the router's configuration alone", path, mostRouterFile)
 	}
 	return text, err
 }

@@ -149,7 +149,7 @@ func (f *planFlags) check(c *cobra.Command) error {
 		return err
 	}
 	if f.watch.asked && !forPeople {
-		return fmt.Errorf("-o %s: --watch shows text or json", &f.output)
+		return fmt.Errorf("-o %s: --watch shows text or json; leave one of them out", &f.output)
 	}
 	if err := f.watch.check(f.files); err != nil {
 		return err
@@ -161,7 +161,7 @@ func (f *planFlags) check(c *cobra.Command) error {
 		return fmt.Errorf("--without, --without-peer and --without-secret: name at least one Node, BGPPeer or Secret")
 	}
 	if !forPeople {
-		return fmt.Errorf("-o %s: --without, --without-peer and --without-secret are told as text or json", &f.output)
+		return fmt.Errorf("-o %s: --without, --without-peer and --without-secret are told as text or json: leave -o out, or give one of these", &f.output)
 	}
 	for _, name := range []string{"node", "all"} {
 		if c.Flags().Changed(name) {

@@ -139,7 +139,7 @@ func fetch(url string) ([]byte, error) {
 	var away noDaemon
 	switch {
 	case errors.As(err, &away):
-		return nil, noDaemon{fmt.Errorf("no daemon answers: %w (start it with 'fairway run', give --address, or ask the cluster with --cluster)", away.error)}
+		return nil, noDaemon{fmt.Errorf("no daemon answers: %w", away.error)}
 	case err != nil:
 		return nil, fmt.Errorf("read %s: %w", url, err)
 	case code != http.StatusOK:

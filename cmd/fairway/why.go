@@ -163,7 +163,7 @@ func unexplained(s policy.Snapshot, subnet string) error {
 		return wrong(fmt.Errorf("the Subnet %s is not selected: to announce it, kubectl annotate subnet %s %s=true", subnet, columns.Quote(subnet), routes.AnnotationAdvertise))
 	}
 	if len(names) == 0 {
-		return fmt.Errorf("no Subnet %s: the input has no Subnet at all", subnet)
+		return fmt.Errorf("no Subnet %s: the input has no Subnet at all; is it the right one?", subnet)
 	}
 	return fmt.Errorf("no Subnet %s in the input; %s", subnet, offered(subnet, names))
 }
