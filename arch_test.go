@@ -338,22 +338,14 @@ func TestEveryPromiseIsShownByTests(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	there := map[string]bool{}
-	for _, s := range sources(t) {
-		for _, d := range s.file.Decls {
-			if f, ok := d.(*ast.FuncDecl); ok && s.test && f.Recv == nil {
-				there[f.Name.Name] = true
-			}
-		}
-	}
-	named := regexp.MustCompile("`((?:Test|Fuzz)[A-Za-z0-9_]*)`")
+	there := testsThatExist(t)
 	promises := 0
 	for line := range strings.Lines(string(doc)) {
 		if !strings.HasPrefix(line, "| ") || strings.HasPrefix(line, "| promise |") {
 			continue
 		}
 		promises++
-		tests := named.FindAllStringSubmatch(line, -1)
+		tests := testName().FindAllStringSubmatch(line, -1)
 		if len(tests) == 0 {
 			t.Errorf("docs/promises.md: no test shows this: %s", line)
 		}
@@ -365,6 +357,43 @@ func TestEveryPromiseIsShownByTests(t *testing.T) {
 	}
 	if promises == 0 {
 		t.Error("docs/promises.md promises nothing")
+	}
+}
+
+// testName matches a test that a page names.
+func testName() *regexp.Regexp { return regexp.MustCompile("`((?:Test|Fuzz)[A-Za-z0-9_]*)`") }
+
+// testsThatExist are the names of all tests of the tree.
+func testsThatExist(t *testing.T) map[string]bool {
+	t.Helper()
+	there := map[string]bool{}
+	for _, s := range sources(t) {
+		for _, d := range s.file.Decls {
+			if f, ok := d.(*ast.FuncDecl); ok && s.test && f.Recv == nil {
+				there[f.Name.Name] = true
+			}
+		}
+	}
+	return there
+}
+
+// TestPagesNameTestsThatExist looks for the tests that any page below docs names.
+func TestPagesNameTestsThatExist(t *testing.T) {
+	there := testsThatExist(t)
+	err := filepath.WalkDir("docs", func(path string, _ fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, ".md") {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		for _, test := range testName().FindAllStringSubmatch(string(text), -1) {
+			if !there[test[1]] {
+				t.Errorf("%s: there is no %s", path, test[1])
+			}
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -237,7 +237,7 @@ func lossWords(reason string) string {
 func (n notification) advice(p *api.Peer, s said) string {
 	var advice string
 	if n.code == bgp.BGP_ERROR_CEASE && n.subcode == bgp.BGP_ERROR_SUB_CONNECTION_COLLISION_RESOLUTION {
-		advice = "it has a session with this node's address already, another BGP speaker's (MetalLB, Calico, kube-ovn-speaker), and takes one alone; stop that one, or announce through it (docs/recipes/metallb.md)"
+		advice = "it has a session with this node's address already, another BGP speaker's (MetalLB, Calico, kube-ovn-speaker), and takes one alone; stop that one, or announce through it (docs/recipes/metallb/README.md)"
 	}
 	if n.code == bgp.BGP_ERROR_OPEN_MESSAGE_ERROR {
 		switch n.subcode {

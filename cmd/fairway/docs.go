@@ -19,14 +19,16 @@ import (
 )
 
 // generated is the reference documentation that is made from the program
-// itself, by file name.
-func generated() map[string]func(io.Writer) {
+// itself, by file name in the folder docs, whose example it reads.
+func generated(docs string) map[string]func(io.Writer) {
 	return map[string]func(io.Writer){
 		"reasons.md":     writeReasons,
 		"annotations.md": writeAnnotations,
 		"commands.md":    writeCommands,
 		"checks.md":      writeChecks,
 		"metrics.md":     writeMetrics,
+
+		"for-the-network-team.md": func(w io.Writer) { writeNetworkTeam(w, docs) },
 	}
 }
 
@@ -41,7 +43,7 @@ func newDocsCommand() *cobra.Command {
 			if man {
 				return writeManPages(args[0])
 			}
-			for name, write := range generated() {
+			for name, write := range generated(args[0]) {
 				var b bytes.Buffer
 				write(&b)
 				if err := os.WriteFile(filepath.Join(args[0], name), b.Bytes(), 0o644); err != nil {
@@ -126,7 +128,7 @@ func writeCommand(w io.Writer, c *cobra.Command) {
 		}
 		fmt.Fprintf(w, "\n## %s\n\n%s\n", strings.TrimSpace(c.UseLine()), text)
 		if c.Example != "" {
-			fmt.Fprintf(w, "\n```\n%s\n```\n", c.Example)
+			fmt.Fprintf(w, "\n```sh not-run: examples\n%s\n```\n", c.Example)
 		}
 		writeFlags(w, c.NonInheritedFlags())
 	}
