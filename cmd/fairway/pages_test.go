@@ -41,10 +41,10 @@ type fence struct {
 	language, info, text string
 }
 
-// pages gives README.md, CONTRIBUTING.md and everything below docs.
+// pages gives README.md, CONTRIBUTING.md, the chart's README and everything below docs.
 func pages(t *testing.T) []page {
 	t.Helper()
-	paths := []string{"README.md", "CONTRIBUTING.md"}
+	paths := []string{"README.md", "CONTRIBUTING.md", "manifests/chart/README.md"}
 	err := filepath.WalkDir(filepath.Join(repository, "docs"), func(path string, d fs.DirEntry, err error) error {
 		if strings.HasSuffix(path, ".md") {
 			relative, _ := filepath.Rel(repository, path) // both are relative
