@@ -107,8 +107,10 @@ export function subnetsOf(p: Picture): Map<string, Subnet> {
   p.lists.forEach((l, i) => {
     if (spoken.has(i)) addList(l, i, fate);
   });
+  // Where some are not named, what all that name it withhold may be announced elsewhere.
+  const cut = [...spoken].some((i) => p.lists[i]!.planned > p.lists[i]!.announced.length);
   for (const s of out.values()) {
-    s.look = subnetLook(s, p.whole);
+    s.look = subnetLook(s, p.whole, cut);
     s.alike = JSON.stringify([s.look, [...s.by].map(([i, x]) => [i, x.sent > 0, x.unsent > 0, x.partly > 0, [...x.notTo], [...x.to], [...x.roles], [...x.hops], [...x.reasons], x.fault, x.draining])]);
   }
   return out;
@@ -139,13 +141,13 @@ function addList(l: List, i: number, fate: (name: string, prefix: string, i: num
   }
 }
 
-function subnetLook(s: Subnet, whole: boolean): Look {
+function subnetLook(s: Subnet, whole: boolean, cut: boolean): Look {
   const fates = [...s.by.values()];
   const sent = fates.some((x) => x.sent > 0);
   if (!sent && fates.some((x) => x.unsent > 0)) return "bad";
   if (fates.some((x) => x.unsent > 0 || x.partly > 0 || x.fault)) return "warn";
   if (sent) return "ok";
-  return whole ? "warn" : "off";
+  return !whole ? "off" : cut ? "unknown" : "warn";
 }
 
 interface Chosen {
@@ -242,10 +244,18 @@ function places(boxes: Box[]): Map<string, string> {
 }
 
 function routerBox(p: Picture, r: Picture["routers"][number]): Single {
-  const down = r.sessions - r.up;
-  const trouble = p.nodes.some((n) => n.sessions.some((s) => s.peer === r.peer && s.level !== "ok"));
-  const look: Look = down > 0 ? "bad" : trouble ? "warn" : "ok";
-  const state = p.whole || r.sessions > 1 ? `${r.up} of ${r.sessions} up` : r.up ? "session up" : "session down";
+  let down = 0, limited = 0, silent = 0;
+  for (const n of p.nodes) {
+    for (const s of n.sessions) {
+      if (s.peer !== r.peer) continue;
+      if (n.silent) silent++;
+      else if (!s.up) down++;
+      else if (s.level !== "ok") limited++;
+    }
+  }
+  const look: Look = down > 0 ? "bad" : limited > 0 ? "warn" : silent > 0 ? "unknown" : "ok";
+  const many = `${r.up} of ${r.sessions} up${silent > 0 ? `, ${silent} not known` : ""}`;
+  const state = p.whole || r.sessions > 1 ? many : r.up ? "session up" : "session down";
   return {
     id: `router ${r.peer}`, kind: "router", look, title: r.peer, short: r.peer, names: [r.peer], marks: [],
     lines: [[r.neighbour, r.asn ? `AS ${r.asn}` : ""].filter(Boolean).join(" · "), state], alike: JSON.stringify([look, r.asn, state]),
@@ -286,7 +296,7 @@ function subnetBox(s: Subnet, p: Picture): Single {
 // fateText says what becomes of a Subnet, for its box.
 function fateText(s: Subnet, fates: Fate[], p: Picture): string {
   const join = (of: (x: Fate) => Set<string>) => [...new Set(fates.flatMap((x) => [...of(x)]))].sort(byText).join(", ");
-  if (!fates.some((x) => x.sent + x.unsent > 0)) return join((x) => x.reasons);
+  if (!fates.some((x) => x.sent + x.unsent > 0)) return s.look === "unknown" ? `${join((x) => x.reasons)} where it is named` : join((x) => x.reasons);
   const announcers = p.whole ? p.nodes.filter((n) => !n.silent && (s.by.get(n.list)?.sent ?? 0) > 0).length : 0;
   const via = join((x) => x.hops);
   return [join((x) => x.roles), via ? `via ${via}` : "", p.whole ? `from ${count(announcers, "node")}` : "", s.look === "bad" ? "not sent" : ""].filter(Boolean).join(" · ");
@@ -310,7 +320,7 @@ function addAnnounced(lines: Map<string, Line>, at: Map<string, string>, p: Pict
     const planned = x.sent + x.unsent > 0;
     if (!planned && p.whole) continue; // other nodes announce it, or its box says why none does
     const look: Look = !planned ? (x.fault ? "warn" : "off") : x.sent === 0 ? "bad" : x.unsent + x.partly > 0 ? "warn" : "ok";
-    const standby = planned && [...x.roles].every((r) => r === "standby");
+    const standby = planned && x.roles.size > 0 && [...x.roles].every((r) => r === "standby");
     const label = !planned ? (x.fault ? [...x.reasons].join(", ") : "withheld") : look === "bad" ? "not sent" : look === "warn" ? `not to ${firstOf([...x.notTo], 1)}` : standby ? "standby" : "";
     const hint = `${n.name} – ${s.name}: ${planned ? (x.sent ? "announced" : "planned and not sent") : `withheld, ${[...x.reasons].join(", ")}`}`;
     merge(lines, { id: `${from} ${to} a`, from, to, kind: planned ? "announced" : "withheld", look, label, hint, standby });

@@ -2,6 +2,7 @@
 // stand as far apart as the page is wide, and the boxes of each close together.
 import dagre from "@dagrejs/dagre";
 import type { Box, Drawing, Kind } from "./group";
+import { worstFirst } from "./model";
 
 export interface Place {
   x: number;
@@ -21,14 +22,15 @@ export interface Layout {
 
 const column: Record<Kind, number> = { router: 0, node: 1, subnet: 2 };
 const kinds: Kind[] = ["router", "node", "subnet"];
-const margin = 8, head = 26, between = 12;
+const margin = 8, head = 26, between = 12, lowest = 200;
 
 export function boxHeight(b: Box): number {
   return 22 + 17 * (b.lines.filter(Boolean).length + (b.marks.length > 0 ? 1 : 0)) + 11;
 }
 
 export function place(d: Drawing, width: number): Layout {
-  const gap = width < 560 ? 26 : Math.min(200, width * 0.15);
+  const narrow = width < 560;
+  const gap = narrow ? 26 : Math.min(200, width * 0.15);
   const box = Math.min(270, (width - 2 * margin - 2 * gap) / 3);
   const step = (width - 2 * margin - box) / 2;
   const columns = { router: margin, node: margin + step, subnet: margin + 2 * step };
@@ -43,12 +45,14 @@ export function place(d: Drawing, width: number): Layout {
   }
   for (const l of d.lines) g.setEdge(l.from, l.to, { minlen: 1, weight: l.kind === "session" ? 2 : 1 });
   dagre.layout(g);
-  const ordered = [...d.boxes].sort((a, b) => (g.node(a.id) as { y: number }).y - (g.node(b.id) as { y: number }).y);
+  // What is not well stands on top; dagre's order counts among what is equally well.
+  const y = (b: Box) => (g.node(b.id) as { y: number }).y;
+  const ordered = [...d.boxes].sort((a, b) => worstFirst(a.look, b.look) || y(a) - y(b));
   const at = new Map<string, Place>();
   const heights = kinds.map((k) => ordered.filter((b) => b.kind === k).reduce((h, b) => h + boxHeight(b) + between, -between));
   const tallest = Math.max(0, ...heights);
   kinds.forEach((k, i) => {
-    let y = head + margin + (tallest - heights[i]!) / 2;
+    let y = head + margin + (narrow ? 0 : Math.min(lowest, (tallest - heights[i]!) / 2));
     for (const b of ordered) {
       if (b.kind !== k) continue;
       const height = boxHeight(b);

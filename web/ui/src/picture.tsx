@@ -2,7 +2,7 @@
 // as lines. It is one list to the keyboard and to a screen reader: arrows move, Enter
 // selects, Escape lets go.
 import { useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
-import { type Box, type Drawing, type Kind, type Line, related } from "./group";
+import { type Box, type Drawing, type Kind, type Line, moreName, related } from "./group";
 import { type Layout, place, type Place } from "./layout";
 import { glyph, lookWord } from "./model";
 import { fit } from "./text";
@@ -64,9 +64,7 @@ function Heads({ drawing, layout }: { drawing: Drawing; layout: Layout }) {
     <g aria-hidden="true">
       {heads.map(([kind, text]) => (
         <text key={kind} class="head" x={layout.columns[kind]} y={18}>
-          {text} ({drawing.boxes.filter((b) => b.kind === kind && !(b.open === false)).length === drawing.boxes.filter((b) => b.kind === kind).length
-            ? drawing.boxes.filter((b) => b.kind === kind).length
-            : drawing.boxes.filter((b) => b.kind === kind).reduce((n, b) => n + b.names.length, 0)})
+          {text} ({drawing.boxes.filter((b) => b.kind === kind).reduce((n, b) => n + b.names.filter((name) => name !== moreName).length, 0).toLocaleString("en")})
         </text>
       ))}
     </g>
@@ -80,7 +78,7 @@ function LineView({ line, layout, faded, chosen, many }: { line: Line; layout: L
   const bend = (x2 - x1) / 2;
   // An announcement's label is near its Subnet, where lines do not meet; the share of the
   // curve's way there, and where that is (a cubic Bézier curve).
-  const share = line.kind === "session" ? 0.5 : 0.72, up = share * share * (3 - 2 * share);
+  const share = line.kind === "session" || x2 - x1 < 70 ? 0.5 : 0.72, up = share * share * (3 - 2 * share);
   const x = x1 + (x2 - x1) * (1.5 * share * (1 - share) + share ** 3), y = y1 + (y2 - y1) * up;
   const labelled = line.label !== "" && x2 - x1 > 70 && !faded && (!many || line.look !== "ok" || chosen);
   return (
@@ -212,7 +210,7 @@ function BoxView({ box, at }: { box: Box; at: Place }) {
         <text class="found" x={small ? 8 : left} y={39 + 17 * lines.length}>
           {box.marks.map((m, i) => (
             <tspan key={i} class={m.look} dx={i > 0 ? 8 : 0}>
-              {glyph[m.look]} {m.text}
+              {glyph[m.look]} {small ? parseInt(m.text) || "" : m.text}
             </tspan>
           ))}
         </text>
