@@ -81,6 +81,7 @@ func brokenNode() *status.Status {
 		Check: "conntrack", Subject: "nf_conntrack_max", State: host.Unknown, Got: "/proc/sys/net/netfilter/nf_conntrack_max: permission denied",
 		Why: "a full table drops new connections", Fix: "run the daemon with CAP_NET_ADMIN",
 	})
+	s.Source.Problems = []status.Problem{status.Problemf("peers.yaml: BGPPeer <b>tor-c</b>: spec.peerASN: 0: an AS number is 1 to 4294967294")}
 	s.Plan.Adverts = s.Plan.Adverts[:5]
 	s.Plan.Withheld = append(s.Plan.Withheld, policy.Withheld{Prefix: "10.172.4.0/24", Subnet: "pods", Reason: routes.DatapathDown, Detail: "the join gateway 100.64.0.1 does not answer on ovn0"})
 	return s

@@ -68,6 +68,8 @@ assert.ok(await page.evaluate(() => window.marker.isConnected && document.active
 assert.equal(await page.getByRole("searchbox").evaluate(placeOf), top, "a change keeps the place");
 await page.getByText("session tor-b is down").first().waitFor();
 await page.getByText("forward-drop").first().waitFor();
+await page.getByText("BGPPeer <b>tor-c</b>").first().waitFor();
+assert.ok(await none(page.locator(".problems b"))(), "a name from an object stays a name");
 assert.match(await page.locator("#hosts ~ .finding").first().innerText(), /forward-drop 3 networks/, "what is wrong comes first, and alike findings are one");
 assert.match(await box(page, /Node n1/).locator("title").textContent(), /1 wrong, 1 unknown/);
 await page.evaluate(() => window.scrollTo(0, 0));
