@@ -6,16 +6,34 @@ BIN      := bin
 # What the tests run for real: routers, a key-value store for the API server, a
 # firewall's tools. The demo needs iproute2 and a firewall's tools.
 DEMO_NEEDS := iproute2 nftables iptables ipset
-TEST_NEEDS := $(DEMO_NEEDS) frr bird2 gobgpd conntrack ethtool iputils-ping keepalived jq etcd-server curl procps chromium
+TEST_NEEDS := $(DEMO_NEEDS) frr bird2 gobgpd conntrack ethtool iputils-ping keepalived jq etcd-server curl procps chromium groff-base prometheus
 
 .DEFAULT_GOAL := help
-.PHONY: help build test soak replay demo lint golden bench
+.PHONY: help build man install test soak replay demo lint golden bench
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## Build bin/fairway and bin/gobgp
 	$(GO) build -trimpath -o $(BIN)/ ./cmd/fairway github.com/osrg/gobgp/v4/cmd/gobgp
+
+# Times in what is made are those of the last commit, so that it is the same whoever makes it.
+export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
+
+man: build ## Write bin/man, a manual page for each command
+	@mkdir -p $(BIN)/man
+	@$(BIN)/fairway docs --man $(BIN)/man
+
+PREFIX ?= /usr/local
+COMPLETIONS = bash:bash-completion/completions/fairway zsh:zsh/site-functions/_fairway fish:fish/vendor_completions.d/fairway.fish
+
+install: man ## Install fairway, kubectl-fairway, manual pages and completions below PREFIX
+	install -D -m 755 -t $(DESTDIR)$(PREFIX)/bin $(BIN)/fairway
+	ln -sf fairway $(DESTDIR)$(PREFIX)/bin/kubectl-fairway
+	install -D -m 755 scripts/kubectl_complete-fairway -t $(DESTDIR)$(PREFIX)/bin
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man1 $(BIN)/man/*.1
+	@set -e; for each in $(COMPLETIONS); do to=$(DESTDIR)$(PREFIX)/share/$${each#*:}; \
+	  mkdir -p "$$(dirname "$$to")"; $(BIN)/fairway completion "$${each%%:*}" > "$$to"; echo "$$to"; done
 
 demo: build ## Play the main job on this machine and prove each step (root)
 	@./scripts/need $(DEMO_NEEDS)

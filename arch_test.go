@@ -25,7 +25,7 @@ const module = "github.com/fairway-bgp/fairway/"
 // within the same level only what alsoAllowed names.
 func level() map[string]int {
 	return map[string]int{
-		"columns": -1, "bell": -1, "bfd": -1, "flock": -1, "inet": -1, "replace": -1,
+		"columns": -1, "bell": -1, "bfd": -1, "flock": -1, "inet": -1, "progress": -1, "replace": -1,
 		"door": 0, "routes": 0, "bfd/wire": 0, "host": 0, "host/netfilter": 0, "host/program": 0, "host/hosttest": 0, "api/v1alpha1": 0, "lab": 0,
 		"policy": 1, "host/enforce": 1,
 		"objects": 2, "objects/objectstest": 2, "policy/policytest": 2, "speaker": 2, "status": 2, "export": 2, "discover": 2,
@@ -38,7 +38,7 @@ func level() map[string]int {
 // why explains each level to whoever breaks the order.
 func why() map[int]string {
 	return map[int]string{
-		-1: "small common ground (how text for people is set, how a loop is woken, what the Internet agrees on, how a file is replaced or locked, how a path is watched): it serves every other room and knows none",
+		-1: "small common ground (how text for people is set, how a loop is woken, what the Internet agrees on, how a file is replaced or locked, how far something long is, how a path is watched): it serves every other room and knows none",
 		0:  "vocabulary and the outside world: they must be understood, and tested, without anything else",
 		1:  "the decision: values in, values out, whoever reads the objects and speaks BGP; and what is written on the host for it",
 		2:  "text to values, finding neighbours, speaking BGP, the published picture and other routers' configuration: they know what a decision is made of and what it says, and nothing of each other",
@@ -93,7 +93,7 @@ func atRoot() []string {
 		"CHANGELOG.md", "CONTRIBUTING.md", "Dockerfile", "LICENSE", "Makefile", "README.md",
 		"arch_test.go", "go.mod", "go.sum",
 		"account", "api", "bell", "bfd", "cmd", "columns", "daemon", "discover", "docs", "door", "e2e", "export", "files", "flock", "host", "inet", "kube", "lab", "manifests",
-		"objects", "picture", "policy", "replace", "routes", "scripts", "speaker", "status", "tools", "web",
+		"objects", "picture", "policy", "progress", "replace", "routes", "scripts", "speaker", "status", "tools", "web",
 	}
 }
 
@@ -339,22 +339,14 @@ func TestEveryPromiseIsShownByTests(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	there := map[string]bool{}
-	for _, s := range sources(t) {
-		for _, d := range s.file.Decls {
-			if f, ok := d.(*ast.FuncDecl); ok && s.test && f.Recv == nil {
-				there[f.Name.Name] = true
-			}
-		}
-	}
-	named := regexp.MustCompile("`((?:Test|Fuzz)[A-Za-z0-9_]*)`")
+	there := testsThatExist(t)
 	promises := 0
 	for line := range strings.Lines(string(doc)) {
 		if !strings.HasPrefix(line, "| ") || strings.HasPrefix(line, "| promise |") {
 			continue
 		}
 		promises++
-		tests := named.FindAllStringSubmatch(line, -1)
+		tests := testName().FindAllStringSubmatch(line, -1)
 		if len(tests) == 0 {
 			t.Errorf("docs/promises.md: no test shows this: %s", line)
 		}
@@ -366,6 +358,43 @@ func TestEveryPromiseIsShownByTests(t *testing.T) {
 	}
 	if promises == 0 {
 		t.Error("docs/promises.md promises nothing")
+	}
+}
+
+// testName matches a test that a page names.
+func testName() *regexp.Regexp { return regexp.MustCompile("`((?:Test|Fuzz)[A-Za-z0-9_]*)`") }
+
+// testsThatExist are the names of all tests of the tree.
+func testsThatExist(t *testing.T) map[string]bool {
+	t.Helper()
+	there := map[string]bool{}
+	for _, s := range sources(t) {
+		for _, d := range s.file.Decls {
+			if f, ok := d.(*ast.FuncDecl); ok && s.test && f.Recv == nil {
+				there[f.Name.Name] = true
+			}
+		}
+	}
+	return there
+}
+
+// TestPagesNameTestsThatExist looks for the tests that any page below docs names.
+func TestPagesNameTestsThatExist(t *testing.T) {
+	there := testsThatExist(t)
+	err := filepath.WalkDir("docs", func(path string, _ fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, ".md") {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		for _, test := range testName().FindAllStringSubmatch(string(text), -1) {
+			if !there[test[1]] {
+				t.Errorf("%s: there is no %s", path, test[1])
+			}
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 

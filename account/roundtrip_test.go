@@ -293,7 +293,8 @@ func (m made) picture(r *rand.Rand, n routes.Node) *status.Status {
 	}
 	for _, e := range p.Plan.Sessions {
 		state := []string{"Established", "Established", "Established", "Active"}[r.IntN(4)]
-		p.Sessions = append(p.Sessions, status.Session{Peer: e.Peer, Address: e.Address.String(), State: state, Since: drainBegan().Add(-time.Hour - 5e8)})
+		p.Sessions = append(p.Sessions, status.Session{Peer: e.Peer, Address: e.Address.String(), State: state, Since: drainBegan().Add(-time.Hour - 5e8),
+			Flaps: 1, LastReset: &status.Reset{At: drainBegan().Add(-time.Hour - 5e8), Why: status.Why{Reason: "bfd-down"}}})
 	}
 	if r.IntN(8) == 0 {
 		p.Ready, p.Waiting = false, []string{"the speaker does not have everything that the plan wants"}

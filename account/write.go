@@ -78,7 +78,11 @@ func sessionRecord(e status.Session) v1alpha1.SessionStatus {
 	out := v1alpha1.SessionStatus{
 		Peer: e.Peer, Address: e.Neighbour(), State: strings.ToLower(e.State),
 		LastError: columns.Cut(e.LastError, mostText), Advertised: int64(e.Advertised), NotOffered: e.NotOffered,
-		Trouble: columns.Cut(e.Trouble(), mostText),
+		Trouble: columns.Cut(e.Trouble(), mostText), PeerASN: int64(e.PeerASN), Planned: int64(e.Planned), Flaps: int64(e.Flaps),
+	}
+	if r := e.LastReset; r != nil {
+		last := apiTime(r.At)
+		out.LastReset, out.LastResetReason = &last, r.String()
 	}
 	if e.BFD != nil {
 		out.BFD = strings.ToLower(e.BFD.State)

@@ -3,20 +3,22 @@
 // order of events and no event that got lost can lead to another result.
 package bell
 
+import "time"
+
 // Bell wakes the one goroutine that listens. Any number of others may ring it;
 // rings that come while one is pending are the same ring.
-type Bell struct{ pending chan struct{} }
+type Bell struct{ pending chan time.Time }
 
 // New gives a silent Bell.
-func New() *Bell { return &Bell{make(chan struct{}, 1)} }
+func New() *Bell { return &Bell{make(chan time.Time, 1)} }
 
 // Ring never blocks.
 func (b *Bell) Ring() {
 	select {
-	case b.pending <- struct{}{}:
+	case b.pending <- time.Now():
 	default: // it rings already
 	}
 }
 
-// Rung gives a value for each ring that was not heard yet.
-func (b *Bell) Rung() <-chan struct{} { return b.pending }
+// Rung gives a value for each ring that was not heard yet: when it rang first.
+func (b *Bell) Rung() <-chan time.Time { return b.pending }

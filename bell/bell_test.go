@@ -3,6 +3,7 @@ package bell_test
 import (
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/fairway-bgp/fairway/bell"
 )
@@ -14,12 +15,16 @@ func TestManyRingsAreOne(t *testing.T) {
 		t.Error("a new bell rings")
 	default:
 	}
+	began := time.Now()
 	var all sync.WaitGroup
 	for range 20 {
 		all.Go(b.Ring) // nobody listens, and nobody waits
 	}
 	all.Wait()
-	<-b.Rung()
+	ended := time.Now()
+	if at := <-b.Rung(); at.Before(began) || at.After(ended) {
+		t.Errorf("it rang at %s, not between %s and %s", at, began, ended)
+	}
 	select {
 	case <-b.Rung():
 		t.Error("it rings twice")

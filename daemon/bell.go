@@ -9,17 +9,17 @@ import (
 	"github.com/fairway-bgp/fairway/bell"
 )
 
-// rung returns true at the next ring or after d, false when ctx ends.
-func rung(ctx context.Context, b *bell.Bell, d time.Duration) bool {
+// rung returns true at the next ring, with the time of it, or after d; false when ctx ends.
+func rung(ctx context.Context, b *bell.Bell, d time.Duration) (at time.Time, on bool) {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-ctx.Done():
-		return false
-	case <-b.Rung():
-		return true
+		return time.Time{}, false
+	case at := <-b.Rung():
+		return at, true
 	case <-t.C:
-		return true
+		return time.Time{}, true
 	}
 }
 

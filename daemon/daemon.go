@@ -89,6 +89,8 @@ type Daemon struct {
 	up map[netip.Addr]bool
 	// basis is what the plan was made with beside the objects.
 	basis status.Basis
+	// toWire measures the way of changes.
+	toWire stopwatch
 	// changes holds what was logged last, so that only changes are logged.
 	changes changeLog
 }
@@ -109,9 +111,11 @@ func (d *Daemon) Run(ctx context.Context) error {
 		case before == nil || d.plan == nil || !reflect.DeepEqual(before.Adverts, d.plan.Adverts):
 			next = echoInterval
 		}
-		if !rung(ctx, d.Bell, d.until(next)) {
+		at, on := rung(ctx, d.Bell, d.until(next))
+		if !on {
 			return nil
 		}
+		d.toWire.heard(at)
 		if !sleep(ctx, minInterval) {
 			return nil
 		}
@@ -139,6 +143,7 @@ func (d *Daemon) pass(ctx context.Context) bool {
 		plan := d.decide(s)
 		remember(d.Source, d.memory)
 		syncErr = d.Speaker.Sync(ctx, plan.Wish())
+		d.toWire.handedOver(plan.Adverts, syncErr == nil, time.Now())
 		d.plan = &plan
 	}
 	observed, observeErr := d.Speaker.Observe(ctx)
@@ -228,7 +233,7 @@ func (d *Daemon) picture(about status.Source, o speaker.Observed, errs ...error)
 		Waiting: []string{}, Source: about, Sessions: []status.Session{}, Findings: []host.Finding{},
 		Plan: policy.Plan{Node: d.Node, Adverts: []policy.Advert{}, Withheld: []policy.Withheld{}, Warnings: []policy.Warning{}, Sessions: []policy.Session{}},
 	}
-	st.Basis = d.basis
+	st.Basis, st.ToWire = d.basis, d.toWire.delays
 	if d.NotServed != nil {
 		st.NotServed = d.NotServed()
 	}
@@ -304,8 +309,9 @@ func flatten(err error) []string {
 // sessionStatus gives one entry for each session that is wanted or there.
 func sessionStatus(o speaker.Observed, plan policy.Plan) []status.Session {
 	out := []status.Session{}
+	planned := plannedFor(plan)
 	for _, s := range plan.Sessions {
-		e := status.Session{Peer: s.Peer, Interface: s.Interface, PeerDiscovery: string(s.Discovery), PeerASN: s.PeerASN, LocalASN: s.LocalASN, State: "Idle", Families: []string{}}
+		e := status.Session{Planned: planned[s.Peer], Peer: s.Peer, Interface: s.Interface, PeerDiscovery: string(s.Discovery), PeerASN: s.PeerASN, LocalASN: s.LocalASN, State: "Idle", Families: []string{}}
 		if s.Address.IsValid() {
 			e.Address = s.Address.String()
 		}
@@ -316,6 +322,7 @@ func sessionStatus(o speaker.Observed, plan policy.Plan) []status.Session {
 			e.BFD = bfdStatus(p.Path)
 			e.Advertised, e.Received, e.NoHoldTime = p.Advertised, p.Received, p.NoHoldTime
 			e.OldPassword = p.OldPassword
+			e.LastReset, e.Down = resetStatus(p.LastReset), whyStatus(p.Down)
 			if p.LocalAddress.IsValid() {
 				e.LocalAddress = p.LocalAddress.String()
 			}
@@ -337,6 +344,33 @@ func sessionStatus(o speaker.Observed, plan policy.Plan) []status.Session {
 		out = append(out, e)
 	}
 	return out
+}
+
+// plannedFor counts the prefixes of a plan, by peer.
+func plannedFor(plan policy.Plan) map[string]int {
+	out := map[string]int{}
+	for _, a := range plan.Adverts {
+		for _, peer := range a.Peers {
+			out[peer]++
+		}
+	}
+	return out
+}
+
+// whyStatus gives nil for no reason.
+func whyStatus(w speaker.Why) *status.Why {
+	if w.Reason == "" {
+		return nil
+	}
+	return &status.Why{Reason: string(w.Reason), Notification: w.Notification}
+}
+
+// resetStatus gives nil where there was none.
+func resetStatus(r speaker.Reset) *status.Reset {
+	if r.At.IsZero() {
+		return nil
+	}
+	return &status.Reset{At: r.At, Why: *whyStatus(r.Why)}
 }
 
 // bfdStatus gives nil where the path is not to be watched.

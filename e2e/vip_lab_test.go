@@ -23,10 +23,10 @@ import (
 	"github.com/fairway-bgp/fairway/status"
 )
 
-// The page whose files the nodes get as they stand there, and the folder that it
-// has them in.
+// The recipe whose files the nodes get as they stand there, and the folder that they
+// have them in.
 const (
-	vipRecipe       = "../docs/recipes/vip-keepalived.md"
+	vipRecipe       = "../docs/recipes/vip-keepalived"
 	vipRecipeFolder = "/etc/keepalived/"
 )
 
@@ -70,7 +70,7 @@ func startVIPLab(t *testing.T, router lab.Router) *vipLab {
 			t.Error(err)
 		}
 	})
-	v.script, v.notify = v.recipe(t, "sh"), func(string) string { return "" }
+	v.script, v.notify = v.recipe(t, "fairway-carries"), func(string) string { return "" }
 	v.addPeer6(t)
 	if err := l.WaitUntilReady(t.Context()); err != nil {
 		t.Fatal(err)
@@ -146,20 +146,14 @@ func (v *vipLab) edit(t *testing.T, file, from, to string) {
 	v.write(t, file, strings.Replace(text, from, to, 1))
 }
 
-// recipe gives the page's first block in a language, with the lab's folder in the
-// place of the page's.
-func (v *vipLab) recipe(t *testing.T, language string) string {
+// recipe gives a file of the recipe, with the lab's folder in the place of the node's.
+func (v *vipLab) recipe(t *testing.T, file string) string {
 	t.Helper()
-	page, err := os.ReadFile(vipRecipe)
+	text, err := os.ReadFile(filepath.Join(vipRecipe, file))
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, rest, _ := strings.Cut(string(page), "```"+language+"\n")
-	text, _, ok := strings.Cut(rest, "```")
-	if !ok {
-		t.Fatalf("%s has no block of %s", vipRecipe, language)
-	}
-	return strings.ReplaceAll(text, vipRecipeFolder, v.State+"/")
+	return strings.ReplaceAll(string(text), vipRecipeFolder, v.State+"/")
 }
 
 // program writes a program into the state folder, which nobody but root can write
@@ -181,7 +175,7 @@ func (v *vipLab) keepalivedFile(node, kind string) string {
 // startKeepalived starts it for as long as the lab is there.
 func (v *vipLab) startKeepalived(t *testing.T, node string) {
 	t.Helper()
-	conf := v.recipe(t, "conf")
+	conf := v.recipe(t, "keepalived.conf")
 	if program := v.notify(node); program != "" {
 		const at = "    virtual_ipaddress {"
 		conf = strings.Replace(conf, at, "    notify \""+program+"\"\n"+at, 1)

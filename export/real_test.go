@@ -16,6 +16,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
+
 	"github.com/fairway-bgp/fairway/e2e/must"
 	"github.com/fairway-bgp/fairway/e2e/needs"
 	"github.com/fairway-bgp/fairway/policy"
@@ -30,8 +34,9 @@ const patience = 30 * time.Second
 type wire struct {
 	t        *testing.T
 	prefix   string
-	dir      string   // for sockets and configuration, readable by daemons
-	unlisted []string // prefixes that every node announces and the router must refuse
+	dir      string                     // for sockets and configuration, readable by daemons
+	unlisted []string                   // prefixes that the first node announces and the router must refuse
+	kernels  map[string]*netlink.Handle // of each namespace
 }
 
 // newWire builds the namespaces, with names of this test's own, so that tests
@@ -43,7 +48,7 @@ func newWire(t *testing.T) *wire {
 	t.Parallel()
 	test := fnv.New32a()
 	test.Write([]byte(t.Name()))
-	w := &wire{t: t, prefix: fmt.Sprintf("fwx%d-%08x-", os.Getpid(), test.Sum32()), dir: t.TempDir(), unlisted: unlisted()}
+	w := &wire{t: t, prefix: fmt.Sprintf("fwx%d-%08x-", os.Getpid(), test.Sum32()), dir: t.TempDir(), unlisted: unlisted(), kernels: map[string]*netlink.Handle{}}
 	// FRR's daemons drop root before they write there.
 	if err := errors.Join(os.Chmod(filepath.Dir(w.dir), 0o711), os.Chmod(w.dir, 0o777)); err != nil {
 		t.Fatal(err)
@@ -85,12 +90,24 @@ func (w *wire) namespace(name string) {
 			w.t.Errorf("remove namespace %s: %v: %s", full, err, out)
 		}
 	})
+	space, err := netns.GetFromName(full)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer space.Close()
+	if w.kernels[name], err = netlink.NewHandleAt(space, unix.NETLINK_ROUTE); err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(w.kernels[name].Close)
 	// Link-local addresses are there at once; FRR turns IPv6 sessions away without.
 	w.run(name, "sysctl", "-q", "-w", "net.ipv6.conf.all.accept_dad=0", "net.ipv6.conf.default.accept_dad=0")
 	w.run(name, "ip", "link", "set", "lo", "up")
 }
 
 func (w *wire) command(ns string, args ...string) *exec.Cmd {
+	if args[0] == "ip" {
+		return exec.Command("ip", append([]string{"-n", w.prefix + ns}, args[1:]...)...)
+	}
 	return exec.Command("ip", append([]string{"netns", "exec", w.prefix + ns}, args...)...)
 }
 
@@ -140,7 +157,12 @@ func (w *wire) onFailure(ns string, args ...string) {
 // eventually waits until ok gives "" and otherwise fails with what it said last.
 func (w *wire) eventually(what string, ok func() string) {
 	w.t.Helper()
-	problem, pause := "", must.Pauses()
+	w.asking(must.Pauses(), what, ok)
+}
+
+func (w *wire) asking(pause func(), what string, ok func() string) {
+	w.t.Helper()
+	problem := ""
 	for end := time.Now().Add(patience); time.Now().Before(end); pause() {
 		if problem = ok(); problem == "" {
 			return
@@ -161,28 +183,24 @@ func (w *wire) file(name, content string) string {
 // kernelHops gives the next hops that a namespace's kernel has for a prefix.
 func (w *wire) kernelHops(ns, prefix string) []string {
 	w.t.Helper()
-	type hop struct {
-		Gateway string
-		Via     struct{ Host string }
-	}
-	type route struct {
-		hop
-		Nexthops []hop
-	}
-	family := "-4"
+	family := netlink.FAMILY_V4
 	if strings.Contains(prefix, ":") {
-		family = "-6"
+		family = netlink.FAMILY_V6
 	}
-	var found []route
-	out := w.run(ns, "ip", "-j", family, "route", "show", prefix)
-	if err := json.Unmarshal([]byte(out), &found); err != nil && strings.TrimSpace(out) != "" {
-		w.t.Fatalf("ip -j route: %v: %s", err, out)
+	found, err := w.kernels[ns].RouteList(nil, family)
+	if err != nil {
+		w.t.Fatalf("%s: the kernel's routes: %v", ns, err)
 	}
 	hops := []string{}
 	for _, r := range found {
-		for _, h := range append(r.Nexthops, r.hop) {
-			if g := h.Gateway + h.Via.Host; g != "" {
-				hops = append(hops, g)
+		if r.Dst.String() != prefix { // of a default route too: 0.0.0.0/0
+			continue
+		}
+		for _, h := range append(r.MultiPath, &netlink.NexthopInfo{Gw: r.Gw, Via: r.Via}) {
+			if via, ok := h.Via.(*netlink.Via); ok {
+				hops = append(hops, via.Addr.String())
+			} else if h.Gw != nil {
+				hops = append(hops, h.Gw.String())
 			}
 		}
 	}
@@ -239,6 +257,9 @@ func (w *wire) speak(in Input, plan policy.Plan) {
 		return ""
 	})
 	for _, p := range w.unlisted {
+		if plan.Node != in.Plans[0].Node {
+			break
+		}
 		w.announce(plan.Node, s, advert(p, "unlisted", routes.RoleActive))
 	}
 	for _, a := range plan.Adverts {
@@ -328,9 +349,10 @@ func (w *wire) frr(bgpPort string) {
 	w.start("tor", append(common("bfdd"), "--bfdctl", w.dir+"/bfdd.sock")...)
 	w.onFailure("tor", "vtysh", "--vty_socket", w.dir, "-c", "show bgp neighbors")
 	w.eventually("FRR answers", func() string {
+		out, err := w.try("tor", "vtysh", "--vty_socket", w.dir, "-c", "show daemons")
 		for _, d := range []string{"zebra", "bgpd", "bfdd", "staticd"} {
-			if out, err := w.try("tor", "vtysh", "--vty_socket", w.dir, "-d", d, "-c", "show version"); err != nil {
-				return d + ": " + out
+			if err != nil || !strings.Contains(out, d) {
+				return fmt.Sprintf("no %s: %v %s", d, err, out)
 			}
 		}
 		return ""
@@ -456,7 +478,8 @@ func (w *wire) proveNothingSent(in Input) {
 		if s.KeepaliveTime > 3*time.Second {
 			return
 		}
-		w.eventually(plan.Node+": keepalives", func() string {
+		seldom := func() { time.Sleep(s.KeepaliveTime / 2) }
+		w.asking(seldom, plan.Node+": keepalives", func() string {
 			out := w.run(plan.Node, "gobgp", "neighbor", s.Address.String())
 			for _, l := range strings.Split(out, "\n") {
 				// "Keepalives: SENT RECEIVED"; the first opens the session, two are 6 s.

@@ -172,7 +172,7 @@ func doubleSpeaker() Criterion {
 		ID:   "double-speaker",
 		Asks: "Does kube-ovn-speaker run on this node, or has another program a session with one of the peers, or tries to get one? The node's network shows every session, also those of other Pods; whose they are, and whether kube-ovn-speaker runs without a session, is seen only where the node's processes are (hostPID). So in a Pod without them `ok` is about sessions alone, and a speaker is noticed once it dials one of the peers; the warning DoubleAnnouncement names the Subnets that kube-ovn-speaker would announce too.",
 		Why:  "two speakers with one source address collide at the router, and both announce the same Subnets with different rules.",
-		Mend: "kubectl -n kube-system delete ds kube-ovn-speaker, or keep it from this node. MetalLB, or another FRR of the node, may keep its session and announce Fairway's prefixes too: docs/recipes/metallb.md.",
+		Mend: "kubectl -n kube-system delete ds kube-ovn-speaker, or keep it from this node. MetalLB, or another FRR of the node, may keep its session and announce Fairway's prefixes too: docs/recipes/metallb/README.md.",
 		judge: func(c *checker) []Finding {
 			return []Finding{c.facts.otherSpeaker(c.want)}
 		},
@@ -187,10 +187,10 @@ func (f *Facts) otherSpeaker(w Want) Finding {
 	}
 	if s, ok := f.foreignSession(w); ok {
 		found.State, found.Got = Wrong, fmt.Sprintf("%s has a session with %s, or tries to", s.Program, s.Remote.Addr())
-		found.Fix = "stop " + s.Program + " on this node, let it have other peers, or announce through it: docs/recipes/metallb.md"
+		found.Fix = "stop " + s.Program + " on this node, let it have other peers, or announce through it: docs/recipes/metallb/README.md"
 		if s.Program == "" {
 			found.Got = fmt.Sprintf("a program that cannot be seen from here has a session with %s, or tries to", s.Remote.Addr())
-			found.Fix = fmt.Sprintf("ss -tnp dst %s on the node names the program; it may be kube-ovn-speaker (kubectl -n kube-system get pods -o wide), or MetalLB: docs/recipes/metallb.md", s.Remote.Addr())
+			found.Fix = fmt.Sprintf("ss -tnp dst %s on the node names the program; it may be kube-ovn-speaker (kubectl -n kube-system get pods -o wide), or MetalLB: docs/recipes/metallb/README.md", s.Remote.Addr())
 		}
 		if s.Program == "" && !f.seesOurs() {
 			found.State, found.Got = Unknown, found.Got+"; it may be fairway itself"

@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -56,10 +57,10 @@ func Connect(a Access) (*Cluster, error) {
 	})
 	config, err := loader.ClientConfig()
 	if clientcmd.IsEmptyConfig(err) {
-		return nil, fmt.Errorf("connect to the cluster: no kubeconfig (give --kubeconfig or $KUBECONFIG), and this is no Pod")
+		return nil, troubled{errors.New("connect to the cluster: no kubeconfig, and this is no Pod"), NoConfig}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("connect to the cluster: %w", err)
+		return nil, troubled{fmt.Errorf("connect to the cluster: %w", err), NoConfig}
 	}
 	namespace, _, err := loader.Namespace()
 	if err != nil {

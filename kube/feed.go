@@ -65,6 +65,7 @@ type feedState struct {
 	// why says what keeps the feed from being in step, since when; "" if nothing
 	// does. answered is true after a first answer or error.
 	why      string
+	trouble  Trouble
 	since    time.Time
 	answered bool
 }
@@ -179,9 +180,9 @@ func (f *feed) note(ctx context.Context, err error) {
 	f.state.answered = f.state.answered || err != nil
 	switch {
 	case err == nil:
-		f.state.why, f.state.since = "", time.Time{}
+		f.state.why, f.state.trouble, f.state.since = "", "", time.Time{}
 	default:
-		f.state.why = f.explain(err)
+		f.state.why, f.state.trouble = f.explain(err), TroubleOf(err)
 		if f.state.since.IsZero() {
 			f.state.since = time.Now().UTC()
 		}

@@ -252,7 +252,7 @@ func (f *following) health(now time.Time) (waiting []string, lapses []Lapse) {
 			waiting = append(waiting, f.waitingFor(feed, c.why))
 		}
 		if c.why != "" {
-			lapses = append(lapses, Lapse{feed.kind, c.why, c.since})
+			lapses = append(lapses, Lapse{feed.kind, c.why, c.since, c.trouble})
 		}
 	}
 	if len(waiting) > 0 && f.noState != "" {

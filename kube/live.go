@@ -89,9 +89,10 @@ type PeerIdentity struct {
 
 // Lapse says since when, and why, the objects of a kind are not followed.
 type Lapse struct {
-	Kind  string
-	Why   string
-	Since time.Time
+	Kind    string
+	Why     string
+	Since   time.Time
+	Trouble Trouble
 }
 
 // NewLive gives a Live that has not begun.

@@ -71,13 +71,14 @@ func readView(ctx context.Context, c *Cluster, settings routes.Settings) (LiveVi
 		v, ok := live.Latest()
 		switch {
 		case len(v.Lapses) > 0:
-			return LiveView{}, fmt.Errorf("read %s of %s: %s", v.Lapses[0].Kind, c.server, v.Lapses[0].Why)
+			lapse := v.Lapses[0]
+			return LiveView{}, troubled{fmt.Errorf("read %s of %s: %s", lapse.Kind, c.server, lapse.Why), lapse.Trouble}
 		case ok:
 			return v, nil
 		}
 		select {
 		case <-ctx.Done():
-			return LiveView{}, fmt.Errorf("read %s: no answer", c.server)
+			return LiveView{}, troubled{fmt.Errorf("read %s: no answer", c.server), Unreachable}
 		case <-news.Rung():
 		}
 	}

@@ -259,7 +259,7 @@ func (c *Cluster) NodesAndPeers(ctx context.Context, settings routes.Settings) (
 func (c *Cluster) read(ctx context.Context, r resource, name string, into any) error {
 	text, err := ask(ctx, c.at(c.clients[r.version].Get(), r, "", name))
 	if apierrors.IsNotFound(err) && name == "" {
-		return fmt.Errorf("the API server does not know %s: its CRD is not installed", r)
+		return troubled{fmt.Errorf("the API server does not know %s: its CRD is not installed", r), NoSuchKind}
 	}
 	if err != nil {
 		return err

@@ -119,16 +119,34 @@ func (o Options) spaces() ([]string, error) {
 func (l *Lab) build(ctx context.Context) error {
 	router := func() error { return l.startRouter(ctx) }
 	overlay := func() error { return l.waitForOverlay(ctx) }
-	steps := []func() error{l.makeState, l.makeSpaces, router, l.startOutside, l.startAgent, overlay, l.startDaemons}
-	for _, step := range steps {
+	for _, step := range []struct {
+		doing string
+		do    func() error
+	}{
+		{"writing the cluster's YAML", l.makeState},
+		{"wiring the network namespaces", l.makeSpaces},
+		{"starting the router", router},
+		{"starting the client outside", l.startOutside},
+		{"starting what plays Kube-OVN", l.startAgent},
+		{"waiting for the overlay's routes on each node", overlay},
+		{"starting a Fairway daemon on each node", l.startDaemons},
+	} {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if err := step(); err != nil {
+		l.tell(step.doing)
+		if err := step.do(); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// tell says what is being done.
+func (l *Lab) tell(doing string) {
+	if l.Progress != nil {
+		fmt.Fprintf(l.Progress, "lab: %s ...\n", doing)
+	}
 }
 
 // makeState fills the state folder: the first YAML, a folder for logs.

@@ -45,6 +45,8 @@ type Options struct {
 	// Gobgp is the gobgp CLI for the last step of the demo; default: the one on
 	// PATH.
 	Gobgp string
+	// Progress gets a line for each step of the building; default: nowhere.
+	Progress io.Writer
 	// Log gets what the lab's own processes do; default: nowhere.
 	Log *logrus.Entry
 }

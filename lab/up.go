@@ -16,6 +16,7 @@ func Up(ctx context.Context, opts Options, out io.Writer) error {
 	if err != nil {
 		return err
 	}
+	l.tell("waiting until every route and visit is as it should be")
 	running, done := l.whileAllRun(ctx)
 	defer done()
 	if err := l.WaitUntilReady(running); err != nil {

@@ -63,7 +63,7 @@ func (w looseStrings) strings(r *report, path string, keep func(string) bool) ma
 			continue
 		default:
 			s = text
-			r.warn(joinPath(path, k), text, "is not a string, and Kubernetes would refuse it: put it in quotes")
+			r.refused(joinPath(path, k), text, "is not a string, and Kubernetes would refuse it: put it in quotes")
 		}
 		if out == nil {
 			out = map[string]string{}

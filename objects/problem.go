@@ -10,11 +10,17 @@ import (
 type Severity string
 
 // Severities. Wrong: the object is not used, or its last good version is.
-// Warning: the object is used all the same.
+// Refused: the object of a file is used all the same, while an API server would take it
+// with another meaning or not at all. Warning: the object is used all the same.
 const (
 	Wrong   Severity = "wrong"
+	Refused Severity = "refused"
 	Warning Severity = "warning"
 )
+
+// Bad reports whether the object is to be mended before anybody goes by it: a command
+// that has read one does not end well.
+func (s Severity) Bad() bool { return s == Wrong || s == Refused }
 
 // Problem is one thing that is wrong with the input. It is an error, whose text
 // has all fields but Severity and Since.
@@ -62,6 +68,11 @@ type report struct {
 // wrong notes something for which the object cannot be used.
 func (r *report) wrong(field string, value any, format string, args ...any) {
 	r.add(Wrong, field, value, format, args)
+}
+
+// refused notes something with which the object is used, and an API server would not.
+func (r *report) refused(field string, value any, format string, args ...any) {
+	r.add(Refused, field, value, format, args)
 }
 
 // warn notes something with which the object is used all the same.

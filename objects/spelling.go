@@ -19,7 +19,7 @@ func warnOfCase(text []byte, into reflect.Type, r *report) {
 		return
 	}
 	otherCase("", whole, into, func(path, field string) {
-		r.warn(path, nil, "is not read: the field is called %s; upper and lower case count", field)
+		r.refused(path, nil, "is not read: the field is called %s; upper and lower case count", field)
 	})
 }
 

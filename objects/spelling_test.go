@@ -24,7 +24,7 @@ func TestAFieldInTheWrongCaseIsNamed(t *testing.T) {
 		got := ""
 		for _, o := range Parse("a.yaml", []byte(text)) {
 			for _, p := range o.Problems {
-				if p.Severity == Warning && strings.Contains(p.Message, "case") {
+				if p.Severity == Refused && strings.Contains(p.Message, "case") {
 					got += fmt.Sprintf("%s: %s: %s", p.Object, p.Field, p.Message)
 				}
 			}

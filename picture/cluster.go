@@ -19,8 +19,8 @@ type Cluster struct {
 	// Started is since when it is asked, and At when that was so.
 	Started, At time.Time
 	Rows        []account.Row
-	// Peers are the BGPPeers, for what no Speaker tells.
-	Peers []policy.Peer
+	// Peers is how many BGPPeers there are.
+	Peers int
 	// Problems say what cannot be read, and StaleSince since when the Speakers are not in
 	// step; zero while they are.
 	Problems   []string
@@ -33,17 +33,13 @@ func OfCluster(c Cluster) Picture {
 		Whole: true, Name: c.Server, Version: c.Version, Started: c.Started, At: c.At,
 		Nodes: make([]Node, 0, len(c.Rows)), Lists: []List{}, Warnings: []policy.Warning{},
 		Source: Source{
-			Text:       "Speakers of " + c.Server + ": " + columns.Count(len(c.Rows), "node", "nodes") + ", " + columns.Count(len(c.Peers), "BGPPeer", "BGPPeers"),
+			Text:       "Speakers of " + c.Server + ": " + columns.Count(len(c.Rows), "node", "nodes") + ", " + columns.Count(c.Peers, "BGPPeer", "BGPPeers"),
 			StaleSince: seconds(c.StaleSince), Problems: append([]string{}, c.Problems...),
 		},
 	}
-	asn := map[string]uint32{}
-	for i := range c.Peers {
-		asn[c.Peers[i].Name] = c.Peers[i].PeerASN
-	}
 	known := map[string]int{}
 	for i := range c.Rows {
-		n := nodeOf(&c.Rows[i], asn)
+		n := nodeOf(&c.Rows[i])
 		n.List = p.shared(listOfSpeaker(&c.Rows[i].Status), known)
 		p.Nodes = append(p.Nodes, n)
 	}
@@ -63,7 +59,7 @@ func (p *Picture) shared(l List, known map[string]int) int {
 	return len(p.Lists) - 1
 }
 
-func nodeOf(r *account.Row, asn map[string]uint32) Node {
+func nodeOf(r *account.Row) Node {
 	n := Node{
 		Name: r.Name, State: r.State(), Silent: !r.Standing.Speaks(), Problems: r.Degraded, RouterID: r.Status.RouterID,
 		Sessions: []Session{}, Findings: findingsOfSpeaker(r.Status.Findings),
@@ -72,15 +68,16 @@ func nodeOf(r *account.Row, asn map[string]uint32) Node {
 		n.Drain = drain.Text
 	}
 	for _, e := range r.Status.Sessions {
-		n.Sessions = append(n.Sessions, sessionOfSpeaker(e, asn[e.Peer]))
+		n.Sessions = append(n.Sessions, sessionOfSpeaker(e))
 	}
 	n.Level = levelOf(n)
 	return n
 }
 
-func sessionOfSpeaker(e v1alpha1.SessionStatus, asn uint32) Session {
+func sessionOfSpeaker(e v1alpha1.SessionStatus) Session {
 	out := Session{
-		Peer: e.Peer, Neighbour: e.Address, ASN: asn, State: stateText(e.State), Trouble: e.Trouble, Sent: e.Advertised,
+		Peer: e.Peer, Neighbour: e.Address, ASN: uint32(e.PeerASN), State: stateText(e.State), Trouble: e.Trouble,
+		Sent: e.Advertised, Planned: e.Planned, Flaps: e.Flaps, Reset: e.LastResetReason,
 	}
 	out.Up = status.Session{State: out.State}.Established()
 	if !out.Up && out.Trouble == "" {
@@ -89,6 +86,9 @@ func sessionOfSpeaker(e v1alpha1.SessionStatus, asn uint32) Session {
 	out.Level = sessionLevel(out.Up, out.Trouble)
 	if e.Since != nil {
 		out.Since = seconds(e.Since.Time)
+	}
+	if e.LastReset != nil {
+		out.ResetAt = seconds(e.LastReset.Time)
 	}
 	if e.BFD != "" {
 		out.BFD = "BFD " + e.BFD

@@ -69,11 +69,14 @@ func (p *Picture) finish() {
 func sessionOf(e status.Session) Session {
 	out := Session{
 		Peer: e.Peer, Neighbour: e.Neighbour(), ASN: e.PeerASN, State: e.State, Up: e.Established(),
-		Since: seconds(e.Since), Trouble: e.Trouble(), From: e.LocalAddress, Sent: int64(e.Advertised), Flaps: e.Flaps,
+		Since: seconds(e.Since), Trouble: e.Trouble(), From: e.LocalAddress, Sent: int64(e.Advertised), Planned: int64(e.Planned), Flaps: int64(e.Flaps),
 	}
 	out.Level = sessionLevel(out.Up, out.Trouble)
 	if !out.Up {
 		out.TroubleAt = seconds(e.LastErrorAt)
+	}
+	if r := e.LastReset; r != nil {
+		out.ResetAt, out.Reset = seconds(r.At), r.String()
 	}
 	if e.BFD != nil {
 		out.BFD = e.BFD.Text()

@@ -101,10 +101,15 @@ type Session struct {
 	TroubleAt time.Time `json:"troubleAt,omitzero"`
 	// From is the node's own address, which is the next hop where none is asked for.
 	From string `json:"from,omitempty"`
-	Sent int64  `json:"sent"`
-	// Flaps counts how often it went down.
-	Flaps int    `json:"flaps,omitempty"`
-	BFD   string `json:"bfd,omitempty"`
+	// Sent is how many prefixes it has been sent, of those Planned for it.
+	Sent    int64 `json:"sent"`
+	Planned int64 `json:"planned"`
+	// Flaps counts how often it went down after it was up; ResetAt and Reset say when it
+	// did last, and why.
+	Flaps   int64     `json:"flaps,omitempty"`
+	ResetAt time.Time `json:"resetAt,omitzero"`
+	Reset   string    `json:"reset,omitempty"`
+	BFD     string    `json:"bfd,omitempty"`
 	// Note is what else there is to say.
 	Note string `json:"note,omitempty"`
 }

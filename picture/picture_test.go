@@ -33,8 +33,9 @@ func node(name string, change ...func(*status.Status)) *status.Status {
 		Source:  status.Source{Kind: "files", From: []string{"/etc/fairway"}, Subnets: 3, Nodes: 1, Peers: 2},
 		Speaker: status.Speaker{RouterID: netip.MustParseAddr("172.30.0.11"), ASN: 65001, InSync: true},
 		Sessions: []status.Session{
-			{Peer: "tor-a", Address: "172.30.0.1", LocalAddress: "172.30.0.11", PeerASN: 65000, State: "Established", Since: at().Add(-time.Hour), Advertised: 2},
-			{Peer: "tor-b", Address: "172.30.0.2", LocalAddress: "172.30.0.11", PeerASN: 65000, State: "Established", Since: at().Add(-time.Hour), Advertised: 1},
+			{Peer: "tor-a", Address: "172.30.0.1", LocalAddress: "172.30.0.11", PeerASN: 65000, State: "Established", Since: at().Add(-time.Hour), Advertised: 2, Planned: 2},
+			{Peer: "tor-b", Address: "172.30.0.2", LocalAddress: "172.30.0.11", PeerASN: 65000, State: "Established", Since: at().Add(-time.Hour), Advertised: 1, Planned: 1, Flaps: 1,
+				LastReset: &status.Reset{At: at().Add(-time.Hour), Why: status.Why{Reason: "notification-received", Notification: "6/2"}}},
 		},
 		Plan: policy.Plan{Node: name,
 			Adverts: []policy.Advert{
@@ -82,9 +83,8 @@ func cluster(nodes ...*status.Status) picture.Picture {
 		speakers = append(speakers, speaker)
 		s.Nodes = append(s.Nodes, routes.Node{Name: n.Node, Ready: true, Allocated: true})
 	}
-	s.Peers = []policy.Peer{{Name: "tor-a", SessionSettings: policy.SessionSettings{PeerASN: 65000}}}
 	return picture.OfCluster(picture.Cluster{
-		Server: "https://192.0.2.1:6443", Version: "v1", Started: at().Add(-time.Hour), At: at(), Rows: account.Rows(s, speakers, beats), Peers: s.Peers,
+		Server: "https://192.0.2.1:6443", Version: "v1", Started: at().Add(-time.Hour), At: at(), Rows: account.Rows(s, speakers, beats), Peers: 2,
 	})
 }
 

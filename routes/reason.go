@@ -44,6 +44,11 @@ const (
 	RolePod         Role = "pod"
 )
 
+// Roles gives all of them.
+func Roles() []Role {
+	return []Role{RoleDistributed, RoleActive, RoleECMP, RoleStandby, RolePod}
+}
+
 // Reasons for warnings: what they are about is announced all the same.
 const (
 	// KeptAnnounced: a rule would not let the node begin, but it announces already

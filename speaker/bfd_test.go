@@ -70,6 +70,9 @@ func TestARouterThatFallsSilentLosesItsSessionAndGetsItBackOnce(t *testing.T) {
 	// Without a word: the machine at the other end is gone, or its BFD is.
 	s.paths.changed(r.addr, bfd.Change{From: bfd.Up, To: bfd.Down, Diagnostic: bfd.TimeExpired, Neighbor: bfd.Down, After: 151 * time.Millisecond, ProvenAt: time.Now()}, time.Now())
 	must.Await(t, "session went down", func() bool { return sessionOf(t, s, "tor").Flaps == 1 })
+	if got := sessionOf(t, s, "tor"); got.LastReset.Reason != BFDDown || got.Down.Reason != BFDDown || got.LastReset.At.IsZero() {
+		t.Errorf("reset %+v, down %+v; want %s", got.LastReset, got.Down, BFDDown)
+	}
 	if got, want := sessionOf(t, s, "tor").LastError, "BFD: no packet from the router for 151ms"; !strings.HasPrefix(got, want) {
 		t.Errorf("it says %q, want %q", got, want)
 	}

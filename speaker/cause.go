@@ -78,7 +78,7 @@ type said struct {
 // words gives the cause and what to change, for people; "" for none. p are the
 // session's settings, and linkAddressOf is that of the Options.
 func (e entry) words(p *api.Peer, linkAddressOf func(netip.Addr) string) string {
-	n, heard := e.said.notification, e.said.notified.Sub(e.cause.at).Abs() < overheardFor
+	n, heard := e.said.notification, e.heardAtCause()
 	switch {
 	case e.halfOpenFor(silentBound) && e.state == bgp.BGP_FSM_OPENCONFIRM:
 		return routerAt(p) + " has sent its OPEN and no KEEPALIVE after it: its BGP process hangs, or waits in another connection; look at it there"
@@ -237,7 +237,7 @@ func lossWords(reason string) string {
 func (n notification) advice(p *api.Peer, s said) string {
 	var advice string
 	if n.code == bgp.BGP_ERROR_CEASE && n.subcode == bgp.BGP_ERROR_SUB_CONNECTION_COLLISION_RESOLUTION {
-		advice = "it has a session with this node's address already, another BGP speaker's (MetalLB, Calico, kube-ovn-speaker), and takes one alone; stop that one, or announce through it (docs/recipes/metallb.md)"
+		advice = "it has a session with this node's address already, another BGP speaker's (MetalLB, Calico, kube-ovn-speaker), and takes one alone; stop that one, or announce through it (docs/recipes/metallb/README.md)"
 	}
 	if n.code == bgp.BGP_ERROR_OPEN_MESSAGE_ERROR {
 		switch n.subcode {

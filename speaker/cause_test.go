@@ -21,19 +21,20 @@ func TestRefusalSaysWhatItIs(t *testing.T) {
 		change  func(*router, *api.Peer)
 		session func(*policy.Session)
 		want    []string
+		reason  Why
 	}{
 		"the router is of another AS": {65100, ours, nil, func(s *policy.Session) { s.PeerASN = 65109 },
-			[]string{"is AS 65100, and spec.peerASN is 65109: correct spec.peerASN"}},
+			[]string{"is AS 65100, and spec.peerASN is 65109: correct spec.peerASN"}, Why{OpenRefusedHere, "2/2"}},
 		"the router expects another AS": {65100, 65999, nil, nil,
-			[]string{"refused our OPEN", "bad peer as", "another AS than 65001", "spec.localASN"}},
+			[]string{"refused our OPEN", "bad peer as", "another AS than 65001", "spec.localASN"}, Why{OpenRefusedByRouter, "2/2"}},
 		"the router does not know this node": {65100, ours, func(_ *router, p *api.Peer) { p.Conf.NeighborAddress = "127.0.0.99" }, nil,
-			[]string{"closed the connection before it said anything", "neighbor"}},
+			[]string{"closed the connection before it said anything", "neighbor"}, Why{Reason: ClosedByRouter}},
 		"nobody listens": {65100, ours, nil, func(s *policy.Session) { s.Port = 1 },
-			[]string{"port 1 refuses connections", "spec.port"}},
+			[]string{"port 1 refuses connections", "spec.port"}, Why{Reason: ConnectionRefused}},
 		"the source address is not ours": {65100, ours, nil, func(s *policy.Session) { s.SourceAddress = netip.MustParseAddr("192.0.2.77") },
-			[]string{"spec.sourceAddress 192.0.2.77 is not an address of this node"}},
+			[]string{"spec.sourceAddress 192.0.2.77 is not an address of this node"}, Why{Reason: NoSourceAddress}},
 		"the router has shut the session down": {65100, ours, func(_ *router, p *api.Peer) { p.Conf.AdminDown = true }, nil,
-			[]string{"the router at"}},
+			[]string{"the router at"}, Why{}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -61,6 +62,13 @@ func TestRefusalSaysWhatItIs(t *testing.T) {
 				case <-ctx.Done():
 					t.Fatalf("it says %q, want %q", sessionOf(t, s, "tor-a").LastError, c.want)
 				}
+			}
+			if c.reason == (Why{}) {
+				return // one of two, as the router's timing has it
+			}
+			var got Why
+			if !within(patience, func() bool { got = sessionOf(t, s, "tor-a").Down; return got == c.reason }) {
+				t.Errorf("the reason is %v, want %v", got, c.reason)
 			}
 		})
 	}

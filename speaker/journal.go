@@ -46,6 +46,8 @@ type entry struct {
 	// text is what the peer said in the notification that is being handled.
 	text  string
 	flaps int
+	// reset is the last of those.
+	reset Reset
 	// connected is true from when the session is up until its connection is closed.
 	// GoBGP tells of a session that is down only when it has cleared what it had
 	// from the peer, which can take seconds.
@@ -132,6 +134,7 @@ func (j *journal) changed(p apiutil.Peer, at time.Time) {
 	j.restless.Ring()
 	if was == bgp.BGP_FSM_ESTABLISHED {
 		e.flaps++
+		e.reset = Reset{At: at, Why: lossOf(p.State, e.cause)}
 		log.WithField("reason", e.cause.text).Warn("session went down")
 		if !e.held() {
 			j.gone(a)

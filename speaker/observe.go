@@ -54,6 +54,10 @@ type Session struct {
 	LastError string
 	// LastErrorAt is when that was seen last.
 	LastErrorAt time.Time
+	// Down is that by one of few names; zero while the session is established.
+	Down Why
+	// LastReset is the last of Flaps.
+	LastReset Reset
 	// What follows is zero unless the session is established.
 
 	// LocalAddress is this end's address: the next hop of paths without one.
@@ -122,16 +126,17 @@ func (s *Speaker) session(p *api.Peer, v *view) Session {
 	a, _ := netip.ParseAddr(p.Conf.NeighborAddress)
 	e := s.journal.of(a)
 	out := Session{
-		Peer:    v.peers[a],
-		Address: a,
-		PeerASN: peerASN(p),
-		State:   stateOf(p.State.SessionState),
-		Since:   e.since,
-		Flaps:   e.flaps,
-		Path:    s.paths.of(a),
+		Peer:      v.peers[a],
+		Address:   a,
+		PeerASN:   peerASN(p),
+		State:     stateOf(p.State.SessionState),
+		Since:     e.since,
+		Flaps:     e.flaps,
+		Path:      s.paths.of(a),
+		LastReset: e.reset,
 	}
 	if out.State != Established {
-		out.LastError, out.LastErrorAt = e.words(p, s.options.LinkAddressOf), e.cause.at
+		out.LastError, out.LastErrorAt, out.Down = e.words(p, s.options.LinkAddressOf), e.cause.at, e.why()
 		if e.halfOpenFor(silentBound) {
 			out.LastErrorAt = e.halfOpen
 		}

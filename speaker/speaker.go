@@ -95,7 +95,7 @@ func New(o Options) (*Speaker, error) {
 		return nil, err
 	}
 	if o.ListenPort < 0 || o.ListenPort > 65535 {
-		return nil, fmt.Errorf("BGP listen port %d is not a TCP port", o.ListenPort)
+		return nil, fmt.Errorf("BGP listen port %d is not a TCP port: use 1 to 65535", o.ListenPort)
 	}
 	o.ListenPort = cmp.Or(o.ListenPort, inet.BGPPort)
 	if o.Bell == nil {

@@ -458,6 +458,9 @@ func TestPeerSaysWhyItLeft(t *testing.T) {
 	if !within(patience, func() bool { return strings.Contains(sessionOf(t, s, "tor-a").LastError, "rack move, ticket 7") }) {
 		t.Errorf("session: %+v", sessionOf(t, s, "tor-a"))
 	}
+	if got, want := sessionOf(t, s, "tor-a").LastReset.Why, (Why{NotificationReceived, "6/2"}); got != want {
+		t.Errorf("the last reset is by %v, want %v", got, want)
+	}
 	<-news.Rung()
 	wantEstablished(t, s, "tor-a")
 	if got := sessionOf(t, s, "tor-a"); got.Flaps != 1 || got.LastError != "" {

@@ -53,6 +53,9 @@ type Status struct {
 	// Audited is true once the host has been looked at; Findings say how it is.
 	Audited  bool           `json:"audited"`
 	Findings []host.Finding `json:"findings"`
+	// ToWire counts how long changes took from the first that was heard of one to the
+	// hand-over of what it changed to the sessions.
+	ToWire Delays `json:"toWire"`
 	// Basis is told apart from the rest.
 	Basis Basis `json:"-"`
 }
@@ -224,9 +227,35 @@ type Session struct {
 	// OldPassword is whether the session runs with the password of before a change, which
 	// counts from the next connection on.
 	OldPassword bool `json:"oldPassword,omitempty"`
-	Flaps       int  `json:"flaps"`
+	// Planned is how many prefixes the plan has for the peer.
+	Planned int `json:"planned"`
+	// Flaps counts how often the session went down after it was up, and LastReset is the
+	// last time; nil if it never did.
+	Flaps     int    `json:"flaps"`
+	LastReset *Reset `json:"lastReset,omitempty"`
+	// Down is why the session is not up; nil while it is, and while the neighbour is
+	// looked for.
+	Down *Why `json:"down,omitempty"`
 	// BFD is how the path to the router is watched, nil where it is not to be.
 	BFD *BFD `json:"bfd,omitempty"`
+}
+
+// Why is one of few reasons for a session to be down (docs/metrics.md); LastError has
+// the words.
+type Why struct {
+	Reason string `json:"reason"`
+	// Notification is the code and subcode of the NOTIFICATION as "6/2" (RFC 4271
+	// section 4.5); "" where there was none.
+	Notification string `json:"notification,omitempty"`
+}
+
+// String is like "notification-received 6/2".
+func (w Why) String() string { return strings.TrimSuffix(w.Reason+" "+w.Notification, " ") }
+
+// Reset is when and why a session that was up went down.
+type Reset struct {
+	At time.Time `json:"at"`
+	Why
 }
 
 // BFD is a BFD session as it is (RFC 5880).

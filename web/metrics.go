@@ -2,13 +2,28 @@ package web
 
 import (
 	"net/http"
+	"runtime"
+	"slices"
+	"strconv"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/fairway-bgp/fairway/host"
+	"github.com/fairway-bgp/fairway/routes"
 	"github.com/fairway-bgp/fairway/status"
+)
+
+// Kind is a metric's type.
+type Kind string
+
+// Kinds.
+const (
+	Gauge     Kind = "gauge"
+	Counter   Kind = "counter"
+	Histogram Kind = "histogram"
 )
 
 // Metric documents one metric. All of them are read from the published Status
@@ -16,51 +31,106 @@ import (
 // metrics, and nothing has to be deleted by hand.
 type Metric struct {
 	Name   string
-	Kind   prometheus.ValueType
+	Kind   Kind
 	Help   string
 	Labels []string
 	// read gives the values at this moment.
 	read func(*status.Status) []sample
 }
 
-// sample is one value with the values of its labels, in order.
+// sample is one value with the values of its labels, in order; of a Histogram it has
+// delays instead.
 type sample struct {
 	value  float64
 	labels []string
+	delays status.Delays
 }
 
 // Metrics gives all metrics of Fairway's own, in the order of the documentation.
 func Metrics() []Metric {
-	gauge, counter := prometheus.GaugeValue, prometheus.CounterValue
+	return slices.Concat(daemonMetrics(), sessionMetrics(), bfdMetrics(), prefixMetrics(), nodeMetrics())
+}
+
+func daemonMetrics() []Metric {
 	return []Metric{
-		{"fairway_ready", gauge, "1 if the input has been read and the speaker has what the plan wants.", nil,
+		{"fairway_ready", Gauge, "1 if the input has been read and the speaker has what the plan wants.", nil,
 			func(s *status.Status) []sample { return one(truth(s.Ready)) }},
-		{"fairway_degraded", gauge, "How many things are not as they should be: the problems that fairway status counts.", nil,
+		{"fairway_degraded", Gauge, "How many things are not as they should be: the problems that fairway status counts.", nil,
 			func(s *status.Status) []sample { return one(float64(len(s.Degraded()))) }},
-		{"fairway_last_pass_timestamp_seconds", gauge, "When the last pass ended, in Unix time.", nil,
-			func(s *status.Status) []sample { return one(float64(s.At.UnixMilli()) / 1000) }},
-		{"fairway_session_up", gauge, "1 if the BGP session is Established.", []string{"peer"}, sessionSamples(func(e status.Session) float64 { return truth(e.Established()) })},
-		{"fairway_session_flaps_total", counter, "How often an Established session went down.", []string{"peer"}, sessionSamples(func(e status.Session) float64 { return float64(e.Flaps) })},
-		{"fairway_session_advertised_prefixes", gauge, "Prefixes that the peer has been sent; 0 while the session is down.", []string{"peer"}, sessionSamples(func(e status.Session) float64 { return float64(e.Advertised) })},
-		{"fairway_session_received_prefixes", gauge, "Prefixes that the peer has announced since the session is up, counting those that come again; none is taken.", []string{"peer"}, sessionSamples(func(e status.Session) float64 { return float64(e.Received) })},
-		{"fairway_bfd_up", gauge, "1 if the BFD session with the router is Up, of peers with bfd.", []string{"peer"}, bfdSamples(func(b status.BFD) float64 { return truth(b.State == "Up") })},
-		{"fairway_bfd_downs_total", counter, "How often the BFD session went from Up to Down.", []string{"peer"}, bfdSamples(func(b status.BFD) float64 { return float64(b.Downs) })},
-		{"fairway_bfd_detection_seconds", gauge, "For how long the router may be silent before BFD takes it for dead; 0 while it has never been heard.", []string{"peer"}, bfdSamples(func(b status.BFD) float64 { return b.DetectionTime })},
-		{"fairway_announced_prefixes", gauge, "Prefixes of the plan that some peer has been sent, by role.", []string{"role"}, announced},
-		{"fairway_planned_prefixes", gauge, "Prefixes that the plan announces, by role.", []string{"role"}, planned},
-		{"fairway_withheld_prefixes", gauge, "Prefixes of selected Subnets that the plan withholds, by reason.", []string{"reason"}, withheld},
-		{"fairway_warnings", gauge, "Warnings of the plan, by reason.", []string{"reason"}, warnings},
-		{"fairway_host_findings", gauge, "Findings about the host that are wrong or unknown, by check and state.", []string{"check", "state"}, findings},
-		{"fairway_source_problems", gauge, "Objects or files that are not as they should be.", nil,
-			func(s *status.Status) []sample { return one(float64(len(s.Source.Problems))) }},
-		{"fairway_speaker_errors", gauge, "What the last pass could not bring to the speaker.", nil,
+		{"fairway_last_pass_timestamp_seconds", Gauge, "When the last pass ended, in Unix time; a pass is made every 30 s at least.", nil,
+			func(s *status.Status) []sample { return at(s.At) }},
+		{"fairway_change_to_wire_seconds", Histogram, "How long a change took that changed what this node announces: from the moment the daemon was told of it (an object or file that the source has taken in, a link, a route, a found neighbour) to the moment the speaker had put all that it changed into the send queues of the sessions that are up. Of changes that come together, the first counts. The start is not measured.", nil,
+			func(s *status.Status) []sample { return []sample{{delays: s.ToWire}} }},
+		{"fairway_speaker_errors", Gauge, "What the last pass could not bring to the speaker.", nil,
 			func(s *status.Status) []sample { return one(float64(len(s.Speaker.Errors))) }},
-		{"fairway_build_info", gauge, "1, with the version.", []string{"version"},
-			func(s *status.Status) []sample { return []sample{{1, []string{s.Version}}} }},
+		{"fairway_build_info", Gauge, "1, with the version, and that of Go.", []string{"version", "goversion"},
+			func(s *status.Status) []sample {
+				return []sample{{value: 1, labels: []string{s.Version, runtime.Version()}}}
+			}},
+	}
+}
+
+func sessionMetrics() []Metric {
+	peer := []string{"peer"}
+	return []Metric{
+		{"fairway_session_info", Gauge, "1, with whom the session is: the neighbour's address, or where it is looked for, and the AS of both ends; peer_asn is 0 while it is any.", []string{"peer", "neighbour", "peer_asn", "local_asn"}, sessionInfo},
+		{"fairway_session_up", Gauge, "1 if the BGP session is Established.", peer, sessionSamples(func(e status.Session) float64 { return truth(e.Established()) })},
+		{"fairway_session_state", Gauge, "1, with the state that the session is in (RFC 4271 section 8.2.2).", []string{"peer", "state"}, sessionState},
+		{"fairway_session_since_timestamp_seconds", Gauge, "When the session entered that state, in Unix time; none before its first.", peer, sessionSince},
+		{"fairway_session_down", Gauge, "1 for a session that is not Established, with the reason, and the code and subcode of the NOTIFICATION if there was one (RFC 4271 section 4.5).", []string{"peer", "reason", "notification"}, sessionDown},
+		{"fairway_session_flaps_total", Counter, "How often an Established session went down.", peer, sessionSamples(func(e status.Session) float64 { return float64(e.Flaps) })},
+		{"fairway_session_last_reset_timestamp_seconds", Gauge, "When the Established session went down last, in Unix time, with the reason; none if it never did.", []string{"peer", "reason", "notification"}, sessionReset},
+		{"fairway_session_planned_prefixes", Gauge, "Prefixes that the plan has for the peer.", peer, sessionSamples(func(e status.Session) float64 { return float64(e.Planned) })},
+		{"fairway_session_advertised_prefixes", Gauge, "Prefixes that the peer has been sent; 0 while the session is down.", peer, sessionSamples(func(e status.Session) float64 { return float64(e.Advertised) })},
+		{"fairway_session_received_prefixes", Gauge, "Prefixes that the peer has announced since the session is up, counting those that come again; none is taken.", peer, sessionSamples(func(e status.Session) float64 { return float64(e.Received) })},
+	}
+}
+
+func bfdMetrics() []Metric {
+	peer := []string{"peer"}
+	return []Metric{
+		{"fairway_bfd_up", Gauge, "1 if the BFD session with the router is Up, of peers with bfd.", peer, bfdSamples(func(b status.BFD) float64 { return truth(b.State == "Up") })},
+		{"fairway_bfd_downs_total", Counter, "How often the BFD session went from Up to Down.", peer, bfdSamples(func(b status.BFD) float64 { return float64(b.Downs) })},
+		{"fairway_bfd_detection_seconds", Gauge, "For how long the router may be silent before BFD takes it for dead; 0 while it has never been heard.", peer, bfdSamples(func(b status.BFD) float64 { return b.DetectionTime })},
+	}
+}
+
+func prefixMetrics() []Metric {
+	return []Metric{
+		{"fairway_announced_prefixes", Gauge, "Prefixes of the plan that some peer has been sent, by role.", []string{"role"}, announced},
+		{"fairway_planned_prefixes", Gauge, "Prefixes that the plan announces, by role.", []string{"role"}, planned},
+		{"fairway_withheld_prefixes", Gauge, "Prefixes of selected Subnets that the plan withholds, by reason (docs/reasons.md).", []string{"reason"}, withheld},
+		{"fairway_warnings", Gauge, "Warnings of the plan, by reason (docs/reasons.md).", []string{"reason"}, warnings},
+	}
+}
+
+func nodeMetrics() []Metric {
+	return []Metric{
+		{"fairway_host_audited", Gauge, "1 once the host has been looked at; 0 for ever with --host=off.", nil,
+			func(s *status.Status) []sample { return one(truth(s.Audited)) }},
+		{"fairway_host_findings", Gauge, "Findings about the host that are wrong or unknown, by check (docs/checks.md) and state.", []string{"check", "state"}, findings},
+		{"fairway_draining", Gauge, "1 while everything is to be withdrawn from the node, or is.", nil,
+			func(s *status.Status) []sample { return one(truth(s.Draining)) }},
+		{"fairway_drain_until_timestamp_seconds", Gauge, "When a draining node will withdraw what it announces with a path that loses, in Unix time; none where nothing waits for that.", nil,
+			func(s *status.Status) []sample { return at(s.DrainUntil) }},
+		{"fairway_source_in_step_timestamp_seconds", Gauge, "When the source was last in step with all that it follows, in Unix time: the last pass while it is. fairway_last_pass_timestamp_seconds less this is for how long it is not.", nil, inStep},
+		{"fairway_source_problems", Gauge, "Objects or files that are not as they should be.", nil,
+			func(s *status.Status) []sample { return one(float64(len(s.Source.Problems))) }},
+		{"fairway_source_objects", Gauge, "Objects that have been read, by kind.", []string{"kind"}, sourceObjects},
 	}
 }
 
 func one(v float64) []sample { return []sample{{value: v}} }
+
+// at is a time as Prometheus has it; none for the zero time.
+func at(t time.Time) []sample {
+	if t.IsZero() {
+		return nil
+	}
+	return one(seconds(t))
+}
+
+func seconds(t time.Time) float64 { return float64(t.UnixMilli()) / 1000 }
 
 func truth(b bool) float64 {
 	if b {
@@ -73,10 +143,57 @@ func sessionSamples(value func(status.Session) float64) func(*status.Status) []s
 	return func(s *status.Status) []sample {
 		var out []sample
 		for _, e := range s.Sessions {
-			out = append(out, sample{value(e), []string{e.Peer}})
+			out = append(out, sample{value: value(e), labels: []string{e.Peer}})
 		}
 		return out
 	}
+}
+
+func sessionInfo(s *status.Status) []sample {
+	var out []sample
+	for _, e := range s.Sessions {
+		asn := func(n uint32) string { return strconv.FormatUint(uint64(n), 10) }
+		out = append(out, sample{value: 1, labels: []string{e.Peer, e.Neighbour(), asn(e.PeerASN), asn(e.LocalASN)}})
+	}
+	return out
+}
+
+func sessionState(s *status.Status) []sample {
+	var out []sample
+	for _, e := range s.Sessions {
+		out = append(out, sample{value: 1, labels: []string{e.Peer, e.State}})
+	}
+	return out
+}
+
+func sessionSince(s *status.Status) []sample {
+	var out []sample
+	for _, e := range s.Sessions {
+		if !e.Since.IsZero() {
+			out = append(out, sample{value: seconds(e.Since), labels: []string{e.Peer}})
+		}
+	}
+	return out
+}
+
+func sessionDown(s *status.Status) []sample {
+	var out []sample
+	for _, e := range s.Sessions {
+		if e.Down != nil {
+			out = append(out, sample{value: 1, labels: []string{e.Peer, e.Down.Reason, e.Down.Notification}})
+		}
+	}
+	return out
+}
+
+func sessionReset(s *status.Status) []sample {
+	var out []sample
+	for _, e := range s.Sessions {
+		if r := e.LastReset; r != nil {
+			out = append(out, sample{value: seconds(r.At), labels: []string{e.Peer, r.Reason, r.Notification}})
+		}
+	}
+	return out
 }
 
 // bfdSamples has none of peers without BFD.
@@ -85,28 +202,51 @@ func bfdSamples(value func(status.BFD) float64) func(*status.Status) []sample {
 		var out []sample
 		for _, e := range s.Sessions {
 			if e.BFD != nil {
-				out = append(out, sample{value(*e.BFD), []string{e.Peer}})
+				out = append(out, sample{value: value(*e.BFD), labels: []string{e.Peer}})
 			}
 		}
 		return out
 	}
 }
 
+// planned has a 0 for each role of which there is nothing, and so has announced: a
+// metric that is not there alarms nobody.
 func planned(s *status.Status) []sample {
-	n := map[string]float64{}
+	n := byRole()
 	for _, a := range s.Plan.Adverts {
 		n[string(a.Role)]++
 	}
 	return counted(n)
 }
 
-// announced has a 0 for a role of which nothing has been sent.
 func announced(s *status.Status) []sample {
-	n := map[string]float64{}
+	n := byRole()
 	for _, a := range s.Plan.Adverts {
 		n[string(a.Role)] += truth(s.Sent(a))
 	}
 	return counted(n)
+}
+
+func byRole() map[string]float64 {
+	n := map[string]float64{}
+	for _, r := range routes.Roles() {
+		n[string(r)] = 0
+	}
+	return n
+}
+
+func inStep(s *status.Status) []sample {
+	switch {
+	case !s.Source.StaleSince.IsZero():
+		return at(s.Source.StaleSince)
+	case s.Source.Known():
+		return at(s.At)
+	}
+	return nil
+}
+
+func sourceObjects(s *status.Status) []sample {
+	return counted(map[string]float64{"Subnet": float64(s.Source.Subnets), "Node": float64(s.Source.Nodes), "BGPPeer": float64(s.Source.Peers)})
 }
 
 func withheld(s *status.Status) []sample {
@@ -134,7 +274,7 @@ func findings(s *status.Status) []sample {
 	}
 	var out []sample
 	for labels, v := range n {
-		out = append(out, sample{v, labels[:]})
+		out = append(out, sample{value: v, labels: labels[:]})
 	}
 	return out
 }
@@ -142,7 +282,7 @@ func findings(s *status.Status) []sample {
 func counted(n map[string]float64) []sample {
 	var out []sample
 	for label, v := range n {
-		out = append(out, sample{v, []string{label}})
+		out = append(out, sample{value: v, labels: []string{label}})
 	}
 	return out
 }
@@ -162,9 +302,27 @@ func (c collector) Collect(to chan<- prometheus.Metric) {
 	for _, m := range Metrics() {
 		desc := prometheus.NewDesc(m.Name, m.Help, m.Labels, nil)
 		for _, x := range m.read(s) {
-			to <- prometheus.MustNewConstMetric(desc, m.Kind, x.value, x.labels...)
+			to <- m.sent(desc, x)
 		}
 	}
+}
+
+// sent gives a sample in Prometheus' form.
+func (m Metric) sent(desc *prometheus.Desc, x sample) prometheus.Metric {
+	switch m.Kind {
+	case Histogram:
+		buckets := map[float64]uint64{}
+		for i, most := range status.DelayBounds() {
+			buckets[most] = 0
+			if x.delays.Within != nil {
+				buckets[most] = x.delays.Within[i]
+			}
+		}
+		return prometheus.MustNewConstHistogram(desc, x.delays.Count, x.delays.Sum, buckets, x.labels...)
+	case Counter:
+		return prometheus.MustNewConstMetric(desc, prometheus.CounterValue, x.value, x.labels...)
+	}
+	return prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, x.value, x.labels...)
 }
 
 // mostScrapes is how many may be answered at once, each with its own bytes.

@@ -115,6 +115,9 @@ type SessionStatus struct {
 	Peer string `json:"peer"`
 	// Address of the neighbour.
 	Address string `json:"address"`
+	// PeerASN is the neighbour's AS; absent while it is any, and no OPEN has told it.
+	// +optional
+	PeerASN int64 `json:"peerASN,omitempty"`
 	// State is that of RFC 4271 section 8.2.2, in lower case.
 	State string `json:"state"`
 	// Since is when the session entered the state.
@@ -138,6 +141,21 @@ type SessionStatus struct {
 	BFD string `json:"bfd,omitempty"`
 	// Advertised is the number of prefixes that left by the session.
 	Advertised int64 `json:"advertised"`
+	// Planned is the number of prefixes that the node has for the peer.
+	// +optional
+	Planned int64 `json:"planned"`
+	// Flaps counts how often the session went down after it was up, since the daemon
+	// started.
+	// +optional
+	Flaps int64 `json:"flaps,omitempty"`
+	// LastReset is when that was last.
+	// +optional
+	LastReset *metav1.Time `json:"lastReset,omitempty"`
+	// LastResetReason is why, one of docs/metrics.md, with the code and subcode of the
+	// NOTIFICATION if there was one.
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	LastResetReason string `json:"lastResetReason,omitempty"`
 }
 
 // AnnouncedPrefixes are the first of them, and how many there are.

@@ -11,6 +11,7 @@ import (
 	"github.com/sirupsen/logrus"
 	"github.com/spf13/cobra"
 
+	"github.com/fairway-bgp/fairway/columns"
 	"github.com/fairway-bgp/fairway/daemon"
 	"github.com/fairway-bgp/fairway/host"
 	"github.com/fairway-bgp/fairway/host/enforce"
@@ -31,7 +32,9 @@ type checkFlags struct {
 	// overlayGiven is whether the flag was: else the daemon knows.
 	overlayGiven          bool
 	fix, undo, trace, all bool
+	wholeCluster          bool
 	probe                 string
+	watch                 watching
 }
 
 // newCheckCommand is `fairway check`: what host.Check finds, for what is announced here.
@@ -44,7 +47,8 @@ func newCheckCommand() *cobra.Command {
 would drop it, why that matters, and what to do. What is announced it asks the
 daemon on this node, or with -f takes from the plan of the given objects; the
 host it reads itself, here and now. Without root much of it stays unknown. What is
-ok is counted, and listed with --all.
+ok is counted, and listed with --all. With --cluster it says instead what the daemon
+of every node has found on its host, as the Speakers have it.
 
 --trace prints the walk of a packet through every rule, as the kernel would
 evaluate it. --fix puts right what Fairway owns, once; --undo takes away
@@ -57,7 +61,8 @@ told.`,
 		Example: `  fairway check
   fairway check -f cluster/ --node n1 -o json
   fairway check --trace 198.51.100.2 10.166.0.10
-  fairway check --fix`,
+  fairway check --fix
+  kubectl fairway check --cluster`,
 		Args: func(c *cobra.Command, args []string) error {
 			if f.trace {
 				return cobra.ExactArgs(2)(c, args)
@@ -78,7 +83,12 @@ told.`,
 	flags.BoolVar(&f.undo, "undo", false, "take away everything that Fairway has put on this host")
 	f.addEnforcingFlags(c)
 	flags.StringVar(&f.probe, "probe", "", "ask by real packets whether the network carries Pod addresses to another node, by its name or IPv4 address; fairway must run there")
-	c.MarkFlagsMutuallyExclusive("fix", "undo", "trace", "probe")
+	flags.BoolVar(&f.wholeCluster, "cluster", false, "what the daemons of all nodes have found on their hosts, from the API server")
+	f.watch.addFlag(c)
+	c.MarkFlagsMutuallyExclusive("fix", "undo", "trace", "probe", "cluster")
+	c.MarkFlagsMutuallyExclusive("filename", "cluster")
+	c.MarkFlagsMutuallyExclusive("watch", "fix")
+	c.MarkFlagsMutuallyExclusive("watch", "undo")
 	f.completeFlags(c, namedInFlags())
 	return c
 }
@@ -86,29 +96,49 @@ told.`,
 // run reads the host itself, here and now, while the plan is the daemon's: a rule that
 // was changed a second ago counts, and what is announced is asked of who announces it.
 func (f *checkFlags) run(c *cobra.Command, args []string) error {
-	ctx := c.Context()
-	enforcer := f.enforcer()
-	switch {
-	case f.undo:
-		return undo(ctx, f.output.out(c), enforcer)
-	case f.trace:
-		return f.writeTrace(ctx, f.output.out(c), args)
+	if err := f.watch.check(f.files); err != nil {
+		return err
 	}
 	f.overlayGiven = c.Flags().Changed("overlay-link")
-	want, err := f.want(ctx, c.ErrOrStderr())
+	return f.watch.run(c, &f.output, func(ctx context.Context, out, notes io.Writer) error {
+		switch {
+		case f.undo:
+			return undo(ctx, out, f.enforcer())
+		case f.trace:
+			return f.writeTrace(ctx, out, args)
+		case f.wholeCluster:
+			return f.showHosts(ctx, out, notes)
+		}
+		return f.look(ctx, out, notes)
+	})
+}
+
+// look says how the host, or with --probe the network, is now. A bad object of the input
+// must not pass unseen.
+func (f *checkFlags) look(ctx context.Context, out, notes io.Writer) error {
+	want, bad, err := f.want(ctx, notes)
 	if err != nil {
 		return err
 	}
-	if f.probe != "" {
-		return f.runProbe(ctx, c, want)
-	}
 	if f.fix {
-		if _, err := enforcer.Enforce(ctx, want); err != nil {
+		if _, err := f.enforcer().Enforce(ctx, want); err != nil {
 			return err
 		}
 	}
-	// The host is read here and now: a rule that was changed a moment ago counts.
-	return f.report(f.output.out(c), host.Check(host.Read(ctx, want), want))
+	var findings []host.Finding
+	if f.probe != "" {
+		findings, err = f.askNetwork(ctx, notes, want)
+	} else {
+		// The host is read here and now: a rule that was changed a moment ago counts.
+		findings = host.Check(host.Read(ctx, want), want)
+	}
+	if err == nil {
+		err = f.report(out, findings)
+	}
+	if err == nil && bad {
+		return wrong(nil)
+	}
+	return err
 }
 
 // undo takes back, and says what; where a daemon enforces it cannot.
@@ -148,19 +178,20 @@ func verdict(s host.State) error {
 	return nil
 }
 
-// want is what the plan of the files, or of the daemon, asks of this node.
-func (f *checkFlags) want(ctx context.Context, stderr io.Writer) (host.Want, error) {
+// want is what the plan of the files, or of the daemon, asks of this node; bad is whether
+// an object of the files is.
+func (f *checkFlags) want(ctx context.Context, stderr io.Writer) (w host.Want, bad bool, err error) {
 	if len(f.files) == 0 {
 		s, _, err := askDaemon(f.address)
 		if err != nil {
-			return host.Want{}, err
+			return host.Want{}, false, err
 		}
 		settings := f.settings(s.Settings)
-		return daemon.WantOf(s.Plan, settings.OverlayLink, settings.BGPPort), nil
+		return daemon.WantOf(s.Plan, settings.OverlayLink, settings.BGPPort), false, nil
 	}
-	contents, _, err := f.read(ctx, stderr)
+	contents, bad, err := f.read(ctx, stderr)
 	if err != nil {
-		return host.Want{}, err
+		return host.Want{}, false, err
 	}
 	s := contents.Snapshot
 	if f.node != "" {
@@ -168,13 +199,13 @@ func (f *checkFlags) want(ctx context.Context, stderr io.Writer) (host.Want, err
 	}
 	names, err := nodes(s, f.node)
 	if err != nil {
-		return host.Want{}, err
+		return host.Want{}, false, err
 	}
 	if len(names) != 1 {
-		return host.Want{}, errors.New("the input has several Nodes: give --node NAME")
+		return host.Want{}, false, fmt.Errorf("the input has several Nodes: give --node with one of %s", columns.First(mostChoices, names))
 	}
 	settings := f.settings(status.Settings{})
-	return daemon.WantOf(policy.Make(s, names[0]), settings.OverlayLink, settings.BGPPort), nil
+	return daemon.WantOf(policy.Make(s, names[0]), settings.OverlayLink, settings.BGPPort), bad, nil
 }
 
 // settings are the daemon's, as far as it told them, and no flag says otherwise.
@@ -191,29 +222,29 @@ func (f *checkFlags) settings(daemons status.Settings) status.Settings {
 // writeTrace prints how the packets of a connection fare, also of one that this node
 // has not seen begin.
 func (f *checkFlags) writeTrace(ctx context.Context, w io.Writer, args []string) error {
-	src, err := netip.ParseAddr(args[0])
-	if err != nil {
-		return fmt.Errorf("--trace: %w", err)
+	var addresses [2]netip.Addr
+	for i, arg := range args {
+		var err error
+		if addresses[i], err = netip.ParseAddr(arg); err != nil {
+			return badUsage(fmt.Errorf("--trace %s: not an IP address", arg))
+		}
 	}
-	dst, err := netip.ParseAddr(args[1])
-	if err != nil {
-		return fmt.Errorf("--trace: %w", err)
-	}
+	src, dst := addresses[0], addresses[1]
 	if src.Is4() != dst.Is4() {
-		return fmt.Errorf("--trace: %s and %s are of different families", src, dst)
+		return badUsage(fmt.Errorf("--trace: %s and %s are of different families", src, dst))
 	}
 	facts := host.Read(ctx, host.Want{Overlay: f.overlayLink})
 	return verdict(facts.TraceFlow(w, src, dst))
 }
 
-// runProbe asks the network and not the host: packets with addresses of Pods are sent
+// askNetwork asks the network and not the host: packets with addresses of Pods are sent
 // to another node, whose daemon says whether they came.
-func (f *checkFlags) runProbe(ctx context.Context, c *cobra.Command, want host.Want) error {
-	target, err := f.probeTarget(ctx, c.ErrOrStderr())
+func (f *checkFlags) askNetwork(ctx context.Context, notes io.Writer, want host.Want) ([]host.Finding, error) {
+	target, err := f.probeTarget(ctx, notes)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return f.report(f.output.out(c), host.Probe(ctx, target, want, probePatience))
+	return host.Probe(ctx, target, want, probePatience), nil
 }
 
 // probeTarget gives the IPv4 address of the node to probe: the flag's, or the
@@ -227,7 +258,7 @@ func (f *checkFlags) probeTarget(ctx context.Context, stderr io.Writer) (netip.A
 		return netip.Addr{}, fmt.Errorf("--probe %s: not an address, and no Nodes to look it up among: %w", f.probe, err)
 	}
 	if _, err := nodes(contents.Snapshot, f.probe); err != nil {
-		return netip.Addr{}, fmt.Errorf("--probe %s: no such Node", f.probe)
+		return netip.Addr{}, fmt.Errorf("--probe %s: not an address, and no such Node; %s", f.probe, offered(f.probe, nodeNames(contents.Snapshot)))
 	}
 	for _, n := range contents.Snapshot.Nodes {
 		for _, a := range n.InternalIPs {
@@ -236,7 +267,7 @@ func (f *checkFlags) probeTarget(ctx context.Context, stderr io.Writer) (netip.A
 			}
 		}
 	}
-	return netip.Addr{}, fmt.Errorf("--probe %s: Node %s has no IPv4 InternalIP", f.probe, f.probe)
+	return netip.Addr{}, fmt.Errorf("--probe %s: Node %s has no IPv4 InternalIP; give its address", f.probe, f.probe)
 }
 
 // probePatience is how long an answer to a probe may take.

@@ -35,7 +35,7 @@ func TestACheckFollowsTheDaemonsSettings(t *testing.T) {
 			}))
 			defer daemon.Close()
 			c.flags.address = strings.TrimPrefix(daemon.URL, "http://")
-			want, err := c.flags.want(t.Context(), io.Discard)
+			want, _, err := c.flags.want(t.Context(), io.Discard)
 			if err != nil || want.Overlay != c.link || want.BGPPort != c.port {
 				t.Errorf("%v: link %s, port %d", err, want.Overlay, want.BGPPort)
 			}

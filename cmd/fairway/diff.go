@@ -42,7 +42,7 @@ func (f *diffFlags) check(c *cobra.Command, forPeople bool) error {
 	if f.asked {
 		refused, why = []string{"without", "without-secret", "all", "peer", "static"}, "does not go with --diff"
 		if !forPeople {
-			return errors.New("--diff is told as text or json")
+			return errors.New("--diff is told as text or json: leave -o out, or give one of these")
 		}
 		if f.prune && !c.Flags().Changed("filename") {
 			return errors.New("--prune: give -f too; what it lacks is deleted")
@@ -76,26 +76,27 @@ type runningNode struct {
 
 // diff prints what would change. The exit status is as diff's: 0 for no difference, 1
 // for some, 2 where something could not be told.
-func (f *planFlags) diff(c *cobra.Command) error {
+// given is whether --address is: then it is that daemon or none.
+func (f *planFlags) diff(ctx context.Context, given bool, out, notes io.Writer) error {
 	if err := f.input.check(); err != nil {
 		return err
 	}
 	at := time.Now().UTC().Round(0)
-	now, err := f.current(c)
+	now, err := f.current(ctx, given, notes)
 	if err != nil {
 		return err
 	}
 	if len(now.nodes) == 0 {
-		return errors.New("--diff: no daemon runs that could be compared with")
+		return errors.New("--diff: no daemon runs that could be compared with; `fairway status --cluster` says of each why")
 	}
-	prospect, bad, err := f.prospect(now, at, c.ErrOrStderr())
+	prospect, bad, err := f.prospect(now, at, notes)
 	if err != nil {
 		return err
 	}
 	if f.output.json() {
-		err = writeJSON(f.output.out(c), prospect)
+		err = writeJSON(out, prospect)
 	} else {
-		err = prospect.WriteText(f.output.out(c))
+		err = prospect.WriteText(out)
 	}
 	switch {
 	case err != nil:
@@ -165,7 +166,7 @@ func newProblems(before, after []objects.Problem, stderr io.Writer) (bad bool) {
 	for _, p := range after {
 		if !had[p.Error()] {
 			fmt.Fprintf(stderr, "fairway: %s\n", columns.Plain(p.Error()))
-			bad = bad || p.Severity == objects.Wrong
+			bad = bad || p.Severity.Bad()
 		}
 	}
 	return bad
@@ -260,24 +261,24 @@ func (n runningNode) liveRemarks() []string {
 }
 
 // current asks the daemon on this node, and where there is none the cluster.
-func (f *planFlags) current(c *cobra.Command) (current, error) {
+func (f *planFlags) current(ctx context.Context, given bool, notes io.Writer) (current, error) {
 	if f.diffs.wholeCluster {
-		return f.currentOfCluster(c)
+		return f.currentOfCluster(ctx, notes)
 	}
-	now, err := f.currentOfDaemon(c)
+	now, err := f.currentOfDaemon(ctx)
 	var away noDaemon
-	if !errors.As(err, &away) || c.Flags().Changed("address") {
+	if !errors.As(err, &away) || given {
 		return now, err
 	}
 	if _, none := kube.Connect(f.access); none != nil {
 		return current{}, err
 	}
-	fmt.Fprintln(c.ErrOrStderr(), "fairway: no daemon answers on this machine; this is by the cluster's Speakers")
-	return f.currentOfCluster(c)
+	fmt.Fprintln(notes, "fairway: no daemon answers on this machine; this is by the cluster's Speakers")
+	return f.currentOfCluster(ctx, notes)
 }
 
 // currentOfDaemon is the daemon on this node, with the objects that it reads.
-func (f *planFlags) currentOfDaemon(c *cobra.Command) (current, error) {
+func (f *planFlags) currentOfDaemon(ctx context.Context) (current, error) {
 	s, _, err := askDaemon(f.diffs.address)
 	if err != nil {
 		return current{}, err
@@ -286,7 +287,7 @@ func (f *planFlags) currentOfDaemon(c *cobra.Command) (current, error) {
 		return current{}, fmt.Errorf("--node %s: the daemon here is of node %s; add --cluster to ask the Speakers", f.node, s.Node)
 	}
 	if !s.Source.Known() {
-		return current{}, fmt.Errorf("--diff: the daemon does not know everything yet: %s", strings.Join(s.Source.Waiting, "; "))
+		return current{}, fmt.Errorf("--diff: the daemon does not know everything yet: %s", strings.Join(s.Source.Waiting, "; ")+"; try again when it does")
 	}
 	body, err := askPage(f.diffs.address, "/basis.json")
 	var basis status.Basis
@@ -305,14 +306,14 @@ func (f *planFlags) currentOfDaemon(c *cobra.Command) (current, error) {
 	if s.Source.Kind == "files" {
 		now.secretsRead = true
 		if slices.Contains(s.Source.From, files.Stdin) {
-			return current{}, errors.New("--diff: the daemon read its objects from standard input, which nobody can read again")
+			return current{}, errors.New("--diff: the daemon read its objects from standard input, which nobody can read again; start it with -f FILE")
 		}
 		if now.objects, err = files.ReadBatches(s.Source.From); err != nil {
 			return current{}, fmt.Errorf("the daemon's own files, as it names them (from another folder, change to its): %w", err)
 		}
 		return now, nil
 	}
-	return now, now.readCluster(c.Context(), f.access)
+	return now, now.readCluster(ctx, f.access)
 }
 
 func (now *current) readCluster(ctx context.Context, access kube.Access) error {
@@ -326,14 +327,14 @@ func (now *current) readCluster(ctx context.Context, access kube.Access) error {
 }
 
 // currentOfCluster is every node whose daemon lives, by its Speaker.
-func (f *planFlags) currentOfCluster(c *cobra.Command) (current, error) {
+func (f *planFlags) currentOfCluster(ctx context.Context, notes io.Writer) (current, error) {
 	now := current{settings: f.settings}
-	if err := now.readCluster(c.Context(), f.access); err != nil {
+	if err := now.readCluster(ctx, f.access); err != nil {
 		return current{}, err
 	}
-	speakers, beats, ok := f.readSpeakers(c.Context(), c.ErrOrStderr())
+	speakers, beats, ok := f.readSpeakers(ctx, notes)
 	if !ok {
-		return current{}, errors.New("--diff: what the nodes do is not known without their Speakers")
+		return current{}, errors.New("--diff: what the nodes do is not known without their Speakers; without --diff the objects alone are planned for")
 	}
 	contents, _ := files.Assemble(now.objects, nil, now.settings)
 	for i := range speakers {

@@ -19,24 +19,31 @@ import (
 )
 
 // generated is the reference documentation that is made from the program
-// itself, by file name.
-func generated() map[string]func(io.Writer) {
+// itself, by file name in the folder docs, whose example it reads.
+func generated(docs string) map[string]func(io.Writer) {
 	return map[string]func(io.Writer){
 		"reasons.md":     writeReasons,
 		"annotations.md": writeAnnotations,
 		"commands.md":    writeCommands,
 		"checks.md":      writeChecks,
 		"metrics.md":     writeMetrics,
+
+		"for-the-network-team.md": func(w io.Writer) { writeNetworkTeam(w, docs) },
 	}
 }
 
-// newDocsCommand writes the generated documentation; `make golden` calls it.
+// newDocsCommand writes the generated documentation; `make golden` and `make install` call
+// it.
 func newDocsCommand() *cobra.Command {
-	return &cobra.Command{
+	var man bool
+	c := &cobra.Command{
 		Use: "docs FOLDER", Hidden: true, Args: cobra.ExactArgs(1),
 		Short: "Write the generated reference documentation",
 		RunE: func(_ *cobra.Command, args []string) error {
-			for name, write := range generated() {
+			if man {
+				return writeManPages(args[0])
+			}
+			for name, write := range generated(args[0]) {
 				var b bytes.Buffer
 				write(&b)
 				if err := os.WriteFile(filepath.Join(args[0], name), b.Bytes(), 0o644); err != nil {
@@ -46,6 +53,8 @@ func newDocsCommand() *cobra.Command {
 			return nil
 		},
 	}
+	c.Flags().BoolVar(&man, "man", false, "write manual pages instead, one for each command")
+	return c
 }
 
 const generatedNote = "<!-- Made by `make golden` from the program itself; do not edit. -->\n\n"
@@ -113,7 +122,7 @@ func writeCommand(w io.Writer, c *cobra.Command) {
 		}
 		fmt.Fprintf(w, "\n## %s\n\n%s\n", strings.TrimSpace(c.UseLine()), text)
 		if c.Example != "" {
-			fmt.Fprintf(w, "\n```\n%s\n```\n", c.Example)
+			fmt.Fprintf(w, "\n```sh not-run: examples\n%s\n```\n", c.Example)
 		}
 		writeFlags(w, c.NonInheritedFlags())
 	}
@@ -135,10 +144,14 @@ func writeFlags(w io.Writer, flags *pflag.FlagSet) {
 		if f.Shorthand != "" {
 			name = "-" + f.Shorthand + ", " + name
 		}
-		value := f.DefValue
-		if f.Name == "node" && value != "" {
-			value = "the host's name"
-		}
-		fmt.Fprintf(w, "| `%s` | %s | %s |\n", name, strings.Trim(value, "[]"), f.Usage)
+		fmt.Fprintf(w, "| `%s` | %s | %s |\n", name, documentedDefault(f), f.Usage)
 	})
+}
+
+// documentedDefault is a flag's default in words that are the same on every machine.
+func documentedDefault(f *pflag.Flag) string {
+	if f.Name == "node" && f.DefValue != "" {
+		return "the host's name"
+	}
+	return strings.Trim(f.DefValue, "[]")
 }

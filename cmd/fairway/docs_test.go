@@ -10,7 +10,7 @@ import (
 )
 
 func TestDocumentationIsAsTheProgramSays(t *testing.T) {
-	for name, write := range generated() {
+	for name, write := range generated(filepath.Join("..", "..", "docs")) {
 		var want bytes.Buffer
 		write(&want)
 		got, err := os.ReadFile(filepath.Join("..", "..", "docs", name))

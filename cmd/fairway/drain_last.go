@@ -26,7 +26,7 @@ func (f *drainFlags) lookFirst(ctx context.Context, stderr io.Writer, node strin
 		fmt.Fprintf(stderr, "fairway: whether other nodes announce what %s does is not known: %s\n", node, columns.Plain(err.Error()))
 		return nil
 	case !contents.Snapshot.HasNode(node):
-		return fmt.Errorf("no Node %s", node)
+		return fmt.Errorf("no Node %s in the cluster; %s", node, offered(node, nodeNames(contents.Snapshot)))
 	}
 	s := contents.Snapshot
 	s.At = time.Now().UTC()

@@ -59,7 +59,11 @@ func daemonThatSays(t *testing.T, change func(*status.Status)) string {
 func TestExitCodes(t *testing.T) {
 	folder := t.TempDir()
 	good, bad := filepath.Join(folder, "good.yaml"), filepath.Join(folder, "bad.yaml")
-	for path, text := range map[string]string{good: exitInput, bad: strings.Replace(exitInput, "65101", "0", 1)} {
+	refused, unread := filepath.Join(folder, "refused.yaml"), filepath.Join(folder, "unread.yaml")
+	for path, text := range map[string]string{
+		good: exitInput, bad: strings.Replace(exitInput, "65101", "0", 1),
+		refused: strings.Replace(exitInput, `advertise: "true"`, "advertise: true", 1), unread: strings.Replace(exitInput, "natOutgoing: false", "natOutGoing: false", 1),
+	} {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -92,6 +96,24 @@ func TestExitCodes(t *testing.T) {
 		"no such Subnet":                   {"why nowhere -f " + good, exitUnknown, "no Subnet nowhere"},
 		"every object is understood":       {"plan -f " + good, exitGood, ""},
 		"an object is wrong":               {"plan -f " + bad, exitWrong, "spec.peerASN"},
+		"Kubernetes would refuse it":       {"plan -f " + refused, exitWrong, "and Kubernetes would refuse it"},
+		"refused, and JSON":                {"plan -o json -f " + refused, exitWrong, "and Kubernetes would refuse it"},
+		"refused, and a router's file":     {"plan -o frr -f " + refused, exitWrong, "and Kubernetes would refuse it"},
+		"refused, and what if":             {"plan --without-peer tor -o json -f " + refused, exitWrong, "and Kubernetes would refuse it"},
+		"a field that is not read":         {"plan -f " + unread, exitWrong, "the field is called natOutgoing"},
+		"why, with an object that is not":  {"why routed -f " + bad, exitWrong, "spec.peerASN"},
+		"why, of what is refused":          {"why routed -f " + refused, exitWrong, "and Kubernetes would refuse it"},
+		"check, of what is refused":        {"check --node n1 -f " + refused, exitWrong, "and Kubernetes would refuse it"},
+		"a host that nobody looks at":      {"check --address 127.0.0.1:1", exitUnknown, "no daemon answers"},
+		"to watch what can be read once":   {"plan -w -f -", exitUsage, "standard input can be read only once"},
+		"to watch a router's file":         {"plan -w -o frr -f " + good, exitUsage, "--watch shows text or json"},
+		"to watch a change of the host":    {"check -w --fix", exitUsage, "[watch fix]"},
+		"files, and a cluster":             {"check --cluster -f " + good, exitUsage, "[filename cluster]"},
+		"no cluster":                       {"check --cluster --kubeconfig " + folder + "/nowhere", exitUnknown, "nowhere"},
+		"the version":                      {"version", exitGood, ""},
+		"help":                             {"", exitGood, ""},
+		"nothing to drain":                 {"drain", exitUsage, ""},
+		"no lab to run in":                 {"lab exec --prefix nolab- n1 true", exitUnknown, ""},
 		"the last announcer goes":          {"plan --without n1 -f " + good, exitWrong, ""},
 		"the input is not there":           {"plan -f " + folder + "/nowhere.yaml", exitUnknown, "nowhere.yaml"},
 		"the daemon's folder is not there": {"run --node n1 -f " + folder + "/nowhere", exitUnknown, "there is no such file or folder; make it, or correct -f"},

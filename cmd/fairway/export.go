@@ -35,7 +35,7 @@ const namespaceFlag = "frr-k8s-namespace"
 func (f *routerFlags) checkFRRK8s(c *cobra.Command, format export.Format) error {
 	if format != export.FRRK8s {
 		if c.Flags().Changed(namespaceFlag) {
-			return fmt.Errorf("--%s is for -o %s", namespaceFlag, export.FRRK8s)
+			return fmt.Errorf("--%s is for -o %s: give that too", namespaceFlag, export.FRRK8s)
 		}
 		return nil
 	}
@@ -84,15 +84,15 @@ func (f *routerFlags) parse() (err error) {
 
 // export prints the router's configuration, or judges a file of it; ok is false
 // where that does not fit.
-func (f *planFlags) export(c *cobra.Command, s policy.Snapshot, plans []policy.Plan) (ok bool, err error) {
+func (f *planFlags) export(s policy.Snapshot, plans []policy.Plan, to shown) (ok bool, err error) {
 	format := export.Format(f.output.value)
 	if format == export.FRRK8s {
-		return true, f.exportFRRK8s(c, s, plans)
+		return true, f.exportFRRK8s(s, plans, to)
 	}
 	in := export.Input{Plans: plans, Nodes: s.Nodes, Subnets: s.Subnets, Peer: f.peer, Static: f.static, Allow: f.router.allow, Listen: f.router.listen,
 		RouterASN: f.router.asn, Ports: f.router.ports, PasswordsRead: len(f.files) > 0}
 	if f.router.file != "" {
-		return f.checkFile(c, format, in)
+		return f.checkFile(to, format, in)
 	}
 	if len(in.Allow)+len(in.Listen) > 0 {
 		warnings, err := export.Warnings(format, in)
@@ -100,29 +100,29 @@ func (f *planFlags) export(c *cobra.Command, s policy.Snapshot, plans []policy.P
 			return false, fmt.Errorf("export as %s: %w", format, err)
 		}
 		for _, w := range warnings {
-			fmt.Fprintf(c.ErrOrStderr(), "fairway: warning: %s\n", columns.Plain(w))
+			fmt.Fprintf(to.notes, "fairway: warning: %s\n", columns.Plain(w))
 		}
 	}
-	return true, export.Write(c.OutOrStdout(), format, in)
+	return true, export.Write(to.out, format, in)
 }
 
 // exportFRRK8s prints objects for the nodes' own FRR; what they cannot say is on stderr
 // too.
-func (f *planFlags) exportFRRK8s(c *cobra.Command, s policy.Snapshot, plans []policy.Plan) error {
+func (f *planFlags) exportFRRK8s(s policy.Snapshot, plans []policy.Plan, to shown) error {
 	in := export.FRRK8sInput{Input: export.Input{Plans: plans, Nodes: s.Nodes, Peer: f.peer}, Namespace: f.router.frrK8sNamespace, Secrets: map[string]string{}}
 	for i := range s.Peers {
 		in.Secrets[s.Peers[i].Name] = s.Peers[i].PasswordSecret
 	}
-	notes, err := export.WriteFRRK8s(c.OutOrStdout(), in)
+	notes, err := export.WriteFRRK8s(to.out, in)
 	for _, n := range notes {
-		fmt.Fprintf(c.ErrOrStderr(), "fairway: warning: %s\n", columns.Plain(n))
+		fmt.Fprintf(to.notes, "fairway: warning: %s\n", columns.Plain(n))
 	}
 	return err
 }
 
 // checkFile says on stdout whether the router's file fits.
-func (f *planFlags) checkFile(c *cobra.Command, format export.Format, in export.Input) (fits bool, err error) {
-	text, err := readRouterFile(f.router.file, c.InOrStdin())
+func (f *planFlags) checkFile(to shown, format export.Format, in export.Input) (fits bool, err error) {
+	text, err := readRouterFile(f.router.file, to.stdin)
 	if err != nil {
 		return false, fmt.Errorf("--check: %w", err)
 	}
@@ -130,7 +130,7 @@ func (f *planFlags) checkFile(c *cobra.Command, format export.Format, in export.
 	if err != nil {
 		return false, fmt.Errorf("--check %s: %w", f.router.file, err)
 	}
-	fmt.Fprint(c.OutOrStdout(), columns.PlainLines(fit.Text(f.router.file)))
+	fmt.Fprint(to.out, columns.PlainLines(fit.Text(f.router.file)))
 	return fit.OK(), nil
 }
 
@@ -149,7 +149,7 @@ func readRouterFile(path string, stdin io.Reader) ([]byte, error) {
 	}
 	text, err := io.ReadAll(io.LimitReader(from, mostRouterFile+1))
 	if err == nil && len(text) > mostRouterFile {
-		err = fmt.Errorf("%s has more than %d bytes", path, mostRouterFile)
+		err = fmt.Errorf("%s has more than %d bytes: give the router's configuration alone", path, mostRouterFile)
 	}
 	return text, err
 }

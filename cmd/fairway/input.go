@@ -90,7 +90,7 @@ func (in *input) read(ctx context.Context, stderr io.Writer) (c objects.Contents
 	}
 	for _, p := range c.Problems {
 		fmt.Fprintf(stderr, "fairway: %s\n", columns.Plain(p.Error()))
-		bad = bad || p.Severity == objects.Wrong
+		bad = bad || p.Severity.Bad()
 	}
 	if len(c.Ignored) > 0 {
 		fmt.Fprintf(stderr, "fairway: ignored %s\n", columns.Plain(strings.Join(c.Ignored, ", ")))

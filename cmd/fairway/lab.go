@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os/signal"
 	"syscall"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fairway-bgp/fairway/lab"
+	"github.com/fairway-bgp/fairway/progress"
 )
 
 // newLabCommand is `fairway lab`: a cluster, a router and a client played on
@@ -41,7 +43,7 @@ func newLabUpCommand(opts *lab.Options) *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, stop := untilInterrupted(cmd)
 			defer stop()
-			return labResult(lab.Up(ctx, *opts, cmd.OutOrStdout()))
+			return labResult(lab.Up(ctx, *opts, showSteps(cmd, opts)))
 		},
 	}
 	addRouterFlag(cmd, opts)
@@ -58,12 +60,31 @@ func newLabDemoCommand(opts *lab.Options) *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, stop := untilInterrupted(cmd)
 			defer stop()
-			return labResult(lab.Demo(ctx, *opts, cmd.OutOrStdout()))
+			return labResult(lab.Demo(ctx, *opts, showSteps(cmd, opts)))
 		},
 	}
 	addRouterFlag(cmd, opts)
 	cmd.Flags().StringVar(&opts.Gobgp, "gobgp", "gobgp", "the gobgp CLI for the last step")
 	return cmd
+}
+
+// showSteps shows how far the lab is on standard error, and gives standard output, for
+// which that line makes room.
+func showSteps(cmd *cobra.Command, opts *lab.Options) io.Writer {
+	steps := progress.New(cmd.ErrOrStderr())
+	opts.Progress = steps
+	return after{cmd.OutOrStdout(), steps}
+}
+
+// after writes when what shows the progress is taken away.
+type after struct {
+	io.Writer
+	steps *progress.Line
+}
+
+func (a after) Write(text []byte) (int, error) {
+	a.steps.End()
+	return a.Writer.Write(text)
 }
 
 // untilInterrupted ends with the signals that ask a program to end, so that what

@@ -33,20 +33,27 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	root.SetIn(stdin)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	err := root.Execute()
-	var code codedError
-	switch {
-	case err == nil:
+	c, err := root.ExecuteC()
+	if err == nil {
 		return exitGood
-	case errors.As(err, &code):
-		if code.err != nil {
-			fmt.Fprintf(stderr, "fairway: %s\n", columns.PlainLines(code.err.Error()))
-		}
-		return code.code
 	}
-	// Names and values come from objects and arguments that anybody may have written.
-	fmt.Fprintf(stderr, "fairway: %s\n", columns.PlainLines(err.Error()))
-	return exitUnknown
+	var code codedError
+	if !errors.As(err, &code) {
+		code = codedError{exitUnknown, err}
+	}
+	if code.err != nil {
+		sayError(stderr, code.err, advice(c, code.err))
+	}
+	return code.code
+}
+
+// sayError prints an error and what to do next. Names and values come from objects and
+// arguments that anybody may have written.
+func sayError(w io.Writer, err error, advice string) {
+	fmt.Fprintf(w, "fairway: %s\n", columns.PlainLines(err.Error()))
+	if advice != "" {
+		fmt.Fprintf(w, "  to do: %s\n", columns.PlainLines(advice))
+	}
 }
 
 // codedError carries an exit code; err is nil where everything has been said.
@@ -76,7 +83,7 @@ announces the CIDRs of annotated, non-NAT Subnets to its BGP peers, and every
 prefix that is not announced has a reason that 'fairway why' explains.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		Args:          cobra.NoArgs,
+		Args:          knownCommand,
 		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	if filepath.Base(program) == "kubectl-fairway" {
@@ -85,15 +92,8 @@ prefix that is not announced has a reason that 'fairway why' explains.`,
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(newPlanCommand(), newWhyCommand(), newRunCommand(), newCheckCommand(), newStatusCommand(), newUICommand(), newProbeCommand(), newDrainCommand(), newUndrainCommand(), newLabCommand(), newVersionCommand(), newDocsCommand())
-	return root
-}
-
-// flagError says what is wrong with a flag. A value that -o does not take says so
-// itself, and pflag's words around it are too many.
-func flagError(_ *cobra.Command, err error) error {
-	var format unknownFormat
-	if errors.As(err, &format) {
-		err = format
+	for _, c := range root.Commands() {
+		markUsage(c)
 	}
-	return codedError{exitUsage, err}
+	return root
 }

@@ -19,9 +19,9 @@ func known(flag, kind string, names, there []string) error {
 		switch {
 		case slices.Contains(there, names[i]):
 		case names[i] == "":
-			return fmt.Errorf("%s %q: one of the names is empty", flag, strings.Join(names, ","))
+			return fmt.Errorf("%s %q: one of the names is empty: take it out", flag, strings.Join(names, ","))
 		case len(there) == 0:
-			return fmt.Errorf("%s %s: the input has no %s at all", flag, names[i], kind)
+			return fmt.Errorf("%s %s: the input has no %s at all: add one, or leave %s out", flag, names[i], kind, flag)
 		default:
 			return fmt.Errorf("%s %s: the input has no such %s; %s", flag, names[i], kind, offered(names[i], there))
 		}

@@ -46,7 +46,8 @@ func TestWatchedTextIsWrittenWhenItChanges(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	texts := []string{"one\n", "one\n", "", "two\n"}
 	var shown bytes.Buffer
-	err := watchText(ctx, &shown, time.Millisecond, true, func(w io.Writer) error {
+	s := screen{out: &shown, notes: io.Discard, text: true}
+	err := s.watch(ctx, time.Millisecond, func(_ context.Context, w, _ io.Writer) error {
 		text := texts[0]
 		if texts = texts[1:]; len(texts) == 0 {
 			cancel()

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"slices"
@@ -23,6 +24,9 @@ type planFlags struct {
 	secrets     []string
 	router      routerFlags
 	diffs       diffFlags
+	watch       watching
+	// whatIf is whether one of the flags --without is given.
+	whatIf bool
 }
 
 // newPlanCommand is `fairway plan`, with its two faces: what is announced, and with
@@ -57,10 +61,11 @@ of the cluster; it takes the objects that those go by, with the ones of -f laid
 over them, and with --without-peer without those BGPPeers. Without -f it shows
 whether the daemon is in step with its objects.
 
-Exit status: 0 if all is well, 1 if an object is wrong, if something that is
-announced would have no announcer (--without) or if the router's file does not fit
-(--check), 2 if that could not be told. With --diff it is that of diff: 0 if
-nothing changes, 1 if something does, 2 if something could not be told.`,
+Exit status: 0 if all is well, 1 if an object is wrong (it is not used, or an API
+server would refuse it), if something that is announced would have no announcer
+(--without) or if the router's file does not fit (--check), 2 if that could not be
+told. With --diff it is that of diff: 0 if nothing changes, 1 if something does, 2
+if something could not be told.`,
 		Example: `  fairway plan -f cluster.yaml
   fairway plan -f cluster/ --node n1 -o json
   fairway plan -f cluster/ -o frr --peer tor-a
@@ -81,6 +86,7 @@ nothing changes, 1 if something does, 2 if something could not be told.`,
 	c.Flags().BoolVar(&f.static, "static", false, "for the router dialects: static routes instead of BGP")
 	f.router.addFlags(c)
 	f.diffs.addFlags(c)
+	f.watch.addFlag(c)
 	c.Flags().BoolVar(&f.all, "all", false, "with -o text: also list Subnets that are not selected")
 	c.Flags().StringSliceVar(&f.without.Nodes, "without", nil, "show what would change if the machines of these Nodes were dead")
 	c.Flags().StringSliceVar(&f.without.Peers, "without-peer", nil, "show what would change if these BGPPeers were deleted")
@@ -89,20 +95,31 @@ nothing changes, 1 if something does, 2 if something could not be told.`,
 	return c
 }
 
-// run ends with 1 where an object is wrong, though the others are planned: one bad
-// object never stops the rest, and must not pass unseen in a script.
 func (f *planFlags) run(c *cobra.Command) error {
+	f.whatIf = f.asksWhatIf(c)
 	if err := f.check(c); err != nil {
 		return err
 	}
-	if f.diffs.asked {
-		return f.diff(c)
-	}
-	contents, bad, err := f.read(c.Context(), c.ErrOrStderr())
+	return f.watch.run(c, &f.output, func(ctx context.Context, out, notes io.Writer) error {
+		if f.diffs.asked {
+			return f.diff(ctx, c.Flags().Changed("address"), out, notes)
+		}
+		return f.plan(ctx, c.InOrStdin(), out, notes)
+	})
+}
+
+// plan ends with 1 where an object is wrong, though the others are planned: one bad
+// object never stops the rest, and must not pass unseen in a script.
+func (f *planFlags) plan(ctx context.Context, stdin io.Reader, out, notes io.Writer) error {
+	contents, bad, err := f.read(ctx, notes)
 	if err != nil {
 		return err
 	}
-	ok, err := f.show(c, contents.Snapshot)
+	s, plans, err := f.plans(ctx, notes, contents.Snapshot)
+	if err != nil {
+		return err
+	}
+	ok, err := f.show(s, plans, shown{stdin, out, notes})
 	if err != nil {
 		return err
 	}
@@ -131,14 +148,20 @@ func (f *planFlags) check(c *cobra.Command) error {
 	if err := f.diffs.check(c, forPeople); err != nil {
 		return err
 	}
-	if f.diffs.asked || !f.asksWhatIf(c) {
+	if f.watch.asked && !forPeople {
+		return fmt.Errorf("-o %s: --watch shows text or json; leave one of them out", &f.output)
+	}
+	if err := f.watch.check(f.files); err != nil {
+		return err
+	}
+	if f.diffs.asked || !f.whatIf {
 		return nil
 	}
 	if len(f.without.Nodes)+len(f.without.Peers)+len(f.secrets) == 0 {
 		return fmt.Errorf("--without, --without-peer and --without-secret: name at least one Node, BGPPeer or Secret")
 	}
 	if !forPeople {
-		return fmt.Errorf("-o %s: --without, --without-peer and --without-secret are told as text or json", &f.output)
+		return fmt.Errorf("-o %s: --without, --without-peer and --without-secret are told as text or json: leave -o out, or give one of these", &f.output)
 	}
 	for _, name := range []string{"node", "all"} {
 		if c.Flags().Changed(name) {
@@ -148,8 +171,9 @@ func (f *planFlags) check(c *cobra.Command) error {
 	return nil
 }
 
-// show prints the plans, or what would change; ok is false where that is bad.
-func (f *planFlags) show(c *cobra.Command, s policy.Snapshot) (ok bool, err error) {
+// plans gives a plan for each node that is asked for, and the Snapshot with the time that
+// the plans are of.
+func (f *planFlags) plans(ctx context.Context, notes io.Writer, s policy.Snapshot) (policy.Snapshot, []policy.Plan, error) {
 	if f.node != "" {
 		s = s.AssumeNode(f.node)
 	}
@@ -158,29 +182,41 @@ func (f *planFlags) show(c *cobra.Command, s policy.Snapshot) (ok bool, err erro
 	}
 	names, err := nodes(s, f.node)
 	if err != nil {
-		return false, err
+		return s, nil, err
 	}
 	if err := f.checkAbsence(s); err != nil {
-		return false, err
-	}
-	if err := f.withoutSecrets(s, c.ErrOrStderr()); err != nil {
-		return false, err
+		return s, nil, err
 	}
 	plans := make([]policy.Plan, 0, len(names))
-	planned := f.plannedFor(c.Context(), c.ErrOrStderr(), s, names)
+	planned := f.plannedFor(ctx, notes, s, names)
 	for _, n := range names {
 		plans = append(plans, policy.Make(planned[n], n))
 		if at := planned[n].At; at.After(s.At) {
 			s.At = at
 		}
 	}
-	if f.asksWhatIf(c) {
-		return f.printWhatIf(f.output.out(c), policy.WhatIf(s, plans, f.without))
+	return s, plans, nil
+}
+
+// shown are the streams of one showing.
+type shown struct {
+	stdin      io.Reader
+	out, notes io.Writer
+}
+
+// show prints the plans, or what would change; ok is false where that is bad.
+func (f *planFlags) show(s policy.Snapshot, plans []policy.Plan, to shown) (ok bool, err error) {
+	if f.whatIf {
+		gone, err := f.absence(s, to.notes)
+		if err != nil {
+			return false, err
+		}
+		return f.printWhatIf(to.out, policy.WhatIf(s, plans, gone))
 	}
 	if f.output.value != formatText && !f.output.json() {
-		return f.export(c, s, plans)
+		return f.export(s, plans, to)
 	}
-	return true, f.print(f.output.out(c), s, plans)
+	return true, f.print(to.out, s, plans)
 }
 
 // print gives one plan as an object in JSON where one node was asked for, else a list:

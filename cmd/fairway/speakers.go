@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"github.com/fairway-bgp/fairway/account"
 	"github.com/fairway-bgp/fairway/api/v1alpha1"
 	"github.com/fairway-bgp/fairway/columns"
@@ -110,8 +112,8 @@ func writeSpeakerSessions(b *strings.Builder, rows []account.Row, now time.Time)
 	for i := range rows {
 		total += len(rows[i].Status.Sessions)
 	}
-	t := columns.NewTable(columns.Column{Heading: "Node", Least: 19}, columns.Column{Heading: "Peer"}, columns.Column{Heading: "Neighbour", Least: 15},
-		columns.Column{Heading: "State"}, columns.Column{Heading: "For"}, columns.Column{Heading: "Sent", Right: true})
+	t := columns.NewTable(columns.Column{Heading: "Node", Least: 12}, columns.Column{Heading: "Peer", Least: 8}, columns.Column{Heading: "AS", Right: true},
+		columns.Column{Heading: "State"}, columns.Column{Heading: "For"}, columns.Column{Heading: "Sent", Right: true}, columns.Column{Heading: "Last reset"})
 	up := 0
 	for i := range rows {
 		if rows[i].Standing == account.Dead {
@@ -123,11 +125,7 @@ func writeSpeakerSessions(b *strings.Builder, rows []account.Row, now time.Time)
 				up++
 				continue
 			}
-			since := "-"
-			if s.Since != nil {
-				since = status.Ago(s.Since.Time, now)
-			}
-			t.Row(rows[i].Name, s.Peer, s.Address, s.State, since, fmt.Sprint(s.Advertised))
+			addSession(t, rows[i].Name, s, now)
 		}
 	}
 	if !t.Empty() {
@@ -137,6 +135,29 @@ func writeSpeakerSessions(b *strings.Builder, rows []account.Row, now time.Time)
 	if up > 0 {
 		fmt.Fprintf(b, "and %s\n", columns.Count(up, "session that is up", "sessions that are up"))
 	}
+}
+
+// recentReset is for how long the reason of a reset is told with it.
+const recentReset = time.Hour
+
+// addSession adds a row for a session, and why it was reset if that was not long ago.
+func addSession(t *columns.Table, node string, s v1alpha1.SessionStatus, now time.Time) {
+	asn := "-"
+	if s.PeerASN != 0 {
+		asn = fmt.Sprint(s.PeerASN)
+	}
+	t.Row(node, s.Peer, asn, s.State, agoOr(s.Since, now), fmt.Sprintf("%d/%d", s.Advertised, s.Planned), agoOr(s.LastReset, now))
+	if s.LastReset != nil && now.Sub(s.LastReset.Time) < recentReset {
+		t.Prose("  ", "    ", fmt.Sprintf("last reset: %s; %s since its daemon started", s.LastResetReason, columns.Count(int(s.Flaps), "reset", "resets")))
+	}
+}
+
+// agoOr gives the time since then, "-" for no time.
+func agoOr(then *metav1.Time, now time.Time) string {
+	if then == nil {
+		return "-"
+	}
+	return status.Ago(then.Time, now)
 }
 
 // announcedText is how many prefixes some router has been sent, and of how many where

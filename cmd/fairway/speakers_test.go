@@ -21,7 +21,9 @@ func TestSpeakersStayInLine(t *testing.T) {
 	long.Status.Withheld.Reasons = map[string]int64{"NATOutgoing": 1}
 	since := metav1.NewTime(time.Date(2026, 1, 2, 3, 0, 55, 0, time.UTC))
 	long.Status.Sessions = []v1alpha1.SessionStatus{
-		{Peer: "tor-a", Address: "172.30.0.1", State: "established", Since: &since, Advertised: 5}, {Peer: "tor-b", Address: "172.30.0.2", State: "active"},
+		{Peer: "tor-a", Address: "172.30.0.1", PeerASN: 4200000001, State: "established", Since: &since, Advertised: 5, Planned: 1012,
+			Flaps: 2, LastReset: &since, LastResetReason: "notification-received 6/2"},
+		{Peer: "tor-b", Address: "172.30.0.2", State: "active", Planned: 12},
 	}
 	short := v1alpha1.Speaker{ObjectMeta: metav1.ObjectMeta{Name: "n1"}}
 	short.Status.Configured, short.Status.Established, short.Status.Announced.Sent = 2, 2, 3
@@ -50,11 +52,12 @@ n3                   -                 -         -  no daemon
   no daemon: fairway does not run there, and BGPPeer tor selects this Node; run
     it there, or narrow spec.nodeSelector
 
-Node                 Peer   Neighbour        State        For  Sent
+Node          Peer              AS  State        For    Sent  Last reset
 ip-10-0-123-45.eu-central-1.compute.internal
-                     tor-a  172.30.0.1       established  4m      5
+              tor-a     4200000001  established  4m   5/1012  4m
+  last reset: notification-received 6/2; 2 resets since its daemon started
 ip-10-0-123-45.eu-central-1.compute.internal
-                     tor-b  172.30.0.2       active       -       0
+              tor-b              -  active       -      0/12  -
 `
 	if got := "\n" + b.String(); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)

@@ -26,7 +26,8 @@ func newStatusCommand() *cobra.Command {
 	var output outputFormat
 	var address, subnet string
 	var access kube.Access
-	var wholeCluster, watch bool
+	var wholeCluster bool
+	var watch watching
 	c := &cobra.Command{
 		Use:   "status",
 		Short: "Show what the daemon on this node does",
@@ -41,9 +42,9 @@ daemon alive), 1 if not, 2 if it cannot be asked.`,
   kubectl fairway status --cluster`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			show := func(w io.Writer) error {
+			return watch.run(c, &output, func(ctx context.Context, w, notes io.Writer) error {
 				if wholeCluster {
-					return showSpeakers(c.Context(), w, c.ErrOrStderr(), access, output.json())
+					return showSpeakers(ctx, w, notes, access, output.json())
 				}
 				err := showStatus(w, address, subnet, output.json())
 				var away noDaemon
@@ -54,13 +55,9 @@ daemon alive), 1 if not, 2 if it cannot be asked.`,
 				if _, none := kube.Connect(access); none != nil {
 					return err
 				}
-				fmt.Fprintln(c.ErrOrStderr(), "fairway: no daemon answers on this machine; this is what the cluster's Speakers say")
-				return showSpeakers(c.Context(), w, c.ErrOrStderr(), access, output.json())
-			}
-			if watch {
-				return watchText(c.Context(), c.OutOrStdout(), watchEvery, output.value == formatText, show)
-			}
-			return show(output.out(c))
+				fmt.Fprintln(notes, "fairway: no daemon answers on this machine; this is what the cluster's Speakers say")
+				return showSpeakers(ctx, w, notes, access, output.json())
+			})
 		},
 	}
 	addAccessFlags(c, &access)
@@ -68,7 +65,7 @@ daemon alive), 1 if not, 2 if it cannot be asked.`,
 	c.Flags().StringVar(&subnet, "subnet", "", "of the prefixes show those of this Subnet alone")
 	c.MarkFlagsMutuallyExclusive("subnet", "cluster")
 	c.Flags().StringVar(&address, "address", defaultListen, "the daemon's --listen address")
-	c.Flags().BoolVarP(&watch, "watch", "w", false, "show it again every 2 s until interrupted; not on a terminal, when it has changed")
+	watch.addFlag(c)
 	output.addFlag(c)
 	return c
 }
@@ -142,7 +139,7 @@ func fetch(url string) ([]byte, error) {
 	var away noDaemon
 	switch {
 	case errors.As(err, &away):
-		return nil, noDaemon{fmt.Errorf("no daemon answers: %w (start it with 'fairway run', give --address, or ask the cluster with --cluster)", away.error)}
+		return nil, noDaemon{fmt.Errorf("no daemon answers: %w", away.error)}
 	case err != nil:
 		return nil, fmt.Errorf("read %s: %w", url, err)
 	case code != http.StatusOK:

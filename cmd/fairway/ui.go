@@ -173,7 +173,7 @@ func (o *overview) post() error {
 	}
 	shown := picture.OfCluster(picture.Cluster{
 		Server: o.cluster.Server(), Version: versionText(), Started: o.begun, At: time.Now(),
-		Rows: account.Rows(o.objects, o.list(), o.beats), Peers: o.objects.Peers, Problems: problems, StaleSince: o.staleSince,
+		Rows: account.Rows(o.objects, o.list(), o.beats), Peers: len(o.objects.Peers), Problems: problems, StaleSince: o.staleSince,
 	})
 	return o.page.Post(&shown)
 }

@@ -37,9 +37,10 @@ func (f *planFlags) checkAbsence(s policy.Snapshot) error {
 	return known("--without-peer", "BGPPeer", f.without.Peers, peers)
 }
 
-// withoutSecrets takes away the BGPPeers whose password the Secrets hold, as their
-// sessions are while it changes, and says on stderr which.
-func (f *planFlags) withoutSecrets(s policy.Snapshot, stderr io.Writer) error {
+// absence is what is gone: what the flags name, and the BGPPeers whose password the Secrets
+// hold, as their sessions are while it changes; which those are is noted.
+func (f *planFlags) absence(s policy.Snapshot, notes io.Writer) (policy.Absence, error) {
+	gone := policy.Absence{Nodes: f.without.Nodes, Peers: slices.Clone(f.without.Peers)}
 	bySecret := map[string][]string{}
 	for _, p := range s.Peers {
 		if p.PasswordSecret != "" {
@@ -47,13 +48,13 @@ func (f *planFlags) withoutSecrets(s policy.Snapshot, stderr io.Writer) error {
 		}
 	}
 	if err := known("--without-secret", "Secret that a BGPPeer names", f.secrets, slices.Collect(maps.Keys(bySecret))); err != nil {
-		return err
+		return gone, err
 	}
 	for _, secret := range f.secrets {
 		peers := bySecret[secret]
-		fmt.Fprintf(stderr, "fairway: Secret %s is the password of %s: their sessions reset when the routers get another one, each on every node in the same second\n",
+		fmt.Fprintf(notes, "fairway: Secret %s is the password of %s: their sessions reset when the routers get another one, each on every node in the same second\n",
 			columns.Plain(secret), columns.Plain(columns.First(mostChoices, peers)))
-		f.without.Peers = append(f.without.Peers, peers...)
+		gone.Peers = append(gone.Peers, peers...)
 	}
-	return nil
+	return gone, nil
 }

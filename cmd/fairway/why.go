@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"io"
 	"slices"
@@ -20,6 +21,7 @@ type whyFlags struct {
 	output outputFormat
 	node   string
 	all    bool
+	watch  watching
 }
 
 // newWhyCommand is `fairway why`. The chain of questions is policy.Chain; here is only
@@ -31,12 +33,13 @@ func newWhyCommand() *cobra.Command {
 		Short: "Explain, node by node, why a Subnet is announced or not, and what to change",
 		Long: `Explain the decision for one Subnet, node by node: what is announced to whom, or
 the question that stops it and what to change; with --all also those that were
-passed before. Of a cluster it reads the Speakers too: what only a node knows,
-such as a datapath that is down, is told where it says something else than the
-objects.
+passed before. Without -f it is about the cluster. There it reads the Speakers too:
+what only a node knows, such as a datapath that is down, is told where it says
+something else than the objects.
 
 Exit status: 0 if every CIDR is announced by at least one of the nodes, 1 if
-one is withheld everywhere, 2 if that could not be told.`,
+one is withheld everywhere or an object of the input is wrong, 2 if that could not
+be told.`,
 		Example: `  fairway why routed -f cluster.yaml`,
 		Args:    cobra.ExactArgs(1),
 		RunE:    func(c *cobra.Command, args []string) error { return f.run(c, args[0]) },
@@ -44,16 +47,26 @@ one is withheld everywhere, 2 if that could not be told.`,
 	f.addFlags(c)
 	c.Flags().StringVar(&f.node, "node", "", "explain for this node alone")
 	c.Flags().BoolVar(&f.all, "all", false, "list also the questions that were passed")
+	f.watch.addFlag(c)
 	f.output.addFlag(c)
 	c.ValidArgsFunction = f.complete(subnetNames)
 	f.completeFlags(c, namedInFlags())
 	return c
 }
 
-// run explains by the objects first. In a cluster the nodes' own words go before
-// (account.Compare): an object cannot tell that a datapath is down.
 func (f *whyFlags) run(c *cobra.Command, subnet string) error {
-	contents, _, err := f.read(c.Context(), c.ErrOrStderr())
+	if err := f.watch.check(f.files); err != nil {
+		return err
+	}
+	return f.watch.run(c, &f.output, func(ctx context.Context, out, notes io.Writer) error {
+		return f.explain(ctx, out, notes, subnet)
+	})
+}
+
+// explain explains by the objects first. In a cluster the nodes' own words go before
+// (account.Compare): an object cannot tell that a datapath is down.
+func (f *whyFlags) explain(ctx context.Context, out, notes io.Writer, subnet string) error {
+	contents, bad, err := f.read(ctx, notes)
 	if err != nil {
 		return err
 	}
@@ -66,7 +79,7 @@ func (f *whyFlags) run(c *cobra.Command, subnet string) error {
 		return err
 	}
 	explanations := []policy.Explanation{}
-	planned := f.plannedFor(c.Context(), c.ErrOrStderr(), s, names)
+	planned := f.plannedFor(ctx, notes, s, names)
 	for _, n := range names {
 		explanations = append(explanations, policy.Why(planned[n], n, subnet)...)
 	}
@@ -79,24 +92,24 @@ func (f *whyFlags) run(c *cobra.Command, subnet string) error {
 	})
 	explained := account.ByObjectsAlone(explanations)
 	if len(f.files) == 0 {
-		if speakers, beats, ok := f.readSpeakers(c.Context(), c.ErrOrStderr()); ok {
+		if speakers, beats, ok := f.readSpeakers(ctx, notes); ok {
 			explained = account.Compare(explanations, speakers, beats)
 		}
 	}
-	if err := f.print(c, explained); err != nil {
+	if err := f.print(out, explained); err != nil {
 		return err
 	}
-	if withheldEverywhere(explained) {
+	if bad || withheldEverywhere(explained) {
 		return wrong(nil)
 	}
 	return nil
 }
 
-func (f *whyFlags) print(c *cobra.Command, explained []account.Explained) error {
+func (f *whyFlags) print(w io.Writer, explained []account.Explained) error {
 	if f.output.json() {
-		return writeJSON(f.output.out(c), explained)
+		return writeJSON(w, explained)
 	}
-	return writeExplained(f.output.out(c), explained, f.all)
+	return writeExplained(w, explained, f.all)
 }
 
 // writeExplained prints explanations, and below them what nodes say against them.
@@ -150,7 +163,7 @@ func unexplained(s policy.Snapshot, subnet string) error {
 		return wrong(fmt.Errorf("the Subnet %s is not selected: to announce it, kubectl annotate subnet %s %s=true", subnet, columns.Quote(subnet), routes.AnnotationAdvertise))
 	}
 	if len(names) == 0 {
-		return fmt.Errorf("no Subnet %s: the input has no Subnet at all", subnet)
+		return fmt.Errorf("no Subnet %s: the input has no Subnet at all; is it the right one?", subnet)
 	}
 	return fmt.Errorf("no Subnet %s in the input; %s", subnet, offered(subnet, names))
 }

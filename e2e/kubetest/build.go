@@ -27,7 +27,7 @@ const CacheVariable = "FAIRWAY_KUBE_APISERVER_CACHE"
 const binaryName = "kube-apiserver"
 
 // progressEvery is how often a person who waits is told.
-const progressEvery = 15 * time.Second
+const progressEvery = 5 * time.Second
 
 // sources are the files that, with the version of Go, decide what is built.
 func sources() []string { return []string{"go.mod", "go.sum", "main.go"} }

@@ -9,6 +9,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+
+	"github.com/fairway-bgp/fairway/progress"
 )
 
 // Tools are the programs of the module in folder tools that tests run.
@@ -21,7 +23,7 @@ func Tool(ctx context.Context, name string, w io.Writer) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	fmt.Fprintf(w, "kubetest: building %s, unless it is in Go's cache\n", name)
+	defer progress.While(w, "kubetest: building "+name+", unless it is in Go's cache", progressEvery)()
 	// -n prints the path of what it built, in Go's cache.
 	cmd := politely(ctx, "go", "tool", "-n", name)
 	cmd.Dir = filepath.Join(root, "tools")

@@ -20,14 +20,14 @@ import (
 func session(peer, address, from string, prefixes int) status.Session {
 	return status.Session{
 		Peer: peer, Address: address, LocalAddress: from, PeerASN: 65000, LocalASN: 65001, State: "Established",
-		Since: time.Now().Add(-3 * time.Hour), Advertised: prefixes, Families: []string{"ipv4-unicast", "ipv6-unicast"},
+		Since: time.Now().Add(-3 * time.Hour), Advertised: prefixes, Planned: prefixes, Families: []string{"ipv4-unicast", "ipv6-unicast"},
 	}
 }
 
 // down is a session that was lost a moment ago.
 func down(s status.Session, why string) status.Session {
 	s.State, s.LastError, s.LastErrorAt, s.Advertised, s.Flaps = "Active", why, time.Now(), 0, s.Flaps+1
-	s.Since = time.Now()
+	s.Since, s.LastReset = time.Now(), &status.Reset{At: time.Now(), Why: status.Why{Reason: "hold-timer-expired"}}
 	return s
 }
 
@@ -122,17 +122,9 @@ func bigCluster(nodes, subnets int) *picture.Picture {
 	}
 	beats.Last[speakers[137%nodes].Status.Heartbeat] = now.Add(-3 * time.Minute)
 	p := picture.OfCluster(picture.Cluster{
-		Server: "https://192.0.2.1:6443", Version: "v1.0.0", Started: now.Add(-time.Hour), At: now, Rows: account.Rows(s, speakers, beats), Peers: peersOfMany(),
+		Server: "https://192.0.2.1:6443", Version: "v1.0.0", Started: now.Add(-time.Hour), At: now, Rows: account.Rows(s, speakers, beats), Peers: 4,
 	})
 	return &p
-}
-
-func peersOfMany() []policy.Peer {
-	var out []policy.Peer
-	for _, name := range []string{"tor-a", "tor-b", "tor-c", "tor-d"} {
-		out = append(out, policy.Peer{Name: name, SessionSettings: policy.SessionSettings{PeerASN: 65000}})
-	}
-	return out
 }
 
 func nodeOfMany(i, subnets int) *status.Status {

@@ -18,9 +18,9 @@ import (
 	"github.com/fairway-bgp/fairway/status"
 )
 
-// metallbRecipe is the page whose address, FRR configuration and BGPPeer the story takes as
-// they stand there.
-const metallbRecipe = "../../docs/recipes/metallb.md"
+// metallbRecipe is the page whose address the story takes as it stands there, beside the
+// files with FRR's configuration and the BGPPeer.
+const metallbRecipe = recipesFolder + "/metallb/README.md"
 
 // metallbService is what MetalLB announces, and routedSubnet what Fairway does.
 const (
@@ -76,7 +76,7 @@ router bgp 64512
 exit
 `
 
-// TestRouterDoesNotGetFairwaysRoutesBesideMetalLB is docs/recipes/metallb.md: MetalLB's FRR
+// TestRouterDoesNotGetFairwaysRoutesBesideMetalLB is docs/recipes/metallb: MetalLB's FRR
 // on the node has the sessions with the routers, and Fairway one with it.
 func TestRouterDoesNotGetFairwaysRoutesBesideMetalLB(t *testing.T) {
 	t.Parallel()
@@ -195,34 +195,29 @@ func (m *besideMetalLB) ip(namespace string, args ...string) string {
 	return string(out)
 }
 
-// fences gives the blocks of the page that are in a language.
-func fences(t *testing.T, language string) []string {
+// addressCommand is what the page has the reader type on the node.
+func addressCommand(t *testing.T) string {
 	t.Helper()
-	var out []string
-	for i, part := range strings.Split(string(must.ReadFile(t, metallbRecipe)), "```") {
-		if text, is := strings.CutPrefix(part, language+"\n"); is && i%2 == 1 {
-			out = append(out, text)
-		}
+	_, rest, _ := strings.Cut(string(must.ReadFile(t, metallbRecipe)), "```sh ")
+	_, rest, _ = strings.Cut(rest, "\n")
+	command, _, ok := strings.Cut(rest, "```")
+	if !ok {
+		t.Fatalf("%s has no block of sh", metallbRecipe)
 	}
-	if len(out) == 0 {
-		t.Fatalf("%s has no block of %s", metallbRecipe, language)
-	}
-	return out
+	return command
 }
 
 // recipe does what the page says, on the node.
 func (m *besideMetalLB) recipe(t *testing.T) {
 	t.Helper()
-	for _, command := range fences(t, "sh") {
-		must.Run(t, "ip", "netns", "exec", m.prefix+"n", "sh", "-ec", command)
-	}
+	must.Run(t, "ip", "netns", "exec", m.prefix+"n", "sh", "-ec", addressCommand(t))
 	var object struct {
 		Spec struct {
 			Raw struct{ RawConfig string }
 		}
 	}
-	if err := yaml.Unmarshal([]byte(fences(t, "yaml")[0]), &object); err != nil || object.Spec.Raw.RawConfig == "" {
-		t.Fatalf("no rawConfig in the first object: %v", err)
+	if err := yaml.Unmarshal([]byte(recipeFiles(t, "metallb", "frr-configuration.yaml")), &object); err != nil || object.Spec.Raw.RawConfig == "" {
+		t.Fatalf("no rawConfig in the object: %v", err)
 	}
 	m.load(t, object.Spec.Raw.RawConfig+internalRouter)
 }
@@ -230,7 +225,7 @@ func (m *besideMetalLB) recipe(t *testing.T) {
 // objects writes the Node, the page's BGPPeer, and the Subnet with its annotations.
 func (m *besideMetalLB) objects(t *testing.T, annotations string) {
 	t.Helper()
-	must.WriteFile(t, m.file, []byte(fences(t, "yaml")[1]+`
+	must.WriteFile(t, m.file, []byte(recipeFiles(t, "metallb", "peers.yaml")+`
 ---
 {apiVersion: v1, kind: Node, metadata: {name: n1}, status: {addresses: [{type: InternalIP, address: 172.31.1.2}]}}
 ---
@@ -268,7 +263,7 @@ func (m *besideMetalLB) collide(t *testing.T) {
 `))
 	m.fairway(t)
 	defer m.stop()
-	page := "docs/recipes/" + filepath.Base(metallbRecipe)
+	const page = "docs/recipes/metallb/README.md"
 	must.Await(t, "the session says whose the router is, and the host's finding too", func() bool {
 		s := m.status(t)
 		return s != nil && strings.Contains(s.Sessions[0].LastError, page) && slices.ContainsFunc(s.Findings, func(f host.Finding) bool {

@@ -56,7 +56,7 @@ func TestMigrateNodeByNode(t *testing.T) {
 // route while nobody is there.
 func TestMigrateByGracefulRestart(t *testing.T) {
 	m := newMigration(t)
-	graceful := strings.Replace(migrateObjects, "localASN: 65001\n", "localASN: 65001\n  gracefulRestart: {restartTime: 120s}\n", 1)
+	graceful := strings.Replace(migrateObjects(t), "localASN: 65001\n", "localASN: 65001\n  gracefulRestart: {restartTime: 120s}\n", 1)
 	must.WriteFile(t, m.objects, []byte(graceful))
 	old := m.incumbent(t, "1", true)
 	m.wantVia(t, "1")
@@ -73,12 +73,15 @@ func TestMigrateByGracefulRestart(t *testing.T) {
 	}
 }
 
+// migrantAt is the address of a node.
+func migrantAt(node string) string { return "172.30.0.1" + node }
+
 func newMigration(t *testing.T) *migration {
 	t.Helper()
 	needs.Root(t, "ip", frrBgpd, frrZebra, "vtysh", "gobgpd", "gobgp")
 	dir := t.TempDir()
 	m := &migration{prefix: fmt.Sprintf("fwm%d", os.Getpid()), objects: filepath.Join(dir, "objects.yaml"), fairway: program.Build(t)}
-	must.WriteFile(t, m.objects, []byte(migrateObjects))
+	must.WriteFile(t, m.objects, []byte(migrateObjects(t)))
 	t.Cleanup(func() {
 		for _, n := range []string{"r", "1", "2"} {
 			_ = exec.Command("ip", "netns", "del", m.prefix+n).Run() // there may be none yet
@@ -88,12 +91,14 @@ func newMigration(t *testing.T) *migration {
 		must.Run(t, "ip", "netns", "add", m.prefix+n)
 		must.Run(t, "ip", "-n", m.prefix+n, "link", "set", "lo", "up")
 	}
+	must.Run(t, "ip", "-n", m.prefix+"r", "link", "add", "nodes", "type", "bridge")
+	must.Run(t, "ip", "-n", m.prefix+"r", "addr", "add", "172.30.0.1/24", "dev", "nodes")
+	must.Run(t, "ip", "-n", m.prefix+"r", "link", "set", "nodes", "up")
 	for _, n := range []string{"1", "2"} {
 		link := "node" + n
 		must.Run(t, "ip", "-n", m.prefix+"r", "link", "add", link, "type", "veth", "peer", "name", "uplink", "netns", m.prefix+n)
-		must.Run(t, "ip", "-n", m.prefix+"r", "addr", "add", "172.31."+n+".1/24", "dev", link)
-		must.Run(t, "ip", "-n", m.prefix+n, "addr", "add", "172.31."+n+".2/24", "dev", "uplink")
-		must.Run(t, "ip", "-n", m.prefix+"r", "link", "set", link, "up")
+		must.Run(t, "ip", "-n", m.prefix+n, "addr", "add", migrantAt(n)+"/24", "dev", "uplink")
+		must.Run(t, "ip", "-n", m.prefix+"r", "link", "set", link, "master", "nodes", "up")
 		must.Run(t, "ip", "-n", m.prefix+n, "link", "set", "uplink", "up")
 	}
 	m.startRouter(t)
@@ -102,9 +107,9 @@ func newMigration(t *testing.T) *migration {
 
 func (m *migration) startRouter(t *testing.T) {
 	t.Helper()
-	config := "log stdout\nrouter bgp 65100\n bgp router-id 10.255.0.1\n no bgp ebgp-requires-policy\n bgp bestpath as-path multipath-relax\n"
+	config := "log stdout\nrouter bgp 65000\n bgp router-id 10.255.0.1\n no bgp ebgp-requires-policy\n bgp bestpath as-path multipath-relax\n"
 	for _, n := range []string{"1", "2"} {
-		config += " neighbor 172.31." + n + ".2 remote-as 65001\n neighbor 172.31." + n + ".2 timers connect 1\n"
+		config += " neighbor " + migrantAt(n) + " remote-as 65001\n neighbor " + migrantAt(n) + " timers connect 1\n"
 	}
 	m.frr = runFRR(t, m.prefix+"r", config, "")
 }
@@ -116,12 +121,12 @@ func (m *migration) incumbent(t *testing.T, node string, graceful bool) migrant 
 	config := fmt.Sprintf(`
 [global.config]
 as = 65001
-router-id = "172.31.%[1]s.2"
+router-id = "%[1]s"
 port = -1
 [[neighbors]]
 [neighbors.config]
-neighbor-address = "172.31.%[1]s.1"
-peer-as = 65100
+neighbor-address = "172.30.0.1"
+peer-as = 65000
 [neighbors.timers.config]
 connect-retry = 1
 [neighbors.graceful-restart.config]
@@ -132,7 +137,7 @@ restart-time = 120
 afi-safi-name = "ipv4-unicast"
 [neighbors.afi-safis.mp-graceful-restart.config]
 enabled = %[2]t
-`, node, graceful)
+`, migrantAt(node), graceful)
 	file := filepath.Join(t.TempDir(), "gobgpd.toml")
 	must.WriteFile(t, file, []byte(config))
 	stop := daemon(t, m.prefix+node, "gobgpd", "-f", file, "--api-hosts", "127.0.0.1:50051", "--pprof-disable")
@@ -148,43 +153,13 @@ func (m *migration) newcomer(t *testing.T, node string) migrant {
 		"--datapath-gate=false", "--grpc-socket=", "--run-dir="+t.TempDir())}
 }
 
-// migrateObjects are a Subnet as kube-ovn-speaker knows it, and the peers.
-const migrateObjects = `
-apiVersion: kubeovn.io/v1
-kind: Subnet
-metadata: {name: routed, annotations: {ovn.kubernetes.io/bgp: "true"}}
-spec: {cidrBlock: 10.166.0.0/16, natOutgoing: false, gatewayType: distributed}
----
-apiVersion: v1
-kind: Node
-metadata: {name: n1, labels: {kubernetes.io/hostname: n1}}
-status: {addresses: [{type: InternalIP, address: 172.31.1.2}]}
----
-apiVersion: v1
-kind: Node
-metadata: {name: n2, labels: {kubernetes.io/hostname: n2}}
-status: {addresses: [{type: InternalIP, address: 172.31.2.2}]}
----
-apiVersion: fairway.dev/v1alpha1
-kind: BGPPeer
-metadata: {name: for-n1}
-spec:
-  nodeSelector: {matchLabels: {kubernetes.io/hostname: n1}}
-  peerAddress: 172.31.1.1
-  peerASN: 65100
-  localASN: 65001
-  attributes: {communities: ["65001:2"]}
----
-apiVersion: fairway.dev/v1alpha1
-kind: BGPPeer
-metadata: {name: for-n2}
-spec:
-  nodeSelector: {matchLabels: {kubernetes.io/hostname: n2}}
-  peerAddress: 172.31.2.1
-  peerASN: 65100
-  localASN: 65001
-  attributes: {communities: ["65001:2"]}
-`
+// migrateObjects are those of docs/recipes/from-kube-ovn-speaker, with a community that
+// tells Fairway's routes.
+func migrateObjects(t *testing.T) string {
+	t.Helper()
+	return recipeFiles(t, "from-kube-ovn-speaker", "peers.yaml") + "  attributes: {communities: [\"65001:2\"]}\n---\n" +
+		recipeFiles(t, "from-kube-ovn-speaker", "cluster/subnet.yaml", "cluster/nodes.yaml")
+}
 
 // kernelRoute is the router's route, "" without one.
 func (m *migration) kernelRoute(t *testing.T) string {
@@ -198,7 +173,7 @@ func (m *migration) wantVia(t *testing.T, nodes ...string) {
 	must.Await(t, fmt.Sprintf("the router's route leads by way of nodes %v", nodes), func() bool {
 		route := m.kernelRoute(t)
 		for _, n := range nodes {
-			if !strings.Contains(route, "via 172.31."+n+".2 ") {
+			if !strings.Contains(route, "via "+migrantAt(n)+" ") {
 				return false
 			}
 		}
@@ -210,7 +185,7 @@ func (m *migration) wantVia(t *testing.T, nodes ...string) {
 func (m *migration) announcer(t *testing.T, node string) string {
 	t.Helper()
 	for _, p := range m.frr.paths(t, migratePrefix) {
-		if len(p.NextHops) == 1 && p.NextHops[0].IP == "172.31."+node+".2" {
+		if len(p.NextHops) == 1 && p.NextHops[0].IP == migrantAt(node) {
 			return map[string]string{"65001:1": "incumbent", "65001:2": "fairway"}[p.Community.String]
 		}
 	}

@@ -33,7 +33,7 @@ const (
 	unnumberedOutside = "198.51.100.9"
 )
 
-// TestUnnumbered is docs/recipes/unnumbered.md, and what may happen after that.
+// TestUnnumbered is docs/recipes/unnumbered, and what may happen after that.
 func TestUnnumbered(t *testing.T) {
 	t.Parallel()
 	whole := t // the daemon outlives the step that starts it
@@ -114,7 +114,7 @@ func newUnnumbered(t *testing.T) *unnumbered {
 	dir := t.TempDir()
 	u := &unnumbered{prefix: fmt.Sprintf("fwu%d", os.Getpid()), dir: dir, objects: filepath.Join(dir, "objects.yaml")}
 	u.fairway = program.Build(t)
-	must.WriteFile(t, u.objects, []byte(unnumberedObjects))
+	must.WriteFile(t, u.objects, []byte(unnumberedObjects(t)))
 	spaces := []string{"x", "r", "b", "n", "p"}
 	t.Cleanup(func() {
 		for _, n := range spaces {
@@ -148,38 +148,24 @@ func newUnnumbered(t *testing.T) *unnumbered {
 	return u
 }
 
-// unnumberedObjects are those of docs/recipes/unnumbered.md, and two more BGPPeers.
-const unnumberedObjects = `
-apiVersion: kubeovn.io/v1
-kind: Subnet
-metadata: {name: routed, annotations: {fairway.dev/advertise: "true", fairway.dev/peers: "tor,bird"}}
-spec: {cidrBlock: 10.166.0.0/16, natOutgoing: false, gatewayType: distributed}
----
-apiVersion: v1
-kind: Node
-metadata: {name: n1}
-status: {addresses: [{type: InternalIP, address: 172.31.9.2}]}
----
-apiVersion: fairway.dev/v1alpha1
-kind: BGPPeer
-metadata: {name: tor}
-spec:
-  interface: eth1
-  dynamicASN: external
-  localASN: 65001
-  holdTime: 3s
-  gracefulRestart: {}
----
+// unnumberedObjects are those of docs/recipes/unnumbered, with timers that suit a test, and
+// two more BGPPeers.
+func unnumberedObjects(t *testing.T) string {
+	t.Helper()
+	tor := recipeFiles(t, "unnumbered", "peers.yaml") + "  holdTime: 3s\n  gracefulRestart: {}\n"
+	subnet := strings.Replace(recipeFiles(t, "unnumbered", "subnet.yaml"), "  annotations:\n", "  annotations:\n    fairway.dev/peers: tor,bird\n", 1)
+	return strings.Join([]string{tor, subnet, recipeFiles(t, "unnumbered", "cluster/nodes.yaml"), `
 apiVersion: fairway.dev/v1alpha1
 kind: BGPPeer
 metadata: {name: bird}
 spec: {interface: eth2, dynamicASN: external, localASN: 65001, holdTime: 9s}
----
+`, `
 apiVersion: fairway.dev/v1alpha1
 kind: BGPPeer
 metadata: {name: gateway}
 spec: {peerDiscovery: defaultGateway, dynamicASN: external, localASN: 65001, holdTime: 9s}
-`
+`}, "\n---\n")
+}
 
 func (u *unnumbered) startFRR(t *testing.T) {
 	t.Helper()

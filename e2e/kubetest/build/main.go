@@ -9,9 +9,11 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/fairway-bgp/fairway/e2e/kubetest"
+	"github.com/fairway-bgp/fairway/progress"
 )
 
 func main() {
@@ -24,16 +26,20 @@ func main() {
 }
 
 func build(ctx context.Context) error {
-	path, err := kubetest.Build(ctx, os.Stderr)
+	steps := progress.New(os.Stderr)
+	defer steps.End()
+	path, err := kubetest.Build(ctx, steps)
 	if err != nil {
 		return err
 	}
-	fmt.Println(path)
+	paths := []string{path}
 	for _, name := range kubetest.Tools() {
-		if path, err = kubetest.Tool(ctx, name, os.Stderr); err != nil {
+		if path, err = kubetest.Tool(ctx, name, steps); err != nil {
 			return err
 		}
-		fmt.Println(path)
+		paths = append(paths, path)
 	}
-	return nil
+	steps.End()
+	_, err = fmt.Println(strings.Join(paths, "\n"))
+	return err
 }

@@ -52,7 +52,10 @@ export interface Session {
   troubleAt?: string;
   from?: string;
   sent: number;
+  planned: number;
   flaps?: number;
+  resetAt?: string;
+  reset?: string;
   bfd?: string;
   note?: string;
 }

@@ -60,7 +60,7 @@ export function Sessions({ picture, scope }: Props) {
             { head: "Router", cell: (r) => <>{r.session.peer}<div class="mono soft">{r.session.neighbour}{r.session.asn ? ` · AS ${r.session.asn}` : ""}</div></> },
             { head: "For", cell: (r) => (r.session.since ? <Age of={r.session.since} /> : "never up") },
             ...(picture.whole ? [] : [{ head: "Next hop", class: "mono", cell: (r: SessionRow) => r.session.from ?? "–" }]),
-            { head: "Sent", class: "number", cell: (r) => r.session.sent.toLocaleString("en") },
+            { head: "Sent", class: "number", cell: (r) => <>{r.session.sent.toLocaleString("en")}{r.session.sent < r.session.planned && ` of ${r.session.planned.toLocaleString("en")}`}</> },
             { head: "What is wrong", class: "wide", cell: (r) => <Trouble of={r.session} /> },
           ]}
         />
@@ -75,7 +75,7 @@ function Trouble({ of }: { of: Session }) {
       {of.trouble}
       {of.troubleAt && <span class="soft"> (<Age of={of.troubleAt} /> ago)</span>}
       {of.note && <div>{of.note}</div>}
-      {(of.flaps ?? 0) > 0 && <div class="soft">went down {count(of.flaps!, "time")} so far</div>}
+      {(of.flaps ?? 0) > 0 && <div class="soft">went down {count(of.flaps!, "time")}{of.resetAt && <>, last <Age of={of.resetAt} /> ago: {of.reset}</>}</div>}
     </>
   );
 }

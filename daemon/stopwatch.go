@@ -1,0 +1,42 @@
+package daemon
+
+import (
+	"reflect"
+	"time"
+
+	"github.com/fairway-bgp/fairway/policy"
+	"github.com/fairway-bgp/fairway/status"
+)
+
+// stopwatch measures how long what happens takes to the wire: from the first ring after
+// a pass until the speaker has handed the changed prefixes to the sessions. The start,
+// what changes nothing that is announced, and what the clock alone brings are not
+// measured. The zero value has measured nothing.
+type stopwatch struct {
+	// since is when the oldest change was heard of that may still be on its way; zero for
+	// none.
+	since time.Time
+	// begun is true once there was something to compare with, handed.
+	begun  bool
+	handed []policy.Advert
+	delays status.Delays
+}
+
+// heard notes that the bell has rung; at is zero where it has not.
+func (w *stopwatch) heard(at time.Time) {
+	if w.since.IsZero() {
+		w.since = at
+	}
+}
+
+// handedOver notes what the speaker was given, and whether it could do all of it: what
+// it could not is still on its way.
+func (w *stopwatch) handedOver(adverts []policy.Advert, all bool, now time.Time) {
+	if !all {
+		return
+	}
+	if w.begun && !w.since.IsZero() && !reflect.DeepEqual(w.handed, adverts) {
+		w.delays = w.delays.Plus(now.Sub(w.since))
+	}
+	w.since, w.begun, w.handed = time.Time{}, true, adverts
+}
