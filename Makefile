@@ -18,7 +18,10 @@ build: ## Build bin/fairway and bin/gobgp
 	$(GO) build -trimpath -o $(BIN)/ ./cmd/fairway github.com/osrg/gobgp/v4/cmd/gobgp
 
 # Times in what is made are those of the last commit, so that it is the same whoever makes it.
-export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
+ifndef SOURCE_DATE_EPOCH
+SOURCE_DATE_EPOCH := $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
+endif
+export SOURCE_DATE_EPOCH
 
 man: build ## Write bin/man, a manual page for each command
 	@mkdir -p $(BIN)/man
