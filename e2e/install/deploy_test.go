@@ -103,6 +103,31 @@ func testExamples(t *testing.T, s *kubetest.Server) {
 	}
 }
 
+// testRecipes applies what docs/recipes says to apply, but for objects of others' CRDs, and
+// wants every field to be kept.
+func testRecipes(t *testing.T, s *kubetest.Server) {
+	files, err := filepath.Glob(filepath.Join("..", "..", "docs", "recipes", "*", "*.yaml"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("recipes: %v, %v", files, err)
+	}
+	for _, f := range files {
+		objects, err := kubetest.Objects(must.ReadFile(t, f))
+		if err != nil {
+			t.Fatalf("%s: %v", f, err)
+		}
+		for _, o := range objects {
+			if o.GetKind() == "FRRConfiguration" {
+				continue
+			}
+			if err := kubetest.ApplyObject(t.Context(), s.Config(), o); err != nil {
+				t.Errorf("%s: %v", f, err)
+				continue
+			}
+			wantThere(t, s, []*unstructured.Unstructured{o})
+		}
+	}
+}
+
 // wantThere wants each object to be on the server with every field it was sent with.
 func wantThere(t *testing.T, s *kubetest.Server, want []*unstructured.Unstructured) {
 	t.Helper()
