@@ -40,7 +40,8 @@ install: man ## Install fairway, kubectl-fairway, manual pages and completions b
 
 VERSION ?= $(shell awk '$$1 == "appVersion:" { print $$2 }' manifests/chart/Chart.yaml)
 IMAGE_ARCH ?= amd64,arm64
-IMAGE_FLAGS = -arch $(IMAGE_ARCH) -version $(VERSION) -revision "$$(git rev-parse --verify -q HEAD)"
+REVISION := $(shell git rev-parse --verify -q HEAD 2>/dev/null)
+IMAGE_FLAGS = -arch $(IMAGE_ARCH) -version $(VERSION) -revision "$(REVISION)"
 
 image: ## Write dist/fairway-VERSION.oci.tar, the container image, from Debian's packages, and what it is made of
 	cd tools && $(GO) run ./image $(IMAGE_FLAGS) -out $(CURDIR)/dist
