@@ -47,11 +47,11 @@ func (h Heartbeats) Complaints(s *v1alpha1.Speaker, nodesReady map[string]bool) 
 // announce nothing.
 func heldBack(s *v1alpha1.Speaker) string {
 	for _, w := range s.Status.Withheld.First {
-		if slices.Contains(knownToNodeAlone(), routes.Reason(w.Reason)) {
+		if slices.Contains(KnownToNodeAlone(), routes.Reason(w.Reason)) {
 			return fmt.Sprintf("%s is withheld, %s: %s", w.Prefix, w.Reason, w.Detail)
 		}
 	}
-	for _, reason := range knownToNodeAlone() {
+	for _, reason := range KnownToNodeAlone() {
 		if n := s.Status.Withheld.Reasons[string(reason)]; n > 0 {
 			return fmt.Sprintf("%d withheld, %s", n, reason)
 		}

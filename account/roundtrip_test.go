@@ -127,7 +127,7 @@ func drainIsAsFar(t *testing.T, p *status.Status, s *v1alpha1.Speaker) {
 func complaintsAreOfWhatIsWrong(t *testing.T, p *status.Status, s *v1alpha1.Speaker) {
 	t.Helper()
 	well := len(p.Degraded()) == 0
-	stuck := len(p.Plan.Adverts) == 0 && slices.ContainsFunc(p.Plan.Withheld, func(w policy.Withheld) bool { return slices.Contains(knownToNodeAlone(), w.Reason) })
+	stuck := len(p.Plan.Adverts) == 0 && slices.ContainsFunc(p.Plan.Withheld, func(w policy.Withheld) bool { return slices.Contains(KnownToNodeAlone(), w.Reason) })
 	if got := (Heartbeats{}).Complaints(s, nil); (len(got) == 0) != (well && !stuck) {
 		t.Errorf("%s is well: %t, and is stuck: %t; complaints: %q", p.Node, well, stuck, got)
 	}

@@ -188,7 +188,7 @@ func listedWithheld(s *v1alpha1.Speaker, e policy.Explanation) *v1alpha1.Withhel
 // maybeWithheld is for a CIDR that the Speaker's lists are too short for: what only a
 // node knows may hold it back, and otherwise the objects are believed.
 func maybeWithheld(e policy.Explanation, s *v1alpha1.Speaker) *Word {
-	for _, reason := range knownToNodeAlone() {
+	for _, reason := range KnownToNodeAlone() {
 		if n := s.Status.Withheld.Reasons[string(reason)]; n > 0 {
 			return &Word{Announced: true, Text: fmt.Sprintf("%d prefixes are withheld, %s; %s may be among them, its list is too short to tell", n, reason, e.Prefix)}
 		}
@@ -196,7 +196,7 @@ func maybeWithheld(e policy.Explanation, s *v1alpha1.Speaker) *Word {
 	return nil
 }
 
-// knownToNodeAlone are the reasons that no object tells of.
-func knownToNodeAlone() []routes.Reason {
+// KnownToNodeAlone are the reasons that no object tells of.
+func KnownToNodeAlone() []routes.Reason {
 	return []routes.Reason{routes.DatapathDown, routes.HostNotReady}
 }

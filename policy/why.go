@@ -76,3 +76,21 @@ func (v *view) explain(checks []routes.Check, c *routes.Case) Explanation {
 	e.Warnings = plan.Warnings
 	return e
 }
+
+// Remedy says what to do about a reason, whatever the Subnet and the node: SUBNET and
+// NODE stand for their names, and NAME for an annotation's. It is "" for no reason of the
+// chain.
+func Remedy(reason string) string {
+	for _, c := range Chain() {
+		if string(c.Reason) == reason {
+			return c.Mend(exampleCase())
+		}
+	}
+	return ""
+}
+
+// exampleCase lets a remedy name a Subnet and a Node.
+func exampleCase() *routes.Case {
+	return &routes.Case{Snapshot: &routes.Snapshot{}, Subnet: &routes.Subnet{Name: "SUBNET"}, Node: &routes.Node{Name: "NODE"},
+		TuningErr: &routes.AnnotationError{Name: routes.Prefix + "NAME"}}
+}

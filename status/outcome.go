@@ -127,6 +127,17 @@ func (s *Status) Degraded() []string {
 	return out
 }
 
+// State is the state in a word: ready, degraded or not ready.
+func (s *Status) State() string {
+	switch {
+	case !s.Ready:
+		return "not ready"
+	case len(s.Degraded()) > 0:
+		return "degraded"
+	}
+	return "ready"
+}
+
 // summary is the state in a few words.
 func (s *Status) summary() string {
 	switch degraded := len(s.Degraded()); {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -309,10 +310,33 @@ func (s Session) Established() bool { return s.State == "Established" }
 
 // Board holds the newest Status. The zero Board is empty; it is safe for any
 // number of readers and writers.
-type Board struct{ newest atomic.Pointer[Status] }
+type Board struct {
+	newest  atomic.Pointer[Status]
+	mu      sync.Mutex
+	changed chan struct{}
+}
 
-// Post publishes a Status, which must not be changed afterwards.
-func (b *Board) Post(s *Status) { b.newest.Store(s) }
+// Post publishes a Status, which must not be changed afterwards. It waits for nobody.
+func (b *Board) Post(s *Status) {
+	b.newest.Store(s)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.changed != nil {
+		close(b.changed)
+		b.changed = nil
+	}
+}
 
 // Newest gives what was posted last, or nil before that.
 func (b *Board) Newest() *Status { return b.newest.Load() }
+
+// Changed gives a channel that is closed when something newer is posted. Ask for it before
+// Newest, so that nothing is missed in between.
+func (b *Board) Changed() <-chan struct{} {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.changed == nil {
+		b.changed = make(chan struct{})
+	}
+	return b.changed
+}

@@ -15,11 +15,11 @@ import (
 // BenchmarkScrape answers scrapes of a node with 1,000 Subnets and 64 peers, each of
 // which has all of them.
 func BenchmarkScrape(b *testing.B) {
-	s := picture()
+	s := interesting()
 	s.Sessions, s.Plan.Adverts = nil, nil
 	var peers []string
 	for i := range 64 {
-		e := picture().Sessions[0]
+		e := interesting().Sessions[0]
 		e.Peer, e.Address = fmt.Sprintf("tor-%02d", i), fmt.Sprintf("172.30.0.%d", i)
 		peers, s.Sessions = append(peers, e.Peer), append(s.Sessions, e)
 	}

@@ -11,7 +11,7 @@ import (
 // TestTheMetricsAddressHasNothingElse: it is reached from other machines.
 func TestTheMetricsAddressHasNothingElse(t *testing.T) {
 	var board status.Board
-	board.Post(picture())
+	board.Post(interesting())
 	for _, tt := range []struct {
 		method, url string
 		want        int

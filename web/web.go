@@ -2,10 +2,8 @@ package web
 
 import (
 	"bytes"
-	_ "embed"
 	"encoding/json"
 	"fmt"
-	"html/template"
 	"io"
 	"net"
 	"net/http"
@@ -16,9 +14,6 @@ import (
 	"github.com/fairway-bgp/fairway/inet"
 	"github.com/fairway-bgp/fairway/status"
 )
-
-//go:embed page.html
-var pageSource string
 
 // staleAfter is when a picture is too old for the daemon to be well: its loop
 // makes a pass every 30 s at least.
@@ -32,29 +27,28 @@ const (
 	idleBound   = time.Minute
 )
 
-// sameFor is how long a page stays as it is; what is on it says how long ago
-// things happened.
-const sameFor = time.Second
-
 // Serve answers on l until it is closed.
-func Serve(l net.Listener, board *status.Board) error {
-	s := &http.Server{Handler: Handler(board), ReadHeaderTimeout: askBound, ReadTimeout: askBound, WriteTimeout: answerBound, IdleTimeout: idleBound}
+func Serve(l net.Listener, board *status.Board, page *Page) error {
+	return serve(l, Handler(board, page))
+}
+
+// ServePage answers on l with the page alone, until l is closed.
+func ServePage(l net.Listener, page *Page) error {
+	mux := http.NewServeMux()
+	page.addTo(mux)
+	return serve(l, guardHost(mux))
+}
+
+func serve(l net.Listener, h http.Handler) error {
+	s := &http.Server{Handler: h, ReadHeaderTimeout: askBound, ReadTimeout: askBound, WriteTimeout: answerBound, IdleTimeout: idleBound}
 	return s.Serve(l)
 }
 
-// Handler answers the paths of this package from a board.
-func Handler(board *status.Board) http.Handler {
-	page := template.Must(template.New("page").Funcs(template.FuncMap{
-		"ago":  func(t time.Time) string { return status.Ago(t, time.Now()) },
-		"join": func(s []string) string { return strings.Join(s, ", ") },
-	}).Parse(pageSource))
-	asPage := &answer{kind: "text/html; charset=utf-8", make: func(w io.Writer, s *status.Status) error { return page.Execute(w, s) }}
-	asJSON := &answer{kind: "application/json", make: writeJSON}
+// Handler answers the paths of this package from a board, and from a page that follows it.
+func Handler(board *status.Board, page *Page) http.Handler {
+	asJSON := &answer{make: writeJSON}
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
-		asPage.serve(w, board.Newest())
-	})
+	page.addTo(mux)
 	mux.HandleFunc("GET /status.json", func(w http.ResponseWriter, _ *http.Request) {
 		if s := board.Newest(); s == nil {
 			http.Error(w, notYet, http.StatusServiceUnavailable)
@@ -96,41 +90,38 @@ func guardHost(next http.Handler) http.Handler {
 	})
 }
 
-// answer is one picture as bytes, the same for all who ask: the page of a large
-// cluster takes megabytes, and who asks may be many and slow.
+// answer is a Status as bytes, the same for all who ask: that of a large cluster takes
+// megabytes, and who asks may be many and slow.
 type answer struct {
-	// kind is the media type.
-	kind string
 	make func(io.Writer, *status.Status) error
 
 	mu    sync.Mutex
 	of    *status.Status
-	made  time.Time
 	bytes []byte
 }
 
 func (a *answer) serve(w http.ResponseWriter, s *status.Status) {
-	body, err := a.body(s, time.Now())
+	body, err := a.body(s)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
 	}
-	w.Header().Set("Content-Type", a.kind)
+	w.Header().Set("Content-Type", "application/json")
 	w.Write(body)
 }
 
-// body gives the bytes for a picture, which nobody may change.
-func (a *answer) body(s *status.Status, now time.Time) ([]byte, error) {
+// body gives the bytes for a Status, which nobody may change.
+func (a *answer) body(s *status.Status) ([]byte, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.bytes != nil && a.of == s && now.Sub(a.made) < sameFor {
+	if a.bytes != nil && a.of == s {
 		return a.bytes, nil
 	}
 	var b bytes.Buffer
 	if err := a.make(&b, s); err != nil {
 		return nil, err
 	}
-	a.of, a.made, a.bytes = s, now, b.Bytes()
+	a.of, a.bytes = s, b.Bytes()
 	return a.bytes, nil
 }
 

@@ -54,7 +54,7 @@ func servedDaemon(t *testing.T, change func(*status.Status)) (address, file stri
 	}
 	var board status.Board
 	board.Post(st)
-	server := httptest.NewServer(web.Handler(&board))
+	server := httptest.NewServer(web.Handler(&board, web.NewPage(time.Now())))
 	t.Cleanup(server.Close)
 	return strings.TrimPrefix(server.URL, "http://"), file
 }

@@ -66,18 +66,12 @@ func writeReasons(w io.Writer) {
 			"reasons. They are tried in this order, and the first that applies is given. `fairway why SUBNET` shows\n"+
 			"the whole chain.\n")
 	for _, c := range policy.Chain() {
-		fmt.Fprintf(w, "\n## %s\n\n%s\n\nWhat to do: %s.\n", c.Reason, c.When, c.Mend(exampleCase()))
+		fmt.Fprintf(w, "\n## %s\n\n%s\n\nWhat to do: %s.\n", c.Reason, c.When, policy.Remedy(string(c.Reason)))
 	}
 	fmt.Fprint(w, "\n# Warnings\n\nGiven about what is announced all the same.\n")
 	for _, x := range policy.WarningReasons() {
 		fmt.Fprintf(w, "\n### %s\n\n%s\n", x.Reason, x.When)
 	}
-}
-
-// exampleCase lets a remedy name a Subnet and a Node.
-func exampleCase() *routes.Case {
-	return &routes.Case{Snapshot: &routes.Snapshot{}, Subnet: &routes.Subnet{Name: "SUBNET"}, Node: &routes.Node{Name: "NODE"},
-		TuningErr: &routes.AnnotationError{Name: routes.Prefix + "NAME"}}
 }
 
 func writeChecks(w io.Writer) {

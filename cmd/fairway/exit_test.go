@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/fairway-bgp/fairway/host"
 	"github.com/fairway-bgp/fairway/status"
@@ -50,7 +51,7 @@ func daemonThatSays(t *testing.T, change func(*status.Status)) string {
 	change(s)
 	board := &status.Board{}
 	board.Post(s)
-	server := httptest.NewServer(web.Handler(board))
+	server := httptest.NewServer(web.Handler(board, web.NewPage(time.Now())))
 	t.Cleanup(server.Close)
 	return strings.TrimPrefix(server.URL, "http://")
 }

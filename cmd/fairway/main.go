@@ -91,7 +91,7 @@ prefix that is not announced has a reason that 'fairway why' explains.`,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(flagError)
-	root.AddCommand(newPlanCommand(), newWhyCommand(), newRunCommand(), newCheckCommand(), newStatusCommand(), newProbeCommand(), newDrainCommand(), newUndrainCommand(), newLabCommand(), newVersionCommand(), newDocsCommand())
+	root.AddCommand(newPlanCommand(), newWhyCommand(), newRunCommand(), newCheckCommand(), newStatusCommand(), newUICommand(), newProbeCommand(), newDrainCommand(), newUndrainCommand(), newLabCommand(), newVersionCommand(), newDocsCommand())
 	for _, c := range root.Commands() {
 		markUsage(c)
 	}

@@ -9,25 +9,15 @@ import (
 	"strings"
 	"time"
 
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/fairway-bgp/fairway/account"
 	"github.com/fairway-bgp/fairway/api/v1alpha1"
 	"github.com/fairway-bgp/fairway/columns"
 	"github.com/fairway-bgp/fairway/kube"
-	"github.com/fairway-bgp/fairway/policy"
 	"github.com/fairway-bgp/fairway/routes"
 	"github.com/fairway-bgp/fairway/status"
 )
-
-// speakerRow is one node of `status --cluster`: its Speaker, empty where it has none,
-// whether its daemon lives, and what is not as it should be.
-type speakerRow struct {
-	v1alpha1.Speaker
-	Standing account.Standing `json:"standing"`
-	Degraded []string         `json:"degraded"`
-}
 
 // showSpeakers prints what every node says about itself, and which of them say nothing.
 func showSpeakers(ctx context.Context, w, stderr io.Writer, access kube.Access, asJSON bool) error {
@@ -43,7 +33,7 @@ func showSpeakers(ctx context.Context, w, stderr io.Writer, access kube.Access, 
 	if err != nil {
 		fmt.Fprintf(stderr, "fairway: which Nodes there are, and which of them are Ready, is not known, so a Speaker below may be of a node that is gone: %s\n", columns.Plain(err.Error()))
 	}
-	rows := speakerRows(s, speakers, heartbeats(ctx, stderr, cluster, speakers))
+	rows := account.Rows(s, speakers, heartbeats(ctx, stderr, cluster, speakers))
 	if asJSON {
 		err = writeJSON(w, rows)
 	} else {
@@ -52,15 +42,25 @@ func showSpeakers(ctx context.Context, w, stderr io.Writer, access kube.Access, 
 	if err != nil {
 		return err
 	}
-	if len(speakers) == 0 || slices.ContainsFunc(rows, func(r speakerRow) bool { return len(r.Degraded) > 0 }) {
+	if len(speakers) == 0 || slices.ContainsFunc(rows, func(r account.Row) bool { return len(r.Degraded) > 0 }) {
 		return wrong(nil)
 	}
 	return nil
 }
 
-// heartbeats reads those of all daemons that name a Lease; who may not is told on stderr,
-// and knows of none. They are in one namespace, but where Fairway has moved.
+// heartbeats is heartbeatsOf for a command: who may not read them is told on stderr, and
+// knows of none.
 func heartbeats(ctx context.Context, stderr io.Writer, cluster *kube.Cluster, speakers []v1alpha1.Speaker) account.Heartbeats {
+	out, err := heartbeatsOf(ctx, cluster, speakers)
+	if err != nil {
+		fmt.Fprintf(stderr, "fairway: which daemons live is not known, so what a Speaker says may be old: %s\n", columns.Plain(err.Error()))
+	}
+	return out
+}
+
+// heartbeatsOf reads those of all daemons that name a Lease. They are in one namespace,
+// but where Fairway has moved.
+func heartbeatsOf(ctx context.Context, cluster *kube.Cluster, speakers []v1alpha1.Speaker) (account.Heartbeats, error) {
 	var out account.Heartbeats
 	asked := map[string]bool{}
 	for i := range speakers {
@@ -71,8 +71,7 @@ func heartbeats(ctx context.Context, stderr io.Writer, cluster *kube.Cluster, sp
 		asked[namespace] = true
 		last, at, err := cluster.Heartbeats(ctx, namespace)
 		if err != nil {
-			fmt.Fprintf(stderr, "fairway: which daemons live is not known, so what a Speaker says may be old: %s\n", columns.Plain(err.Error()))
-			return account.Heartbeats{}
+			return account.Heartbeats{}, err
 		}
 		if out.Last == nil {
 			out.Last = last
@@ -80,45 +79,20 @@ func heartbeats(ctx context.Context, stderr io.Writer, cluster *kube.Cluster, sp
 		maps.Copy(out.Last, last)
 		out.At = at
 	}
-	return out
-}
-
-// speakerRows gives a row for each Speaker, and each Node that should have one, by name.
-// Without Nodes those are the Speakers alone.
-func speakerRows(s policy.Snapshot, speakers []v1alpha1.Speaker, beats account.Heartbeats) []speakerRow {
-	var ready map[string]bool
-	if s.Nodes != nil {
-		ready = make(map[string]bool, len(s.Nodes))
-		for i := range s.Nodes {
-			ready[s.Nodes[i].Name] = s.Nodes[i].Ready
-		}
-	}
-	rows := make([]speakerRow, 0, len(speakers))
-	for i := range speakers {
-		row := speakerRow{Speaker: speakers[i], Standing: beats.Of(&speakers[i]), Degraded: []string{}}
-		row.Degraded = append(row.Degraded, beats.Complaints(&speakers[i], ready)...)
-		rows = append(rows, row)
-	}
-	for _, u := range account.UnservedBy(s, speakers) {
-		row := speakerRow{Standing: account.Absent, Degraded: []string{u.Text()}}
-		row.ObjectMeta = metav1.ObjectMeta{Name: u.Node}
-		rows = append(rows, row)
-	}
-	slices.SortStableFunc(rows, func(a, b speakerRow) int { return strings.Compare(a.Name, b.Name) })
-	return rows
+	return out, nil
 }
 
 // writeSpeakers prints a row for each node, and below it what is not as it should be, which
 // needs no line where it is well; then a row for each session.
-func writeSpeakers(w io.Writer, rows []speakerRow, now time.Time) error {
+func writeSpeakers(w io.Writer, rows []account.Row, now time.Time) error {
 	var b strings.Builder
-	if !slices.ContainsFunc(rows, func(r speakerRow) bool { return r.Standing != account.Absent }) {
+	if !slices.ContainsFunc(rows, func(r account.Row) bool { return r.Standing != account.Absent }) {
 		b.WriteString("No Speakers: fairway runs on no node of this cluster (a Speaker that was deleted is back within minutes).\n")
 	}
 	t := columns.NewTable(columns.Column{Heading: "Node", Least: 19}, columns.Column{Heading: "Sessions"},
 		columns.Column{Heading: "Announced", Right: true}, columns.Column{Heading: "Withheld", Right: true}, columns.Column{Heading: "State"})
 	for i := range rows {
-		rows[i].addTo(t)
+		addRow(t, &rows[i])
 	}
 	if !t.Empty() {
 		t.Write(&b)
@@ -133,7 +107,7 @@ func writeSpeakers(w io.Writer, rows []speakerRow, now time.Time) error {
 const mostSessionRows = 60
 
 // writeSpeakerSessions prints a row for each session of the daemons that live.
-func writeSpeakerSessions(b *strings.Builder, rows []speakerRow, now time.Time) {
+func writeSpeakerSessions(b *strings.Builder, rows []account.Row, now time.Time) {
 	total := 0
 	for i := range rows {
 		total += len(rows[i].Status.Sessions)
@@ -195,30 +169,17 @@ func announcedText(a v1alpha1.AnnouncedPrefixes) string {
 	return fmt.Sprint(a.Sent)
 }
 
-// state is the row's in a word.
-func (r *speakerRow) state() string {
-	switch {
-	case r.Standing == account.Dead, r.Standing == account.Halted, r.Standing == account.Absent:
-		return string(r.Standing)
-	case len(r.Degraded) == 0:
-		return "ready"
-	case meta.IsStatusConditionFalse(r.Status.Conditions, v1alpha1.ConditionReady):
-		return "not ready"
-	}
-	return "degraded"
-}
-
-// addTo adds what one node says, and below it what is not as it should be. What a dead
+// addRow adds what one node says, and below it what is not as it should be. What a dead
 // daemon has said is not known to be so.
-func (r *speakerRow) addTo(t *columns.Table) {
+func addRow(t *columns.Table, r *account.Row) {
 	switch r.Standing {
 	case account.Absent:
-		t.Row(r.Name, "-", "-", "-", r.state())
+		t.Row(r.Name, "-", "-", "-", r.State())
 	case account.Dead:
-		t.Row(r.Name, fmt.Sprintf("?/%d up", r.Status.Configured), "?", "?", r.state())
+		t.Row(r.Name, fmt.Sprintf("?/%d up", r.Status.Configured), "?", "?", r.State())
 	default:
 		t.Row(r.Name, fmt.Sprintf("%d/%d up", r.Status.Established, r.Status.Configured),
-			announcedText(r.Status.Announced), fmt.Sprint(r.Status.Withheld.Count), r.state())
+			announcedText(r.Status.Announced), fmt.Sprint(r.Status.Withheld.Count), r.State())
 	}
 	for _, c := range r.Degraded {
 		t.Prose("  ", "    ", c)

@@ -35,7 +35,7 @@ func TestSpeakersStayInLine(t *testing.T) {
 	cluster := policytest.Cluster()
 	cluster.Nodes = append(cluster.Nodes, routes.Node{Name: long.Name, Ready: true}, routes.Node{Name: "n3", Ready: true})
 	var b strings.Builder
-	if err := writeSpeakers(&b, speakerRows(cluster, []v1alpha1.Speaker{long, short, killed}, beats), at); err != nil {
+	if err := writeSpeakers(&b, account.Rows(cluster, []v1alpha1.Speaker{long, short, killed}, beats), at); err != nil {
 		t.Fatal(err)
 	}
 	want := `

@@ -41,6 +41,7 @@ type parts struct {
 	log     *logrus.Entry
 	wake    *bell.Bell
 	board   *status.Board
+	page    *web.Page
 	doors   *door.Doors
 	from    origin
 	speaker *speaker.Speaker
@@ -51,7 +52,7 @@ type parts struct {
 
 // parts makes the parts; nothing works yet.
 func (f *runFlags) parts(log *logrus.Entry) (*parts, error) {
-	p := &parts{flags: f, log: log, wake: bell.New(), board: &status.Board{}}
+	p := &parts{flags: f, log: log, wake: bell.New(), board: &status.Board{}, page: web.NewPage(time.Now())}
 	p.doors = door.New(log, p.wake.Ring)
 	var err error
 	p.speaker, err = speaker.New(speaker.Options{
@@ -87,7 +88,7 @@ func (f *runFlags) parts(log *logrus.Entry) (*parts, error) {
 func (p *parts) work(ctx, signalled context.Context) error {
 	speaking, silence := context.WithCancel(ctx)
 	defer silence()
-	tasks := append(p.from.tasks, task{"status page", p.servePage}, task{"metrics", p.serveMetrics})
+	tasks := append(p.from.tasks, task{"status page", p.servePage}, task{"picture", p.followBoard}, task{"metrics", p.serveMetrics})
 	tasks = append(tasks, p.watchTasks()...)
 	tasks = append(tasks, p.hostTasks()...)
 	// The loop ends before the speaker is stopped, so that nothing is announced
@@ -111,7 +112,7 @@ const (
 // servePage shows the page to whoever is on this node, and to the daemon's owner by
 // a socket that nobody else can keep busy.
 func (p *parts) servePage(ctx context.Context) error {
-	serve := func(l net.Listener) error { return web.Serve(l, p.board) }
+	serve := func(l net.Listener) error { return web.Serve(l, p.board, p.page) }
 	for _, closed := range []<-chan struct{}{
 		p.doors.Keep(ctx, door.Door{Name: "status page", Network: "tcp", Address: p.flags.listen, Most: mostPageConns,
 			Advice: "another fairway on this node? give --listen another port"}, serve),
@@ -130,6 +131,12 @@ func (p *parts) serveMetrics(ctx context.Context) error {
 	}
 	<-p.doors.Keep(ctx, door.Door{Name: "metrics", Network: "tcp", Address: p.flags.metricsListen, Most: mostScrapeConns,
 		Advice: "give --metrics-listen another port, or an address of this node"}, func(l net.Listener) error { return web.ServeMetrics(l, p.board) })
+	return nil
+}
+
+// followBoard keeps the page's picture up to date.
+func (p *parts) followBoard(ctx context.Context) error {
+	p.page.Follow(ctx, p.board, p.log.WithField("part", "page"))
 	return nil
 }
 

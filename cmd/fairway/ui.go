@@ -1,0 +1,179 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/sirupsen/logrus"
+	"github.com/spf13/cobra"
+
+	"github.com/fairway-bgp/fairway/account"
+	"github.com/fairway-bgp/fairway/api/v1alpha1"
+	"github.com/fairway-bgp/fairway/bell"
+	"github.com/fairway-bgp/fairway/door"
+	"github.com/fairway-bgp/fairway/kube"
+	"github.com/fairway-bgp/fairway/picture"
+	"github.com/fairway-bgp/fairway/policy"
+	"github.com/fairway-bgp/fairway/routes"
+	"github.com/fairway-bgp/fairway/web"
+)
+
+// defaultUIListen is beside the daemon's, so that both can be looked at on one machine.
+const defaultUIListen = "127.0.0.1:7474"
+
+// lookEvery is how often it is asked who gave a sign of life, and which Nodes and
+// BGPPeers there are. Speakers are followed.
+const lookEvery = 10 * time.Second
+
+// newUICommand is `fairway ui`: the page of a whole cluster, without a daemon.
+func newUICommand() *cobra.Command {
+	var access kube.Access
+	var listen string
+	c := &cobra.Command{
+		Use:   "ui",
+		Short: "Show the whole cluster in a browser",
+		Long: `Serve the page with the picture of the whole cluster on this machine, from what the
+Speaker of every node says. It needs a kubeconfig that may read Speakers, BGPPeers,
+Nodes, and the Leases of Fairway's namespace, and no daemon. It changes nothing, and
+ends with an interrupt.`,
+		Example: `  kubectl fairway ui`,
+		Args:    cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			ctx, ignore := signal.NotifyContext(c.Context(), syscall.SIGTERM, syscall.SIGINT)
+			defer ignore()
+			return showUI(ctx, c.OutOrStdout(), c.ErrOrStderr(), access, listen)
+		},
+	}
+	addAccessFlags(c, &access)
+	c.Flags().StringVar(&listen, "listen", defaultUIListen, "loopback address to serve the page on; port 0 for one that is free")
+	return c
+}
+
+// showUI serves the page until ctx ends.
+func showUI(ctx context.Context, stdout, stderr io.Writer, access kube.Access, listen string) error {
+	if err := door.CheckLoopback(listen); err != nil {
+		return fmt.Errorf("--listen: %w: the page has no authentication", err)
+	}
+	cluster, err := kube.Connect(access)
+	if err != nil {
+		return err
+	}
+	l, err := net.Listen("tcp", listen)
+	if err != nil {
+		return fmt.Errorf("--listen %s: %w (another fairway ui? give another port)", listen, err)
+	}
+	log, err := newLog(stderr, "warn", "text")
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(stdout, "The cluster at %s is shown on http://%s\n", cluster.Server(), l.Addr())
+	page := web.NewPage(time.Now())
+	overview := newOverview(cluster, page, log)
+	return doAll(ctx, []task{
+		{"Speakers", func(ctx context.Context) error { overview.speakers.Run(ctx); return nil }},
+		{"picture", overview.run},
+		{"page", func(ctx context.Context) error {
+			defer context.AfterFunc(ctx, func() { l.Close() })()
+			if err := web.ServePage(door.Bound(l, mostPageConns), page); ctx.Err() == nil {
+				return err
+			}
+			return nil
+		}},
+	}, stopBound, log)
+}
+
+// overview keeps a page's picture of a cluster up to date.
+type overview struct {
+	cluster  *kube.Cluster
+	page     *web.Page
+	speakers *kube.Speakers
+	wake     *bell.Bell
+	begun    time.Time
+
+	// What was asked for last.
+	beats    account.Heartbeats
+	objects  policy.Snapshot
+	problems []string
+	// staleSince is when the Speakers were in step last; zero while they are.
+	staleSince time.Time
+}
+
+func newOverview(cluster *kube.Cluster, page *web.Page, log *logrus.Entry) *overview {
+	o := &overview{cluster: cluster, page: page, wake: bell.New(), begun: time.Now()}
+	o.speakers = kube.NewSpeakers(cluster, o.wake.Ring, log)
+	return o
+}
+
+// run posts a picture whenever a Speaker changes, and looks who lives from time to time.
+func (o *overview) run(ctx context.Context) error {
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	o.look(ctx)
+	for {
+		if err := o.post(); err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+			o.look(ctx)
+		case <-o.wake.Rung():
+		}
+	}
+}
+
+// look asks for what is not followed. What cannot be read is said, and what was read
+// last stays.
+func (o *overview) look(ctx context.Context) {
+	o.problems = nil
+	objects, err := o.cluster.NodesAndPeers(ctx, routes.DefaultSettings)
+	if err != nil {
+		o.problems = append(o.problems, "which Nodes and BGPPeers there are is not known: "+err.Error())
+	} else {
+		o.objects = objects
+	}
+	o.beats, err = heartbeatsOf(ctx, o.cluster, o.list())
+	if err != nil {
+		o.problems = append(o.problems, "which daemons live is not known, so what a Speaker says may be old: "+err.Error())
+	}
+}
+
+// list gives the Speakers, sorted by node.
+func (o *overview) list() []v1alpha1.Speaker {
+	byNode, _ := o.speakers.Latest()
+	out := make([]v1alpha1.Speaker, 0, len(byNode))
+	for _, s := range byNode {
+		out = append(out, *s)
+	}
+	slices.SortFunc(out, func(a, b v1alpha1.Speaker) int { return strings.Compare(a.Name, b.Name) })
+	return out
+}
+
+func (o *overview) post() error {
+	byNode, why := o.speakers.Latest()
+	if byNode == nil && !o.speakers.Refused() {
+		return nil // nothing has been read
+	}
+	problems := slices.Clone(o.problems)
+	if why == "" {
+		o.staleSince = time.Time{}
+	} else {
+		problems = append([]string{"Speakers are not followed: " + why}, problems...)
+		if o.staleSince.IsZero() {
+			o.staleSince = time.Now()
+		}
+	}
+	shown := picture.OfCluster(picture.Cluster{
+		Server: o.cluster.Server(), Version: versionText(), Started: o.begun, At: time.Now(),
+		Rows: account.Rows(o.objects, o.list(), o.beats), Peers: len(o.objects.Peers), Problems: problems, StaleSince: o.staleSince,
+	})
+	return o.page.Post(&shown)
+}
