@@ -62,7 +62,7 @@ func (f *runFlags) parts(log *logrus.Entry) (*parts, error) {
 	if err != nil {
 		return nil, err
 	}
-	if p.from, err = f.source(p.wake.Ring, log); err != nil {
+	if p.from, err = f.source(p.wake, log); err != nil {
 		return nil, err
 	}
 	if p.keeper, err = f.host.keeper(p.wake.Ring, log); err != nil {
