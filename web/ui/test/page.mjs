@@ -137,13 +137,14 @@ for (const [name, url, expect] of [["crowd", scene.crowd, /9000 prefixes/], ["cl
 }
 
 async function bigCluster(many) {
+  await many.setViewportSize({ width: 1000, height: 640 });
   await picture(many, "cluster");
   await accessible(many, "500 nodes");
   await box(many, /worker-042, not well/).waitFor();
   await box(many, /worker-137, not well/).waitFor();
   const group = box(many, /Node \d+ nodes, well/).first();
   await group.click();
-  await picture(many, "cluster-selected");
+  await until("what does not belong to it fades", async () => (await many.locator(".faded").count()) > 0);
   await many.getByRole("button", { name: /^Show all \d+ one by one/ }).click();
   await box(many, /more nodes/).waitFor();
   await many.getByRole("searchbox").fill("worker-042");
