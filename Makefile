@@ -11,7 +11,7 @@ TEST_NEEDS := $(DEMO_NEEDS) frr bird2 gobgpd conntrack ethtool iputils-ping keep
 PAGE_NEEDS := node:nodejs npm:npm
 
 .DEFAULT_GOAL := help
-.PHONY: help build page pictures man install test soak replay demo lint golden bench
+.PHONY: help build page pictures man install image image-check image-pins test soak replay demo lint golden bench
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +37,21 @@ install: man ## Install fairway, kubectl-fairway, manual pages and completions b
 	@set -e; for each in $(COMPLETIONS); do to=$(DESTDIR)$(PREFIX)/share/$${each#*:}; \
 	  mkdir -p "$$(dirname "$$to")"; $(BIN)/fairway completion "$${each%%:*}" > "$$to"; echo "$$to"; done
 
+VERSION ?= $(shell awk '$$1 == "appVersion:" { print $$2 }' manifests/chart/Chart.yaml)
+IMAGE_ARCH ?= amd64,arm64
+IMAGE_FLAGS = -arch $(IMAGE_ARCH) -version $(VERSION) -revision "$$(git rev-parse --verify -q HEAD)"
+
+image: ## Write dist/fairway-VERSION.oci.tar, the container image, from Debian's packages, and what it is made of
+	cd tools && $(GO) run ./image $(IMAGE_FLAGS) -out $(CURDIR)/dist
+
+image-check: image ## Make the image again and compare every byte, then run it in a namespace (root)
+	@./scripts/need $(DEMO_NEEDS) jq
+	cd tools && $(GO) run ./image $(IMAGE_FLAGS) -out $(CURDIR)/dist/again
+	@./scripts/image-check dist/fairway-$(VERSION).oci.tar dist/again/fairway-$(VERSION).oci.tar
+
+image-pins: ## Pin the newest Debian packages for the image
+	cd tools && $(GO) run ./image -resolve
+
 demo: build ## Play the main job on this machine and prove each step (root)
 	@./scripts/need $(DEMO_NEEDS)
 	@$(BIN)/fairway lab demo --gobgp $(BIN)/gobgp
@@ -45,6 +60,7 @@ test: ## Run every test, with real routers and the real kernel (root)
 	@./scripts/need $(TEST_NEEDS)
 	$(GO) vet ./...
 	$(GO) run ./e2e/kubetest/build
+	cd tools && $(GO) test ./image
 	$(GO) test -timeout 40m ./...
 
 # A seed of its own for each soak; make soak FAIRWAY_CHAOS_SEED=7 plays that of another again.
@@ -75,9 +91,11 @@ pictures: ## Take the pictures of docs/pictures again
 lint: ## gofmt, go vet, staticcheck
 	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "gofmt -w $$unformatted"; exit 1; }
 	$(GO) vet ./...
+	cd tools && $(GO) vet ./image
 	$(GO) tool staticcheck ./...
 
 golden: ## Rewrite golden files and generated documentation; read the diff
+	UPDATE_SCRIPTS=1 $(GO) test ./cmd/fairway -run ErrorsSay
 	$(GO) test ./policy ./export ./status ./picture ./web -update
 	$(GO) test ./e2e/install -run 'Generated|Schema' -update-manifests
 	$(GO) run ./cmd/fairway docs docs

@@ -90,7 +90,7 @@ func only() map[string][]string {
 // atRoot is what may lie at the root of the repository.
 func atRoot() []string {
 	return []string{
-		"CHANGELOG.md", "CONTRIBUTING.md", "Dockerfile", "LICENSE", "Makefile", "README.md",
+		"CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "Makefile", "README.md",
 		"arch_test.go", "go.mod", "go.sum",
 		"account", "api", "bell", "bfd", "cmd", "columns", "daemon", "discover", "docs", "door", "e2e", "export", "files", "flock", "host", "inet", "kube", "lab", "manifests",
 		"objects", "picture", "policy", "progress", "replace", "routes", "scripts", "speaker", "status", "tools", "web",

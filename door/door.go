@@ -10,7 +10,9 @@ import (
 	"fmt"
 	"maps"
 	"net"
+	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -159,6 +161,22 @@ func CheckLoopback(address string) error {
 	}
 	if !inet.IsLoopback(host) {
 		return fmt.Errorf("address %q is not a loopback address, such as 127.0.0.1 or ::1", address)
+	}
+	return nil
+}
+
+// CheckReachable refuses an address that is not HOST:PORT, or whose host is a name: that
+// may mean another address tomorrow. Without a host, all addresses are meant.
+func CheckReachable(address string) error {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return fmt.Errorf("address %q is not HOST:PORT (an IPv6 address goes in brackets)", address)
+	}
+	if _, err := netip.ParseAddr(host); host != "" && host != "localhost" && err != nil {
+		return fmt.Errorf("address %q: %s is not an IP address", address, host)
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+		return fmt.Errorf("address %q: %s is not a TCP port", address, port)
 	}
 	return nil
 }

@@ -164,3 +164,14 @@ func TestSocketTakesOverFromTheDeadOnly(t *testing.T) {
 		t.Error("a file was taken for a socket")
 	}
 }
+
+func TestCheckReachable(t *testing.T) {
+	for address, good := range map[string]bool{
+		":7474": true, "0.0.0.0:7474": true, "[::]:7474": true, "[2001:db8::1]:7474": true, "192.0.2.1:7474": true, "[192.0.2.1]:7474": true, "localhost:7474": true,
+		"": false, "7474": false, "2001:db8::1:7474": false, "node.example:7474": false, "192.0.2.1:0": false, "192.0.2.1:http": false, "192.0.2.1:70000": false,
+	} {
+		if err := CheckReachable(address); (err == nil) != good {
+			t.Errorf("%q: %v", address, err)
+		}
+	}
+}

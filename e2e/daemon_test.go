@@ -28,8 +28,9 @@ type cluster struct {
 	guide string
 }
 
-// upLab builds the program and brings a lab up that goes when the test ends.
-func upLab(t testing.TB, router string) *cluster {
+// upLab builds the program and brings a lab up that goes when the test ends. flags are
+// the daemons'.
+func upLab(t testing.TB, router string, flags ...string) *cluster {
 	t.Helper()
 	needs.Root(t, "ip")
 	dir := t.TempDir()
@@ -39,7 +40,11 @@ func upLab(t testing.TB, router string) *cluster {
 			t.Errorf("lab down: %v\n%s", err, out)
 		}
 	})
-	out, err := c.lab("up", "--router", router, "--daemon-flag=--drain-wait=2s").CombinedOutput()
+	up := []string{"up", "--router", router, "--daemon-flag=--drain-wait=2s"}
+	for _, f := range flags {
+		up = append(up, "--daemon-flag="+f)
+	}
+	out, err := c.lab(up...).CombinedOutput()
 	if err != nil {
 		t.Fatalf("lab up: %v\n%s", err, out)
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/fairway-bgp/fairway/columns"
 	"github.com/fairway-bgp/fairway/host"
 	"github.com/fairway-bgp/fairway/policy"
+	"github.com/fairway-bgp/fairway/routes"
 )
 
 // This file has the one definition of what is announced and of what is not well,
@@ -78,12 +79,29 @@ func (s *Status) Sent(a policy.Advert) bool { return len(s.NotSentTo(a)) < len(a
 // Announced counts the prefixes of the plan that have been sent to some peer.
 func (s *Status) Announced() int {
 	n := 0
-	for _, a := range s.Plan.Adverts {
-		if s.Sent(a) {
-			n++
-		}
+	for _, of := range s.AnnouncedAs() {
+		n += of
 	}
 	return n
+}
+
+// AnnouncedAs counts them by role.
+func (s *Status) AnnouncedAs() map[routes.Role]int {
+	sessions := make(map[string]*Session, len(s.Sessions))
+	for i := range s.Sessions {
+		sessions[s.Sessions[i].Peer] = &s.Sessions[i]
+	}
+	out := map[routes.Role]int{}
+	for _, a := range s.Plan.Adverts {
+		sent := slices.ContainsFunc(a.Peers, func(peer string) bool {
+			e := sessions[peer]
+			return e != nil && e.carries(policy.FamilyOf(a.Prefix))
+		})
+		if sent {
+			out[a.Role]++
+		}
+	}
+	return out
 }
 
 // Degraded says what is not as it should be, a line for each, the worst first; it is

@@ -221,8 +221,8 @@ func planned(s *status.Status) []sample {
 
 func announced(s *status.Status) []sample {
 	n := byRole()
-	for _, a := range s.Plan.Adverts {
-		n[string(a.Role)] += truth(s.Sent(a))
+	for role, of := range s.AnnouncedAs() {
+		n[string(role)] = float64(of)
 	}
 	return counted(n)
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/fairway-bgp/fairway/host/enforce"
 	"github.com/fairway-bgp/fairway/policy"
 	"github.com/fairway-bgp/fairway/routes"
+	"github.com/fairway-bgp/fairway/speaker"
 	"github.com/fairway-bgp/fairway/web"
 )
 
@@ -92,13 +93,22 @@ func writeAnnotations(w io.Writer) {
 
 func writeMetrics(w io.Writer) {
 	fmt.Fprint(w, "# Metrics\n\n", generatedNote,
-		"At `/metrics` of the status page, in Prometheus' text format. Every value is read from the same picture as\n"+
-			"`fairway status`.\n\n| metric | labels | meaning |\n|---|---|---|\n")
+		"At `/metrics` of the status page, and with `--metrics-listen` at an address that a Prometheus on another machine\n"+
+			"reaches ([operate.md](operate.md#metrics-for-prometheus)), in Prometheus' text format. Every value is read from the\n"+
+			"same picture as `fairway status`. The chart has a dashboard, and alert rules ([alerts.md](alerts.md)).\n\n"+
+			"| metric | type | labels | meaning |\n|---|---|---|---|\n")
 	for _, m := range web.Metrics() {
-		fmt.Fprintf(w, "| `%s` | %s | %s |\n", m.Name, strings.Join(m.Labels, ", "), m.Help)
+		fmt.Fprintf(w, "| `%s` | %s | %s | %s |\n", m.Name, m.Kind, strings.Join(m.Labels, ", "), m.Help)
 	}
 	fmt.Fprint(w, "\nBesides these there are the `go_` and `process_` metrics of Prometheus' own Go client: memory, CPU, goroutines,\n"+
-		"open files of the daemon.\n")
+		"open files of the daemon.\n\n## Reasons of a session that is down\n\n"+
+		"In `reason` of `fairway_session_down` and `fairway_session_last_reset_timestamp_seconds`, in `down` and `lastReset` of\n"+
+		"`fairway status -o json`, and in `lastResetReason` of a Speaker. `notification` is the code and subcode of the\n"+
+		"NOTIFICATION, as `6/2` for an administrative shutdown (RFC 4271 section 4.5, RFC 4486), empty where there was none.\n\n"+
+		"| reason | when |\n|---|---|\n")
+	for _, r := range speaker.Reasons() {
+		fmt.Fprintf(w, "| `%s` | %s |\n", r.Reason, r.When)
+	}
 }
 
 func writeCommands(w io.Writer) {

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"sigs.k8s.io/yaml"
 )
 
 // repository is the folder that paths in commands of the documentation start from.
@@ -304,6 +305,53 @@ func TestChartFlagsInPagesAreFlagsOfRun(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestTablesOfKubectlHaveTheirColumns: what pages show of kubectl get begins with the
+// columns of the CRD.
+func TestTablesOfKubectlHaveTheirColumns(t *testing.T) {
+	var known []string
+	for _, plural := range []string{"bgppeers", "speakers"} {
+		known = append(known, kubectlColumns(t, plural))
+	}
+	for _, p := range pages(t) {
+		for _, f := range p.fences {
+			for line := range strings.Lines(f.text) {
+				if got := strings.Join(strings.Fields(line), " "); strings.HasPrefix(got, "NAME ") && !slices.Contains(known, got) {
+					t.Errorf("%s: the columns are %q, and kubectl's one of %q", p.at(f), got, known)
+				}
+			}
+		}
+	}
+}
+
+// kubectlColumns is the first line of kubectl get, without -o wide.
+func kubectlColumns(t *testing.T, plural string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(repository, "manifests", "crds", "fairway.dev_"+plural+".yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var crd struct {
+		Spec struct {
+			Versions []struct {
+				AdditionalPrinterColumns []struct {
+					Name     string
+					Priority int
+				}
+			}
+		}
+	}
+	if err := yaml.Unmarshal(text, &crd); err != nil {
+		t.Fatal(err)
+	}
+	columns := "NAME"
+	for _, c := range crd.Spec.Versions[0].AdditionalPrinterColumns {
+		if c.Priority == 0 {
+			columns += " " + strings.ToUpper(c.Name)
+		}
+	}
+	return columns
 }
 
 // TestLinksLeadSomewhere follows the links between pages, down to the heading.

@@ -31,6 +31,7 @@ type runFlags struct {
 	live
 	stopFlags
 	node, listen, runDir    string
+	metricsListen           string
 	grpcSocket, grpcAddress string
 	bgpPort                 int32
 	overlayLink             string
@@ -64,6 +65,7 @@ away, or a file that no longer parses, withdraws nothing.`,
 	hostname, _ := os.Hostname()
 	c.Flags().StringVar(&f.node, "node", hostname, "name of this node's Node object")
 	c.Flags().StringVar(&f.listen, "listen", defaultListen, "loopback address of the status page")
+	c.Flags().StringVar(&f.metricsListen, "metrics-listen", "", "address of /metrics alone, such as :7474, for a Prometheus on another machine: whoever reaches it reads the metrics; empty for none, they are on the status page")
 	c.Flags().StringVar(&f.runDir, "run-dir", defaultRunDir, "folder of the lock that keeps a second daemon of this node waiting, and of the socket for fairway probe")
 	c.Flags().StringVar(&f.grpcSocket, "grpc-socket", "/run/fairway/gobgp.sock", "unix socket for the gobgp CLI, read-only; empty for none")
 	c.Flags().StringVar(&f.grpcAddress, "grpc-address", "127.0.0.1:50051", "loopback address for the gobgp CLI, read-only; empty for none")
@@ -90,6 +92,9 @@ func (f *runFlags) run(ctx context.Context, stderr io.Writer) error {
 	}
 	if err := door.CheckLoopback(f.listen); err != nil {
 		return fmt.Errorf("--listen: %w: the status page has no authentication", err)
+	}
+	if err := door.CheckReachable(f.metricsListen); f.metricsListen != "" && err != nil {
+		return fmt.Errorf("--metrics-listen: %w", err)
 	}
 	spareMemory()
 	p, err := f.parts(log)

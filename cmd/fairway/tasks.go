@@ -88,7 +88,7 @@ func (f *runFlags) parts(log *logrus.Entry) (*parts, error) {
 func (p *parts) work(ctx, signalled context.Context) error {
 	speaking, silence := context.WithCancel(ctx)
 	defer silence()
-	tasks := append(p.from.tasks, task{"status page", p.servePage}, task{"picture", p.followBoard})
+	tasks := append(p.from.tasks, task{"status page", p.servePage}, task{"picture", p.followBoard}, task{"metrics", p.serveMetrics})
 	tasks = append(tasks, p.watchTasks()...)
 	tasks = append(tasks, p.hostTasks()...)
 	// The loop ends before the speaker is stopped, so that nothing is announced
@@ -104,8 +104,9 @@ func (p *parts) work(ctx, signalled context.Context) error {
 
 // Bounds of connections. Scrapes and people come one by one, and so do probes.
 const (
-	mostPageConns  = 64
-	mostProbeConns = 8
+	mostPageConns   = 64
+	mostProbeConns  = 8
+	mostScrapeConns = 16
 )
 
 // servePage shows the page to whoever is on this node, and to the daemon's owner by
@@ -126,6 +127,16 @@ func (p *parts) servePage(ctx context.Context) error {
 // followBoard keeps the page's picture up to date.
 func (p *parts) followBoard(ctx context.Context) error {
 	p.page.Follow(ctx, p.board, p.log.WithField("part", "page"))
+	return nil
+}
+
+// serveMetrics lets other machines read the metrics, where that is asked for.
+func (p *parts) serveMetrics(ctx context.Context) error {
+	if p.flags.metricsListen == "" {
+		return nil
+	}
+	<-p.doors.Keep(ctx, door.Door{Name: "metrics", Network: "tcp", Address: p.flags.metricsListen, Most: mostScrapeConns,
+		Advice: "give --metrics-listen another port, or an address of this node"}, func(l net.Listener) error { return web.ServeMetrics(l, p.board) })
 	return nil
 }
 

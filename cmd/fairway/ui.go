@@ -25,8 +25,8 @@ import (
 	"github.com/fairway-bgp/fairway/web"
 )
 
-// defaultUIListen is beside the daemon's, so that both can be looked at on one machine.
-const defaultUIListen = "127.0.0.1:7474"
+// defaultUIListen is beside the daemon's, and the port that its metrics usually have, so that both can be looked at on one machine.
+const defaultUIListen = "127.0.0.1:7475"
 
 // lookEvery is how often it is asked who gave a sign of life, and which Nodes and
 // BGPPeers there are. Speakers are followed.

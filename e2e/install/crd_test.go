@@ -202,7 +202,7 @@ func TestExamplesAreTakenFromFiles(t *testing.T) {
 	if err != nil || len(files) == 0 {
 		t.Fatalf("examples: %v, %v", files, err)
 	}
-	for _, f := range files {
+	for _, f := range append(files, filepath.Join("..", "..", "docs", "example", "values.yaml")) {
 		for _, o := range rendered(t, f) {
 			if o.GetKind() != "BGPPeer" {
 				continue

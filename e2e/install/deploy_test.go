@@ -3,7 +3,7 @@ package install
 import (
 	"errors"
 	"maps"
-	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -17,6 +17,8 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/fairway-bgp/fairway/e2e/kubetest"
+	"github.com/fairway-bgp/fairway/e2e/must"
+	"github.com/fairway-bgp/fairway/e2e/needs"
 )
 
 func kubernetesFor(t *testing.T, c *rest.Config) *kubernetes.Clientset {
@@ -97,6 +99,31 @@ func testExamples(t *testing.T, s *kubetest.Server) {
 		}
 		if peers == 0 {
 			t.Errorf("%s: no BGPPeer", f)
+		}
+	}
+}
+
+// testRecipes applies what docs/recipes says to apply, but for objects of others' CRDs, and
+// wants every field to be kept.
+func testRecipes(t *testing.T, s *kubetest.Server) {
+	files, err := filepath.Glob(filepath.Join("..", "..", "docs", "recipes", "*", "*.yaml"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("recipes: %v, %v", files, err)
+	}
+	for _, f := range files {
+		objects, err := kubetest.Objects(must.ReadFile(t, f))
+		if err != nil {
+			t.Fatalf("%s: %v", f, err)
+		}
+		for _, o := range objects {
+			if o.GetKind() == "FRRConfiguration" {
+				continue
+			}
+			if err := kubetest.ApplyObject(t.Context(), s.Config(), o); err != nil {
+				t.Errorf("%s: %v", f, err)
+				continue
+			}
+			wantThere(t, s, []*unstructured.Unstructured{o})
 		}
 	}
 }
@@ -250,14 +277,24 @@ func testPod(t *testing.T, s *kubetest.Server) {
 	}
 }
 
-func TestDockerfileBuildsWhatTheManifestsRun(t *testing.T) {
-	b, err := os.ReadFile("../../Dockerfile")
-	if err != nil {
-		t.Fatal(err)
+// TestImageHasWhatTheTestsRan: rules are read as these versions of the programs write them,
+// and nobody has tried others.
+func TestImageHasWhatTheTestsRan(t *testing.T) {
+	needs.Programs(t, "dpkg-query")
+	pins := map[string]string{}
+	for line := range strings.Lines(string(must.ReadFile(t, "../../tools/image/packages"))) {
+		if fields := strings.Fields(line); len(fields) == 2 && fields[0] != "#" {
+			pins[fields[0]] = fields[1]
+		}
 	}
-	for _, want := range []string{"./cmd/fairway", "github.com/osrg/gobgp/v4/cmd/gobgp", "iptables", "nftables", "ipset", `ENTRYPOINT ["/usr/local/bin/fairway"]`} {
-		if !strings.Contains(string(b), want) {
-			t.Errorf("the Dockerfile does not mention %s", want)
+	for _, name := range []string{"ipset", "iproute2", "iptables", "libip4tc2", "libip6tc2", "libipset13", "libmnl0", "libnftables1", "libnftnl11", "libxtables12", "netbase", "nftables"} {
+		out, err := exec.Command("dpkg-query", "-W", "-f", "${Version}", name).Output()
+		if err != nil {
+			t.Errorf("%s is not installed here: %v", name, err)
+			continue
+		}
+		if here := string(out); here != pins[name] {
+			t.Errorf("%s is %s here and %q in the image: make image-pins, and run every test", name, here, pins[name])
 		}
 	}
 }

@@ -23,6 +23,7 @@ func TestInstall(t *testing.T) {
 		{"by chart, and away again", testChart},
 		{"by kustomize", testKustomize},
 		{"the examples' peers are taken", testExamples},
+		{"the recipes' objects are taken", testRecipes},
 		{"the Pod may do little", testPod},
 		{"the daemon's token may do what it must and no more", testAccess},
 		{"Secrets by name alone where so asked", testNamedSecrets},

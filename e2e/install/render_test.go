@@ -259,8 +259,8 @@ func flagSchemas(t *testing.T) map[string]any {
 	out := map[string]any{}
 	for _, m := range flagLine.FindAllStringSubmatch(string(help), -1) {
 		name, kind := m[1], strings.TrimSpace(m[2])
-		if slices.Contains([]string{"help", "node", "filename", "kubeconfig", "context", "namespace"}, name) {
-			continue // the chart's own business, or not for a Pod
+		if slices.Contains([]string{"help", "node", "filename", "kubeconfig", "context", "namespace", "metrics-listen"}, name) {
+			continue // the chart's own business (metrics.listen), or not for a Pod
 		}
 		out[name] = flagSchema(name, kind)
 	}

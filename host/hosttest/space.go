@@ -58,19 +58,18 @@ func (s *Space) Do(f func() error) error {
 	return <-done
 }
 
-// Command runs a program with a text as its input and gives what it prints.
+// Command runs a program with a text as its input and gives what it prints; what it says
+// on its standard error is in the error alone.
 func (s *Space) Command(input string, argv ...string) (string, error) {
 	cmd := exec.Command(argv[0], argv[1:]...)
 	cmd.Stdin = strings.NewReader(input)
-	var out []byte
-	err := s.Do(func() (err error) {
-		out, err = cmd.CombinedOutput()
-		return err
-	})
+	var out, said strings.Builder
+	cmd.Stdout, cmd.Stderr = &out, &said
+	err := s.Do(cmd.Run)
 	if err != nil {
-		err = fmt.Errorf("%s: %w: %s", strings.Join(argv, " "), err, out)
+		err = fmt.Errorf("%s: %w: %s%s", strings.Join(argv, " "), err, &out, &said)
 	}
-	return string(out), err
+	return out.String(), err
 }
 
 // Run runs a program that must succeed.

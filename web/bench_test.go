@@ -1,0 +1,42 @@
+package web
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"testing"
+
+	"github.com/fairway-bgp/fairway/policy"
+	"github.com/fairway-bgp/fairway/routes"
+	"github.com/fairway-bgp/fairway/status"
+)
+
+// BenchmarkScrape answers scrapes of a node with 1,000 Subnets and 64 peers, each of
+// which has all of them.
+func BenchmarkScrape(b *testing.B) {
+	s := interesting()
+	s.Sessions, s.Plan.Adverts = nil, nil
+	var peers []string
+	for i := range 64 {
+		e := interesting().Sessions[0]
+		e.Peer, e.Address = fmt.Sprintf("tor-%02d", i), fmt.Sprintf("172.30.0.%d", i)
+		peers, s.Sessions = append(peers, e.Peer), append(s.Sessions, e)
+	}
+	for i := range 1000 {
+		prefix := netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(i >> 8), byte(i), 0}), 24)
+		s.Plan.Adverts = append(s.Plan.Adverts, policy.Advert{Prefix: prefix, Subnet: fmt.Sprintf("subnet-%d", i), Role: routes.RoleDistributed, Peers: peers})
+	}
+	var board status.Board
+	board.Post(s)
+	h := scrapeHandler(&board)
+	b.ReportAllocs()
+	for b.Loop() {
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "http://192.0.2.11:7474/metrics", http.NoBody))
+		if w.Code != http.StatusOK {
+			b.Fatal(w.Code)
+		}
+		b.ReportMetric(float64(w.Body.Len()), "bytes/scrape")
+	}
+}
