@@ -212,7 +212,7 @@ function Reason({ reason, rows, picture }: { reason: string; rows: Row[]; pictur
         </p>
       )}
       <p class="do soft">
-        Explain: <Copy text={`kubectl fairway why ${subnets.size === 1 ? first.subnet : "SUBNET"}`} />
+        Explain: <Copy text={picture.source.explain.replace("SUBNET", subnets.size === 1 ? first.subnet : "SUBNET")} />
       </p>
       <Table
         label={`Withheld, ${reason}`}
