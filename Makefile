@@ -20,7 +20,10 @@ build: ## Build bin/fairway and bin/gobgp
 	$(GO) build -trimpath -o $(BIN)/ ./cmd/fairway github.com/osrg/gobgp/v4/cmd/gobgp
 
 # Times in what is made are those of the last commit, so that it is the same whoever makes it.
-export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
+ifndef SOURCE_DATE_EPOCH
+SOURCE_DATE_EPOCH := $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
+endif
+export SOURCE_DATE_EPOCH
 
 man: build ## Write bin/man, a manual page for each command
 	@mkdir -p $(BIN)/man
@@ -39,7 +42,8 @@ install: man ## Install fairway, kubectl-fairway, manual pages and completions b
 
 VERSION ?= $(shell awk '$$1 == "appVersion:" { print $$2 }' manifests/chart/Chart.yaml)
 IMAGE_ARCH ?= amd64,arm64
-IMAGE_FLAGS = -arch $(IMAGE_ARCH) -version $(VERSION) -revision "$$(git rev-parse --verify -q HEAD)"
+REVISION := $(shell git rev-parse --verify -q HEAD 2>/dev/null)
+IMAGE_FLAGS = -arch $(IMAGE_ARCH) -version $(VERSION) -revision "$(REVISION)"
 
 image: ## Write dist/fairway-VERSION.oci.tar, the container image, from Debian's packages, and what it is made of
 	cd tools && $(GO) run ./image $(IMAGE_FLAGS) -out $(CURDIR)/dist

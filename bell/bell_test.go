@@ -33,3 +33,17 @@ func TestManyRingsAreOne(t *testing.T) {
 	b.Ring()
 	<-b.Rung()
 }
+
+func TestTheEarliestOfManyRingsCounts(t *testing.T) {
+	b := bell.New()
+	first := time.Now().Add(-time.Second)
+	var all sync.WaitGroup
+	for i := range 20 {
+		all.Go(func() { b.RingSince(first.Add(time.Duration(i) * time.Millisecond)) })
+		all.Go(b.Ring)
+	}
+	all.Wait()
+	if at := <-b.Rung(); !at.Equal(first) {
+		t.Errorf("it rang %s after the first", at.Sub(first))
+	}
+}

@@ -37,7 +37,7 @@ func follow(t *testing.T, texts map[string]string) *folder {
 	}
 	log, hook := logtest.NewNullLogger()
 	f.log, f.said = logrus.NewEntry(log), hook
-	f.FileSource = daemon.FileSource{Source: files.New([]string{f.dir}, routes.DefaultSettings, f.rings.Ring, f.log), Paths: []string{f.dir}, Node: "n1"}
+	f.FileSource = daemon.FileSource{Source: files.New([]string{f.dir}, routes.DefaultSettings, f.rings.RingSince, f.log), Paths: []string{f.dir}, Node: "n1"}
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- f.Run(ctx) }()

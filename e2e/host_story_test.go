@@ -31,6 +31,7 @@ func TestHostStory(t *testing.T) {
 	if failed := s.visits(12); failed != nil {
 		t.Fatalf("before anything: %v", failed)
 	}
+	t.Run("what the pages say to type", func(t *testing.T) { runPages(t, s.Lab) })
 	for _, backend := range []string{"iptables-nft", "iptables-legacy"} {
 		t.Run(backend, func(t *testing.T) { s.play(t, backend) })
 	}

@@ -51,14 +51,15 @@ const (
 type Source struct {
 	paths    []string
 	settings routes.Settings
-	bell     func()
+	bell     func(since time.Time)
 	log      *logrus.Entry
 	latest   atomic.Pointer[objects.Contents]
 }
 
 // New takes paths as Read does; standard input is read once. bell is
-// called after each change of the Contents and must not block.
-func New(paths []string, settings routes.Settings, bell func(), log *logrus.Entry) *Source {
+// called after each change of the Contents, with the time when the first of it was heard
+// of, and must not block.
+func New(paths []string, settings routes.Settings, bell func(since time.Time), log *logrus.Entry) *Source {
 	return &Source{paths: slices.Clone(paths), settings: settings, bell: bell, log: log}
 }
 
@@ -109,6 +110,9 @@ type watcher struct {
 	renewed map[string]bool
 	// stats tell whether a path still leads to the same folder.
 	stats map[string]os.FileInfo
+	// heard is when the first of what has not been published was heard of; zero for
+	// nothing.
+	heard time.Time
 	// missing is when files were first seen to be missing; zero if none is.
 	missing time.Time
 }
@@ -135,6 +139,9 @@ func (w *watcher) changed(ctx context.Context, atMost time.Duration) bool {
 				continue
 			}
 			w.note(e)
+			if w.heard.IsZero() {
+				w.heard = time.Now()
+			}
 		case err := <-w.kernel.Errors:
 			// Lost events (fsnotify.ErrEventOverflow) may have been any.
 			w.log.WithError(err).Warn("watching files: reading all of them again")
@@ -212,13 +219,16 @@ var errRenewed = errors.New("is another folder than before, and empty; to take i
 
 // publish makes what is known now the latest, if its Contents differ.
 func (w *watcher) publish(next known) {
-	last := w.known
-	w.known = next
+	last, since := w.known, w.heard
+	w.known, w.heard = next, time.Time{}
 	if w.latest.Load() != nil && reflect.DeepEqual(last.contents, next.contents) {
 		return
 	}
 	w.latest.Store(&next.contents)
-	w.bell()
+	if since.IsZero() {
+		since = time.Now() // it is time that has brought it
+	}
+	w.bell(since)
 }
 
 // listen watches the places where a change counts, as they are now.

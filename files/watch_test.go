@@ -42,7 +42,7 @@ func startWatch(t *testing.T, files map[string]string, paths ...string) *watched
 	}
 	log := logrus.New()
 	log.SetOutput(io.Discard)
-	w.files = New(abs, routes.DefaultSettings, func() {
+	w.files = New(abs, routes.DefaultSettings, func(time.Time) {
 		select {
 		case w.rings <- struct{}{}:
 		default:
@@ -242,7 +242,7 @@ func TestWatchFolderRemovedSlowly(t *testing.T) {
 			defer kernel.Close()
 			log := logrus.New()
 			log.SetOutput(io.Discard)
-			files := New([]string{w.path("in")}, routes.DefaultSettings, func() {}, logrus.NewEntry(log))
+			files := New([]string{w.path("in")}, routes.DefaultSettings, func(time.Time) {}, logrus.NewEntry(log))
 			run := &watcher{Source: files, kernel: kernel, disk: &disk{}, renewed: map[string]bool{}, stats: map[string]os.FileInfo{}}
 			run.pass(noon)
 			w.do(os.Remove(w.path("in/a.yaml")))

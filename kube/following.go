@@ -19,6 +19,9 @@ import (
 type following struct {
 	*Live
 	started time.Time
+	// heard is when the first of what has not been published was heard of; zero for
+	// nothing.
+	heard   time.Time
 	running sync.WaitGroup
 	// follow begins to keep a feed in step, until ctx ends.
 	follow func(ctx context.Context, feed *feed)

@@ -208,12 +208,17 @@ func (f *following) publish(view LiveView) bool {
 	if last := f.latest.Load(); last != nil {
 		view.Serial = last.Serial
 		if reflect.DeepEqual(*last, view) {
+			f.heard = time.Time{}
 			return false
 		}
 	}
 	view.Serial++
 	f.latest.Store(&view)
-	f.options.Bell()
+	since := f.heard
+	if f.heard = (time.Time{}); since.IsZero() {
+		since = time.Now() // it is time that has brought it
+	}
+	f.options.Bell(since)
 	return true
 }
 

@@ -35,8 +35,9 @@ type LiveOptions struct {
 	// MassWithdrawDelay is how long objects that vanish in a mass stay in force; 0
 	// believes every deletion at once.
 	MassWithdrawDelay time.Duration
-	// Bell is called after each change and must not block.
-	Bell func()
+	// Bell is called after each change, with the time when the first of it was heard of,
+	// and must not block.
+	Bell func(since time.Time)
 	Log  *logrus.Entry
 }
 
@@ -141,7 +142,8 @@ func (l *Live) Run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-f.news.Rung():
+		case at := <-f.news.Rung():
+			f.heard = earlier(f.heard, at)
 		case <-alarm:
 		}
 	}

@@ -181,7 +181,7 @@ func (w *town) follow(change func(*LiveOptions)) *follower {
 		log.SetLevel(logrus.DebugLevel)
 	}
 	f := &follower{town: w, rings: make(chan struct{}, 1)}
-	o := LiveOptions{Cluster: w.cluster, Settings: routes.DefaultSettings, Node: "n1", StateMaxAge: time.Hour, Log: logrus.NewEntry(log), Bell: func() {
+	o := LiveOptions{Cluster: w.cluster, Settings: routes.DefaultSettings, Node: "n1", StateMaxAge: time.Hour, Log: logrus.NewEntry(log), Bell: func(time.Time) {
 		select {
 		case f.rings <- struct{}{}:
 		default:

@@ -62,7 +62,7 @@ func readView(ctx context.Context, c *Cluster, settings routes.Settings) (LiveVi
 	silent := logrus.New()
 	silent.SetOutput(io.Discard)
 	news := bell.New()
-	live := NewLive(LiveOptions{Cluster: c, Settings: settings, Log: logrus.NewEntry(silent), Bell: news.Ring})
+	live := NewLive(LiveOptions{Cluster: c, Settings: settings, Log: logrus.NewEntry(silent), Bell: news.RingSince})
 	var running sync.WaitGroup
 	running.Go(func() { _ = live.Run(ctx) })
 	defer running.Wait()

@@ -28,7 +28,7 @@ type Playback struct {
 // what the daemon finds at its start. Of the options Cluster, StateDir, Bell and Log
 // are not used.
 func NewPlayback(o LiveOptions) *Playback {
-	o.Cluster, o.StateDir, o.Bell, o.Log = &Cluster{}, "", func() {}, nil
+	o.Cluster, o.StateDir, o.Bell, o.Log = &Cluster{}, "", func(time.Time) {}, nil
 	return &Playback{options: o, there: map[objects.Key]*rawObject{}}
 }
 

@@ -29,7 +29,7 @@ func lonely(t *testing.T, o LiveOptions) (live *Live, rings chan struct{}) {
 	t.Helper()
 	rings = make(chan struct{}, 1)
 	o.Cluster, o.Settings, o.Node, o.Log = nobody(t), routes.DefaultSettings, "n1", quietLog()
-	o.Bell = func() {
+	o.Bell = func(time.Time) {
 		select {
 		case rings <- struct{}{}:
 		default:

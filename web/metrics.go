@@ -59,7 +59,7 @@ func daemonMetrics() []Metric {
 			func(s *status.Status) []sample { return one(float64(len(s.Degraded()))) }},
 		{"fairway_last_pass_timestamp_seconds", Gauge, "When the last pass ended, in Unix time; a pass is made every 30 s at least.", nil,
 			func(s *status.Status) []sample { return at(s.At) }},
-		{"fairway_change_to_wire_seconds", Histogram, "How long a change took that changed what this node announces: from the moment the daemon was told of it (an object or file that the source has taken in, a link, a route, a found neighbour) to the moment the speaker had put all that it changed into the send queues of the sessions that are up. Of changes that come together, the first counts. The start is not measured.", nil,
+		{"fairway_change_to_wire_seconds", Histogram, "How long a change took that changed what this node announces: from the moment the daemon was first told of it (an event of the API server, of a file, a link, a route, a neighbour) to the moment the speaker had put all that it changed into the send queues of the sessions that are up. Of changes that come together, the first counts. The start is not measured.", nil,
 			func(s *status.Status) []sample { return []sample{{delays: s.ToWire}} }},
 		{"fairway_speaker_errors", Gauge, "What the last pass could not bring to the speaker.", nil,
 			func(s *status.Status) []sample { return one(float64(len(s.Speaker.Errors))) }},

@@ -29,6 +29,7 @@ type page struct {
 // fence is a block of a page between ``` and ```. Its first line says what it is:
 //
 //	sh                 commands, which the test runs; none may fail
+//	sh lab n1          commands that TestHostStory of e2e runs on a node of the lab
 //	sh not-run: WHY    commands that cannot be run here; flags and files are checked
 //	console            a command after each "$ ", which is run, and what it prints; "..."
 //	                   stands for lines left out
@@ -40,10 +41,10 @@ type fence struct {
 	language, info, text string
 }
 
-// pages gives README.md, CONTRIBUTING.md and everything below docs.
+// pages gives README.md, CONTRIBUTING.md, the chart's README and everything below docs.
 func pages(t *testing.T) []page {
 	t.Helper()
-	paths := []string{"README.md", "CONTRIBUTING.md"}
+	paths := []string{"README.md", "CONTRIBUTING.md", "manifests/chart/README.md"}
 	err := filepath.WalkDir(filepath.Join(repository, "docs"), func(path string, d fs.DirEntry, err error) error {
 		if strings.HasSuffix(path, ".md") {
 			relative, _ := filepath.Rel(repository, path) // both are relative
@@ -95,8 +96,8 @@ func TestEveryBlockSaysWhatItIs(t *testing.T) {
 		for _, f := range p.fences {
 			switch {
 			case f.language == "sh" || f.language == "console":
-				if known := f.info == "" || f.info == "router" || strings.HasPrefix(f.info, "not-run: ") || p.isFile(f); !known {
-					t.Errorf("%s: %q is neither a file nor router nor not-run: WHY", p.at(f), f.info)
+				if known := f.info == "" || f.info == "router" || strings.HasPrefix(f.info, "not-run: ") || strings.HasPrefix(f.info, "lab ") || p.isFile(f); !known {
+					t.Errorf("%s: %q is neither a file nor router nor lab NODE nor not-run: WHY", p.at(f), f.info)
 				}
 			case (f.language == "" || f.language == "text") && command.MatchString(f.text):
 				t.Errorf("%s: this has commands: begin it with ```sh, ```console, or with \"not-run: WHY\" behind that", p.at(f))

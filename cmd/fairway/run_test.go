@@ -149,7 +149,7 @@ func (h hangs) Write(b []byte) (int, error) {
 // and its own socket answers the probes.
 func TestPortsThatOthersHaveStopNothing(t *testing.T) {
 	var taken []string
-	for range 2 {
+	for range 3 {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)
@@ -158,16 +158,19 @@ func TestPortsThatOthersHaveStopNothing(t *testing.T) {
 		taken = append(taken, l.Addr().String())
 	}
 	folder := t.TempDir()
-	stop := startedWith(t, runFlags{listen: taken[0], grpcAddress: taken[1], grpcSocket: filepath.Join(folder, "gobgp.sock"), runDir: folder})
+	stop := startedWith(t, runFlags{listen: taken[0], grpcAddress: taken[1], metricsListen: taken[2], grpcSocket: filepath.Join(folder, "gobgp.sock"), runDir: folder})
 	var got status.Status
 	eventually(t, "it is ready, and says what is not served", func() bool {
 		text, err := askSocket(t.Context(), statusSocket(folder), "/status.json")
-		return err == nil && json.Unmarshal(text, &got) == nil && got.Ready && len(got.NotServed) == 2
+		return err == nil && json.Unmarshal(text, &got) == nil && got.Ready && len(got.NotServed) == 3
 	})
-	for i, want := range []string{"gRPC address " + taken[1], "status page " + taken[0]} {
+	for i, want := range []string{"gRPC address " + taken[1], "metrics " + taken[2], "status page " + taken[0]} {
 		if !strings.HasPrefix(got.NotServed[i], want+" is not served: bind: address already in use (") {
 			t.Errorf("%q", got.NotServed[i])
 		}
+	}
+	if out, code := try("run", "-f", folder, "--metrics-listen", "node.example:7474"); code != exitUnknown || !strings.Contains(out, "--metrics-listen: ") {
+		t.Errorf("a name as the metrics' address: exit %d, %q", code, out)
 	}
 	for _, what := range []string{"live", "ready"} {
 		if out, code := try("probe", what, "--run-dir", folder); code != exitGood || out != "ok\n" {

@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/fairway-bgp/fairway/account"
+	"github.com/fairway-bgp/fairway/bell"
 	"github.com/fairway-bgp/fairway/daemon"
 	"github.com/fairway-bgp/fairway/files"
 	"github.com/fairway-bgp/fairway/kube"
@@ -52,9 +53,9 @@ type origin struct {
 }
 
 // source gives the files, or else the cluster.
-func (f *runFlags) source(bell func(), log *logrus.Entry) (origin, error) {
+func (f *runFlags) source(wake *bell.Bell, log *logrus.Entry) (origin, error) {
 	if len(f.files) > 0 {
-		source := files.New(f.files, f.settings, bell, log.WithField("part", "source"))
+		source := files.New(f.files, f.settings, wake.RingSince, log.WithField("part", "source"))
 		return origin{
 			source: daemon.FileSource{Source: source, Paths: f.files, Node: f.node},
 			tasks:  []task{{"files", source.Run}},
@@ -66,18 +67,18 @@ func (f *runFlags) source(bell func(), log *logrus.Entry) (origin, error) {
 	if err != nil {
 		return origin{}, fmt.Errorf("no input: give -f FILE or -f FOLDER, or a cluster: %w", err)
 	}
-	return f.cluster(cluster, bell, log), nil
+	return f.cluster(cluster, wake, log), nil
 }
 
 // cluster follows a cluster, and writes into it what this node does.
-func (f *runFlags) cluster(cluster *kube.Cluster, bell func(), log *logrus.Entry) origin {
+func (f *runFlags) cluster(cluster *kube.Cluster, wake *bell.Bell, log *logrus.Entry) origin {
 	objects := kube.NewLive(kube.LiveOptions{
-		Cluster: cluster, Settings: f.settings, Node: f.node, Bell: bell, Log: log.WithField("part", "source"),
+		Cluster: cluster, Settings: f.settings, Node: f.node, Bell: wake.RingSince, Log: log.WithField("part", "source"),
 		StateDir: f.stateDir, StateMaxAge: f.stateMaxAge, MassWithdrawDelay: f.massWithdrawDelay,
 	})
 	recorder := kube.NewRecorder(cluster, f.node, account.Farewell, log.WithField("part", "record"))
 	herald := kube.NewHerald(cluster, f.node, log.WithField("part", "events"))
-	heartbeat := kube.NewHeartbeat(cluster, f.node, func() types.UID { v, _ := objects.Latest(); return v.NodeUID }, bell, log.WithField("part", "heartbeat"))
+	heartbeat := kube.NewHeartbeat(cluster, f.node, func() types.UID { v, _ := objects.Latest(); return v.NodeUID }, wake.Ring, log.WithField("part", "heartbeat"))
 	reporter := daemon.Reporter{Cluster: cluster, Objects: objects, Node: f.node, Herald: herald, Log: log.WithField("part", "reporter")}
 	var news account.News
 	tasks := []task{
@@ -86,7 +87,7 @@ func (f *runFlags) cluster(cluster *kube.Cluster, bell func(), log *logrus.Entry
 	}
 	var set *kube.DaemonSet
 	if f.daemonSet != "" {
-		set = kube.NewDaemonSet(cluster, f.daemonSet, bell, log.WithField("part", "daemonset"))
+		set = kube.NewDaemonSet(cluster, f.daemonSet, wake.Ring, log.WithField("part", "daemonset"))
 		tasks = append(tasks, task{"own DaemonSet", set.Run})
 	}
 	return origin{

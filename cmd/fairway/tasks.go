@@ -62,7 +62,7 @@ func (f *runFlags) parts(log *logrus.Entry) (*parts, error) {
 	if err != nil {
 		return nil, err
 	}
-	if p.from, err = f.source(p.wake.Ring, log); err != nil {
+	if p.from, err = f.source(p.wake, log); err != nil {
 		return nil, err
 	}
 	if p.keeper, err = f.host.keeper(p.wake.Ring, log); err != nil {
@@ -124,12 +124,6 @@ func (p *parts) servePage(ctx context.Context) error {
 	return nil
 }
 
-// followBoard keeps the page's picture up to date.
-func (p *parts) followBoard(ctx context.Context) error {
-	p.page.Follow(ctx, p.board, p.log.WithField("part", "page"))
-	return nil
-}
-
 // serveMetrics lets other machines read the metrics, where that is asked for.
 func (p *parts) serveMetrics(ctx context.Context) error {
 	if p.flags.metricsListen == "" {
@@ -137,6 +131,12 @@ func (p *parts) serveMetrics(ctx context.Context) error {
 	}
 	<-p.doors.Keep(ctx, door.Door{Name: "metrics", Network: "tcp", Address: p.flags.metricsListen, Most: mostScrapeConns,
 		Advice: "give --metrics-listen another port, or an address of this node"}, func(l net.Listener) error { return web.ServeMetrics(l, p.board) })
+	return nil
+}
+
+// followBoard keeps the page's picture up to date.
+func (p *parts) followBoard(ctx context.Context) error {
+	p.page.Follow(ctx, p.board, p.log.WithField("part", "page"))
 	return nil
 }
 

@@ -50,7 +50,7 @@ func readme(t *testing.T) []byte {
 
 %s. Kubernetes %s.
 
-`+"```"+`
+`+"```sh not-run: needs a cluster"+`
 helm install fairway manifests/chart --namespace fairway-system --create-namespace \
   --values manifests/chart/examples/one-tor.yaml
 `+"```"+`

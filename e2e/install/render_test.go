@@ -374,6 +374,28 @@ func TestChartReachesEveryFlag(t *testing.T) {
 	}
 }
 
+// TestAnOrdinaryUserHasNothingOfTheNode: no capability, no folder; and the chart refuses
+// what such a user cannot do.
+func TestAnOrdinaryUserHasNothingOfTheNode(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "values.yaml")
+	must.WriteFile(t, file, []byte("runAsNonRoot: true\nflags: {host: 'off'}\n"))
+	text := asYAML(t, byName(t, rendered(t, file))["DaemonSet "+installNamespace+"/fairway"])
+	for _, want := range []string{"runAsNonRoot: true", "runAsUser: 65532", "fsGroup: 65532", "readOnlyRootFilesystem: true", "- ALL"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in\n%s", want, text)
+		}
+	}
+	for _, never := range []string{"NET_ADMIN", "hostPath", "runAsUser: 0", "add:"} {
+		if strings.Contains(text, never) {
+			t.Errorf("there is %q in\n%s", never, text)
+		}
+	}
+	_, said, err := runTool(t, "helm", "template", "fairway", chart, "--set", "runAsNonRoot=true")
+	if err == nil || !strings.Contains(said, "set flags.host to off too") {
+		t.Errorf("%v: said %q", err, said)
+	}
+}
+
 func TestChartRefusesWhatIsMisspelt(t *testing.T) {
 	for set, want := range map[string]string{
 		"flags.log-levle=debug":               "log-levle",
