@@ -6,10 +6,12 @@ BIN      := bin
 # What the tests run for real: routers, a key-value store for the API server, a
 # firewall's tools. The demo needs iproute2 and a firewall's tools.
 DEMO_NEEDS := iproute2 nftables iptables ipset
-TEST_NEEDS := $(DEMO_NEEDS) frr bird2 gobgpd conntrack ethtool iputils-ping keepalived jq etcd-server curl procps chromium groff-base prometheus
+TEST_NEEDS := $(DEMO_NEEDS) frr bird2 gobgpd conntrack ethtool iputils-ping keepalived jq etcd-server curl procps chromium groff-base prometheus $(PAGE_NEEDS)
+# What builds the page. Node.js may be Debian's or another; 18 will do.
+PAGE_NEEDS := node:nodejs npm:npm
 
 .DEFAULT_GOAL := help
-.PHONY: help build man install image image-check image-pins test soak replay demo lint golden bench
+.PHONY: help build page pictures man install image image-check image-pins test soak replay demo lint golden bench
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -82,6 +84,14 @@ replay: build ## Play recorded changes of Kube-OVN in their own time to two daem
 	@./scripts/need $(TEST_NEEDS)
 	$(GO) run ./e2e/replay/play -fairway $(BIN)/fairway e2e/replay/testdata/*.jsonl
 
+page: ## Build the page again (web/ui/dist, which is committed), after a change of web/ui/src
+	@./scripts/need $(PAGE_NEEDS)
+	cd web/ui && npm ci && npm run check && npm run build
+
+pictures: ## Take the pictures of docs/pictures again
+	@./scripts/need $(PAGE_NEEDS) chromium
+	FAIRWAY_PICTURES=$(CURDIR)/docs/pictures $(GO) test ./e2e/page -run TestPage/works -count 1
+
 lint: ## gofmt, go vet, staticcheck
 	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "gofmt -w $$unformatted"; exit 1; }
 	$(GO) vet ./...
@@ -90,7 +100,7 @@ lint: ## gofmt, go vet, staticcheck
 
 golden: ## Rewrite golden files and generated documentation; read the diff
 	UPDATE_SCRIPTS=1 $(GO) test ./cmd/fairway -run ErrorsSay
-	$(GO) test ./policy ./export ./status ./web -update
+	$(GO) test ./policy ./export ./status ./picture ./web -update
 	$(GO) test ./e2e/install -run 'Generated|Schema' -update-manifests
 	$(GO) run ./cmd/fairway docs docs
 

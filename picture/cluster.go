@@ -21,9 +21,9 @@ type Cluster struct {
 	Rows        []account.Row
 	// Peers is how many BGPPeers there are.
 	Peers int
-	// Problems say what cannot be read, and StaleSince since when the Speakers are not in
-	// step; zero while they are.
-	Problems   []string
+	// Problems say what cannot be read, and Unread what may not be.
+	Problems, Unread []string
+	// StaleSince is since when the Speakers are not in step; zero while they are.
 	StaleSince time.Time
 }
 
@@ -33,8 +33,8 @@ func OfCluster(c Cluster) Picture {
 		Whole: true, Name: c.Server, Version: c.Version, Started: c.Started, At: c.At,
 		Nodes: make([]Node, 0, len(c.Rows)), Lists: []List{}, Warnings: []policy.Warning{},
 		Source: Source{
-			Text:       "Speakers of " + c.Server + ": " + columns.Count(len(c.Rows), "node", "nodes") + ", " + columns.Count(c.Peers, "BGPPeer", "BGPPeers"),
-			StaleSince: seconds(c.StaleSince), Problems: append([]string{}, c.Problems...),
+			Text:    strings.Join(append([]string{"Speakers of " + c.Server + ": " + columns.Count(len(c.Rows), "node", "nodes") + ", " + columns.Count(c.Peers, "BGPPeer", "BGPPeers")}, c.Unread...), "; "),
+			Explain: "kubectl fairway why SUBNET", StaleSince: seconds(c.StaleSince), Problems: append([]string{}, c.Problems...),
 		},
 	}
 	known := map[string]int{}

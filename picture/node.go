@@ -31,7 +31,7 @@ func OfNode(s *status.Status) Picture {
 	n.Level = levelOf(n)
 	p := Picture{
 		Name: s.Node, Version: s.Version, Started: s.Started, At: s.At,
-		Nodes: []Node{n}, Lists: []List{listOf(s)}, Source: sourceOf(s.Source),
+		Nodes: []Node{n}, Lists: []List{listOf(s)}, Source: sourceOf(s),
 		Warnings: append([]policy.Warning{}, s.Plan.Warnings...),
 	}
 	p.finish()
@@ -164,11 +164,19 @@ func findingLevel(state string) Level {
 	return Unknown
 }
 
-func sourceOf(s status.Source) Source {
+func sourceOf(st *status.Status) Source {
+	s := st.Source
 	out := Source{
 		Text: fmt.Sprintf("%s %s: %s, %s, %s", s.Kind, strings.Join(s.From, " "), columns.Count(s.Subnets, "Subnet", "Subnets"),
 			columns.Count(s.Nodes, "Node", "Nodes"), columns.Count(s.Peers, "BGPPeer", "BGPPeers")),
+		Explain:    "kubectl fairway why SUBNET --node " + columns.Quote(st.Node),
 		StaleSince: seconds(s.StaleSince), Problems: append(append([]string{}, s.Texts(true)...), s.Texts(false)...),
+	}
+	if s.Kind == "files" {
+		out.Explain = "fairway why SUBNET --node " + columns.Quote(st.Node)
+		for _, path := range s.From {
+			out.Explain += " -f " + columns.Quote(path)
+		}
 	}
 	if len(s.Ignored) > 0 {
 		out.Text += "; ignored: " + strings.Join(s.Ignored, ", ")

@@ -170,6 +170,8 @@ type Finding struct {
 // Source is where the objects come from.
 type Source struct {
 	Text string `json:"text"`
+	// Explain is the command that explains a Subnet, called SUBNET in it.
+	Explain string `json:"explain"`
 	// StaleSince is when it was last in step; zero while it is.
 	StaleSince time.Time `json:"staleSince,omitzero"`
 	Problems   []string  `json:"problems"`

@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"testing"
+	"time"
 
 	"github.com/fairway-bgp/fairway/policy"
 	"github.com/fairway-bgp/fairway/routes"
@@ -38,5 +39,29 @@ func BenchmarkScrape(b *testing.B) {
 			b.Fatal(w.Code)
 		}
 		b.ReportMetric(float64(w.Body.Len()), "bytes/scrape")
+	}
+}
+
+// BenchmarkPage arranges, compares and packs the picture of a node with 10,000 prefixes,
+// each time with a session up or down.
+func BenchmarkPage(b *testing.B) {
+	up, down := interesting(), interesting()
+	for i := range 10_000 {
+		prefix := netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(i >> 8), byte(i), 0}), 24)
+		a := policy.Advert{Prefix: prefix, Subnet: fmt.Sprintf("subnet-%d", i), Role: routes.RoleDistributed, Peers: []string{"tor-a", "tor-b"}}
+		up.Plan.Adverts, down.Plan.Adverts = append(up.Plan.Adverts, a), append(down.Plan.Adverts, a)
+	}
+	down.Sessions[0].State = "Active"
+	page := NewPage(time.Now())
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		if err := page.postStatus([]*status.Status{up, down}[i%2]); err != nil {
+			b.Fatal(err)
+		}
+		body, err := page.body()
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.ReportMetric(float64(len(body.zipped)), "bytes/page")
 	}
 }

@@ -77,8 +77,8 @@ func (p *Page) Post(s *picture.Picture) error {
 	return nil
 }
 
-// Follow posts what a board has, until ctx ends. What comes faster than it can be
-// arranged is passed over, and what cannot be is logged: the loop that posts on the board
+// Follow posts what a board has, until ctx ends. What comes sooner than arrangeEvery is
+// passed over for what comes after it, and what cannot be is logged: the loop that posts on the board
 // neither waits for the page nor ends with it.
 func (p *Page) Follow(ctx context.Context, board *status.Board, log *logrus.Entry) {
 	for {
@@ -91,10 +91,18 @@ func (p *Page) Follow(ctx context.Context, board *status.Board, log *logrus.Entr
 		select {
 		case <-ctx.Done():
 			return
+		case <-time.After(arrangeEvery):
+		}
+		select {
+		case <-ctx.Done():
+			return
 		case <-changed:
 		}
 	}
 }
+
+// arrangeEvery bounds what a node on which much changes spends on its page.
+const arrangeEvery = 500 * time.Millisecond
 
 // postStatus posts a node's picture. A mistake in arranging it is an error.
 func (p *Page) postStatus(s *status.Status) (err error) {

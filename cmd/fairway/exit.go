@@ -21,6 +21,7 @@ func exitCodes() []exitRow {
 		{"undrain", "it is done", "the node does not say in time that it is", "the API server cannot be asked"},
 		{"lab up, lab demo, lab down", "it works, it is proved, it is gone", "something is otherwise than it should be", "the lab cannot be played here"},
 		{"version", "always", "-", "-"},
+		{"ui", "it was told to end", "-", "it cannot start: no kubeconfig, a port that is taken"},
 		{"run", "it was told to end", "-", "it cannot start: a flag, a port, a file or folder that is not there"},
 	}
 }

@@ -25,8 +25,8 @@ import (
 	"github.com/fairway-bgp/fairway/web"
 )
 
-// defaultUIListen is beside the daemon's, so that both can be looked at on one machine.
-const defaultUIListen = "127.0.0.1:7474"
+// defaultUIListen is beside the daemon's, and the port that its metrics usually have, so that both can be looked at on one machine.
+const defaultUIListen = "127.0.0.1:7475"
 
 // lookEvery is how often it is asked who gave a sign of life, and which Nodes and
 // BGPPeers there are. Speakers are followed.
@@ -98,9 +98,13 @@ type overview struct {
 	begun    time.Time
 
 	// What was asked for last.
-	beats    account.Heartbeats
+	beats account.Heartbeats
+	// looked is true once it was asked for with Speakers at hand, which name the Leases.
+	looked   bool
 	objects  policy.Snapshot
 	problems []string
+	// unread is what this kubeconfig may not read.
+	unread []string
 	// staleSince is when the Speakers were in step last; zero while they are.
 	staleSince time.Time
 }
@@ -126,23 +130,38 @@ func (o *overview) run(ctx context.Context) error {
 		case <-tick.C:
 			o.look(ctx)
 		case <-o.wake.Rung():
+			if !o.looked {
+				o.look(ctx)
+			}
 		}
 	}
 }
 
 // look asks for what is not followed. What cannot be read is said, and what was read
-// last stays.
+// last stays. That somebody may not read it is no problem of the cluster's.
 func (o *overview) look(ctx context.Context) {
-	o.problems = nil
+	o.problems, o.unread = nil, nil
 	objects, err := o.cluster.NodesAndPeers(ctx, routes.DefaultSettings)
-	if err != nil {
-		o.problems = append(o.problems, "which Nodes and BGPPeers there are is not known: "+err.Error())
-	} else {
+	o.note("which Nodes there are is not known, so a Speaker may be of a node that is gone", err)
+	if err == nil {
 		o.objects = objects
 	}
-	o.beats, err = heartbeatsOf(ctx, o.cluster, o.list())
-	if err != nil {
-		o.problems = append(o.problems, "which daemons live is not known, so what a Speaker says may be old: "+err.Error())
+	speakers := o.list()
+	o.looked = len(speakers) > 0
+	beats, err := heartbeatsOf(ctx, o.cluster, speakers)
+	o.note("which daemons live is not known, so what a Speaker says may be old", err)
+	if err == nil || kube.IsRefusal(err) {
+		o.beats = beats
+	}
+}
+
+func (o *overview) note(what string, err error) {
+	switch {
+	case err == nil:
+	case kube.IsRefusal(err):
+		o.unread = append(o.unread, what+": "+err.Error())
+	default:
+		o.problems = append(o.problems, what+": "+err.Error())
 	}
 }
 
@@ -173,7 +192,7 @@ func (o *overview) post() error {
 	}
 	shown := picture.OfCluster(picture.Cluster{
 		Server: o.cluster.Server(), Version: versionText(), Started: o.begun, At: time.Now(),
-		Rows: account.Rows(o.objects, o.list(), o.beats), Peers: len(o.objects.Peers), Problems: problems, StaleSince: o.staleSince,
+		Rows: account.Rows(o.objects, o.list(), o.beats), Peers: len(o.objects.Peers), Problems: problems, Unread: o.unread, StaleSince: o.staleSince,
 	})
 	return o.page.Post(&shown)
 }

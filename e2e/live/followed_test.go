@@ -397,6 +397,7 @@ func viewerLooks(t *testing.T, w *world) {
 	if code != 0 || !strings.Contains(out, "1/1 up") || !strings.Contains(out, `which of them are Ready, is not known`) || strings.Contains(out, "which daemons live") {
 		t.Errorf("status: exit %d, %s", code, out)
 	}
+	w.uiShows(viewer, `"text":"1 node, 1 session up"`, `"prefix":"10.9.0.0/16"`, "which Nodes there are is not known")
 	out, code = w.fairwayAs(viewer, "drain", "n1")
 	// Which of the kinds that it may not read is refused first is chance.
 	if code != 2 || !strings.Contains(out, `is not known, so it is not drained`) || !strings.Contains(out, `cannot list resource "`) {

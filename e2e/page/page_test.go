@@ -90,8 +90,13 @@ func browse(t *testing.T, ui string) {
 	if pictures == "" {
 		pictures = t.TempDir()
 	}
+	chromium, err := exec.LookPath("chromium")
+	if err != nil {
+		t.Fatal(err)
+	}
 	scene, err := json.Marshal(map[string]string{
-		"node": node.url, "control": node.control(t), "crowd": crowd.url, "pictures": pictures,
+		"chromium": chromium,
+		"node":     node.url, "control": node.control(t), "crowd": crowd.url, "pictures": pictures,
 		"cluster": serve(t, func(l net.Listener) error { return web.ServePage(l, cluster) }),
 	})
 	if err != nil {
@@ -116,8 +121,7 @@ func serve(t *testing.T, with func(net.Listener) error) (url string) {
 type node struct {
 	board *status.Board
 	url   string
-	// listener is closed to have it lose its readers.
-	door *door
+	door  *door
 }
 
 func newNode(t *testing.T, s *status.Status) *node {

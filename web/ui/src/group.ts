@@ -61,7 +61,7 @@ export function draw(p: Picture, f: Filter): Drawing {
     for (const s of n.sessions) addSession(lines, at, p, n, s);
     addAnnounced(lines, at, p, n, subnets);
   }
-  return { boxes: [...routerBoxes, ...nodeBoxes, ...subnetBoxes], lines: [...lines.values()] };
+  return { boxes: [...routerBoxes, ...nodeBoxes, ...subnetBoxes], lines: [...lines.values()].sort((a, b) => worstFirst(b.look, a.look)) }; // the worst is drawn last, on top
 }
 
 // Subnet is what the lists say of one, by list.
@@ -191,10 +191,17 @@ interface Single extends Box {
   short: string;
 }
 
+// listed gives the list of a key, a new one where there is none.
+export function listed<K, V>(of: Map<K, V[]>, key: K): V[] {
+  let list = of.get(key);
+  if (!list) of.set(key, (list = []));
+  return list;
+}
+
 function gather(kind: Kind, singles: Single[], f: Filter): Box[] {
   if (singles.length <= fewAre) return singles;
   const groups = new Map<string, Single[]>();
-  for (const s of singles) groups.set(s.alike, [...(groups.get(s.alike) ?? []), s]);
+  for (const s of singles) listed(groups, s.alike).push(s);
   const out: Box[] = [];
   for (const [alike, members] of groups) {
     const key = `${kind}:${alike}`;
@@ -306,7 +313,7 @@ function addSession(lines: Map<string, Line>, at: Map<string, string>, p: Pictur
   const from = at.get(`router ${s.peer}`), to = at.get(`node ${n.name}`);
   if (!from || !to) return;
   const look: Look = n.silent ? "unknown" : s.level;
-  const label = n.silent ? "? not known" : s.up ? (p.whole ? "" : `${count(s.sent, "prefix", "prefixes")} sent`) : s.state;
+  const label = n.silent ? "" : s.up ? (p.whole ? "" : `${count(s.sent, "prefix", "prefixes")} sent`) : s.state;
   const hint = `Session ${s.peer} – ${n.name}: ${n.silent ? "not known" : s.state}${s.trouble && !n.silent ? `: ${s.trouble}` : ""}`;
   merge(lines, { id: `${from} ${to} s`, from, to, kind: "session", look, label, hint, standby: false });
 }

@@ -71,12 +71,9 @@ const mostProblems = 4;
 
 function Problems({ picture }: { picture: Picture }) {
   const [all, setAll] = useState(false);
-  const problems = [...picture.source.problems];
-  if (picture.whole) {
-    for (const n of picture.nodes) for (const p of n.problems ?? []) problems.push(`${n.name}: ${p}`);
-  } else {
-    for (const p of picture.nodes[0]?.problems ?? []) if (!problems.includes(p)) problems.push(p);
-  }
+  const problems = picture.whole
+    ? [...picture.source.problems, ...picture.nodes.flatMap((n) => (n.problems ?? []).map((p) => `${n.name}: ${p}`))]
+    : (picture.nodes[0]?.problems ?? []); // which has those of the source
   if (problems.length === 0) return null;
   const shown = problems.slice(0, all ? 100 : mostProblems);
   return (
@@ -91,7 +88,7 @@ function Problems({ picture }: { picture: Picture }) {
           {all ? "Show fewer" : `Show ${count(problems.length - mostProblems, "more problem")}`}
         </button>
       )}
-      {all && problems.length > 100 && <p class="soft">{firstOf(problems, 0)}</p>}
+      {all && problems.length > 100 && <p class="soft">And {(problems.length - 100).toLocaleString("en")} more.</p>}
     </div>
   );
 }

@@ -13,7 +13,7 @@ export interface Picture {
   lists: List[];
   remedies: Record<string, string>;
   warnings: { subnet: string; reason: string; detail: string }[];
-  source: { text: string; staleSince?: string; problems: string[] };
+  source: { text: string; explain: string; staleSince?: string; problems: string[] };
 }
 
 export interface Router {

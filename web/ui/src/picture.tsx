@@ -28,7 +28,7 @@ export function PictureView({ drawing, selected, select, toggle }: Props) {
   return (
     <div class="frame" ref={frame}>
       {layout && (
-        <svg width={layout.width} height={layout.height} viewBox={`0 0 ${layout.width} ${layout.height}`} onClick={(e) => e.target === e.currentTarget && select(undefined)}>
+        <svg class={drawing.lines.length > 40 ? "many" : ""} width={layout.width} height={layout.height} viewBox={`0 0 ${layout.width} ${layout.height}`} onClick={(e) => e.target === e.currentTarget && select(undefined)}>
           <Heads drawing={drawing} layout={layout} />
           <g aria-hidden="true">
             {drawing.lines.map((l) => (

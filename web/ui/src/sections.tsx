@@ -1,6 +1,7 @@
 // What is below the picture: sessions, prefixes, what is withheld, the hosts, and what
 // happened.
 import { useMemo } from "preact/hooks";
+import { listed } from "./group";
 import { Age, Copy, Fix, Sign, Table } from "./parts";
 import { byText, count, type Event, type Finding, firstOf, type List, type Look, type Node, type Picture, type Session, worstFirst } from "./model";
 
@@ -101,7 +102,7 @@ function fates(picture: Picture, scope: Scope, of: (l: List) => Omit<Row, "nodes
   const holders = new Map<number, string[]>();
   for (const n of picture.nodes) {
     if (n.silent || (scope.nodes && !scope.nodes.has(n.name))) continue;
-    holders.set(n.list, [...(holders.get(n.list) ?? []), n.name]);
+    listed(holders, n.list).push(n.name);
   }
   const out = new Map<string, Row>();
   for (const [i, names] of holders) {
@@ -183,7 +184,7 @@ function NextHop({ picture, row }: { picture: Picture; row: Row }) {
 export function WithheldView({ picture, scope }: Props) {
   const rows = useMemo(() => fates(picture, { ...scope, trouble: false }, withheldOf), [picture, scope]);
   const reasons = new Map<string, Row[]>();
-  for (const r of rows) reasons.set(r.reason, [...(reasons.get(r.reason) ?? []), r]);
+  for (const r of rows) listed(reasons, r.reason).push(r);
   const total = picture.nodes.filter((n) => !n.silent).reduce((n, x) => n + picture.lists[x.list]!.withhold, 0);
   return (
     <section aria-labelledby="withheld">
@@ -211,7 +212,7 @@ function Reason({ reason, rows, picture }: { reason: string; rows: Row[]; pictur
         </p>
       )}
       <p class="do soft">
-        Explain: <Copy text={`kubectl fairway why ${subnets.size === 1 ? first.subnet : "SUBNET"}`} />
+        Explain: <Copy text={picture.source.explain.replace("SUBNET", subnets.size === 1 ? first.subnet : "SUBNET")} />
       </p>
       <Table
         label={`Withheld, ${reason}`}

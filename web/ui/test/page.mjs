@@ -7,7 +7,7 @@ import { chromium } from "playwright-core";
 
 const scene = JSON.parse(process.argv[2]);
 const axe = createRequire(import.meta.url).resolve("axe-core/axe.min.js");
-const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: ["--no-sandbox", "--disable-gpu"] });
+const browser = await chromium.launch({ executablePath: scene.chromium, args: ["--no-sandbox", "--disable-gpu"] });
 const complaints = [];
 let allowed = /^$/;
 
@@ -27,6 +27,11 @@ async function open(url, options = {}) {
 const control = (what) => fetch(`${scene.control}/${what}`, { method: "POST" });
 const verdict = (page, text) => page.locator(".verdict", { hasText: text }).waitFor();
 const picture = (page, name, options = {}) => page.screenshot({ path: join(scene.pictures, `${name}.png`), ...options });
+// below is the place of what stands below the picture.
+async function below(page) {
+  const y = (await page.locator("section:has(#sessions)").boundingBox()).y + (await page.evaluate(() => window.scrollY));
+  return { x: 0, y, width: 1280, height: Math.min(1250, (await page.evaluate(() => document.documentElement.scrollHeight)) - y) };
+}
 const box = (page, name) => page.getByRole("option", { name });
 
 // until waits for what a reader would see, and fails with what it should have been.
@@ -52,7 +57,6 @@ async function accessible(page, what) {
 const page = await open(scene.node);
 await verdict(page, "2 sessions up");
 await accessible(page, "a node, light");
-await picture(page, "node-well");
 await page.getByRole("searchbox").fill("10.16");
 await box(page, /Subnet central/).waitFor();
 await until("the search leaves out what is not found", none(box(page, /Subnet edge/)));
@@ -74,6 +78,7 @@ assert.match(await page.locator("#hosts ~ .finding").first().innerText(), /forwa
 assert.match(await box(page, /Node n1/).locator("title").textContent(), /1 wrong, 1 unknown/);
 await page.evaluate(() => window.scrollTo(0, 0));
 await picture(page, "node-broken");
+await picture(page, "node-below", { fullPage: true, clip: await below(page) });
 await accessible(page, "a broken node, light");
 
 // Select by mouse, by keyboard, and let go.
@@ -137,13 +142,14 @@ for (const [name, url, expect] of [["crowd", scene.crowd, /9000 prefixes/], ["cl
 }
 
 async function bigCluster(many) {
+  await many.setViewportSize({ width: 1000, height: 640 });
   await picture(many, "cluster");
   await accessible(many, "500 nodes");
   await box(many, /worker-042, not well/).waitFor();
   await box(many, /worker-137, not well/).waitFor();
   const group = box(many, /Node \d+ nodes, well/).first();
   await group.click();
-  await picture(many, "cluster-selected");
+  await until("what does not belong to it fades", async () => (await many.locator(".faded").count()) > 0);
   await many.getByRole("button", { name: /^Show all \d+ one by one/ }).click();
   await box(many, /more nodes/).waitFor();
   await many.getByRole("searchbox").fill("worker-042");
