@@ -65,7 +65,7 @@ test: ## Run every test, with real routers and the real kernel (root)
 	$(GO) vet ./...
 	$(GO) run ./e2e/kubetest/build
 	cd tools && $(GO) test ./image
-	$(GO) test -timeout 40m -p $$(( $$(nproc) + 1 )) ./... # packages side by side: tests mostly wait for routers
+	$(GO) test -timeout 40m ./...
 
 # A seed of its own for each soak; make soak FAIRWAY_CHAOS_SEED=7 plays that of another again.
 ifndef FAIRWAY_CHAOS_SEED

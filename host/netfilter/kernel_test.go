@@ -31,7 +31,7 @@ import (
 // and after; whoever looks for news gives another.
 
 const (
-	defaultCases   = 200
+	defaultCases   = 160
 	defaultSeed    = 1
 	packetsPerCase = 12
 )
