@@ -76,7 +76,7 @@ func Farewell(last v1alpha1.SpeakerStatus) v1alpha1.SpeakerStatus {
 
 func sessionRecord(e status.Session) v1alpha1.SessionStatus {
 	out := v1alpha1.SessionStatus{
-		Peer: e.Peer, Address: e.Neighbour(), State: strings.ToLower(e.State),
+		Peer: e.Peer, Address: e.Neighbour(), LocalAddress: e.LocalAddress, State: strings.ToLower(e.State),
 		LastError: columns.Cut(e.LastError, mostText), Advertised: int64(e.Advertised), NotOffered: e.NotOffered,
 		Trouble: columns.Cut(e.Trouble(), mostText), PeerASN: int64(e.PeerASN), Planned: int64(e.Planned), Flaps: int64(e.Flaps),
 	}
@@ -103,9 +103,25 @@ func announced(s *status.Status) v1alpha1.AnnouncedPrefixes {
 	for _, a := range adverts[:min(mostListed, len(adverts))] {
 		out.First = append(out.First, v1alpha1.AnnouncedPrefix{
 			Prefix: a.Prefix.String(), Subnet: a.Subnet, Role: string(a.Role), Sent: s.Sent(a), NotSentTo: s.NotSentTo(a),
+			NextHop: nextHop(a), Peers: chosenPeers(s, a),
 		})
 	}
 	return out
+}
+
+func nextHop(a policy.Advert) string {
+	if !a.NextHop.IsValid() {
+		return ""
+	}
+	return a.NextHop.String()
+}
+
+// chosenPeers gives nil for all.
+func chosenPeers(s *status.Status, a policy.Advert) []string {
+	if len(a.Peers) == len(s.Sessions) {
+		return nil
+	}
+	return a.Peers
 }
 
 func withheld(list []policy.Withheld) v1alpha1.WithheldPrefixes {

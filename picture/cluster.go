@@ -76,7 +76,7 @@ func nodeOf(r *account.Row) Node {
 
 func sessionOfSpeaker(e v1alpha1.SessionStatus) Session {
 	out := Session{
-		Peer: e.Peer, Neighbour: e.Address, ASN: uint32(e.PeerASN), State: stateText(e.State), Trouble: e.Trouble,
+		Peer: e.Peer, Neighbour: e.Address, From: e.LocalAddress, ASN: uint32(e.PeerASN), State: stateText(e.State), Trouble: e.Trouble,
 		Sent: e.Advertised, Planned: e.Planned, Flaps: e.Flaps, Reset: e.LastResetReason,
 	}
 	out.Up = status.Session{State: out.State}.Established()
@@ -113,12 +113,24 @@ func listOfSpeaker(s *v1alpha1.SpeakerStatus) List {
 	}
 	for _, a := range s.Announced.First {
 		out.Announced = append(out.Announced, Announced{
-			Prefix: a.Prefix, Subnet: a.Subnet, Role: a.Role, NotSentTo: a.NotSentTo, Sent: a.Sent,
-			Draining: s.DrainUntil != nil,
+			Prefix: a.Prefix, Subnet: a.Subnet, Role: a.Role, NextHop: a.NextHop, To: peersOf(a, s.Sessions),
+			NotSentTo: a.NotSentTo, Sent: a.Sent, Draining: s.DrainUntil != nil,
 		})
 	}
 	for _, w := range s.Withheld.First {
 		out.Withheld = append(out.Withheld, withheldOf(w.Prefix, w.Subnet, w.Reason, w.Detail))
+	}
+	return out
+}
+
+// peersOf are those that a prefix is for: all that the node has, where none are named.
+func peersOf(a v1alpha1.AnnouncedPrefix, sessions []v1alpha1.SessionStatus) []string {
+	if len(a.Peers) > 0 {
+		return a.Peers
+	}
+	out := make([]string, 0, len(sessions))
+	for _, e := range sessions {
+		out = append(out, e.Peer)
 	}
 	return out
 }

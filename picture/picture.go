@@ -133,9 +133,9 @@ type Announced struct {
 	Prefix string `json:"prefix"`
 	Subnet string `json:"subnet"`
 	Role   string `json:"role"`
-	// NextHop is "" for the session's own address, and where it is not told.
+	// NextHop is "" for the session's own address.
 	NextHop string `json:"nextHop,omitempty"`
-	// To are the BGPPeers that it is for; a Speaker does not tell.
+	// To are the BGPPeers that it is for.
 	To []string `json:"to,omitempty"`
 	// NotSentTo are those that have not been sent it.
 	NotSentTo []string `json:"notSentTo,omitempty"`

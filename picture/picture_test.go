@@ -241,7 +241,7 @@ func TestEqualNodesShareAList(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(p.Lists) != 1 || len(text) > 250_000 {
+	if len(p.Lists) != 1 || len(text) > 270_000 {
 		t.Errorf("%d lists, %d bytes", len(p.Lists), len(text))
 	}
 }

@@ -118,6 +118,10 @@ type SessionStatus struct {
 	// PeerASN is the neighbour's AS; absent while it is any, and no OPEN has told it.
 	// +optional
 	PeerASN int64 `json:"peerASN,omitempty"`
+	// LocalAddress is the node's own, while the session is up: the next hop of what it
+	// is sent without another one.
+	// +optional
+	LocalAddress string `json:"localAddress,omitempty"`
 	// State is that of RFC 4271 section 8.2.2, in lower case.
 	State string `json:"state"`
 	// Since is when the session entered the state.
@@ -181,6 +185,15 @@ type AnnouncedPrefix struct {
 	Subnet string `json:"subnet"`
 	// Role is distributed, active, ecmp, standby or pod.
 	Role string `json:"role"`
+	// NextHop is the address that the Subnet asks for; absent for the node's own, which
+	// is the localAddress of each session.
+	// +optional
+	NextHop string `json:"nextHop,omitempty"`
+	// Peers are the BGPPeers that it is for; absent for all that the node has sessions
+	// with.
+	// +optional
+	// +listType=atomic
+	Peers []string `json:"peers,omitempty"`
 	// NotSentTo are the BGPPeers that it is for and that have not been sent it.
 	// +optional
 	// +listType=atomic

@@ -60,7 +60,7 @@ export function Sessions({ picture, scope }: Props) {
             ...(picture.whole ? [{ head: "Node", cell: (r: SessionRow) => r.node.name }] : []),
             { head: "Router", cell: (r) => <>{r.session.peer}<div class="mono soft">{r.session.neighbour}{r.session.asn ? ` · AS ${r.session.asn}` : ""}</div></> },
             { head: "For", cell: (r) => (r.session.since ? <Age of={r.session.since} /> : "never up") },
-            ...(picture.whole ? [] : [{ head: "Next hop", class: "mono", cell: (r: SessionRow) => r.session.from ?? "–" }]),
+            { head: "Next hop", class: "mono", cell: (r) => r.session.from ?? "–" },
             { head: "Sent", class: "number", cell: (r) => <>{r.session.sent.toLocaleString("en")}{r.session.sent < r.session.planned && ` of ${r.session.planned.toLocaleString("en")}`}</> },
             { head: "What is wrong", class: "wide", cell: (r) => <Trouble of={r.session} /> },
           ]}
@@ -110,7 +110,7 @@ function fates(picture: Picture, scope: Scope, of: (l: List) => Omit<Row, "nodes
       if (scope.subnets && !scope.subnets.has(r.subnet)) continue;
       if (scope.trouble && r.look === "ok") continue;
       if (!has(scope.text, r.prefix, r.subnet, r.role, r.reason, r.detail, r.hop, ...r.to, ...(picture.whole && names.length < 200 ? names : []))) continue;
-      const key = [r.prefix, r.subnet, r.look, r.role, r.hop, r.notTo, r.reason, r.detail].join("|");
+      const key = [r.prefix, r.subnet, r.look, r.role, r.hop, r.to, r.notTo, r.reason, r.detail].join("|");
       const known = out.get(key);
       if (known) known.nodes.push(...names);
       else out.set(key, { ...r, nodes: [...names] });
@@ -155,14 +155,14 @@ export function Announcements({ picture, scope }: Props) {
         <Table
           label="Announced"
           rows={rows}
-          id={(r) => [r.prefix, r.subnet, r.role, r.hop, r.notTo].join("|")}
+          id={(r) => [r.prefix, r.subnet, r.role, r.hop, r.to, r.notTo].join("|")}
           columns={[
             { head: "Prefix", class: "mono", cell: (r) => <><Sign look={r.look} /> {r.prefix}</> },
             { head: "Subnet", cell: (r) => r.subnet },
             { head: "Role", cell: (r) => <>{r.role}{r.draining && <div class="soft">leaving (GRACEFUL_SHUTDOWN)</div>}</> },
-            ...(picture.whole
-              ? [{ head: "Nodes", cell: (r: Row) => <Names of={r.nodes} all={picture.nodes.length} /> }]
-              : [{ head: "Next hop", class: "mono", cell: (r: Row) => <NextHop picture={picture} row={r} /> }, { head: "To", cell: (r: Row) => r.to.filter((t) => !r.notTo.includes(t)).join(", ") || "–" }]),
+            ...(picture.whole ? [{ head: "Nodes", cell: (r: Row) => <Names of={r.nodes} all={picture.nodes.length} /> }] : []),
+            { head: "Next hop", class: "mono", cell: (r) => <NextHop picture={picture} row={r} /> },
+            { head: "To", cell: (r) => firstOf(r.to.filter((t) => !r.notTo.includes(t)), 4) || "–" },
             { head: "Not sent to", class: "bad", cell: (r) => r.notTo.join(", ") || (r.look === "bad" ? "any router" : "") },
           ]}
         />
@@ -172,11 +172,12 @@ export function Announcements({ picture, scope }: Props) {
   );
 }
 
-// NextHop is the address asked for, or each session's own.
+// NextHop is the address asked for, or the node's own in each session.
 function NextHop({ picture, row }: { picture: Picture; row: Row }) {
   if (row.hop) return <>{row.hop}</>;
+  if (row.nodes.length > 1) return <>each node</>;
   const v6 = row.prefix.includes(":");
-  const sessions = picture.nodes[0]?.sessions ?? [];
+  const sessions = picture.nodes.find((n) => n.name === row.nodes[0])?.sessions ?? [];
   const own = [...new Set(sessions.filter((s) => row.to.includes(s.peer) && s.up && s.from).map((s) => s.from!))];
   return <>{own.length > 0 && own.every((o) => o.includes(":") === v6) ? own.join(", ") : "this node"}</>;
 }

@@ -147,6 +147,7 @@ async function bigCluster(many) {
   await accessible(many, "500 nodes");
   await box(many, /worker-042, not well/).waitFor();
   await box(many, /worker-137, not well/).waitFor();
+  assert.match(await rows(many, "announced").last().innerText(), /worker-042\s+172\.30\.0\.44, 172\.30\.1\.44, 172\.30\.3\.44\s+tor-a, tor-b, tor-d\s+tor-c/, "a cluster's page tells next hops and routers");
   const group = box(many, /Node \d+ nodes, well/).first();
   await group.click();
   await until("what does not belong to it fades", async () => (await many.locator(".faded").count()) > 0);
@@ -155,6 +156,7 @@ async function bigCluster(many) {
   await many.getByRole("searchbox").fill("worker-042");
   await until("the sessions of one node are found among 2,000", async () => (await rows(many, "sessions").count()) === 4);
   await many.getByText("connection refused").first().waitFor();
+  assert.match(await rows(many, "sessions").last().innerText(), /172\.30\.\d\.44/, "the node's own address is told");
 }
 
 await browser.close();
