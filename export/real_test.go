@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"hash/fnv"
 	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -28,6 +30,16 @@ import (
 
 // patience bounds every wait for a condition.
 const patience = 30 * time.Second
+
+// TestMain lets more tests run side by side than there are processors: they mostly wait
+// for routers.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if err := flag.Set("test.parallel", fmt.Sprint(2*runtime.GOMAXPROCS(0))); err != nil {
+		panic(err)
+	}
+	os.Exit(m.Run())
+}
 
 // wire is an L2 in network namespaces: a router and three nodes on its bridge, of
 // which the third is for what comes later.

@@ -32,7 +32,7 @@ import (
 // What a run is if nobody says otherwise: about a minute with each router.
 const (
 	usualSeed  = 1
-	usualSteps = 30
+	usualSteps = 24
 )
 
 // leaksEvery is after how many steps the daemons are measured.

@@ -35,7 +35,7 @@ func (s *chaotic) announced() bool { return s.there && s.advertised && !s.nat }
 // Subnets ask for, and meanwhile nothing goes that the step was not about.
 // FAIRWAY_CHAOS_SEED and FAIRWAY_CHAOS_STEPS draw another run.
 func TestMisfortuneWithAnAPIServer(t *testing.T) {
-	seed, steps := must.Setting(t, "FAIRWAY_CHAOS_SEED", 1), must.Setting(t, "FAIRWAY_CHAOS_STEPS", 24)
+	seed, steps := must.Setting(t, "FAIRWAY_CHAOS_SEED", 1), must.Setting(t, "FAIRWAY_CHAOS_STEPS", 16)
 	t.Logf("FAIRWAY_CHAOS_SEED=%d FAIRWAY_CHAOS_STEPS=%d", seed, steps)
 	w := newWorld(t, "a")
 	m := &misfortune{world: w, Rand: rand.New(rand.NewPCG(uint64(seed), 0)), state: w.dir + "/state"}

@@ -31,7 +31,7 @@ import (
 // and after; whoever looks for news gives another.
 
 const (
-	defaultCases   = 160
+	defaultCases   = 120
 	defaultSeed    = 1
 	packetsPerCase = 12
 )
