@@ -103,17 +103,10 @@ func announced(s *status.Status) v1alpha1.AnnouncedPrefixes {
 	for _, a := range adverts[:min(mostListed, len(adverts))] {
 		out.First = append(out.First, v1alpha1.AnnouncedPrefix{
 			Prefix: a.Prefix.String(), Subnet: a.Subnet, Role: string(a.Role), Sent: s.Sent(a), NotSentTo: s.NotSentTo(a),
-			NextHop: nextHop(a), Peers: chosenPeers(s, a),
+			NextHop: a.NextHopText(), Peers: chosenPeers(s, a),
 		})
 	}
 	return out
-}
-
-func nextHop(a policy.Advert) string {
-	if !a.NextHop.IsValid() {
-		return ""
-	}
-	return a.NextHop.String()
 }
 
 // chosenPeers gives nil for all.

@@ -1,7 +1,6 @@
 package picture
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -177,7 +176,7 @@ func (p *Picture) firstProblem() string {
 // worse gives the worse of two levels.
 func worse(a, b Level) Level {
 	order := func(l Level) int { return slices.Index([]Level{Bad, Warn, Unknown, OK}, l) }
-	if cmp.Less(order(b), order(a)) {
+	if order(b) < order(a) {
 		return b
 	}
 	return a

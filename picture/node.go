@@ -2,7 +2,6 @@ package picture
 
 import (
 	"fmt"
-	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -102,7 +101,7 @@ func listOf(s *status.Status) List {
 	}
 	for _, a := range s.Plan.Adverts {
 		out.Announced = append(out.Announced, Announced{
-			Prefix: a.Prefix.String(), Subnet: a.Subnet, Role: string(a.Role), NextHop: addressText(a.NextHop),
+			Prefix: a.Prefix.String(), Subnet: a.Subnet, Role: string(a.Role), NextHop: a.NextHopText(),
 			To: a.Peers, NotSentTo: s.NotSentTo(a), Sent: s.Sent(a), Draining: a.Draining,
 		})
 	}
@@ -115,13 +114,6 @@ func listOf(s *status.Status) List {
 
 func withheldOf(prefix, subnet, reason, detail string) Withheld {
 	return Withheld{prefix, subnet, reason, detail, slices.Contains(account.KnownToNodeAlone(), routes.Reason(reason))}
-}
-
-func addressText(a netip.Addr) string {
-	if !a.IsValid() {
-		return ""
-	}
-	return a.String()
 }
 
 // findingsOf gives those that are not ok, the wrong ones first, and counts the others.

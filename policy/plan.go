@@ -57,6 +57,14 @@ type Advert struct {
 	class routes.Class
 }
 
+// NextHopText is the next hop, "" for each session's own address.
+func (a Advert) NextHopText() string {
+	if !a.NextHop.IsValid() {
+		return ""
+	}
+	return a.NextHop.String()
+}
+
 // Withheld is one prefix of a selected Subnet that the node does not announce.
 type Withheld struct {
 	// Prefix is as the Subnet has it where it does not parse.

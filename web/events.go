@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -57,17 +58,17 @@ func (p *Page) serveEvents(w http.ResponseWriter, r *http.Request) {
 			return
 		case <-tick.C:
 		case <-changed:
-			if !pause(r, changesAtMost) {
+			if !pause(r.Context(), changesAtMost) {
 				return
 			}
 		}
 	}
 }
 
-// pause waits; false once the reader has gone.
-func pause(r *http.Request, d time.Duration) bool {
+// pause waits; false once ctx has ended.
+func pause(ctx context.Context, d time.Duration) bool {
 	select {
-	case <-r.Context().Done():
+	case <-ctx.Done():
 		return false
 	case <-time.After(d):
 		return true

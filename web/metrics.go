@@ -73,13 +73,13 @@ func daemonMetrics() []Metric {
 func sessionMetrics() []Metric {
 	peer := []string{"peer"}
 	return []Metric{
-		{"fairway_session_info", Gauge, "1, with whom the session is: the neighbour's address, or where it is looked for, and the AS of both ends; peer_asn is 0 while it is any.", []string{"peer", "neighbour", "peer_asn", "local_asn"}, sessionInfo},
+		{"fairway_session_info", Gauge, "1, with whom the session is: the neighbour's address, or where it is looked for, and the AS of both ends; peer_asn is 0 while it is any.", []string{"peer", "neighbour", "peer_asn", "local_asn"}, eachSession(sessionInfo)},
 		{"fairway_session_up", Gauge, "1 if the BGP session is Established.", peer, sessionSamples(func(e status.Session) float64 { return truth(e.Established()) })},
-		{"fairway_session_state", Gauge, "1, with the state that the session is in (RFC 4271 section 8.2.2).", []string{"peer", "state"}, sessionState},
-		{"fairway_session_since_timestamp_seconds", Gauge, "When the session entered that state, in Unix time; none before its first.", peer, sessionSince},
-		{"fairway_session_down", Gauge, "1 for a session that is not Established, with the reason, and the code and subcode of the NOTIFICATION if there was one (RFC 4271 section 4.5).", []string{"peer", "reason", "notification"}, sessionDown},
+		{"fairway_session_state", Gauge, "1, with the state that the session is in (RFC 4271 section 8.2.2).", []string{"peer", "state"}, eachSession(sessionState)},
+		{"fairway_session_since_timestamp_seconds", Gauge, "When the session entered that state, in Unix time; none before its first.", peer, eachSession(sessionSince)},
+		{"fairway_session_down", Gauge, "1 for a session that is not Established, with the reason, and the code and subcode of the NOTIFICATION if there was one (RFC 4271 section 4.5).", []string{"peer", "reason", "notification"}, eachSession(sessionDown)},
 		{"fairway_session_flaps_total", Counter, "How often an Established session went down.", peer, sessionSamples(func(e status.Session) float64 { return float64(e.Flaps) })},
-		{"fairway_session_last_reset_timestamp_seconds", Gauge, "When the Established session went down last, in Unix time, with the reason; none if it never did.", []string{"peer", "reason", "notification"}, sessionReset},
+		{"fairway_session_last_reset_timestamp_seconds", Gauge, "When the Established session went down last, in Unix time, with the reason; none if it never did.", []string{"peer", "reason", "notification"}, eachSession(sessionReset)},
 		{"fairway_session_planned_prefixes", Gauge, "Prefixes that the plan has for the peer.", peer, sessionSamples(func(e status.Session) float64 { return float64(e.Planned) })},
 		{"fairway_session_advertised_prefixes", Gauge, "Prefixes that the peer has been sent; 0 while the session is down.", peer, sessionSamples(func(e status.Session) float64 { return float64(e.Advertised) })},
 		{"fairway_session_received_prefixes", Gauge, "Prefixes that the peer has announced since the session is up, counting those that come again; none is taken.", peer, sessionSamples(func(e status.Session) float64 { return float64(e.Received) })},
@@ -139,74 +139,57 @@ func truth(b bool) float64 {
 	return 0
 }
 
-func sessionSamples(value func(status.Session) float64) func(*status.Status) []sample {
+// eachSession gives what of each session there is to tell, with the peer as first label.
+func eachSession(of func(status.Session) (value float64, more []string, told bool)) func(*status.Status) []sample {
 	return func(s *status.Status) []sample {
 		var out []sample
 		for _, e := range s.Sessions {
-			out = append(out, sample{value: value(e), labels: []string{e.Peer}})
-		}
-		return out
-	}
-}
-
-func sessionInfo(s *status.Status) []sample {
-	var out []sample
-	for _, e := range s.Sessions {
-		asn := func(n uint32) string { return strconv.FormatUint(uint64(n), 10) }
-		out = append(out, sample{value: 1, labels: []string{e.Peer, e.Neighbour(), asn(e.PeerASN), asn(e.LocalASN)}})
-	}
-	return out
-}
-
-func sessionState(s *status.Status) []sample {
-	var out []sample
-	for _, e := range s.Sessions {
-		out = append(out, sample{value: 1, labels: []string{e.Peer, e.State}})
-	}
-	return out
-}
-
-func sessionSince(s *status.Status) []sample {
-	var out []sample
-	for _, e := range s.Sessions {
-		if !e.Since.IsZero() {
-			out = append(out, sample{value: seconds(e.Since), labels: []string{e.Peer}})
-		}
-	}
-	return out
-}
-
-func sessionDown(s *status.Status) []sample {
-	var out []sample
-	for _, e := range s.Sessions {
-		if e.Down != nil {
-			out = append(out, sample{value: 1, labels: []string{e.Peer, e.Down.Reason, e.Down.Notification}})
-		}
-	}
-	return out
-}
-
-func sessionReset(s *status.Status) []sample {
-	var out []sample
-	for _, e := range s.Sessions {
-		if r := e.LastReset; r != nil {
-			out = append(out, sample{value: seconds(r.At), labels: []string{e.Peer, r.Reason, r.Notification}})
-		}
-	}
-	return out
-}
-
-// bfdSamples has none of peers without BFD.
-func bfdSamples(value func(status.BFD) float64) func(*status.Status) []sample {
-	return func(s *status.Status) []sample {
-		var out []sample
-		for _, e := range s.Sessions {
-			if e.BFD != nil {
-				out = append(out, sample{value: value(*e.BFD), labels: []string{e.Peer}})
+			if value, more, told := of(e); told {
+				out = append(out, sample{value: value, labels: append([]string{e.Peer}, more...)})
 			}
 		}
 		return out
 	}
+}
+
+func sessionSamples(value func(status.Session) float64) func(*status.Status) []sample {
+	return eachSession(func(e status.Session) (float64, []string, bool) { return value(e), nil, true })
+}
+
+func sessionInfo(e status.Session) (float64, []string, bool) {
+	asn := func(n uint32) string { return strconv.FormatUint(uint64(n), 10) }
+	return 1, []string{e.Neighbour(), asn(e.PeerASN), asn(e.LocalASN)}, true
+}
+
+func sessionState(e status.Session) (float64, []string, bool) { return 1, []string{e.State}, true }
+
+func sessionSince(e status.Session) (float64, []string, bool) {
+	return seconds(e.Since), nil, !e.Since.IsZero()
+}
+
+func sessionDown(e status.Session) (float64, []string, bool) {
+	if e.Down == nil {
+		return 0, nil, false
+	}
+	return 1, []string{e.Down.Reason, e.Down.Notification}, true
+}
+
+func sessionReset(e status.Session) (float64, []string, bool) {
+	r := e.LastReset
+	if r == nil {
+		return 0, nil, false
+	}
+	return seconds(r.At), []string{r.Reason, r.Notification}, true
+}
+
+// bfdSamples has none of peers without BFD.
+func bfdSamples(value func(status.BFD) float64) func(*status.Status) []sample {
+	return eachSession(func(e status.Session) (float64, []string, bool) {
+		if e.BFD == nil {
+			return 0, nil, false
+		}
+		return value(*e.BFD), nil, true
+	})
 }
 
 // planned has a 0 for each role of which there is nothing, and so has announced: a

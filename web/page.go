@@ -88,10 +88,8 @@ func (p *Page) Follow(ctx context.Context, board *status.Board, log *logrus.Entr
 				log.WithError(err).Error("the page shows what was before")
 			}
 		}
-		select {
-		case <-ctx.Done():
+		if !pause(ctx, arrangeEvery) {
 			return
-		case <-time.After(arrangeEvery):
 		}
 		select {
 		case <-ctx.Done():

@@ -14,10 +14,8 @@ const mostScrapeHeader = 16 << 10
 // other machines reach: whoever does may read the metrics, and nothing else can be asked
 // for. It has the bounds of Serve.
 func ServeMetrics(l net.Listener, board *status.Board) error {
-	s := &http.Server{
-		Handler: scrapeHandler(board), MaxHeaderBytes: mostScrapeHeader,
-		ReadHeaderTimeout: askBound, ReadTimeout: askBound, WriteTimeout: answerBound, IdleTimeout: idleBound,
-	}
+	s := bounded(scrapeHandler(board))
+	s.MaxHeaderBytes = mostScrapeHeader
 	return s.Serve(l)
 }
 

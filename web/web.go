@@ -39,9 +39,11 @@ func ServePage(l net.Listener, page *Page) error {
 	return serve(l, guardHost(mux))
 }
 
-func serve(l net.Listener, h http.Handler) error {
-	s := &http.Server{Handler: h, ReadHeaderTimeout: askBound, ReadTimeout: askBound, WriteTimeout: answerBound, IdleTimeout: idleBound}
-	return s.Serve(l)
+func serve(l net.Listener, h http.Handler) error { return bounded(h).Serve(l) }
+
+// bounded is a server that waits for nobody longer than the bounds.
+func bounded(h http.Handler) *http.Server {
+	return &http.Server{Handler: h, ReadHeaderTimeout: askBound, ReadTimeout: askBound, WriteTimeout: answerBound, IdleTimeout: idleBound}
 }
 
 // Handler answers the paths of this package from a board, and from a page that follows it.

@@ -7,7 +7,6 @@ import (
 	"net"
 	"os/signal"
 	"slices"
-	"strings"
 	"syscall"
 	"time"
 
@@ -165,14 +164,13 @@ func (o *overview) note(what string, err error) {
 	}
 }
 
-// list gives the Speakers, sorted by node.
+// list gives the Speakers, in no order.
 func (o *overview) list() []v1alpha1.Speaker {
 	byNode, _ := o.speakers.Latest()
 	out := make([]v1alpha1.Speaker, 0, len(byNode))
 	for _, s := range byNode {
 		out = append(out, *s)
 	}
-	slices.SortFunc(out, func(a, b v1alpha1.Speaker) int { return strings.Compare(a.Name, b.Name) })
 	return out
 }
 
