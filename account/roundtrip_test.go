@@ -228,6 +228,7 @@ func madeUp(r *rand.Rand) made {
 	m := made{snapshot: policytest.Cluster(subnets...), live: map[string]*routes.Live{}, datapathDown: r.IntN(3) == 0}
 	m.snapshot.At = drainBegan()
 	m.snapshot.Peers[0].Families = []policy.Family{policy.IPv4Unicast, policy.IPv6Unicast}
+	var pods []routes.Pod
 	for i := range m.snapshot.Nodes {
 		n := &m.snapshot.Nodes[i]
 		n.InternalIPs = []netip.Addr{netip.AddrFrom4([4]byte{192, 0, 2, byte(i + 1)}), netip.MustParseAddr(fmt.Sprintf("2001:db8::%d", i+1))}
@@ -235,7 +236,7 @@ func madeUp(r *rand.Rand) made {
 			n.Annotations = map[string]string{routes.AnnotationDrain: "true", routes.AnnotationDrainRequest: fmt.Sprint("request ", r.Uint32())}
 		}
 		for j := range subnets {
-			m.snapshot.Pods = append(m.snapshot.Pods, routes.Pod{Namespace: "default", Name: fmt.Sprint("p", i, j), Node: n.Name, Subnet: subnets[j].Name,
+			pods = append(pods, routes.Pod{Namespace: "default", Name: fmt.Sprint("p", i, j), Node: n.Name, Subnet: subnets[j].Name,
 				Addresses: []netip.Addr{netip.AddrFrom4([4]byte{10, byte(j), byte(r.IntN(256)), byte(10 * (i + 1))})}})
 		}
 		m.live[n.Name] = &routes.Live{DatapathDown: map[netip.Prefix]string{}}
@@ -245,6 +246,7 @@ func madeUp(r *rand.Rand) made {
 			}
 		}
 	}
+	m.snapshot.Pods = routes.PodsOf(pods...)
 	for _, n := range m.snapshot.Nodes {
 		m.pictures = append(m.pictures, m.picture(r, n))
 	}

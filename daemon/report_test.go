@@ -154,7 +154,7 @@ func TestReportsSayNothingOfPodsElsewhere(t *testing.T) {
 	oneDrained.Nodes[1].Annotations = map[string]string{routes.AnnotationDrain: "true"}
 	withAPod := pods()
 	withAPod.Nodes[1].Annotations = oneDrained.Nodes[1].Annotations
-	withAPod.Pods = []routes.Pod{{Name: "web", Node: "n1", Subnet: "blue", Addresses: []netip.Addr{netip.MustParseAddr("10.1.0.5")}}}
+	withAPod.Pods = routes.PodsOf(routes.Pod{Name: "web", Node: "n1", Subnet: "blue", Addresses: []netip.Addr{netip.MustParseAddr("10.1.0.5")}})
 	allDrained := pods()
 	for i := range allDrained.Nodes {
 		allDrained.Nodes[i].Annotations = oneDrained.Nodes[1].Annotations

@@ -63,7 +63,7 @@ func TestForwards(t *testing.T) {
 	} {
 		s := policy.Snapshot{
 			Snapshot: routes.Snapshot{
-				Settings: routes.DefaultSettings, Pods: c.pods,
+				Settings: routes.DefaultSettings, Pods: routes.PodsOf(c.pods...),
 				Nodes: []routes.Node{{Name: "n1", Ready: true, Allocated: true, InternalIPs: []netip.Addr{netip.MustParseAddr("192.0.2.11")}}},
 				Subnets: []routes.Subnet{{
 					Name: "blue", Annotations: map[string]string{routes.AnnotationAdvertise: "true"}, CIDRBlock: cidr,

@@ -115,7 +115,7 @@ func appendCases(cases []Case, base Case, subnet *Subnet) []Case {
 		c := &cases[len(cases)-1]
 		c.Prefix, c.prefixes = p, subnet.CIDRs[i:i+1:i+1]
 		if c.Tuning.Mode == ModePods {
-			c.prefixes = c.podsOf(subnet.Name, p)
+			c.prefixes = c.pods[subnet.Name].In(p)
 		}
 		c.down = c.judgeDown()
 		c.Past = c.past(past)

@@ -11,9 +11,9 @@ type Snapshot struct {
 	Settings
 	Subnets []Subnet
 	Nodes   []Node
-	// Pods are the live Pods that have an address in a Subnet. Only Subnets in
-	// mode "pods" need them.
-	Pods []Pod
+	// Pods are the addresses of live Pods. Only Subnets in mode "pods" need them, and
+	// the plan of a node only those on it.
+	Pods Pods
 	// LastGood holds, by Subnet name, the annotations that parsed last. A daemon
 	// fills it in for the Subnets that it announces, so that a typo in an
 	// annotation is not a withdrawal; elsewhere it is nil.
@@ -169,15 +169,6 @@ type Node struct {
 	ShuttingDown bool
 	// Taints are those of spec.taints, as "key" or "key=value", sorted.
 	Taints []string
-}
-
-// Pod is one attachment of a live Pod to a Subnet. A Pod with several
-// interfaces is several values.
-type Pod struct {
-	Namespace, Name string
-	Node            string
-	Subnet          string
-	Addresses       []netip.Addr
 }
 
 // Selector is a Kubernetes label selector (metav1.LabelSelector). The zero
