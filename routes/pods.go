@@ -4,6 +4,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/fairway-bgp/fairway/cover"
 )
@@ -21,7 +22,13 @@ type Pod struct {
 // Changed gives shares with them all that is as before, so that a Pod more or less costs
 // as much among 100,000 as among ten. The zero value is of none.
 type Pods struct {
-	byNode map[string]map[string]*PodAddresses
+	// nodes are sorted by name, each with some Pod.
+	nodes []nodePods
+}
+
+type nodePods struct {
+	node     string
+	bySubnet map[string]*PodAddresses
 }
 
 // PodAddresses are the addresses of one Subnet's live Pods on one Node, of which there
@@ -39,7 +46,17 @@ type PodAddresses struct {
 func PodsOf(pods ...Pod) Pods { return Pods{}.Changed(nil, pods) }
 
 // On gives the addresses of the Pods on a Node, by Subnet. The map is not to be changed.
-func (p Pods) On(node string) map[string]*PodAddresses { return p.byNode[node] }
+func (p Pods) On(node string) map[string]*PodAddresses {
+	if i, found := p.find(node); found {
+		return p.nodes[i].bySubnet
+	}
+	return nil
+}
+
+// find gives the place of a node, or where it would be.
+func (p Pods) find(node string) (i int, found bool) {
+	return slices.BinarySearchFunc(p.nodes, node, func(n nodePods, name string) int { return strings.Compare(n.node, name) })
+}
 
 // In gives the fewest prefixes that cover exactly the addresses that lie in a CIDR,
 // sorted; nil for none.
@@ -53,52 +70,53 @@ func (a *PodAddresses) In(cidr netip.Prefix) []netip.Prefix {
 // Changed gives the addresses after some Pods went and others came. A Pod that changed
 // went as it was and came as it is. One that went must be among those that are there.
 func (p Pods) Changed(gone, came []Pod) Pods {
-	next, copied := maps.Clone(p.byNode), map[string]bool{}
-	for at, c := range changesOf(gone, came) {
+	next := Pods{slices.Clone(p.nodes)}
+	for node, bySubnet := range changesOf(gone, came) {
+		i, found := next.find(node)
+		if !found {
+			next.nodes = slices.Insert(next.nodes, i, nodePods{node: node})
+		}
+		n := &next.nodes[i]
+		if n.bySubnet = changedOn(n.bySubnet, bySubnet); len(n.bySubnet) == 0 {
+			next.nodes = slices.Delete(next.nodes, i, i+1)
+		}
+	}
+	if len(next.nodes) == 0 {
+		return Pods{}
+	}
+	return next
+}
+
+// changedOn gives what is on a node after changes, by Subnet.
+func changedOn(before map[string]*PodAddresses, changes map[string]*podChange) map[string]*PodAddresses {
+	next := make(map[string]*PodAddresses, len(before)+len(changes))
+	maps.Copy(next, before)
+	for subnet, c := range changes {
 		if slices.Equal(c.gone, c.came) {
 			continue
 		}
-		if next == nil {
-			next = map[string]map[string]*PodAddresses{}
-		}
-		if !copied[at.node] {
-			next[at.node], copied[at.node] = maps.Clone(next[at.node]), true
-		}
-		if next[at.node] == nil {
-			next[at.node] = map[string]*PodAddresses{}
-		}
-		if a := next[at.node][at.subnet].changed(c); a != nil {
-			next[at.node][at.subnet] = a
-		} else {
-			delete(next[at.node], at.subnet)
+		if next[subnet] = next[subnet].changed(c); next[subnet] == nil {
+			delete(next, subnet)
 		}
 	}
-	for node := range copied {
-		if len(next[node]) == 0 {
-			delete(next, node)
-		}
-	}
-	if len(next) == 0 {
-		return Pods{}
-	}
-	return Pods{next}
+	return next
 }
 
-// podPlace is where addresses are together.
-type podPlace struct{ node, subnet string }
-
-// podChange is which addresses go and come at a place, sorted. The same one may be
+// podChange is which addresses of a Subnet go and come on a node, sorted. The same one may be
 // among either several times, for as many Pods.
 type podChange struct{ gone, came []netip.Addr }
 
-func changesOf(gone, came []Pod) map[podPlace]*podChange {
-	out := map[podPlace]*podChange{}
+// changesOf gives the changes by node and Subnet.
+func changesOf(gone, came []Pod) map[string]map[string]*podChange {
+	out := map[string]map[string]*podChange{}
 	at := func(p *Pod) *podChange {
-		place := podPlace{p.Node, p.Subnet}
-		if out[place] == nil {
-			out[place] = &podChange{}
+		if out[p.Node] == nil {
+			out[p.Node] = map[string]*podChange{}
 		}
-		return out[place]
+		if out[p.Node][p.Subnet] == nil {
+			out[p.Node][p.Subnet] = &podChange{}
+		}
+		return out[p.Node][p.Subnet]
 	}
 	for i := range gone {
 		c := at(&gone[i])
@@ -108,9 +126,11 @@ func changesOf(gone, came []Pod) map[podPlace]*podChange {
 		c := at(&came[i])
 		c.came = append(c.came, came[i].Addresses...)
 	}
-	for _, c := range out {
-		slices.SortFunc(c.gone, netip.Addr.Compare)
-		slices.SortFunc(c.came, netip.Addr.Compare)
+	for _, bySubnet := range out {
+		for _, c := range bySubnet {
+			slices.SortFunc(c.gone, netip.Addr.Compare)
+			slices.SortFunc(c.came, netip.Addr.Compare)
+		}
 	}
 	return out
 }
