@@ -95,8 +95,7 @@ func historyIsTheDaemonsOwn(t *testing.T, m made, p *status.Status, s *v1alpha1.
 	if whole := len(p.Plan.Adverts) <= mostListed; got.Known != whole {
 		t.Errorf("%s announces %d: the history is known: %t", p.Node, len(p.Plan.Adverts), got.Known)
 	}
-	for i := range m.snapshot.Subnets {
-		sub := &m.snapshot.Subnets[i]
+	for _, sub := range m.snapshot.Subnets {
 		for _, cidr := range sub.CIDRs {
 			is, want := got.Prefix(sub.Name, cidr).Role, own.Prefix(sub.Name, cidr).Role
 			if is != want && (got.Known || is != "") {
@@ -221,7 +220,7 @@ type made struct {
 
 // madeUp draws a cluster of few or many Subnets of every kind, and what goes wrong.
 func madeUp(r *rand.Rand) made {
-	var subnets []routes.Subnet
+	var subnets []*routes.Subnet
 	for i := range []int{3, 20, 49, 50, 51, 80}[r.IntN(6)] {
 		subnets = append(subnets, madeUpSubnet(r, i))
 	}
@@ -254,7 +253,7 @@ func madeUp(r *rand.Rand) made {
 }
 
 // madeUpSubnet draws what the objects can say of the i-th Subnet.
-func madeUpSubnet(r *rand.Rand, i int) routes.Subnet {
+func madeUpSubnet(r *rand.Rand, i int) *routes.Subnet {
 	cidr := fmt.Sprintf("10.%d.0.0/16", i)
 	if r.IntN(3) == 0 {
 		cidr += fmt.Sprintf(",fd00:%x::/64", i+1)

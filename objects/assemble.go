@@ -357,7 +357,7 @@ func (d Lists) Snapshot(settings routes.Settings) policy.Snapshot {
 		s.Nodes = append(s.Nodes, d.Nodes[i].Node)
 	}
 	for i := range d.Subnets {
-		s.Subnets = append(s.Subnets, d.Subnets[i].Subnet)
+		s.Subnets = append(s.Subnets, &d.Subnets[i].Subnet)
 	}
 	return s
 }
