@@ -21,9 +21,9 @@ func silent(i int) policy.Session {
 func benchWish(n, classes int) policy.Wish {
 	w := wishFor(silent(0), silent(1))
 	w.RIB = manyPaths(n, 1)
-	for p := range w.RIB {
-		b := p.Addr().As4()
-		w.RIB[p] = routes.Path{Class: routes.Class(1 + (int(b[1])<<8|int(b[2]))%classes)}
+	for _, r := range w.RIB {
+		b := r.Prefix.Addr().As4()
+		r.Class = routes.Class(1 + (int(b[1])<<8|int(b[2]))%classes)
 	}
 	for c := range classes {
 		for _, s := range w.Sessions {

@@ -79,8 +79,8 @@ func TestRulesComeBackFromGoBGP(t *testing.T) {
 func TestStalePeers(t *testing.T) {
 	a, b := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2")
 	one, two := rule{med: 1}, rule{med: 2}
-	rib := routes.RIB{pfx("10.1.0.0/16"): {Class: 1}}
-	moved := routes.RIB{pfx("10.1.0.0/16"): {Class: 2}}
+	rib := routes.RIBOf(pathsOf{pfx("10.1.0.0/16"): {Class: 1}})
+	moved := routes.RIBOf(pathsOf{pfx("10.1.0.0/16"): {Class: 2}})
 	for name, c := range map[string]struct {
 		have, want    map[ruleKey]rule
 		before, after routes.RIB

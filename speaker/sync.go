@@ -52,8 +52,8 @@ func stalePeers(have, want map[ruleKey]rule, before, after routes.RIB) []netip.A
 		return nil
 	}
 	stayed := map[routes.Class]bool{}
-	for p, path := range after {
-		if before[p] == path {
+	for _, r := range after {
+		if path, there := before.Of(r.Prefix); there && path == r.Path {
 			stayed[path.Class] = true
 		}
 	}
