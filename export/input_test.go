@@ -94,6 +94,6 @@ func cluster() Input {
 			node("n2", "172.30.0.12", "fd00:30::12"),
 			node("n3.example", "172.30.0.13", "fd00:30::13"),
 		},
-		Subnets: []routes.Subnet{routes.Subnet{Name: "pods", CIDRBlock: "fd00:169::/64, 10.169.0.0/16"}.Parsed()},
+		Subnets: []*routes.Subnet{routes.Subnet{Name: "pods", CIDRBlock: "fd00:169::/64, 10.169.0.0/16"}.Parsed()},
 	}
 }
