@@ -1,7 +1,6 @@
 package speaker
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -114,20 +113,6 @@ func (s *server) ribNow() (routes.RIB, error) {
 		}
 	}
 	return routes.RIBOf(out), nil
-}
-
-// originated counts the prefixes in GoBGP's table.
-func (s *server) originated(ctx context.Context) (int, error) {
-	n := 0
-	for _, f := range []policy.Family{policy.IPv4Unicast, policy.IPv6Unicast} {
-		r := &api.GetTableRequest{TableType: api.TableType_TABLE_TYPE_GLOBAL, Family: apiFamily(f)}
-		table, err := s.GetTable(ctx, r)
-		if err != nil {
-			return 0, fmt.Errorf("count the RIB: %w", err)
-		}
-		n += int(table.NumDestination)
-	}
-	return n, nil
 }
 
 func parsePath(p *apiutil.Path) routes.Path {

@@ -86,16 +86,19 @@ func TestStalePeers(t *testing.T) {
 		before, after routes.RIB
 		stale         []netip.Addr
 	}{
-		"nothing changes":          {map[ruleKey]rule{{1, a}: one}, map[ruleKey]rule{{1, a}: one}, rib, rib, nil},
-		"a rule changes":           {map[ruleKey]rule{{1, a}: one, {1, b}: one}, map[ruleKey]rule{{1, a}: two, {1, b}: one}, rib, rib, []netip.Addr{a}},
-		"a rule comes":             {map[ruleKey]rule{{1, a}: one}, map[ruleKey]rule{{1, a}: one, {1, b}: one}, rib, rib, []netip.Addr{b}},
-		"a rule goes":              {map[ruleKey]rule{{1, a}: one, {1, b}: one}, map[ruleKey]rule{{1, a}: one}, rib, rib, []netip.Addr{b}},
-		"a path changes class":     {map[ruleKey]rule{{1, a}: one}, map[ruleKey]rule{{2, a}: two}, rib, moved, nil},
-		"a path goes with rules":   {map[ruleKey]rule{{1, a}: one}, nil, rib, nil, nil},
-		"a path comes with rules":  {nil, map[ruleKey]rule{{1, a}: one}, nil, rib, nil},
-		"a rule of no path change": {map[ruleKey]rule{{3, a}: one}, map[ruleKey]rule{{3, a}: two}, rib, rib, nil},
+		"nothing changes":             {map[ruleKey]rule{{1, a}: one}, map[ruleKey]rule{{1, a}: one}, rib, rib, nil},
+		"a rule changes":              {map[ruleKey]rule{{1, a}: one, {1, b}: one}, map[ruleKey]rule{{1, a}: two, {1, b}: one}, rib, rib, []netip.Addr{a}},
+		"a rule comes":                {map[ruleKey]rule{{1, a}: one}, map[ruleKey]rule{{1, a}: one, {1, b}: one}, rib, rib, []netip.Addr{b}},
+		"a rule goes":                 {map[ruleKey]rule{{1, a}: one, {1, b}: one}, map[ruleKey]rule{{1, a}: one}, rib, rib, []netip.Addr{b}},
+		"a path changes class":        {map[ruleKey]rule{{1, a}: one}, map[ruleKey]rule{{2, a}: two}, rib, moved, nil},
+		"a path comes as a rule goes": {map[ruleKey]rule{{1, a}: one, {2, a}: one}, map[ruleKey]rule{{2, a}: one}, moved, rib, []netip.Addr{a}},
+		"a path goes with rules":      {map[ruleKey]rule{{1, a}: one}, nil, rib, nil, nil},
+		"a path comes with rules":     {nil, map[ruleKey]rule{{1, a}: one}, nil, rib, nil},
+		"a rule of no path change":    {map[ruleKey]rule{{3, a}: one}, map[ruleKey]rule{{3, a}: two}, rib, rib, nil},
 	} {
-		got := stalePeers(c.have, c.want, c.before, c.after)
+		k, changes := newKnown(c.want, c.before), routes.Diff(c.before, c.after)
+		k.note(c.after, changes)
+		got := k.stalePeers(c.have, changes)
 		if len(got) != len(c.stale) || len(got) == 1 && got[0] != c.stale[0] {
 			t.Errorf("%s: %v, want %v", name, got, c.stale)
 		}
