@@ -96,7 +96,7 @@ func TestWhatOneNodeAnnouncesAlone(t *testing.T) {
 
 // What a Speaker is too short for, or nobody may read, is told by the plans.
 func TestPlansTellWhatSpeakersDoNot(t *testing.T) {
-	var subnets []routes.Subnet
+	var subnets []*routes.Subnet
 	for i := range 60 {
 		subnets = append(subnets, policytest.Distributed(fmt.Sprintf("s%02d", i), fmt.Sprintf("10.%d.0.0/16", i)))
 	}

@@ -12,11 +12,11 @@ import (
 // History gives what a node announces by its Speaker, as the history to plan for it
 // with. It is not known whole where the Speaker lists only the first of many. Of the
 // Subnets only names and CIDRs are looked at.
-func History(s *v1alpha1.Speaker, subnets []routes.Subnet) routes.History {
+func History(s *v1alpha1.Speaker, subnets []*routes.Subnet) routes.History {
 	h := routes.History{Known: listsAllAnnounced(s), Subnets: map[string]routes.SubnetHistory{}}
 	cidrs := make(map[string][]netip.Prefix, len(subnets))
-	for i := range subnets {
-		cidrs[subnets[i].Name] = subnets[i].CIDRs
+	for _, sub := range subnets {
+		cidrs[sub.Name] = sub.CIDRs
 	}
 	for _, a := range s.Status.Announced.First {
 		p, err := netip.ParsePrefix(a.Prefix)

@@ -95,8 +95,7 @@ func historyIsTheDaemonsOwn(t *testing.T, m made, p *status.Status, s *v1alpha1.
 	if whole := len(p.Plan.Adverts) <= mostListed; got.Known != whole {
 		t.Errorf("%s announces %d: the history is known: %t", p.Node, len(p.Plan.Adverts), got.Known)
 	}
-	for i := range m.snapshot.Subnets {
-		sub := &m.snapshot.Subnets[i]
+	for _, sub := range m.snapshot.Subnets {
 		for _, cidr := range sub.CIDRs {
 			is, want := got.Prefix(sub.Name, cidr).Role, own.Prefix(sub.Name, cidr).Role
 			if is != want && (got.Known || is != "") {
@@ -178,7 +177,7 @@ func nodesSayWhatTheyDo(t *testing.T, m made, speakers []v1alpha1.Speaker) {
 
 // announces reports whether a router has been sent a CIDR, or Pods of it.
 func announces(p *status.Status, subnet string, cidr netip.Prefix) bool {
-	return slices.ContainsFunc(p.Plan.Adverts, func(a policy.Advert) bool { return a.Subnet == subnet && cidr.Overlaps(a.Prefix) && p.Sent(a) })
+	return slices.ContainsFunc(p.Plan.Adverts, func(a *policy.Advert) bool { return a.Subnet == subnet && cidr.Overlaps(a.Prefix) && p.Sent(a) })
 }
 
 // aloneIsWhatNoOtherPlanHas holds where everything is listed, or the objects tell the
@@ -192,7 +191,7 @@ func aloneIsWhatNoOtherPlanHas(t *testing.T, m made, speakers []v1alpha1.Speaker
 	first, others := m.pictures[0], m.pictures[1:]
 	for _, a := range first.Plan.Adverts {
 		elsewhere := slices.ContainsFunc(others, func(p *status.Status) bool {
-			return !p.Draining && p.Sessions[0].Established() && slices.ContainsFunc(p.Plan.Adverts, func(b policy.Advert) bool {
+			return !p.Draining && p.Sessions[0].Established() && slices.ContainsFunc(p.Plan.Adverts, func(b *policy.Advert) bool {
 				return a.Subnet == b.Subnet && a.Prefix == b.Prefix
 			})
 		})
@@ -221,13 +220,14 @@ type made struct {
 
 // madeUp draws a cluster of few or many Subnets of every kind, and what goes wrong.
 func madeUp(r *rand.Rand) made {
-	var subnets []routes.Subnet
+	var subnets []*routes.Subnet
 	for i := range []int{3, 20, 49, 50, 51, 80}[r.IntN(6)] {
 		subnets = append(subnets, madeUpSubnet(r, i))
 	}
 	m := made{snapshot: policytest.Cluster(subnets...), live: map[string]*routes.Live{}, datapathDown: r.IntN(3) == 0}
 	m.snapshot.At = drainBegan()
 	m.snapshot.Peers[0].Families = []policy.Family{policy.IPv4Unicast, policy.IPv6Unicast}
+	var pods []routes.Pod
 	for i := range m.snapshot.Nodes {
 		n := &m.snapshot.Nodes[i]
 		n.InternalIPs = []netip.Addr{netip.AddrFrom4([4]byte{192, 0, 2, byte(i + 1)}), netip.MustParseAddr(fmt.Sprintf("2001:db8::%d", i+1))}
@@ -235,7 +235,7 @@ func madeUp(r *rand.Rand) made {
 			n.Annotations = map[string]string{routes.AnnotationDrain: "true", routes.AnnotationDrainRequest: fmt.Sprint("request ", r.Uint32())}
 		}
 		for j := range subnets {
-			m.snapshot.Pods = append(m.snapshot.Pods, routes.Pod{Namespace: "default", Name: fmt.Sprint("p", i, j), Node: n.Name, Subnet: subnets[j].Name,
+			pods = append(pods, routes.Pod{Namespace: "default", Name: fmt.Sprint("p", i, j), Node: n.Name, Subnet: subnets[j].Name,
 				Addresses: []netip.Addr{netip.AddrFrom4([4]byte{10, byte(j), byte(r.IntN(256)), byte(10 * (i + 1))})}})
 		}
 		m.live[n.Name] = &routes.Live{DatapathDown: map[netip.Prefix]string{}}
@@ -245,6 +245,7 @@ func madeUp(r *rand.Rand) made {
 			}
 		}
 	}
+	m.snapshot.Pods = routes.PodsOf(pods...)
 	for _, n := range m.snapshot.Nodes {
 		m.pictures = append(m.pictures, m.picture(r, n))
 	}
@@ -252,7 +253,7 @@ func madeUp(r *rand.Rand) made {
 }
 
 // madeUpSubnet draws what the objects can say of the i-th Subnet.
-func madeUpSubnet(r *rand.Rand, i int) routes.Subnet {
+func madeUpSubnet(r *rand.Rand, i int) *routes.Subnet {
 	cidr := fmt.Sprintf("10.%d.0.0/16", i)
 	if r.IntN(3) == 0 {
 		cidr += fmt.Sprintf(",fd00:%x::/64", i+1)

@@ -108,7 +108,7 @@ func (r *recorder) everHad(p netip.Prefix) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, w := range r.wishes {
-		if _, ok := w.RIB[p]; !ok {
+		if _, there := w.RIB.Of(p); !there {
 			return false
 		}
 	}
@@ -165,7 +165,7 @@ func (b *bench) announces(t *testing.T, want ...string) *status.Status {
 	})
 }
 
-func cluster(subnets ...routes.Subnet) policy.Snapshot {
+func cluster(subnets ...*routes.Subnet) policy.Snapshot {
 	return policy.Snapshot{
 		Snapshot: routes.Snapshot{
 			Settings: routes.DefaultSettings, Subnets: subnets,
@@ -176,7 +176,7 @@ func cluster(subnets ...routes.Subnet) policy.Snapshot {
 	}
 }
 
-func subnet(name, cidr string, annotations ...string) routes.Subnet {
+func subnet(name, cidr string, annotations ...string) *routes.Subnet {
 	a := map[string]string{routes.AnnotationAdvertise: "true"}
 	for i := 0; i < len(annotations); i += 2 {
 		a[annotations[i]] = annotations[i+1]

@@ -58,7 +58,7 @@ func TestWhatIsSecondsOldIsNoNews(t *testing.T) {
 	good := policytest.Distributed("blue", "10.1.0.0/16")
 	good.GatewayType = routes.Distributed
 	change := func(f func(*routes.Subnet)) *routes.Subnet {
-		s := good
+		s := *good
 		f(&s)
 		return &s
 	}
@@ -74,19 +74,19 @@ func TestWhatIsSecondsOldIsNoNews(t *testing.T) {
 		looks []*routes.Subnet
 		want  []string
 	}{
-		{"made", []*routes.Subnet{nil, bare, refused, &good, &good}, []string{"", "", "", "Announced", ""}},
+		{"made", []*routes.Subnet{nil, bare, refused, good, good}, []string{"", "", "", "Announced", ""}},
 		{"made, and never formatted", []*routes.Subnet{nil, bare, bare, bare, bare, bare}, []string{"", "", "", "", notFormatted, ""}},
 		{"made, and stuck on the way", []*routes.Subnet{nil, bare, bare, halfway, halfway, halfway, halfway}, []string{"", "", "", "", notFormatted, "", ""}},
 		{"withheld, and for another reason", []*routes.Subnet{bare, bare, bare, bare, refused, refused, refused, refused}, []string{"", "", "", notFormatted, "", "", "", notValidated}},
-		{"a passing withdrawal", []*routes.Subnet{&good, &good, nat, nat, &good, nat, nat, &good}, []string{"", "", "", "", "", "", "", ""}},
-		{"a passing warning", []*routes.Subnet{&good, private, private, &good, private, private, private, private, private}, []string{"", "", "", "", "", "", "", "Private", ""}},
+		{"a passing withdrawal", []*routes.Subnet{good, good, nat, nat, good, nat, nat, good}, []string{"", "", "", "", "", "", "", ""}},
+		{"a passing warning", []*routes.Subnet{good, private, private, good, private, private, private, private, private}, []string{"", "", "", "", "", "", "", "Private", ""}},
 		{"deleted and made anew", []*routes.Subnet{bare, bare, nil, bare, bare}, []string{"", "", "", "", ""}},
 	} {
 		var l looks
 		for i, s := range c.looks {
-			var subnets []routes.Subnet
+			var subnets []*routes.Subnet
 			if s != nil {
-				subnets = append(subnets, *s)
+				subnets = append(subnets, s)
 			}
 			var got string
 			for _, r := range l.after(10*time.Second, carriedOut(policytest.Cluster(subnets...))) {
@@ -109,31 +109,31 @@ func TestReportsTellWhatIsNew(t *testing.T) {
 	nat.NATOutgoing = true
 	central := policytest.Distributed("blue", "10.1.0.0/16")
 	central.GatewayType, central.GatewayNode, central.ActiveGateway = routes.Centralized, "n1,n2", "n2"
-	nowhere := central
+	nowhere := *central
 	nowhere.ActiveGateway = ""
 	good := policytest.Distributed("blue", "10.1.0.0/16")
-	private := good
+	private := *good
 	private.Private = true
 	for _, c := range []struct {
 		name   string
 		before *routes.Subnet
-		now    routes.Subnet
+		now    *routes.Subnet
 		want   string
 	}{
 		{"first look, announced", nil, good, ""},
 		{"first look, withheld", nil, nat, "Withheld: by the plan no node announces it: NATOutgoing: spec.natOutgoing is true"},
-		{"withheld from now on", &good, nat, "Withheld: by the plan no node announces it: NATOutgoing: spec.natOutgoing is true"},
-		{"still withheld", &nat, nat, ""},
-		{"withheld for another reason", &nat, nowhere, "Withheld: by the plan no node announces it: NoActiveGateway: status.activateGateway is empty: Kube-OVN has none of n1, n2 active"},
-		{"announced again", &nat, good, "Announced: sent to a router by 2 of 2 nodes that are to announce it"},
-		{"announced by the one gateway", &good, central, ""},
-		{"a new warning", &good, private, "Private: spec.private is true: ACLs drop every source outside the Subnet (spec.allowSubnets is empty)"},
-		{"the same warning", &private, private, ""},
+		{"withheld from now on", good, nat, "Withheld: by the plan no node announces it: NATOutgoing: spec.natOutgoing is true"},
+		{"still withheld", nat, nat, ""},
+		{"withheld for another reason", nat, &nowhere, "Withheld: by the plan no node announces it: NoActiveGateway: status.activateGateway is empty: Kube-OVN has none of n1, n2 active"},
+		{"announced again", nat, good, "Announced: sent to a router by 2 of 2 nodes that are to announce it"},
+		{"announced by the one gateway", good, central, ""},
+		{"a new warning", good, &private, "Private: spec.private is true: ACLs drop every source outside the Subnet (spec.allowSubnets is empty)"},
+		{"the same warning", &private, &private, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var l looks
 			if c.before != nil {
-				l.settled(carriedOut(policytest.Cluster(*c.before)))
+				l.settled(carriedOut(policytest.Cluster(c.before)))
 			}
 			var got []string
 			for _, r := range l.settled(carriedOut(policytest.Cluster(c.now))) {
@@ -154,7 +154,7 @@ func TestReportsSayNothingOfPodsElsewhere(t *testing.T) {
 	oneDrained.Nodes[1].Annotations = map[string]string{routes.AnnotationDrain: "true"}
 	withAPod := pods()
 	withAPod.Nodes[1].Annotations = oneDrained.Nodes[1].Annotations
-	withAPod.Pods = []routes.Pod{{Name: "web", Node: "n1", Subnet: "blue", Addresses: []netip.Addr{netip.MustParseAddr("10.1.0.5")}}}
+	withAPod.Pods = routes.PodsOf(routes.Pod{Name: "web", Node: "n1", Subnet: "blue", Addresses: []netip.Addr{netip.MustParseAddr("10.1.0.5")}})
 	allDrained := pods()
 	for i := range allDrained.Nodes {
 		allDrained.Nodes[i].Annotations = oneDrained.Nodes[1].Annotations
@@ -178,7 +178,7 @@ func TestReportsSayNothingOfPodsElsewhere(t *testing.T) {
 
 // TestReportsOfManySubnetsAllComeInTheEnd: thirty Subnets lose their way at once.
 func TestReportsOfManySubnetsAllComeInTheEnd(t *testing.T) {
-	var subnets []routes.Subnet
+	var subnets []*routes.Subnet
 	for i := range 30 {
 		subnets = append(subnets, policytest.Distributed(fmt.Sprintf("s%02d", i), fmt.Sprintf("10.%d.0.0/16", i)))
 	}
@@ -269,12 +269,12 @@ func TestAnnouncedIsWhatARouterHas(t *testing.T) {
 
 // A BGPPeer asks for both families unless told otherwise, and many routers have one.
 func TestFamilyWithoutPrefixesIsNobodysTrouble(t *testing.T) {
-	plan := policy.Plan{Sessions: []policy.Session{{Peer: "tor"}}, Adverts: []policy.Advert{{Prefix: netip.MustParsePrefix("10.1.0.0/16"), Peers: []string{"tor"}}}}
+	plan := policy.Plan{Sessions: []policy.Session{{Peer: "tor"}}, Adverts: []*policy.Advert{{Prefix: netip.MustParsePrefix("10.1.0.0/16"), Peers: []string{"tor"}}}}
 	observed := speaker.Observed{Sessions: []speaker.Session{{Peer: "tor", State: speaker.Established, NotOffered: []policy.Family{policy.IPv6Unicast}}}}
 	if got := sessionStatus(observed, plan)[0]; len(got.NotOffered) != 0 || got.Trouble() != "" {
 		t.Errorf("not offered %v: %s", got.NotOffered, got.Trouble())
 	}
-	plan.Adverts = append(plan.Adverts, policy.Advert{Prefix: netip.MustParsePrefix("fd00::/64"), Peers: []string{"tor"}})
+	plan.Adverts = append(plan.Adverts, &policy.Advert{Prefix: netip.MustParsePrefix("fd00::/64"), Peers: []string{"tor"}})
 	if got := sessionStatus(observed, plan)[0]; len(got.NotOffered) != 1 || got.Trouble() == "" {
 		t.Errorf("with an IPv6 prefix: not offered %v: %s", got.NotOffered, got.Trouble())
 	}

@@ -43,7 +43,7 @@ type Input struct {
 	// Subnets give the CIDRs of Subnets whose Pods are announced one by one, so
 	// that a router accepts tomorrow's Pods too. A Subnet that is missing here is
 	// accepted only as far as it is announced now.
-	Subnets []routes.Subnet
+	Subnets []*routes.Subnet
 	// Peer is the name of the BGPPeer, and so of the router. Empty means the only
 	// one there is; static routes are then made whoever the peers are.
 	Peer string

@@ -48,7 +48,7 @@ func metallbCluster() FRRK8sInput {
 	subnet("costly", "10.4.0.0/16", routes.AnnotationMED, "50", routes.AnnotationASPathPrepend, "2")
 	subnet("elsewhere", "10.5.0.0/16", routes.AnnotationNextHop, "172.30.0.100")
 	subnet("standing-by", "10.6.0.0/16", routes.AnnotationStandby, "true")
-	last := &s.Subnets[len(s.Subnets)-1]
+	last := s.Subnets[len(s.Subnets)-1]
 	last.GatewayType, last.GatewayNode, last.ActiveGateway = routes.Centralized, "n1,n2", "n1"
 	in := FRRK8sInput{Input: Input{Nodes: s.Nodes}, Namespace: "frr-k8s-system", Secrets: map[string]string{"tor-a": "word-of-tor-a"}}
 	for _, n := range s.Nodes {

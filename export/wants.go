@@ -30,7 +30,7 @@ func (r rule) String() string {
 
 // wantsOf lists what may come from any node, now or once a node that is away
 // is back. A Subnet that is announced to other routers only is not listed.
-func wantsOf(peer string, plans []policy.Plan, subnets []routes.Subnet) []want {
+func wantsOf(peer string, plans []policy.Plan, subnets []*routes.Subnet) []want {
 	out := map[want]bool{}
 	announced := map[string]bool{}
 	for _, plan := range plans {

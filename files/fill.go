@@ -22,7 +22,7 @@ func snapshotOfFiles(values objects.Good, settings routes.Settings) policy.Snaps
 // kubelet would have left them. What has a status is taken as it is: a
 // controller has been there. The join Subnet is Kube-OVN's own and stays too.
 // Both lists must be sorted by name.
-func fillIn(subnets []objects.Subnet, nodes []objects.Node, settings routes.Settings) ([]routes.Subnet, []routes.Node) {
+func fillIn(subnets []objects.Subnet, nodes []objects.Node, settings routes.Settings) ([]*routes.Subnet, []routes.Node) {
 	var filledNodes []routes.Node
 	for _, n := range nodes {
 		// Nobody watches a Node that is written by hand.
@@ -30,11 +30,12 @@ func fillIn(subnets []objects.Subnet, nodes []objects.Node, settings routes.Sett
 		n.Allocated = n.Allocated || !n.Judged
 		filledNodes = append(filledNodes, n.Node)
 	}
-	filled := slices.Grow([]routes.Subnet(nil), len(subnets))
+	filled := slices.Grow([]*routes.Subnet(nil), len(subnets))
 	for i := range subnets {
-		filled = append(filled, subnets[i].Subnet)
-		if s := &filled[i]; !subnets[i].Formatted && s.Name != settings.NodeSwitch {
-			format(s, filledNodes, settings)
+		s := subnets[i].Subnet
+		filled = append(filled, &s)
+		if !subnets[i].Formatted && s.Name != settings.NodeSwitch {
+			format(&s, filledNodes, settings)
 		}
 	}
 	return filled, filledNodes

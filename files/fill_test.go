@@ -12,7 +12,7 @@ import (
 
 func TestSeedSubnets(t *testing.T) {
 	c := read(t, objectstest.Subnets)
-	want := []routes.Subnet{{
+	want := []*routes.Subnet{{
 		Name: "routed", CIDRBlock: "10.166.0.0/16", VPC: "ovn-cluster", Provider: "ovn",
 		GatewayType: "distributed", Validated: true, Ready: true,
 	}, {

@@ -2,6 +2,7 @@ package kube
 
 import (
 	"fmt"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -33,7 +34,16 @@ const (
 	playedPod    = `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"p","namespace":"d","annotations":{"ovn.kubernetes.io/ip_address":"10.1.0.5","ovn.kubernetes.io/logical_switch":"blue"}},"spec":{"nodeName":"%s"}}`
 )
 
-// picture gives the names of what a view has.
+// podPrefixes are those of the Pods on n1 and n2 in blue.
+func podPrefixes(v LiveView) []netip.Prefix {
+	var out []netip.Prefix
+	for _, node := range []string{"n1", "n2"} {
+		out = append(out, v.Snapshot.Pods.On(node)["blue"].In(netip.MustParsePrefix("10.1.0.0/16"))...)
+	}
+	return out
+}
+
+// picture gives the names of what a view has, and the prefixes of Pods.
 func picture(v LiveView) string {
 	var out []string
 	for _, n := range v.Snapshot.Nodes {
@@ -42,8 +52,8 @@ func picture(v LiveView) string {
 	for _, s := range v.Snapshot.Subnets {
 		out = append(out, s.Name)
 	}
-	for _, p := range v.Snapshot.Pods {
-		out = append(out, p.Name)
+	for _, p := range podPrefixes(v) {
+		out = append(out, p.String())
 	}
 	return strings.Join(out, " ")
 }
@@ -61,7 +71,7 @@ func TestPlaybackFollowsAsLiveDoes(t *testing.T) {
 	want(0, "n1 n2 blue")
 	// Pods come when a Subnet needs them, and those of the own node alone.
 	play(t, p, "MODIFIED", fmt.Sprintf(playedSubnet, "pods"))
-	want(0, "n1 n2 blue p")
+	want(0, "n1 n2 blue 10.1.0.5/32")
 	play(t, p, "MODIFIED", fmt.Sprintf(playedPod, "n2"))
 	want(0, "n1 n2 blue")
 	// Deletions are judged as they are there.

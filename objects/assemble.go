@@ -351,13 +351,13 @@ func (g Good) Lists() Lists {
 // Snapshot gives the lists as they are, as an API server has them.
 func (d Lists) Snapshot(settings routes.Settings) policy.Snapshot {
 	s := policy.Snapshot{Peers: d.Peers}
-	s.Settings, s.Pods, s.Vlans = settings, d.Pods, d.Vlans
+	s.Settings, s.Pods, s.Vlans = settings, routes.PodsOf(d.Pods...), d.Vlans
 	s.Nodes, s.Subnets = slices.Grow(s.Nodes, len(d.Nodes)), slices.Grow(s.Subnets, len(d.Subnets))
 	for i := range d.Nodes {
 		s.Nodes = append(s.Nodes, d.Nodes[i].Node)
 	}
 	for i := range d.Subnets {
-		s.Subnets = append(s.Subnets, d.Subnets[i].Subnet)
+		s.Subnets = append(s.Subnets, &d.Subnets[i].Subnet)
 	}
 	return s
 }

@@ -168,7 +168,7 @@ func TestPods(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c := convert(t, tc.text)
 			var got []string
-			for _, p := range c.Snapshot.Pods {
+			for _, p := range Parse("pod.yaml", []byte(tc.text))[0].Value.([]routes.Pod) {
 				var addresses []string
 				for _, a := range p.Addresses {
 					addresses = append(addresses, a.String())

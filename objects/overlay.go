@@ -110,7 +110,7 @@ func (s Subnet) over(old Subnet) Subnet {
 			s.ActiveGateway = ""
 		}
 	}
-	s.Subnet = s.Parsed()
+	s.Subnet = *s.Parsed()
 	return s
 }
 

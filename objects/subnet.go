@@ -135,7 +135,7 @@ func subnetOf(m metadata, spec subnetSpec, status subnetStatus, r *report) Subne
 		GatewayVerdict:        gatewayVerdict(ready),
 		ActiveGateway:         status.ActivateGateway,
 	}
-	return Subnet{out.Parsed(), out.Controlled}
+	return Subnet{*out.Parsed(), out.Controlled}
 }
 
 // gatewaySelectors leaves selectors alone that Kube-OVN does not look at: those

@@ -63,9 +63,9 @@ func TestForwards(t *testing.T) {
 	} {
 		s := policy.Snapshot{
 			Snapshot: routes.Snapshot{
-				Settings: routes.DefaultSettings, Pods: c.pods,
+				Settings: routes.DefaultSettings, Pods: routes.PodsOf(c.pods...),
 				Nodes: []routes.Node{{Name: "n1", Ready: true, Allocated: true, InternalIPs: []netip.Addr{netip.MustParseAddr("192.0.2.11")}}},
-				Subnets: []routes.Subnet{{
+				Subnets: []*routes.Subnet{{
 					Name: "blue", Annotations: map[string]string{routes.AnnotationAdvertise: "true"}, CIDRBlock: cidr,
 					VPC: routes.DefaultSettings.ClusterRouter, Provider: "ovn", GatewayType: routes.Distributed, Validated: true, Ready: true,
 				}},
@@ -78,7 +78,7 @@ func TestForwards(t *testing.T) {
 			c.node(&s.Nodes[0])
 		}
 		if c.subnet != nil {
-			c.subnet(&s.Subnets[0])
+			c.subnet(s.Subnets[0])
 		}
 		s.Subnets[0] = s.Subnets[0].Parsed()
 		if c.peer != nil {

@@ -51,15 +51,15 @@ func alonePlaces(s Snapshot, plans []Plan) map[string][]Place {
 // its name.
 type arenas map[string][]int
 
-func arenasOf(subnets []routes.Subnet) arenas {
+func arenasOf(subnets []*routes.Subnet) arenas {
 	type holding struct {
 		prefix netip.Prefix
 		subnet string
 	}
 	var all []holding
-	for i := range subnets {
-		for _, cidr := range subnets[i].CIDRs {
-			all = append(all, holding{cidr, subnets[i].Name})
+	for _, sub := range subnets {
+		for _, cidr := range sub.CIDRs {
+			all = append(all, holding{cidr, sub.Name})
 		}
 	}
 	slices.SortFunc(all, func(a, b holding) int { return a.prefix.Compare(b.prefix) })
@@ -84,7 +84,7 @@ func (a arenas) only(s Snapshot, places []Place) Snapshot {
 			in[n] = true
 		}
 	}
-	s.Subnets = slices.DeleteFunc(slices.Clone(s.Subnets), func(sub routes.Subnet) bool {
+	s.Subnets = slices.DeleteFunc(slices.Clone(s.Subnets), func(sub *routes.Subnet) bool {
 		return !asked[sub.Name] && !slices.ContainsFunc(a[sub.Name], func(n int) bool { return in[n] })
 	})
 	return s

@@ -40,15 +40,15 @@ func tell(t *testing.T) *story {
 		w.s.Nodes = append(w.s.Nodes, routes.Node{Name: name, Ready: true, Allocated: true, Labels: map[string]string{},
 			InternalIPs: []netip.Addr{netip.AddrFrom4([4]byte{172, 30, 0, byte(11 + i)})}, Annotations: map[string]string{}})
 	}
-	w.s.Subnets = []routes.Subnet{subnetOf("routed", routed)}
+	w.s.Subnets = []*routes.Subnet{subnetOf("routed", routed)}
 	w.s.Peers = []policy.Peer{{Name: "tor", LocalASN: 65001, SessionSettings: policy.SessionSettings{
 		Address: netip.MustParseAddr("172.30.0.1"), PeerASN: 65000, Families: []policy.Family{policy.IPv4Unicast, policy.IPv6Unicast}}}}
 	return w
 }
 
 // subnetOf gives a Subnet that Kube-OVN has finished.
-func subnetOf(name, cidr string) routes.Subnet {
-	return routes.Subnet{Name: name, CIDRBlock: cidr, VPC: "ovn-cluster", Provider: "ovn", GatewayType: routes.Distributed, Controlled: true,
+func subnetOf(name, cidr string) *routes.Subnet {
+	return &routes.Subnet{Name: name, CIDRBlock: cidr, VPC: "ovn-cluster", Provider: "ovn", GatewayType: routes.Distributed, Controlled: true,
 		Validated: true, Ready: true, ReadyAt: "2026-11-25T11:00:00Z", Annotations: map[string]string{routes.AnnotationAdvertise: "true"}}
 }
 
@@ -59,8 +59,8 @@ func (w *story) centralized(gateways, active string) {
 }
 
 func (w *story) subnet(name string) *routes.Subnet {
-	i := slices.IndexFunc(w.s.Subnets, func(s routes.Subnet) bool { return s.Name == name })
-	return &w.s.Subnets[i]
+	i := slices.IndexFunc(w.s.Subnets, func(s *routes.Subnet) bool { return s.Name == name })
+	return w.s.Subnets[i]
 }
 
 func (w *story) node(name string) *routes.Node {
@@ -108,8 +108,8 @@ func (w *story) decide(name string) policy.Plan {
 	if !memory.Equal(w.memory[name]) {
 		w.t.Fatalf("memory reads back as another: %s", text)
 	}
-	for i := range w.s.Subnets {
-		w.s.Subnets[i] = w.s.Subnets[i].Parsed()
+	for _, sub := range w.s.Subnets {
+		*sub = *sub.Parsed()
 	}
 	s := memory.Recall(w.s, w.now)
 	s.Live = w.live[name]
@@ -336,7 +336,7 @@ func TestFirstAnnouncementWaitsForReadyAndNothingElseDoes(t *testing.T) {
 func TestRefusedSubnetTakesNothingFromAValidOne(t *testing.T) {
 	const before, half = "10.210.0.0/24", "10.211.0.0/25"
 	w := tell(t)
-	w.s.Subnets = []routes.Subnet{subnetOf("older", before), subnetOf("younger", younger)}
+	w.s.Subnets = []*routes.Subnet{subnetOf("older", before), subnetOf("younger", younger)}
 	w.subnet("older").Created, w.subnet("younger").Created = begin.Add(-time.Hour), begin.Add(-time.Minute)
 	w.at(0, before, "n1 n2")
 	w.at(0, younger, "n1 n2")
@@ -375,7 +375,7 @@ func TestChangedCIDRWaitsForAVerdictOfItsOwn(t *testing.T) {
 
 func TestAnnouncedSubnetKeepsItsPrefixUntilBothAreReady(t *testing.T) {
 	w := tell(t)
-	w.s.Subnets = []routes.Subnet{subnetOf("younger", younger)}
+	w.s.Subnets = []*routes.Subnet{subnetOf("younger", younger)}
 	w.subnet("younger").Created = begin.Add(-time.Minute)
 	w.at(0, younger, "n1 n2")
 	w.subnet("younger").Ready = false
@@ -396,7 +396,7 @@ func TestSubnetBeingDeletedIsReachedUntilItIsGone(t *testing.T) {
 	w.warned(routes.KeptAnnounced, "Deleting")
 	w.s.Subnets = nil
 	w.at(101, routed, "")
-	w.s.Subnets = []routes.Subnet{subnetOf("routed", routed)}
+	w.s.Subnets = []*routes.Subnet{subnetOf("routed", routed)}
 	w.subnet("routed").Deleting = true
 	w.at(102, routed, "")
 }
@@ -495,7 +495,7 @@ func TestWithheldSaysWhereItDependsOnWhatWasAnnounced(t *testing.T) {
 		want  bool
 	}{{"n1", false, true}, {"n2", false, true}, {"n1", true, false}} {
 		s := w.s
-		s.Subnets = []routes.Subnet{s.Subnets[0].Parsed()}
+		s.Subnets = []*routes.Subnet{s.Subnets[0].Parsed()}
 		s.History.Known = c.known
 		plan := policy.Make(s, c.node)
 		if len(plan.Withheld) != 1 || plan.Withheld[0].Undecided != c.want {
@@ -527,13 +527,14 @@ func TestSubnetThatIsMadeAnewStaysWhileNobodyHasJudgedIt(t *testing.T) {
 	w.at(0, routed, "n1 n2")
 	made := routes.Subnet{Name: "routed", CIDRBlock: routed, Controlled: true, Unjudged: true,
 		Annotations: map[string]string{routes.AnnotationAdvertise: "true"}}
-	w.s.Subnets = []routes.Subnet{made}
+	first := made
+	w.s.Subnets = []*routes.Subnet{&first}
 	w.at(1, routed, "n1 n2")
 	w.s.Subnets[0].VPC = "other"
 	w.at(2, routed, "")
-	w.s.Subnets = []routes.Subnet{made}
+	w.s.Subnets = []*routes.Subnet{&made}
 	w.at(3, routed, "")
-	w.s.Subnets = []routes.Subnet{subnetOf("routed", routed)}
+	w.s.Subnets = []*routes.Subnet{subnetOf("routed", routed)}
 	w.at(4, routed, "n1 n2")
 	w.s.Subnets[0].Validated = false
 	w.at(5, routed, "")

@@ -83,7 +83,7 @@ func (m Memory) Recall(s Snapshot, at time.Time) Snapshot {
 
 // recallCIDRs gives the Subnets with their last good CIDRs in the place of what does
 // not parse.
-func (m Memory) recallCIDRs(subnets []routes.Subnet) []routes.Subnet {
+func (m Memory) recallCIDRs(subnets []*routes.Subnet) []*routes.Subnet {
 	own := false
 	for i := range subnets {
 		if subnets[i].CIDRErr == nil {
@@ -108,8 +108,7 @@ func (m Memory) recallCIDRs(subnets []routes.Subnet) []routes.Subnet {
 // Subnet is no longer selected or gone.
 func (m Memory) Remember(s Snapshot, p Plan) Memory {
 	next := Memory{subnets: make(map[string]map[string]string, len(m.subnets)), cidrs: make(map[string]string, len(m.cidrs)), node: maps.Clone(m.node), sessions: map[netip.Addr]InForce{}, settled: map[Search]Settled{}, history: p.history}
-	for i := range s.Subnets {
-		sub := &s.Subnets[i]
+	for _, sub := range s.Subnets {
 		good, known := m.subnets[sub.Name]
 		err := sub.TuningErr
 		switch {

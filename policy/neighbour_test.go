@@ -111,7 +111,7 @@ func TestPlanWithoutAKernelShowsWhereTheNeighbourIs(t *testing.T) {
 	} {
 		settings.Port = 179
 		s := searching(settings)
-		s.Subnets = []routes.Subnet{{Name: "six", CIDRs: []netip.Prefix{netip.MustParsePrefix("2001:db8:6::/64")}, GatewayType: routes.Distributed, VPC: "ovn-cluster",
+		s.Subnets = []*routes.Subnet{{Name: "six", CIDRs: []netip.Prefix{netip.MustParsePrefix("2001:db8:6::/64")}, GatewayType: routes.Distributed, VPC: "ovn-cluster",
 			Validated: true, Ready: true, Annotations: map[string]string{routes.AnnotationAdvertise: "true"}}}
 		plan := policy.Make(s, "n1")
 		var text strings.Builder
@@ -139,7 +139,7 @@ func TestNoSubnetContainsTheDefaultGatewayOfThisNode(t *testing.T) {
 	settings := policy.SessionSettings{Discovery: policy.DefaultGateway, PeerASN: 65100}
 	s := searching(settings)
 	s.Found = map[policy.Search]policy.Found{settings.Search(): {Routers: addresses("10.166.0.254")}}
-	s.Subnets = []routes.Subnet{{Name: "routed", CIDRs: []netip.Prefix{netip.MustParsePrefix("10.166.0.0/16")}, GatewayType: routes.Distributed, VPC: "ovn-cluster",
+	s.Subnets = []*routes.Subnet{{Name: "routed", CIDRs: []netip.Prefix{netip.MustParsePrefix("10.166.0.0/16")}, GatewayType: routes.Distributed, VPC: "ovn-cluster",
 		Validated: true, Ready: true, Annotations: map[string]string{routes.AnnotationAdvertise: "true"}}}
 	plan := policy.Make(s, "n1")
 	if len(plan.Withheld) != 1 || plan.Withheld[0].Reason != routes.UnsafePrefix || !strings.Contains(plan.Withheld[0].Detail, "10.166.0.254") {

@@ -139,10 +139,10 @@ func (s Snapshot) without(gone Absence) (Snapshot, map[string]GatewayMove) {
 	}
 	s.Subnets = slices.Clone(s.Subnets)
 	moves := map[string]GatewayMove{}
-	for i := range s.Subnets {
-		sub := &s.Subnets[i]
+	for i, sub := range s.Subnets {
 		if sub.GatewayType == routes.Centralized && !sub.EnableECMP && slices.Contains(gone.Nodes, sub.ActiveGateway) {
-			moves[sub.Name] = moveGateway(sub, s.Nodes)
+			moved := *sub
+			moves[sub.Name], s.Subnets[i] = moveGateway(&moved, s.Nodes), &moved
 		}
 	}
 	return s, moves
@@ -318,8 +318,8 @@ type subnetCIDRs map[string][]netip.Prefix
 
 func cidrsOf(s Snapshot) subnetCIDRs {
 	out := subnetCIDRs{}
-	for i := range s.Subnets {
-		out[s.Subnets[i].Name] = s.Subnets[i].CIDRs
+	for _, sub := range s.Subnets {
+		out[sub.Name] = sub.CIDRs
 	}
 	return out
 }

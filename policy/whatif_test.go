@@ -161,7 +161,7 @@ func TestOnOneNodeIsWhatWhatIfLoses(t *testing.T) {
 }
 
 func byPods(s policy.Snapshot, subnet string) bool {
-	return slices.ContainsFunc(s.Subnets, func(sub routes.Subnet) bool {
+	return slices.ContainsFunc(s.Subnets, func(sub *routes.Subnet) bool {
 		return sub.Name == subnet && sub.Annotations[routes.AnnotationMode] == string(routes.ModePods)
 	})
 }

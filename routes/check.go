@@ -73,25 +73,19 @@ type Check struct {
 func Cases(s *Snapshot, node *Node, reach Reach) []Case {
 	around := newScene(s, node, reach)
 	cases := make([]Case, 0, len(s.Subnets))
-	for _, i := range byName(s.Subnets) {
-		cases = appendCases(cases, Case{Snapshot: s, Node: node, scene: around}, &s.Subnets[i])
+	for _, sub := range byName(s.Subnets) {
+		cases = appendCases(cases, Case{Snapshot: s, Node: node, scene: around}, sub)
 	}
 	return cases
 }
 
-// byName gives the places of Subnets in the order of their names.
-func byName(subnets []Subnet) []int {
-	order := make([]int, len(subnets))
-	for i := range order {
-		order[i] = i
+// byName gives the Subnets in the order of their names.
+func byName(subnets []*Subnet) []*Subnet {
+	compare := func(a, b *Subnet) int { return strings.Compare(a.Name, b.Name) }
+	if slices.IsSortedFunc(subnets, compare) {
+		return subnets
 	}
-	slices.SortFunc(order, func(i, j int) int {
-		if c := strings.Compare(subnets[i].Name, subnets[j].Name); c != 0 {
-			return c
-		}
-		return i - j
-	})
-	return order
+	return slices.SortedStableFunc(slices.Values(subnets), compare)
 }
 
 // appendCases adds the Cases of a Subnet to base, which has what all have in common.
@@ -115,7 +109,7 @@ func appendCases(cases []Case, base Case, subnet *Subnet) []Case {
 		c := &cases[len(cases)-1]
 		c.Prefix, c.prefixes = p, subnet.CIDRs[i:i+1:i+1]
 		if c.Tuning.Mode == ModePods {
-			c.prefixes = c.podsOf(subnet.Name, p)
+			c.prefixes = c.pods[subnet.Name].In(p)
 		}
 		c.down = c.judgeDown()
 		c.Past = c.past(past)
@@ -149,9 +143,9 @@ func (s *Snapshot) inForce(subnet *Subnet) inForce {
 // SelectedCIDRs gives the CIDRs of all selected Subnets that parse, sorted.
 func (s *Snapshot) SelectedCIDRs() []netip.Prefix {
 	out := make([]netip.Prefix, 0, len(s.Subnets))
-	for i := range s.Subnets {
-		if Selected(s.inForce(&s.Subnets[i]).annotations, s.Settings) {
-			out = append(out, s.Subnets[i].CIDRs...)
+	for _, sub := range s.Subnets {
+		if Selected(s.inForce(sub).annotations, s.Settings) {
+			out = append(out, sub.CIDRs...)
 		}
 	}
 	return SortedSet(out, netip.Prefix.Compare)

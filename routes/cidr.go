@@ -36,26 +36,3 @@ func ParseCIDRBlock(s string) ([]netip.Prefix, error) {
 	}
 	return out, nil
 }
-
-// Aggregate merges host addresses into the fewest prefixes that cover exactly
-// those addresses and nothing else. The result is sorted.
-func Aggregate(addrs []netip.Addr) []netip.Prefix {
-	var stack []netip.Prefix
-	for _, a := range SortedSet(addrs, netip.Addr.Compare) {
-		next := netip.PrefixFrom(a, a.BitLen())
-		for len(stack) > 0 && siblings(stack[len(stack)-1], next) {
-			next = netip.PrefixFrom(next.Addr(), next.Bits()-1).Masked()
-			stack = stack[:len(stack)-1]
-		}
-		stack = append(stack, next)
-	}
-	return stack
-}
-
-// siblings reports whether a and b are the two halves of one prefix.
-func siblings(a, b netip.Prefix) bool {
-	if a.Bits() != b.Bits() || a.Bits() == 0 || a.Addr().Is4() != b.Addr().Is4() || a == b {
-		return false
-	}
-	return netip.PrefixFrom(a.Addr(), a.Bits()-1).Masked() == netip.PrefixFrom(b.Addr(), b.Bits()-1).Masked()
-}

@@ -166,9 +166,9 @@ func (h History) Prefix(subnet string, cidr netip.Prefix) PrefixHistory {
 // translates them: those of Subnets whose natOutgoing has just ended.
 func (s *Snapshot) Translating() []netip.Prefix {
 	var out []netip.Prefix
-	for i := range s.Subnets {
-		past := s.History.Subnets[s.Subnets[i].Name]
-		if past.seenNow(&s.Subnets[i], s.At).NATEnded.IsZero() {
+	for _, sub := range s.Subnets {
+		past := s.History.Subnets[sub.Name]
+		if past.seenNow(sub, s.At).NATEnded.IsZero() {
 			continue
 		}
 		for _, p := range past.Prefixes {

@@ -3,7 +3,6 @@ package routes_test
 import (
 	"encoding/json"
 	"fmt"
-	"math/rand/v2"
 	"net/netip"
 	"reflect"
 	"slices"
@@ -239,7 +238,7 @@ func ribGen() *rapid.Generator[routes.RIB] {
 		return p
 	})
 	return rapid.Custom(func(t *rapid.T) routes.RIB {
-		return rapid.MapOf(prefix, path).Draw(t, "rib")
+		return routes.RIBOf(rapid.MapOf(prefix, path).Draw(t, "rib"))
 	})
 }
 
@@ -258,57 +257,18 @@ func TestApplyDiffGivesWhatIsWanted(t *testing.T) {
 			t.Fatalf("Diff(want, want) = %+v, want none", again)
 		}
 		for _, s := range d.Set {
-			if have[s.Prefix] == s.Path {
-				if _, ok := have[s.Prefix]; ok {
-					t.Fatalf("%s is set again though it is there", s.Prefix)
-				}
+			if path, there := have.Of(s.Prefix); there && path == s.Path {
+				t.Fatalf("%s is set again though it is there", s.Prefix)
 			}
+		}
+		bySetPrefix := func(a, b *routes.Route) int { return a.Prefix.Compare(b.Prefix) }
+		if !slices.IsSortedFunc(d.Set, bySetPrefix) {
+			t.Fatalf("what is set is not sorted: %v", d.Set)
 		}
 		if !slices.IsSortedFunc(d.Withdraw, netip.Prefix.Compare) {
 			t.Fatalf("withdrawals are not sorted: %v", d.Withdraw)
 		}
 	})
-}
-
-func TestAggregateCoversExactlyTheAddresses(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		var addrs []netip.Addr
-		for _, n := range rapid.SliceOfN(rapid.IntRange(0, 63), 0, 40).Draw(t, "hosts") {
-			addrs = append(addrs, netip.AddrFrom4([4]byte{10, 166, 0, byte(n)}))
-		}
-		prefixes := routes.Aggregate(addrs)
-		for n := range 256 {
-			a := netip.AddrFrom4([4]byte{10, 166, 0, byte(n)})
-			covered := 0
-			for _, p := range prefixes {
-				if p.Contains(a) {
-					covered++
-				}
-			}
-			if want := map[bool]int{true: 1, false: 0}[slices.Contains(addrs, a)]; covered != want {
-				t.Fatalf("%s is covered %d times by %v, want %d", a, covered, prefixes, want)
-			}
-		}
-		for i := 1; i < len(prefixes); i++ {
-			if prefixes[i-1].Compare(prefixes[i]) >= 0 && prefixes[i-1].Addr().Compare(prefixes[i].Addr()) >= 0 {
-				t.Fatalf("not sorted: %v", prefixes)
-			}
-		}
-	})
-}
-
-func TestAggregateIsMinimal(t *testing.T) {
-	var addrs []netip.Addr
-	for n := range 256 {
-		addrs = append(addrs, netip.AddrFrom4([4]byte{10, 166, 0, byte(n)}))
-	}
-	rand.Shuffle(len(addrs), func(i, j int) { addrs[i], addrs[j] = addrs[j], addrs[i] })
-	v6 := netip.MustParseAddr("fd00::1")
-	got := routes.Aggregate(append(addrs, v6, v6.Next()))
-	want := []netip.Prefix{netip.MustParsePrefix("10.166.0.0/24"), netip.MustParsePrefix("fd00::1/128"), netip.MustParsePrefix("fd00::2/128")}
-	if !slices.Equal(got, want) {
-		t.Errorf("Aggregate = %v, want %v", got, want)
-	}
 }
 
 func FuzzParseCIDRBlock(f *testing.F) {

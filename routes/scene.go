@@ -1,7 +1,5 @@
 package routes
 
-import "net/netip"
-
 // scene is what all Cases of one pass have in common, worked out once.
 type scene struct {
 	reach Reach
@@ -12,7 +10,7 @@ type scene struct {
 	// emptied is why the Case's Node is to be emptied of routes.
 	emptied Drain
 	// pods are the addresses of live Pods on the Case's Node, by Subnet.
-	pods map[string][]netip.Addr
+	pods map[string]*PodAddresses
 }
 
 // other is a Node, and whether it is fit to begin with a Subnet.
@@ -22,7 +20,7 @@ type other struct {
 }
 
 func newScene(s *Snapshot, node *Node, reach Reach) *scene {
-	out := &scene{reach: reach, others: make(map[string]other, len(s.Nodes)), pods: map[string][]netip.Addr{}}
+	out := &scene{reach: reach, others: make(map[string]other, len(s.Nodes)), pods: s.Pods.On(node.Name)}
 	for i := range s.Nodes {
 		n := &s.Nodes[i]
 		out.others[n.Name] = other{n, fit(n, s.Settings)}
@@ -30,11 +28,6 @@ func newScene(s *Snapshot, node *Node, reach Reach) *scene {
 	_, there := out.others[node.Name]
 	out.gone = !there
 	out.emptied, _ = DrainOf(node, s.Settings, s.LastGoodNode) // a bad value is a warning of the plan
-	for i := range s.Pods {
-		if p := &s.Pods[i]; p.Node == node.Name {
-			out.pods[p.Subnet] = append(out.pods[p.Subnet], p.Addresses...)
-		}
-	}
 	return out
 }
 
@@ -43,15 +36,4 @@ func fit(n *Node, s Settings) bool {
 	_, excluded := n.Labels[LabelExclude]
 	drain, _ := DrainOf(n, s, nil) // a value that does not parse is not ours to judge
 	return n.Usable() && n.Allocated && !excluded && !drain.On()
-}
-
-// podsOf gives the aggregated addresses of a Subnet's live Pods that are in a CIDR.
-func (s *scene) podsOf(subnet string, cidr netip.Prefix) []netip.Prefix {
-	var in []netip.Addr
-	for _, a := range s.pods[subnet] {
-		if cidr.Contains(a) {
-			in = append(in, a)
-		}
-	}
-	return Aggregate(in)
 }

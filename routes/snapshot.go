@@ -9,11 +9,13 @@ import (
 // Functions of this package never change it.
 type Snapshot struct {
 	Settings
-	Subnets []Subnet
+	// Subnets are shared from one Snapshot to the next: what is the same pointer is the
+	// same Subnet, and nobody changes one that is in a Snapshot.
+	Subnets []*Subnet
 	Nodes   []Node
-	// Pods are the live Pods that have an address in a Subnet. Only Subnets in
-	// mode "pods" need them.
-	Pods []Pod
+	// Pods are the addresses of live Pods. Only Subnets in mode "pods" need them, and
+	// the plan of a node only those on it.
+	Pods Pods
 	// LastGood holds, by Subnet name, the annotations that parsed last. A daemon
 	// fills it in for the Subnets that it announces, so that a typo in an
 	// annotation is not a withdrawal; elsewhere it is nil.
@@ -133,23 +135,23 @@ type Subnet struct {
 	TuningErr error
 }
 
-// Parsed gives the Subnet with its CIDRs and annotations parsed: whoever makes a
-// Subnet ends with it, and nobody parses them again.
-func (s Subnet) Parsed() Subnet {
+// Parsed gives the Subnet, as another one, with its CIDRs and annotations parsed:
+// whoever makes a Subnet ends with it, and nobody parses them again.
+func (s Subnet) Parsed() *Subnet {
 	s.CIDRs, s.CIDRErr = ParseCIDRBlock(s.CIDRBlock)
 	s.Tuning, s.TuningErr = tuningOf(&s, s.Annotations)
-	return s
+	return &s
 }
 
-// KeepingCIDRs gives a Subnet whose CIDRBlock does not parse with the CIDRs of
-// another, and reports whether that parses.
-func (s Subnet) KeepingCIDRs(block string) (Subnet, bool) {
+// KeepingCIDRs gives a Subnet whose CIDRBlock does not parse, as another one, with the
+// CIDRs of another block, and reports whether that parses.
+func (s Subnet) KeepingCIDRs(block string) (kept *Subnet, parses bool) {
 	cidrs, err := ParseCIDRBlock(block)
 	if err != nil {
-		return s, false
+		return nil, false
 	}
 	s.CIDRs, s.CIDRErr, s.CIDRKept = cidrs, nil, s.CIDRErr
-	return s, true
+	return &s, true
 }
 
 // Node is what Fairway reads of a Kubernetes Node.
@@ -169,15 +171,6 @@ type Node struct {
 	ShuttingDown bool
 	// Taints are those of spec.taints, as "key" or "key=value", sorted.
 	Taints []string
-}
-
-// Pod is one attachment of a live Pod to a Subnet. A Pod with several
-// interfaces is several values.
-type Pod struct {
-	Namespace, Name string
-	Node            string
-	Subnet          string
-	Addresses       []netip.Addr
 }
 
 // Selector is a Kubernetes label selector (metav1.LabelSelector). The zero

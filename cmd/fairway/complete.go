@@ -65,8 +65,8 @@ func peerNames(s policy.Snapshot) []string {
 
 func subnetNames(s policy.Snapshot) []string {
 	var out []string
-	for i := range s.Subnets {
-		out = append(out, s.Subnets[i].Name)
+	for _, sub := range s.Subnets {
+		out = append(out, sub.Name)
 	}
 	return out
 }

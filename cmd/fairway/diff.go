@@ -353,7 +353,7 @@ func (f *planFlags) currentOfCluster(ctx context.Context, notes io.Writer) (curr
 }
 
 // runningBy gives what a node does as far as its Speaker says.
-func runningBy(sp *v1alpha1.Speaker, subnets []routes.Subnet) runningNode {
+func runningBy(sp *v1alpha1.Speaker, subnets []*routes.Subnet) runningNode {
 	h := account.History(sp, subnets)
 	n := runningNode{Running: policy.Running{Node: sp.Name, Memory: policy.MemoryOf(h), Forgetful: !h.Known}, whole: h.Known}
 	n.announced, n.Withheld = account.Listed(sp)

@@ -102,8 +102,7 @@ func writeLast(w io.Writer, s policy.Snapshot, node string, last, pods []account
 // which it can carry until its machine goes down.
 func writeReplies(w io.Writer, s policy.Snapshot, node string) {
 	var names []string
-	for i := range s.Subnets {
-		sub := &s.Subnets[i]
+	for _, sub := range s.Subnets {
 		gateway := sub.ActiveGateway == node || sub.EnableECMP && slices.Contains(routes.Gateways(sub, s.Nodes), node)
 		if sub.GatewayType == routes.Centralized && gateway && routes.Selected(sub.Annotations, s.Settings) {
 			names = append(names, sub.Name)
@@ -127,11 +126,11 @@ func prefixList(a account.Alone) string {
 
 // whatToDo says how another node comes to announce a Subnet.
 func whatToDo(s policy.Snapshot, node string, a account.Alone) string {
-	i := slices.IndexFunc(s.Subnets, func(sub routes.Subnet) bool { return sub.Name == a.Subnet })
+	i := slices.IndexFunc(s.Subnets, func(sub *routes.Subnet) bool { return sub.Name == a.Subnet })
 	if i < 0 {
 		return "its object is gone; nobody else announces it"
 	}
-	sub := &s.Subnets[i]
+	sub := s.Subnets[i]
 	others := slices.DeleteFunc(slices.Clone(routes.Gateways(sub, s.Nodes)), func(name string) bool { return name == node })
 	explain := fmt.Sprintf("`fairway why %s` says why", columns.Quote(a.Subnet))
 	switch {

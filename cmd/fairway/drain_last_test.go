@@ -37,7 +37,7 @@ func TestTheLastAnnouncerIsToldWhatToDoFirst(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			var s policy.Snapshot
 			c.sub.Name = "blue"
-			s.Subnets = []routes.Subnet{c.sub.Parsed()}
+			s.Subnets = []*routes.Subnet{c.sub.Parsed()}
 			var b bytes.Buffer
 			writeLast(&b, s, "n1", []account.Alone{{Subnet: "blue", Prefixes: prefixes}}, nil)
 			if got := strings.Join(strings.Fields(b.String()), " "); got != c.want {
@@ -50,7 +50,7 @@ func TestTheLastAnnouncerIsToldWhatToDoFirst(t *testing.T) {
 func TestDrainNamesTheSubnetsWhoseRepliesStay(t *testing.T) {
 	selected := map[string]string{routes.AnnotationAdvertise: "true"}
 	var s policy.Snapshot
-	s.Subnets = []routes.Subnet{
+	s.Subnets = []*routes.Subnet{
 		{Name: "red", Annotations: selected, GatewayType: routes.Centralized, GatewayNode: "n1,n2", EnableECMP: true, ActiveGateway: "n2"},
 		{Name: "blue", Annotations: selected, GatewayType: routes.Centralized, GatewayNode: "n1,n2", ActiveGateway: "n1"},
 		{Name: "elsewhere", Annotations: selected, GatewayType: routes.Centralized, GatewayNode: "n1,n2", ActiveGateway: "n2"},

@@ -257,9 +257,9 @@ func dialects() []string {
 // writeUnselected lists the Subnets that no annotation selects.
 func writeUnselected(w io.Writer, s policy.Snapshot) {
 	var names []string
-	for i := range s.Subnets {
-		if !routes.Selected(s.Subnets[i].Annotations, s.Settings) {
-			names = append(names, s.Subnets[i].Name)
+	for _, sub := range s.Subnets {
+		if !routes.Selected(sub.Annotations, s.Settings) {
+			names = append(names, sub.Name)
 		}
 	}
 	slices.Sort(names)

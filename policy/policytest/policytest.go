@@ -9,7 +9,7 @@ import (
 )
 
 // Cluster is a Snapshot with two Nodes and one BGPPeer for both.
-func Cluster(subnets ...routes.Subnet) policy.Snapshot {
+func Cluster(subnets ...*routes.Subnet) policy.Snapshot {
 	var s policy.Snapshot
 	s.Settings = routes.DefaultSettings
 	s.Nodes = []routes.Node{{Name: "n1", Ready: true, Allocated: true}, {Name: "n2", Ready: true, Allocated: true}}
@@ -22,7 +22,7 @@ func Cluster(subnets ...routes.Subnet) policy.Snapshot {
 
 // Distributed is a Subnet that Kube-OVN has finished and whose annotations ask for
 // its announcement; more annotations follow, each name before its value.
-func Distributed(name, cidr string, annotations ...string) routes.Subnet {
+func Distributed(name, cidr string, annotations ...string) *routes.Subnet {
 	s := routes.Subnet{
 		Name: name, CIDRBlock: cidr, VPC: "ovn-cluster", Provider: "ovn", GatewayType: routes.Distributed, Validated: true, Ready: true,
 		Annotations: map[string]string{routes.AnnotationAdvertise: "true"},
