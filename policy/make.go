@@ -18,7 +18,7 @@ func Make(s Snapshot, node string) Plan {
 		Withheld: []Withheld{}, Warnings: slices.Clone(v.warnings), announceable: v.announceable,
 	}
 	passed := v.decide(&plan)
-	plan.Adverts, plan.Forwards = make([]Advert, 0, len(passed)), make([]Forward, 0, len(passed))
+	plan.Adverts, plan.Forwards = make([]*Advert, 0, len(passed)), make([]Forward, 0, len(passed))
 	exported := map[routes.Class]bool{}
 	for _, c := range passed {
 		for _, s := range v.announce(&plan, c) {
@@ -99,12 +99,13 @@ func (v *view) announce(plan *Plan, c *routes.Case) []share {
 	return all
 }
 
-func advertOf(c *routes.Case, s share, p netip.Prefix) Advert {
-	advert := Advert{
-		Prefix: p, Subnet: c.Subnet.Name, NextHop: c.Tuning.NextHop(p), Peers: s.peers, Role: c.Role(),
+func advertOf(c *routes.Case, s share, p netip.Prefix) *Advert {
+	hop := c.Tuning.NextHop(p)
+	advert := &Advert{
+		Prefix: p, Subnet: c.Subnet.Name, NextHop: hop, Peers: s.peers, Role: c.Role(),
 		Communities: c.Tuning.Communities, LargeCommunities: c.Tuning.LargeCommunities,
 		MED: c.Tuning.MED, LocalPref: c.Tuning.LocalPref,
-		Draining: c.Gently(), class: s.class,
+		Draining: c.Gently(), route: &routes.Route{Prefix: p, Path: routes.Path{NextHop: hop, Class: s.class}},
 	}
 	if c.Tuning.ASPathPrepend != nil {
 		advert.ASPathPrepend = *c.Tuning.ASPathPrepend
@@ -127,7 +128,7 @@ func (v *view) exports(c *routes.Case, of share) []Export {
 // sort brings every list into its order and removes repetitions (a dual-stack
 // Subnet warns once).
 func (p *Plan) sort() {
-	slices.SortFunc(p.Adverts, func(a, b Advert) int {
+	slices.SortFunc(p.Adverts, func(a, b *Advert) int {
 		return cmp.Or(a.Prefix.Compare(b.Prefix), strings.Compare(a.Subnet, b.Subnet))
 	})
 	slices.SortFunc(p.Withheld, func(a, b Withheld) int {

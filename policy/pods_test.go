@@ -45,10 +45,10 @@ func inModePods(name, cidr string) *routes.Subnet {
 func sentBy(p policy.Plan) map[string][]netip.Prefix {
 	out := map[string][]netip.Prefix{}
 	w := p.Wish()
-	for prefix, path := range w.RIB {
+	for _, r := range w.RIB {
 		for _, e := range w.Exports {
-			if e.Class == path.Class {
-				out[e.Peer] = append(out[e.Peer], prefix)
+			if e.Class == r.Class {
+				out[e.Peer] = append(out[e.Peer], r.Prefix)
 			}
 		}
 	}

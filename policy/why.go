@@ -73,7 +73,7 @@ func (v *view) explain(checks []routes.Check, c *routes.Case) Explanation {
 	}
 	plan.sort()
 	for _, a := range plan.Adverts {
-		e.Adverts = append(e.Adverts, ExplainedAdvert{a, plan.Exports(a)})
+		e.Adverts = append(e.Adverts, ExplainedAdvert{*a, plan.Exports(a)})
 	}
 	e.Warnings = plan.Warnings
 	return e
