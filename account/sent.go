@@ -14,7 +14,7 @@ type Sending struct {
 }
 
 // SendingOf gives what a Speaker says about what the node's plan announces.
-func SendingOf(s *v1alpha1.Speaker, planned []policy.Advert) Sending {
+func SendingOf(s *v1alpha1.Speaker, planned []*policy.Advert) Sending {
 	out := Sending{Sent: map[string]bool{}}
 	a := s.Status.Announced
 	for _, p := range a.First {

@@ -52,7 +52,7 @@ func (l *changeLog) write(now *status.Status) {
 }
 
 // writePlan logs what is new in a plan; sent tells what a router has been sent.
-func (l *changeLog) writePlan(before, now policy.Plan, sent func(policy.Advert) bool) {
+func (l *changeLog) writePlan(before, now policy.Plan, sent func(*policy.Advert) bool) {
 	had := map[advertLine]bool{}
 	for _, line := range advertLines(before) {
 		had[line] = true
@@ -102,7 +102,7 @@ func advertLines(p policy.Plan) []advertLine {
 	return out
 }
 
-func lineOf(a policy.Advert) advertLine {
+func lineOf(a *policy.Advert) advertLine {
 	return advertLine{a.Prefix.String(), a.Subnet, string(a.Role)}
 }
 

@@ -18,7 +18,7 @@ type stopwatch struct {
 	since time.Time
 	// begun is true once there was something to compare with, handed.
 	begun  bool
-	handed []policy.Advert
+	handed []*policy.Advert
 	delays status.Delays
 }
 
@@ -31,7 +31,7 @@ func (w *stopwatch) heard(at time.Time) {
 
 // handedOver notes what the speaker was given, and whether it could do all of it: what
 // it could not is still on its way.
-func (w *stopwatch) handedOver(adverts []policy.Advert, all bool, now time.Time) {
+func (w *stopwatch) handedOver(adverts []*policy.Advert, all bool, now time.Time) {
 	if !all {
 		return
 	}

@@ -11,8 +11,8 @@ import (
 func TestTheWayOfAChangeIsMeasured(t *testing.T) {
 	begun := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	at := func(seconds int) time.Time { return begun.Add(time.Duration(seconds) * time.Second) }
-	one := []policy.Advert{{Prefix: netip.MustParsePrefix("10.166.0.0/16")}}
-	two := append(one, policy.Advert{Prefix: netip.MustParsePrefix("10.168.0.0/16")})
+	one := []*policy.Advert{{Prefix: netip.MustParsePrefix("10.166.0.0/16")}}
+	two := append(one, &policy.Advert{Prefix: netip.MustParsePrefix("10.168.0.0/16")})
 	var w stopwatch
 	w.heard(at(0))
 	w.handedOver(one, true, at(1)) // the start

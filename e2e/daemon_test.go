@@ -34,7 +34,11 @@ func upLab(t testing.TB, router string, flags ...string) *cluster {
 	t.Helper()
 	needs.Root(t, "ip")
 	dir := t.TempDir()
-	c := &cluster{binary: program.Build(t), prefix: fmt.Sprintf("fwd%d-", os.Getpid()), state: filepath.Join(dir, "state")}
+	c := &cluster{binary: filepath.Join(dir, "fairway"), prefix: fmt.Sprintf("fwd%d%c-", os.Getpid(), 'a'+rune(labs.Add(1)%26)), state: filepath.Join(dir, "state")}
+	// A name of its own for the program tells its processes from another lab's.
+	if err := os.Link(program.Build(t), c.binary); err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(func() {
 		if out, err := c.lab("down").CombinedOutput(); err != nil {
 			t.Errorf("lab down: %v\n%s", err, out)
@@ -272,6 +276,7 @@ const (
 // files; the router, which a monitor watches, must not lose the route for a
 // moment, and the daemon must say what is wrong.
 func TestNothingIsLostByMistakes(t *testing.T) {
+	t.Parallel()
 	c := upLab(t, "embedded")
 	c.eventually(t, routed, "172.30.0.11", "172.30.0.12", "172.30.0.13")
 	subnet, err := os.ReadFile(c.file("subnet-routed.yaml"))
@@ -389,6 +394,7 @@ func TestTheGuideCanBeTyped(t *testing.T) {
 
 // TestNodeLifeCycle takes nodes in and out in every way there is.
 func TestNodeLifeCycle(t *testing.T) {
+	t.Parallel()
 	c := upLab(t, "embedded")
 	all := []string{"172.30.0.11", "172.30.0.12", "172.30.0.13"}
 	c.eventually(t, routed, all...)

@@ -8,6 +8,7 @@
 package e2e
 
 import (
+	"sync/atomic"
 	"testing"
 
 	"github.com/fairway-bgp/fairway/e2e/must"
@@ -34,3 +35,6 @@ func writeFile(t testing.TB, path string, b []byte) {
 	t.Helper()
 	must.WriteFile(t, path, b)
 }
+
+// labs counts them: stories that mostly wait are told two at a time.
+var labs atomic.Uint32

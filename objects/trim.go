@@ -16,12 +16,14 @@ import (
 
 // slimMeta is what is kept of an object's metadata.
 type slimMeta struct {
-	Name              string            `json:"name"`
-	Namespace         string            `json:"namespace,omitempty"`
-	CreationTimestamp *metav1.Time      `json:"creationTimestamp,omitempty"`
-	DeletionTimestamp *metav1.Time      `json:"deletionTimestamp,omitempty"`
-	Labels            map[string]string `json:"labels,omitempty"`
-	Annotations       map[string]string `json:"annotations,omitempty"`
+	Name              string       `json:"name"`
+	Namespace         string       `json:"namespace,omitempty"`
+	CreationTimestamp *metav1.Time `json:"creationTimestamp,omitempty"`
+	DeletionTimestamp *metav1.Time `json:"deletionTimestamp,omitempty"`
+	// DeletionGracePeriodSeconds counts for Pods alone.
+	DeletionGracePeriodSeconds *int64            `json:"deletionGracePeriodSeconds,omitempty"`
+	Labels                     map[string]string `json:"labels,omitempty"`
+	Annotations                map[string]string `json:"annotations,omitempty"`
 }
 
 // slim is a trimmed object; its parts have the types of the conversions.
@@ -145,6 +147,9 @@ func (o *slim) drop() {
 	o.Metadata.Annotations = selected(o.Metadata.Annotations, keep)
 	if o.Kind != KindNode {
 		o.Metadata.Labels = nil
+	}
+	if o.Kind != KindPod {
+		o.Metadata.DeletionGracePeriodSeconds = nil
 	}
 	switch s := o.Status.(type) {
 	case *subnetStatus:

@@ -27,8 +27,9 @@ const (
 
 // classOf hashes everything of a Case that export rules are made of, except the
 // peers themselves: so a BGPPeer that comes, goes or changes leaves the class,
-// and with it the path, as it is, and only that peer hears of it.
-func classOf(c *routes.Case) routes.Class {
+// and with it the path, as it is, and only that peer hears of it. part tells a share
+// of the Case that does not go to all its peers; nil for one that does.
+func classOf(c *routes.Case, part []string) routes.Class {
 	var room [256]byte // most recipes are shorter, and cost no memory then
 	t, b := c.Tuning, room[:0]
 	b = append(b, FamilyOf(c.Prefix)...)
@@ -42,6 +43,9 @@ func classOf(c *routes.Case) routes.Class {
 	b = appendNumber(append(b, '|'), t.LocalPref)
 	b = appendNumber(append(b, '|'), t.ASPathPrepend)
 	b = append(append(b, '|'), t.NextHop(c.Prefix).String()...)
+	if part != nil {
+		b = appendList(append(b, '|'), part, strconv.AppendQuote)
+	}
 	return routes.Class(fnv1a(b))
 }
 
@@ -130,9 +134,9 @@ func (a *Attributes) worsen(internal bool) {
 
 // Wish gives what the speaker shall have for the plan.
 func (p Plan) Wish() Wish {
-	w := Wish{RouterID: p.RouterID, ASN: p.ASN(), Sessions: withAddress(p.Sessions), RIB: make(routes.RIB, len(p.Adverts)), Exports: p.exports}
+	w := Wish{RouterID: p.RouterID, ASN: p.ASN(), Sessions: withAddress(p.Sessions), RIB: make(routes.RIB, 0, len(p.Adverts)), Exports: p.exports}
 	for _, a := range p.Adverts {
-		w.RIB[a.Prefix] = routes.Path{NextHop: a.NextHop, Class: a.class}
+		w.RIB = append(w.RIB, a.route)
 	}
 	return w
 }
@@ -151,10 +155,10 @@ func (p Plan) ASN() uint32 {
 }
 
 // Exports gives what each session makes of an advert, sorted by peer.
-func (p Plan) Exports(a Advert) []Export {
-	i, _ := slices.BinarySearchFunc(p.exports, a.class, func(e Export, c routes.Class) int { return cmp.Compare(e.Class, c) })
+func (p Plan) Exports(a *Advert) []Export {
+	i, _ := slices.BinarySearchFunc(p.exports, a.route.Class, func(e Export, c routes.Class) int { return cmp.Compare(e.Class, c) })
 	j := i
-	for j < len(p.exports) && p.exports[j].Class == a.class {
+	for j < len(p.exports) && p.exports[j].Class == a.route.Class {
 		j++
 	}
 	return p.exports[i:j]

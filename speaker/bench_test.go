@@ -21,9 +21,9 @@ func silent(i int) policy.Session {
 func benchWish(n, classes int) policy.Wish {
 	w := wishFor(silent(0), silent(1))
 	w.RIB = manyPaths(n, 1)
-	for p := range w.RIB {
-		b := p.Addr().As4()
-		w.RIB[p] = routes.Path{Class: routes.Class(1 + (int(b[1])<<8|int(b[2]))%classes)}
+	for _, r := range w.RIB {
+		b := r.Prefix.Addr().As4()
+		r.Class = routes.Class(1 + (int(b[1])<<8|int(b[2]))%classes)
 	}
 	for c := range classes {
 		for _, s := range w.Sessions {
@@ -57,5 +57,38 @@ func BenchmarkSyncIdle(b *testing.B) {
 				mustSync(b, s, w)
 			}
 		})
+	}
+}
+
+// BenchmarkSyncOneOf10k changes one path among 10,000: to another class and back.
+func BenchmarkSyncOneOf10k(b *testing.B) {
+	s := running(b, Options{ListenPort: int32(freePort(b, netip.IPv4Unspecified()))})
+	w := benchWish(10000, 10)
+	other := w
+	other.RIB = with(w.RIB, pfx("10.0.0.0/24"), routes.Path{Class: 10})
+	mustSync(b, s, w)
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		mustSync(b, s, []policy.Wish{other, w}[i%2])
+	}
+}
+
+// BenchmarkObserve10k looks at sessions that are up, with 10,000 paths in 10 classes.
+func BenchmarkObserve10k(b *testing.B) {
+	r := newRouter(b, "tor", 65100, ours, loopback())
+	s := running(b, Options{})
+	w := benchWish(10000, 10)
+	w.Sessions = []policy.Session{r.session(ours)}
+	w.Exports = nil
+	for c := range 10 {
+		w.Exports = append(w.Exports, export(routes.Class(1+c), r.session(ours).Peer, policy.Attributes{}))
+	}
+	mustSync(b, s, w)
+	wantEstablished(b, s, r.session(ours).Peer)
+	b.ReportAllocs()
+	for b.Loop() {
+		if n := observe(b, s).Sessions[0].Advertised; n != 10000 {
+			b.Fatal(n)
+		}
 	}
 }

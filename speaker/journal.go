@@ -109,6 +109,8 @@ func (j *journal) changed(p apiutil.Peer, at time.Time) {
 	was, is := e.state, p.State.SessionState
 	e.steady = was == bgp.BGP_FSM_ESTABLISHED && at.Sub(e.since) >= steadyAfter
 	e.state, e.since = is, at
+	// A peer that is removed while it is up, to be added anew, leaves without a word.
+	e.connected = is == bgp.BGP_FSM_ESTABLISHED
 	switch is {
 	case bgp.BGP_FSM_OPENSENT, bgp.BGP_FSM_OPENCONFIRM:
 		j.halfOpened(e, at)

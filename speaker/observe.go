@@ -106,23 +106,20 @@ func (s *Speaker) observe(ctx context.Context) (Observed, error) {
 	v := s.view.Load()
 	out := Observed{Sessions: []Session{}}
 	for _, srv := range v.servers {
-		err := srv.ListPeer(ctx, &api.ListPeerRequest{EnableAdvertised: true}, func(p *api.Peer) {
-			out.Sessions = append(out.Sessions, s.session(p, v))
+		t := srv.tally.Load()
+		err := srv.ListPeer(ctx, &api.ListPeerRequest{}, func(p *api.Peer) {
+			out.Sessions = append(out.Sessions, s.session(p, v, t))
 		})
 		if err != nil {
 			return Observed{}, err
 		}
-		n, err := srv.originated(ctx)
-		if err != nil {
-			return Observed{}, err
-		}
-		out.Originated = max(out.Originated, n) // each server has the whole RIB
+		out.Originated = max(out.Originated, t.originated) // each server has the whole RIB
 	}
 	slices.SortFunc(out.Sessions, func(a, b Session) int { return strings.Compare(a.Peer, b.Peer) })
 	return out, nil
 }
 
-func (s *Speaker) session(p *api.Peer, v *view) Session {
+func (s *Speaker) session(p *api.Peer, v *view, t *tally) Session {
 	a, _ := netip.ParseAddr(p.Conf.NeighborAddress)
 	e := s.journal.of(a)
 	out := Session{
@@ -147,11 +144,7 @@ func (s *Speaker) session(p *api.Peer, v *view) Session {
 	out.NoHoldTime = p.Timers.GetState().GetNegotiatedHoldTime() == 0
 	out.OldPassword = p.Conf.AuthPassword != string(v.passwords[a])
 	out.Received = e.received.all()
-	for _, f := range p.AfiSafis {
-		if f.State != nil {
-			out.Advertised += int(f.State.Advertised)
-		}
-	}
+	out.Advertised = t.sent(a, out.Families)
 	return out
 }
 

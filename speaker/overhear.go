@@ -18,7 +18,8 @@ import (
 // OpenSent it counts as "no OPEN", in OpenConfirm as an invalid message. So while a
 // session is down, packets are looked at as they come in: those that begin with an
 // OPEN or a NOTIFICATION (RFC 4271 section 4.1), which the kernel picks out. Nothing is
-// sent, and nothing that is heard changes what the session does: it is for words alone.
+// sent. What is heard is for words, and tells the AS of a router that may have any other
+// than ours (expectedASN).
 
 // earBound is how long it is listened after the last session has come up.
 const earBound = 5 * time.Second

@@ -4,7 +4,9 @@ import (
 	"encoding/binary"
 	"net/netip"
 	"testing"
+	"time"
 
+	"github.com/osrg/gobgp/v4/pkg/apiutil"
 	"github.com/osrg/gobgp/v4/pkg/packet/bgp"
 	"golang.org/x/net/bpf"
 )
@@ -84,6 +86,22 @@ func TestOverhearsOpenAndNotificationOfBothFamilies(t *testing.T) {
 				t.Errorf("overheard %+v", got)
 			}
 		})
+	}
+}
+
+// TestRouterIsHeardAfterItsPeerWasRemovedWhileComingUp: GoBGP tells that the session is
+// up, and not that it is gone.
+func TestRouterIsHeardAfterItsPeerWasRemovedWhileComingUp(t *testing.T) {
+	tor := netip.MustParseAddr("192.0.2.1")
+	j := newJournal(quiet(), func() {})
+	j.follow(map[netip.Addr]string{tor: "tor"})
+	j.connected(tor, true)
+	if j.waitsFor(tor) {
+		t.Fatal("a session that is up is listened to")
+	}
+	j.changed(apiutil.Peer{State: apiutil.PeerState{NeighborAddress: tor, SessionState: bgp.BGP_FSM_ACTIVE}}, time.Now())
+	if !j.waitsFor(tor) {
+		t.Error("the session is dialled anew, and what its router says is not heard")
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -38,6 +39,10 @@ type server struct {
 	// restarting is true until the first sessions are added: only those tell
 	// their peers that we have restarted (RFC 4724 section 4.1).
 	restarting bool
+	// known is what this GoBGP has; nil where that is to be read from it. tally is what
+	// follows, for readers.
+	known *known
+	tally atomic.Pointer[tally]
 	// met are the neighbours that there was a session with.
 	met     map[netip.Addr]bool
 	served  sync.WaitGroup
@@ -62,6 +67,7 @@ func start(ctx context.Context, o Options, j *journal, wish policy.Wish, port in
 		restarting:  true,
 		met:         map[netip.Addr]bool{},
 	}
+	s.tally.Store(&tally{})
 	s.served.Go(s.Serve)
 	asn := wish.ASN
 	if asn == 0 {

@@ -144,11 +144,11 @@ func (s *server) setPeer(ctx context.Context, have *api.Peer, session policy.Ses
 		return err
 	}
 	want.Conf.PeerAsn = s.expectedASN(session, have)
-	return s.change(ctx, have, want, session)
+	return s.changePeer(ctx, have, want, session)
 }
 
-// change has GoBGP's peer as it is wanted, if it differs.
-func (s *server) change(ctx context.Context, have, want *api.Peer, session policy.Session) error {
+// changePeer has GoBGP's peer as it is wanted, if it differs.
+func (s *server) changePeer(ctx context.Context, have, want *api.Peer, session policy.Session) error {
 	changes := policy.FieldChanges(settingsOf(have, s.sources[session.Address]), settingsOf(want, session.SourceAddress))
 	if stateOf(have.State.SessionState) == Established && len(policy.Resetting(changes)) == 0 {
 		// GoBGP resets a session for a new password. The router resets it too when it gets

@@ -16,11 +16,69 @@ import (
 
 // prepare brings rules and paths to the wish; peers come later (addPeers). peers are
 // those that GoBGP has.
+func (s *server) prepare(ctx context.Context, wish policy.Wish, peers map[netip.Addr]*api.Peer) error {
+	err := s.bring(ctx, wish, peers)
+	if err != nil {
+		s.known = nil // what GoBGP has taken of it is not known
+	}
+	return err
+}
+
+// bring changes what differs from what GoBGP is known to have, and looks from time to
+// time whether it has that.
+func (s *server) bring(ctx context.Context, wish policy.Wish, peers map[netip.Addr]*api.Peer) error {
+	want := rulesOf(wish.Exports, wish.Sessions)
+	idle := false
+	if s.known != nil {
+		var err error
+		if idle, err = s.change(ctx, want, wish.RIB, peers); err != nil {
+			return err
+		}
+	}
+	if s.known != nil && !s.known.isOld(idle) {
+		return nil
+	}
+	if err := s.readBack(ctx); err != nil {
+		return err
+	}
+	_, err := s.change(ctx, want, wish.RIB, peers)
+	return err
+}
+
+// change sets the rules and paths that differ from what is known; idle is whether none does.
 //
 // The order matters. GoBGP asks the export policy about a path's old version to
 // find out whether a peer is owed a withdrawal (pkg/server/server.go,
 // filterpath): so rules come before the paths that need them, and go after.
-func (s *server) prepare(ctx context.Context, wish policy.Wish, peers map[netip.Addr]*api.Peer) error {
+func (s *server) change(ctx context.Context, want map[ruleKey]rule, rib routes.RIB, peers map[netip.Addr]*api.Peer) (idle bool, err error) {
+	have, paths := s.known.rules, routes.Diff(s.known.rib, rib)
+	if maps.Equal(have, want) {
+		if paths.Empty() {
+			s.known.rib = rib // the same routes, and from now on the same pointers
+			return true, nil
+		}
+		err := s.setPaths(paths)
+		s.note(want, rib, paths)
+		return false, err
+	}
+	during := maps.Clone(have)
+	maps.Copy(during, want)
+	if err := s.setRules(ctx, have, during); err != nil {
+		return false, err
+	}
+	pathErr := s.setPaths(paths)
+	if pathErr == nil {
+		// With a path left behind, its rule is still needed.
+		if err := s.setRules(ctx, during, want); err != nil {
+			return false, err
+		}
+	}
+	s.note(want, rib, paths)
+	return false, errors.Join(pathErr, s.refresh(ctx, s.known.stalePeers(have, paths), peers))
+}
+
+// readBack asks GoBGP what it has.
+func (s *server) readBack(ctx context.Context) error {
 	rules, err := s.rulesNow(ctx)
 	if err != nil {
 		return err
@@ -29,46 +87,16 @@ func (s *server) prepare(ctx context.Context, wish policy.Wish, peers map[netip.
 	if err != nil {
 		return err
 	}
-	want := rulesOf(wish.Exports, wish.Sessions)
-	during := maps.Clone(rules)
-	maps.Copy(during, want)
-	if err := s.setRules(ctx, rules, during); err != nil {
-		return err
-	}
-	pathErr := s.setPaths(routes.Diff(rib, wish.RIB))
-	if pathErr == nil {
-		// With a path left behind, its rule is still needed.
-		if err := s.setRules(ctx, during, want); err != nil {
-			return err
-		}
-	}
-	return errors.Join(pathErr, s.refresh(ctx, stalePeers(rules, want, rib, wish.RIB), peers))
+	s.known = newKnown(rules, rib)
+	s.tally.Store(s.known.tally())
+	return nil
 }
 
-// stalePeers gives the peers for which a rule changed of paths that themselves
-// stayed: GoBGP does not evaluate those again by itself.
-func stalePeers(have, want map[ruleKey]rule, before, after routes.RIB) []netip.Addr {
-	if maps.Equal(have, want) {
-		return nil
-	}
-	stayed := map[routes.Class]bool{}
-	for p, path := range after {
-		if before[p] == path {
-			stayed[path.Class] = true
-		}
-	}
-	stale := map[netip.Addr]bool{}
-	for k := range want {
-		if old, ok := have[k]; stayed[k.class] && (!ok || old != want[k]) {
-			stale[k.peer] = true
-		}
-	}
-	for k := range have {
-		if _, ok := want[k]; !ok && stayed[k.class] {
-			stale[k.peer] = true
-		}
-	}
-	return slices.SortedFunc(maps.Keys(stale), netip.Addr.Compare)
+// note takes rules and paths for what GoBGP has, after changes.
+func (s *server) note(rules map[ruleKey]rule, rib routes.RIB, paths routes.Changes) {
+	s.known.rules = rules
+	s.known.note(rib, paths)
+	s.tally.Store(s.known.tally())
 }
 
 // refresh sends each of the peers its paths anew, and withdraws what it is no

@@ -26,7 +26,7 @@ func BenchmarkScrape(b *testing.B) {
 	}
 	for i := range 1000 {
 		prefix := netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(i >> 8), byte(i), 0}), 24)
-		s.Plan.Adverts = append(s.Plan.Adverts, policy.Advert{Prefix: prefix, Subnet: fmt.Sprintf("subnet-%d", i), Role: routes.RoleDistributed, Peers: peers})
+		s.Plan.Adverts = append(s.Plan.Adverts, &policy.Advert{Prefix: prefix, Subnet: fmt.Sprintf("subnet-%d", i), Role: routes.RoleDistributed, Peers: peers})
 	}
 	var board status.Board
 	board.Post(s)
@@ -48,7 +48,7 @@ func BenchmarkPage(b *testing.B) {
 	up, down := interesting(), interesting()
 	for i := range 10_000 {
 		prefix := netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(i >> 8), byte(i), 0}), 24)
-		a := policy.Advert{Prefix: prefix, Subnet: fmt.Sprintf("subnet-%d", i), Role: routes.RoleDistributed, Peers: []string{"tor-a", "tor-b"}}
+		a := &policy.Advert{Prefix: prefix, Subnet: fmt.Sprintf("subnet-%d", i), Role: routes.RoleDistributed, Peers: []string{"tor-a", "tor-b"}}
 		up.Plan.Adverts, down.Plan.Adverts = append(up.Plan.Adverts, a), append(down.Plan.Adverts, a)
 	}
 	down.Sessions[0].State = "Active"

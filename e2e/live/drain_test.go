@@ -212,6 +212,7 @@ func TestDrainHasTwoStages(t *testing.T) {
 
 // TestDrainGoesOnAfterARestart kills and stops the daemon inside a wait of an hour.
 func TestDrainGoesOnAfterARestart(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, "a")
 	a := w.routers["a"]
 	flags := []string{"--drain-wait=1h", "--state-dir=" + w.dir + "/state"}

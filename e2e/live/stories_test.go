@@ -13,6 +13,7 @@ import (
 // TestAPIServerGoesAway: nothing that is announced depends on it, and a change
 // made when it is back is announced at once.
 func TestAPIServerGoesAway(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, "a")
 	a := w.routers["a"]
 	state := w.dir + "/state"
@@ -149,6 +150,7 @@ func TestAPIServerGoesAway(t *testing.T) {
 // TestStartedAgainWithATypoInPlace: an upgrade of the daemon is no reason to
 // withdraw what a typo did not.
 func TestStartedAgainWithATypoInPlace(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, "a")
 	a := w.routers["a"]
 	state := w.dir + "/state"
@@ -186,6 +188,7 @@ func TestStartedAgainWithATypoInPlace(t *testing.T) {
 // TestEverythingVanishes: a store that was emptied, and a CRD that was deleted,
 // withdraw nothing before somebody has had time to look.
 func TestEverythingVanishes(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, "a", "b")
 	a, b := w.routers["a"], w.routers["b"]
 	// The token of a ServiceAccount goes with the store; this story is about the

@@ -70,11 +70,14 @@ var program must.Program
 
 func TestMain(m *testing.M) { program.Main(m) }
 
+// worlds counts them: stories that mostly wait are told two at a time.
+var worlds atomic.Uint32
+
 // newWorld brings everything up but the daemon.
 func newWorld(t testing.TB, routers ...string) *world {
 	t.Helper()
 	needs.Root(t, "ip", "etcd", "/usr/lib/frr/bgpd", "/usr/lib/frr/zebra", "vtysh")
-	w := &world{TB: t, prefix: fmt.Sprintf("fwl%d", os.Getpid()), dir: t.TempDir(), routers: map[string]*router{}}
+	w := &world{TB: t, prefix: fmt.Sprintf("fwl%d%c", os.Getpid(), 'a'+rune(worlds.Add(1)%26)), dir: t.TempDir(), routers: map[string]*router{}}
 	w.node = w.prefix + "n"
 	w.binary = program.Build(t)
 	w.server = kubetest.StartForTest(t)
