@@ -232,14 +232,14 @@ func restore(texts []json.RawMessage, good savedGood, saved time.Time) restored 
 		annotations: good.Annotations, saved: saved,
 	}
 	for _, t := range texts {
-		s := newStored(objects.Read(t), "", 0, string(t))
+		s := newStored(objects.Taken{Object: objects.Read(t), Text: t})
 		r.objects[s.Key] = s
 		if s.Value != nil && s.Kind != objects.KindBGPPeer {
 			r.good[s.Key] = s
 		}
 	}
 	for _, g := range good.Objects {
-		s := newStored(objects.Read(g.Text), "", 0, string(g.Text))
+		s := newStored(objects.Taken{Object: objects.Read(g.Text), Text: g.Text})
 		switch v := s.Value.(type) {
 		case nil:
 		case objects.Peer:
