@@ -96,3 +96,27 @@ func BenchmarkPassIdle10k(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkReport looks at a cluster of 200 nodes with 1,000 Subnets that each announces:
+// after a change of an object, and of a Speaker alone.
+func BenchmarkReport(b *testing.B) {
+	s := manySubnets(1000)
+	for i := range 198 {
+		s.Nodes = append(s.Nodes, routes.Node{Name: fmt.Sprintf("n%d", i+3), Ready: true, Allocated: true})
+	}
+	said := sayingAll(s)
+	planned := plansOf(s)
+	for name, look := range map[string]func() outlook{
+		"object":  func() outlook { return plansOf(s).after(said) },
+		"Speaker": func() outlook { return planned.after(said) },
+	} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if v := look().subnets["s00000"]; v.sent != 200 {
+					b.Fatalf("%+v", v)
+				}
+			}
+		})
+	}
+}
