@@ -16,7 +16,7 @@ func TestNewsOfANode(t *testing.T) {
 		s := &status.Status{Node: "n1", Draining: draining, Sessions: sessions}
 		s.Speaker.InSync = true
 		if !draining {
-			s.Plan.Adverts = []policy.Advert{{}}
+			s.Plan.Adverts = []*policy.Advert{{}}
 			s.Speaker.Originated = 1
 		}
 		return s

@@ -177,7 +177,7 @@ func nodesSayWhatTheyDo(t *testing.T, m made, speakers []v1alpha1.Speaker) {
 
 // announces reports whether a router has been sent a CIDR, or Pods of it.
 func announces(p *status.Status, subnet string, cidr netip.Prefix) bool {
-	return slices.ContainsFunc(p.Plan.Adverts, func(a policy.Advert) bool { return a.Subnet == subnet && cidr.Overlaps(a.Prefix) && p.Sent(a) })
+	return slices.ContainsFunc(p.Plan.Adverts, func(a *policy.Advert) bool { return a.Subnet == subnet && cidr.Overlaps(a.Prefix) && p.Sent(a) })
 }
 
 // aloneIsWhatNoOtherPlanHas holds where everything is listed, or the objects tell the
@@ -191,7 +191,7 @@ func aloneIsWhatNoOtherPlanHas(t *testing.T, m made, speakers []v1alpha1.Speaker
 	first, others := m.pictures[0], m.pictures[1:]
 	for _, a := range first.Plan.Adverts {
 		elsewhere := slices.ContainsFunc(others, func(p *status.Status) bool {
-			return !p.Draining && p.Sessions[0].Established() && slices.ContainsFunc(p.Plan.Adverts, func(b policy.Advert) bool {
+			return !p.Draining && p.Sessions[0].Established() && slices.ContainsFunc(p.Plan.Adverts, func(b *policy.Advert) bool {
 				return a.Subnet == b.Subnet && a.Prefix == b.Prefix
 			})
 		})

@@ -110,7 +110,7 @@ func announced(s *status.Status) v1alpha1.AnnouncedPrefixes {
 }
 
 // chosenPeers gives nil for all.
-func chosenPeers(s *status.Status, a policy.Advert) []string {
+func chosenPeers(s *status.Status, a *policy.Advert) []string {
 	if len(a.Peers) == len(s.Sessions) {
 		return nil
 	}

@@ -23,7 +23,7 @@ func TestSpeakerStatusIsBounded(t *testing.T) {
 	s.Speaker.InSync = true
 	for i := range 10000 {
 		p := netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(i >> 8), byte(i), 0}), 24)
-		s.Plan.Adverts = append(s.Plan.Adverts, policy.Advert{Prefix: p, Subnet: fmt.Sprint("s", i), Role: routes.RoleDistributed})
+		s.Plan.Adverts = append(s.Plan.Adverts, &policy.Advert{Prefix: p, Subnet: fmt.Sprint("s", i), Role: routes.RoleDistributed})
 		s.Plan.Withheld = append(s.Plan.Withheld, policy.Withheld{Prefix: p.String(), Reason: routes.NATOutgoing, Detail: strings.Repeat("ä", 1000)})
 		s.Source.Problems = append(s.Source.Problems, status.Problemf("%s", strings.Repeat("p", 100)))
 		s.Sessions = append(s.Sessions, status.Session{Peer: fmt.Sprint(i), State: "Idle", LastError: strings.Repeat("e", 1000)})
@@ -68,11 +68,11 @@ func TestConditions(t *testing.T) {
 }
 
 func TestDrainedSaysHowFarItIsAndWhatStays(t *testing.T) {
-	adverts := []policy.Advert{{Prefix: netip.MustParsePrefix("10.1.0.0/16"), Subnet: "blue"}, {Prefix: netip.MustParsePrefix("10.2.0.0/16"), Subnet: "green"}}
+	adverts := []*policy.Advert{{Prefix: netip.MustParsePrefix("10.1.0.0/16"), Subnet: "blue"}, {Prefix: netip.MustParsePrefix("10.2.0.0/16"), Subnet: "green"}}
 	until := time.Date(2026, 1, 2, 3, 4, 35, 500, time.UTC)
 	for _, c := range []struct {
 		name    string
-		adverts []policy.Advert
+		adverts []*policy.Advert
 		until   time.Time
 		want    string
 	}{

@@ -55,8 +55,8 @@ func (l *changeLog) write(now *status.Status) {
 }
 
 // writePlan logs what is new in a plan; sent tells what a router has been sent.
-func (l *changeLog) writePlan(before, now policy.Plan, sent func(policy.Advert) bool) {
-	eachNews(before.Adverts, now.Adverts, l.announced(sent), func(a policy.Advert) {
+func (l *changeLog) writePlan(before, now policy.Plan, sent func(*policy.Advert) bool) {
+	eachNews(before.Adverts, now.Adverts, l.announced(sent), func(a *policy.Advert) {
 		l.log.WithFields(logrus.Fields{"prefix": a.Prefix.String(), "subnet": a.Subnet}).Info("withdrawn")
 	})
 	for _, h := range added(before.Withheld, now.Withheld) {
@@ -68,8 +68,8 @@ func (l *changeLog) writePlan(before, now policy.Plan, sent func(policy.Advert) 
 }
 
 // announced logs an advert that is new.
-func (l *changeLog) announced(sent func(policy.Advert) bool) func(policy.Advert) {
-	return func(a policy.Advert) {
+func (l *changeLog) announced(sent func(*policy.Advert) bool) func(*policy.Advert) {
+	return func(a *policy.Advert) {
 		text := "announced"
 		if !sent(a) {
 			text = "to be announced: no session has it yet"
@@ -80,7 +80,7 @@ func (l *changeLog) announced(sent func(policy.Advert) bool) func(policy.Advert)
 
 // eachNews compares two plans' adverts. come is called for each prefix of a Subnet that is
 // new, or has another role, and gone for each that is no more.
-func eachNews(before, now []policy.Advert, come, gone func(policy.Advert)) {
+func eachNews(before, now []*policy.Advert, come, gone func(*policy.Advert)) {
 	if same(before, now) {
 		return
 	}
@@ -89,10 +89,10 @@ func eachNews(before, now []policy.Advert, come, gone func(policy.Advert)) {
 	}
 	for len(before) > 0 || len(now) > 0 {
 		switch {
-		case len(before) == 0 || len(now) > 0 && order(&now[0], &before[0]) < 0:
+		case len(before) == 0 || len(now) > 0 && order(now[0], before[0]) < 0:
 			come(now[0])
 			now = now[1:]
-		case len(now) == 0 || order(&before[0], &now[0]) < 0:
+		case len(now) == 0 || order(before[0], now[0]) < 0:
 			gone(before[0])
 			before = before[1:]
 		default:

@@ -12,12 +12,12 @@ import (
 )
 
 // someAdverts gives a sorted list of a few, as a plan has it.
-func someAdverts(random *rand.Rand) []policy.Advert {
-	var out []policy.Advert
+func someAdverts(random *rand.Rand) []*policy.Advert {
+	var out []*policy.Advert
 	for i := range 6 {
 		for _, subnet := range []string{"a", "b"} {
 			if random.IntN(2) == 0 {
-				out = append(out, policy.Advert{
+				out = append(out, &policy.Advert{
 					Prefix: netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(i), 0, 0}), 16), Subnet: subnet,
 					Role: []routes.Role{routes.RoleActive, routes.RoleStandby}[random.IntN(2)],
 				})
@@ -33,10 +33,10 @@ func TestNewsOfAdverts(t *testing.T) {
 	for range 200 {
 		before, now := someAdverts(random), someAdverts(random)
 		var news, want []string
-		eachNews(before, now, func(a policy.Advert) { news = append(news, "+"+a.Prefix.String()+a.Subnet+string(a.Role)) },
-			func(a policy.Advert) { news = append(news, "-"+a.Prefix.String()+a.Subnet) })
-		has := func(list []policy.Advert, a policy.Advert, role bool) bool {
-			return slices.ContainsFunc(list, func(b policy.Advert) bool {
+		eachNews(before, now, func(a *policy.Advert) { news = append(news, "+"+a.Prefix.String()+a.Subnet+string(a.Role)) },
+			func(a *policy.Advert) { news = append(news, "-"+a.Prefix.String()+a.Subnet) })
+		has := func(list []*policy.Advert, a *policy.Advert, role bool) bool {
+			return slices.ContainsFunc(list, func(b *policy.Advert) bool {
 				return a.Prefix == b.Prefix && a.Subnet == b.Subnet && (!role || a.Role == b.Role)
 			})
 		}

@@ -258,7 +258,7 @@ func (d *Daemon) picture(about status.Source, o speaker.Observed, errs ...error)
 	st := &status.Status{
 		Version: d.Version, Node: d.Node, Started: d.started, Settings: d.Settings, At: time.Now().UTC(),
 		Waiting: []string{}, Source: about, Sessions: []status.Session{}, Findings: []host.Finding{},
-		Plan: policy.Plan{Node: d.Node, Adverts: []policy.Advert{}, Withheld: []policy.Withheld{}, Warnings: []policy.Warning{}, Sessions: []policy.Session{}},
+		Plan: policy.Plan{Node: d.Node, Adverts: []*policy.Advert{}, Withheld: []policy.Withheld{}, Warnings: []policy.Warning{}, Sessions: []policy.Session{}},
 	}
 	st.Basis, st.ToWire = d.basis, d.toWire.delays
 	if d.NotServed != nil {
@@ -424,7 +424,7 @@ func bfdStatus(p *speaker.Path) *status.BFD {
 // hasFor reports whether a plan has a prefix of a family for a peer. That a router does
 // not offer a family of which there is none is nobody's trouble.
 func hasFor(p policy.Plan, peer string, f policy.Family) bool {
-	return slices.ContainsFunc(p.Adverts, func(a policy.Advert) bool {
+	return slices.ContainsFunc(p.Adverts, func(a *policy.Advert) bool {
 		return policy.FamilyOf(a.Prefix) == f && slices.Contains(a.Peers, peer)
 	})
 }

@@ -108,7 +108,7 @@ func (r *recorder) everHad(p netip.Prefix) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, w := range r.wishes {
-		if _, ok := w.RIB[p]; !ok {
+		if _, there := w.RIB.Of(p); !there {
 			return false
 		}
 	}

@@ -273,12 +273,12 @@ func TestAnnouncedIsWhatARouterHas(t *testing.T) {
 
 // A BGPPeer asks for both families unless told otherwise, and many routers have one.
 func TestFamilyWithoutPrefixesIsNobodysTrouble(t *testing.T) {
-	plan := policy.Plan{Sessions: []policy.Session{{Peer: "tor"}}, Adverts: []policy.Advert{{Prefix: netip.MustParsePrefix("10.1.0.0/16"), Peers: []string{"tor"}}}}
+	plan := policy.Plan{Sessions: []policy.Session{{Peer: "tor"}}, Adverts: []*policy.Advert{{Prefix: netip.MustParsePrefix("10.1.0.0/16"), Peers: []string{"tor"}}}}
 	observed := speaker.Observed{Sessions: []speaker.Session{{Peer: "tor", State: speaker.Established, NotOffered: []policy.Family{policy.IPv6Unicast}}}}
 	if got := sessionStatus(observed, plan, plannedFor(plan))[0]; len(got.NotOffered) != 0 || got.Trouble() != "" {
 		t.Errorf("not offered %v: %s", got.NotOffered, got.Trouble())
 	}
-	plan.Adverts = append(plan.Adverts, policy.Advert{Prefix: netip.MustParsePrefix("fd00::/64"), Peers: []string{"tor"}})
+	plan.Adverts = append(plan.Adverts, &policy.Advert{Prefix: netip.MustParsePrefix("fd00::/64"), Peers: []string{"tor"}})
 	if got := sessionStatus(observed, plan, plannedFor(plan))[0]; len(got.NotOffered) != 1 || got.Trouble() == "" {
 		t.Errorf("with an IPv6 prefix: not offered %v: %s", got.NotOffered, got.Trouble())
 	}

@@ -29,7 +29,7 @@ func grown(in Input) Input {
 	n4.Node = "n4"
 	in.Plans = append(in.Plans, n4)
 	for i := range in.Plans {
-		in.Plans[i].Adverts = append(append([]policy.Advert{}, in.Plans[i].Adverts...),
+		in.Plans[i].Adverts = append(append([]*policy.Advert{}, in.Plans[i].Adverts...),
 			advert("10.165.0.0/24", "later", routes.RoleDistributed, "core.dc1", "tor-a", "tor-b"))
 	}
 	in.Nodes = append(append([]routes.Node{}, in.Nodes...), node("n4", "172.30.0.20", "fd00:30::1a"))

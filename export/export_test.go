@@ -140,7 +140,7 @@ func TestOrderOfInputDoesNotMatter(t *testing.T) {
 func TestStaticRouteByASharedAddressStaysWhileOnlyStandbyGatewaysAnnounce(t *testing.T) {
 	a := advert("10.170.0.0/16", "vip", routes.RoleStandby, "tor-a")
 	a.NextHop = addr("172.30.0.100")
-	out := write(t, IPRoute, Input{Plans: []policy.Plan{{Node: "n2", Adverts: []policy.Advert{a}}}})
+	out := write(t, IPRoute, Input{Plans: []policy.Plan{{Node: "n2", Adverts: []*policy.Advert{a}}}})
 	for _, want := range []string{"\nip route replace 10.170.0.0/16 via 172.30.0.100\n", floatNote} {
 		if !strings.Contains(out, want) {
 			t.Errorf("lacks %q:\n%s", want, out)

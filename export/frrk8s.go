@@ -261,7 +261,7 @@ func frrK8sCommunities(x policy.Attributes) []string {
 }
 
 // attributesFor is what the peer would be sent by Fairway.
-func attributesFor(plan policy.Plan, a policy.Advert, peer string) policy.Attributes {
+func attributesFor(plan policy.Plan, a *policy.Advert, peer string) policy.Attributes {
 	for _, e := range plan.Exports(a) {
 		if e.Peer == peer {
 			return e.Attributes
@@ -272,7 +272,7 @@ func attributesFor(plan policy.Plan, a policy.Advert, peer string) policy.Attrib
 
 // canSend reports whether the prefix may go out without what an object cannot say, and
 // notes what that is. It may not where traffic would go astray.
-func (n *frrNode) canSend(a policy.Advert, x policy.Attributes, s policy.Session) bool {
+func (n *frrNode) canSend(a *policy.Advert, x policy.Attributes, s policy.Session) bool {
 	subject := fmt.Sprintf("Subnet %s: %s to BGPPeer %s by node %s", plain(a.Subnet), a.Prefix, plain(s.Peer), n.Name)
 	switch {
 	case a.NextHop.IsValid():

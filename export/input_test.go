@@ -23,8 +23,8 @@ func node(name string, ips ...string) routes.Node {
 	return n
 }
 
-func advert(p, subnet string, role routes.Role, peers ...string) policy.Advert {
-	return policy.Advert{Prefix: prefix(p), Subnet: subnet, Role: role, Peers: peers}
+func advert(p, subnet string, role routes.Role, peers ...string) *policy.Advert {
+	return &policy.Advert{Prefix: prefix(p), Subnet: subnet, Role: role, Peers: peers}
 }
 
 func both() []policy.Family { return []policy.Family{policy.IPv4Unicast, policy.IPv6Unicast} }
@@ -61,10 +61,10 @@ func core(asn uint32) policy.Session {
 
 // cluster is three nodes and three routers, with a Subnet of every kind.
 func cluster() Input {
-	vip := func(a policy.Advert) policy.Advert { a.NextHop = addr("172.30.0.100"); return a }
+	vip := func(a *policy.Advert) *policy.Advert { a.NextHop = addr("172.30.0.100"); return a }
 	all := []string{"core.dc1", "tor-a", "tor-b"}
-	routed := func() []policy.Advert {
-		return []policy.Advert{
+	routed := func() []*policy.Advert {
+		return []*policy.Advert{
 			advert("10.166.0.0/16", "routed", routes.RoleDistributed, all...),
 			advert("fd00:166::/64", "routed", routes.RoleDistributed, "tor-a", "tor-b"),
 		}

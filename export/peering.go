@@ -274,7 +274,7 @@ func passing(r routes.Reason) bool {
 
 // ruleOf allows an advert: its exact prefix, or for a Pod anything in the
 // Subnet's CIDR.
-func ruleOf(a policy.Advert, subnets []*routes.Subnet) rule {
+func ruleOf(a *policy.Advert, subnets []*routes.Subnet) rule {
 	prefix := a.Prefix.Masked()
 	if a.Role != routes.RolePod {
 		return rule{Prefix: prefix}

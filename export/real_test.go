@@ -288,7 +288,7 @@ func unlisted() []string {
 }
 
 // announce originates one advert with the next hop that Fairway would send.
-func (w *wire) announce(node string, s policy.Session, a policy.Advert) {
+func (w *wire) announce(node string, s policy.Session, a *policy.Advert) {
 	w.t.Helper()
 	family := "ipv4"
 	if a.Prefix.Addr().Is6() {
@@ -328,7 +328,7 @@ func peers() map[string]Input {
 	for i := range ibgp.Plans {
 		s := &ibgp.Plans[i].Sessions[2]
 		s.PeerASN, s.ExtendedNextHop, s.Families = s.LocalASN, false, []policy.Family{policy.IPv6Unicast}
-		ibgp.Plans[i].Adverts = slices.DeleteFunc(ibgp.Plans[i].Adverts, func(a policy.Advert) bool { return a.Prefix.Addr().Is4() })
+		ibgp.Plans[i].Adverts = slices.DeleteFunc(ibgp.Plans[i].Adverts, func(a *policy.Advert) bool { return a.Prefix.Addr().Is4() })
 	}
 	multihop := twoNodes("core.dc1")
 	multihop.Plans[0].Sessions[0].LocalASN, multihop.Plans[1].Sessions[0].LocalASN = 64521, 64522
@@ -467,10 +467,10 @@ func (w *wire) proveGracefulShutdown(name string, in Input) {
 	case "core.dc1": // in the nodes' AS, which takes no path with that in it
 		prefix = "10.166.0.0/16"
 	}
-	i := slices.IndexFunc(first.Adverts, func(a policy.Advert) bool { return a.Prefix.String() == prefix })
-	leaving := first.Adverts[i]
+	i := slices.IndexFunc(first.Adverts, func(a *policy.Advert) bool { return a.Prefix.String() == prefix })
+	leaving := *first.Adverts[i]
 	leaving.Communities = []routes.Community{routes.GracefulShutdown}
-	w.announce(first.Node, session(in, first), leaving)
+	w.announce(first.Node, session(in, first), &leaving)
 	w.wantHops("tor", prefix, other)
 	w.announce(first.Node, session(in, first), first.Adverts[i])
 	w.proveRoutes(name)

@@ -83,14 +83,14 @@ func advertised(plans []policy.Plan, peer string) []netip.Prefix {
 // own is the same whoever announces it.
 func staticRouteOf(prefix netip.Prefix, peer string, plans []policy.Plan, book map[string]routes.Node) (staticRoute, []string) {
 	r := staticRoute{Prefix: prefix.Masked()}
+	var subnet string
 	var by, standby, notes []string
-	var first policy.Advert
 	for _, plan := range plans {
 		for _, a := range plan.Adverts {
 			if a.Prefix != prefix || peer != "" && !slices.Contains(a.Peers, peer) {
 				continue
 			}
-			first = a
+			subnet = plain(a.Subnet)
 			if a.Role == routes.RoleStandby && !a.NextHop.IsValid() {
 				standby = append(standby, plain(plan.Node))
 				continue
@@ -107,20 +107,20 @@ func staticRouteOf(prefix netip.Prefix, peer string, plans []policy.Plan, book m
 		}
 	}
 	r.Hops = routes.SortedSet(r.Hops, netip.Addr.Compare)
-	r.Note = fmt.Sprintf("%s: Subnet %s, by %s", prefix, plain(first.Subnet), some(by))
+	r.Note = fmt.Sprintf("%s: Subnet %s, by %s", prefix, subnet, some(by))
 	switch {
 	case r.floats:
-		r.Note = fmt.Sprintf("%s: Subnet %s, by whoever has the next hop; announced by %s", prefix, plain(first.Subnet), some(by))
+		r.Note = fmt.Sprintf("%s: Subnet %s, by whoever has the next hop; announced by %s", prefix, subnet, some(by))
 	case len(standby) > 0 && len(by) > 0:
 		r.Note += "; standby, left out: " + some(standby)
 	case len(standby) > 0:
-		notes = append(notes, fmt.Sprintf("%s: Subnet %s has standby gateways only: %s", prefix, plain(first.Subnet), some(standby)))
+		notes = append(notes, fmt.Sprintf("%s: Subnet %s has standby gateways only: %s", prefix, subnet, some(standby)))
 	}
 	return r, notes
 }
 
 // nextHop is the advert's own, or the node's InternalIP of the prefix's family.
-func nextHop(a policy.Advert, n routes.Node) netip.Addr {
+func nextHop(a *policy.Advert, n routes.Node) netip.Addr {
 	if hop := a.NextHop.Unmap(); hop.IsValid() {
 		if hop.Zone() != "" || hop.Is6() != a.Prefix.Addr().Is6() {
 			return netip.Addr{}

@@ -18,7 +18,7 @@ func found(change func(*policy.Session)) Input {
 		s.Address = s.SourceAddress // none
 		change(&s)
 		in.Plans[i].Sessions = []policy.Session{s}
-		in.Plans[i].Adverts = []policy.Advert{
+		in.Plans[i].Adverts = []*policy.Advert{
 			advert("10.166.0.0/16", "routed", routes.RoleDistributed, "tor"),
 			advert("fd00:166::/64", "routed", routes.RoleDistributed, "tor"),
 		}

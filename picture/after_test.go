@@ -24,7 +24,7 @@ func turn(random *rand.Rand, s status.Status) *status.Status {
 		s.Plan.Adverts = nil
 		for i := range 20 {
 			if random.IntN(8) > 0 {
-				s.Plan.Adverts = append(s.Plan.Adverts, policy.Advert{Prefix: netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(i)}), 16), Subnet: fmt.Sprint("s", i), Peers: []string{"tor-a", "tor-b"}[:random.IntN(3)]})
+				s.Plan.Adverts = append(s.Plan.Adverts, &policy.Advert{Prefix: netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(i)}), 16), Subnet: fmt.Sprint("s", i), Peers: []string{"tor-a", "tor-b"}[:random.IntN(3)]})
 			}
 		}
 	case 3:

@@ -38,7 +38,7 @@ func node(name string, change ...func(*status.Status)) *status.Status {
 				LastReset: &status.Reset{At: at().Add(-time.Hour), Why: status.Why{Reason: "notification-received", Notification: "6/2"}}},
 		},
 		Plan: policy.Plan{Node: name,
-			Adverts: []policy.Advert{
+			Adverts: []*policy.Advert{
 				{Prefix: netip.MustParsePrefix("10.166.0.0/16"), Subnet: "routed", Role: routes.RoleDistributed, Peers: []string{"tor-a", "tor-b"}},
 				{Prefix: netip.MustParsePrefix("10.168.0.0/16"), Subnet: "central", Role: routes.RoleActive, Peers: []string{"tor-a"}, NextHop: netip.MustParseAddr("172.30.0.100")},
 			},
@@ -209,7 +209,7 @@ func wide(prefixes int) *status.Status {
 	return node("n1", func(s *status.Status) {
 		s.Plan.Adverts = nil
 		for i := range prefixes {
-			s.Plan.Adverts = append(s.Plan.Adverts, policy.Advert{
+			s.Plan.Adverts = append(s.Plan.Adverts, &policy.Advert{
 				Prefix: netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(i >> 8), byte(i), 0}), 24), Subnet: fmt.Sprintf("s%05d", i), Role: routes.RoleDistributed, Peers: []string{"tor-a"},
 			})
 		}

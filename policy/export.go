@@ -130,9 +130,9 @@ func (a *Attributes) worsen(internal bool) {
 
 // Wish gives what the speaker shall have for the plan.
 func (p Plan) Wish() Wish {
-	w := Wish{RouterID: p.RouterID, ASN: p.ASN(), Sessions: withAddress(p.Sessions), RIB: make(routes.RIB, len(p.Adverts)), Exports: p.exports}
+	w := Wish{RouterID: p.RouterID, ASN: p.ASN(), Sessions: withAddress(p.Sessions), RIB: make(routes.RIB, 0, len(p.Adverts)), Exports: p.exports}
 	for _, a := range p.Adverts {
-		w.RIB[a.Prefix] = routes.Path{NextHop: a.NextHop, Class: a.class}
+		w.RIB = append(w.RIB, a.route)
 	}
 	return w
 }
@@ -151,10 +151,10 @@ func (p Plan) ASN() uint32 {
 }
 
 // Exports gives what each session makes of an advert, sorted by peer.
-func (p Plan) Exports(a Advert) []Export {
-	i, _ := slices.BinarySearchFunc(p.exports, a.class, func(e Export, c routes.Class) int { return cmp.Compare(e.Class, c) })
+func (p Plan) Exports(a *Advert) []Export {
+	i, _ := slices.BinarySearchFunc(p.exports, a.route.Class, func(e Export, c routes.Class) int { return cmp.Compare(e.Class, c) })
 	j := i
-	for j < len(p.exports) && p.exports[j].Class == a.class {
+	for j < len(p.exports) && p.exports[j].Class == a.route.Class {
 		j++
 	}
 	return p.exports[i:j]

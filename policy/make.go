@@ -18,7 +18,7 @@ func Make(s Snapshot, node string) Plan {
 		Withheld: []Withheld{}, Warnings: slices.Clone(v.warnings), announceable: v.announceable,
 	}
 	passed := v.decide(&plan)
-	plan.Adverts, plan.Forwards = make([]Advert, 0, len(passed)), make([]Forward, 0, len(passed))
+	plan.Adverts, plan.Forwards = make([]*Advert, 0, len(passed)), make([]Forward, 0, len(passed))
 	exported := map[routes.Class]bool{}
 	for _, c := range passed {
 		if class := v.announce(&plan, c); !exported[class] {
@@ -89,11 +89,11 @@ func firstRefusal(checks []routes.Check, c *routes.Case) refusal {
 func (v *view) announce(plan *Plan, c *routes.Case) routes.Class {
 	class := classOf(c)
 	for _, p := range c.Prefixes() {
-		advert := Advert{
+		advert := &Advert{
 			Prefix: p, Subnet: c.Subnet.Name, NextHop: c.Tuning.NextHop(p), Peers: c.Peers, Role: c.Role(),
 			Communities: c.Tuning.Communities, LargeCommunities: c.Tuning.LargeCommunities,
 			MED: c.Tuning.MED, LocalPref: c.Tuning.LocalPref,
-			Draining: c.Gently(), class: class,
+			Draining: c.Gently(), route: &routes.Route{Prefix: p, Path: routes.Path{NextHop: c.Tuning.NextHop(p), Class: class}},
 		}
 		if c.Tuning.ASPathPrepend != nil {
 			advert.ASPathPrepend = *c.Tuning.ASPathPrepend
@@ -120,7 +120,7 @@ func (v *view) exports(c *routes.Case, class routes.Class) []Export {
 // sort brings every list into its order and removes repetitions (a dual-stack
 // Subnet warns once).
 func (p *Plan) sort() {
-	slices.SortFunc(p.Adverts, func(a, b Advert) int {
+	slices.SortFunc(p.Adverts, func(a, b *Advert) int {
 		return cmp.Or(a.Prefix.Compare(b.Prefix), strings.Compare(a.Subnet, b.Subnet))
 	})
 	slices.SortFunc(p.Withheld, func(a, b Withheld) int {

@@ -14,7 +14,7 @@ import (
 // wherever it was made.
 type Plan struct {
 	Node     string     `json:"node"`
-	Adverts  []Advert   `json:"adverts"`
+	Adverts  []*Advert  `json:"adverts"`
 	Withheld []Withheld `json:"withheld"`
 	Warnings []Warning  `json:"warnings"`
 	// Sessions are the BGP sessions that the node shall have, sorted by peer.
@@ -53,8 +53,8 @@ type Advert struct {
 	// Draining is whether it leaves with GRACEFUL_SHUTDOWN and a path that loses,
 	// because the node is about to withdraw it.
 	Draining bool `json:"draining,omitempty"`
-	// class groups adverts that leave alike.
-	class routes.Class
+	// route is what the speaker originates; its class groups adverts that leave alike.
+	route *routes.Route
 }
 
 // NextHopText is the next hop, "" for each session's own address.
@@ -107,7 +107,7 @@ func (p Plan) Subnets() []string {
 
 // OnlySubnet gives the plan with what is about that Subnet alone.
 func (p Plan) OnlySubnet(name string) Plan {
-	p.Adverts = slices.DeleteFunc(slices.Clone(p.Adverts), func(a Advert) bool { return a.Subnet != name })
+	p.Adverts = slices.DeleteFunc(slices.Clone(p.Adverts), func(a *Advert) bool { return a.Subnet != name })
 	p.Withheld = slices.DeleteFunc(slices.Clone(p.Withheld), func(w Withheld) bool { return w.Subnet != name })
 	p.Warnings = slices.DeleteFunc(slices.Clone(p.Warnings), func(w Warning) bool { return w.Subnet != name })
 	return p

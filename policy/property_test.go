@@ -238,7 +238,7 @@ func TestWhatIsAnnouncedIsSafeAndDisjoint(t *testing.T) {
 }
 
 // checkExports holds an advert's peers against its export rules.
-func checkExports(t *rapid.T, plan policy.Plan, a policy.Advert) {
+func checkExports(t *rapid.T, plan policy.Plan, a *policy.Advert) {
 	var peers []string
 	for _, x := range plan.Exports(a) {
 		peers = append(peers, x.Peer)

@@ -15,12 +15,12 @@ import (
 
 // WriteText prints the plan like a router's table, for people.
 func (p Plan) WriteText(w io.Writer) error {
-	return p.WriteOutcome(w, func(Advert) []string { return nil })
+	return p.WriteOutcome(w, func(*Advert) []string { return nil })
 }
 
 // WriteOutcome is WriteText with what has become of the plan: unsent gives the peers
 // that a prefix is for and that have not been sent it.
-func (p Plan) WriteOutcome(w io.Writer, unsent func(Advert) []string) error {
+func (p Plan) WriteOutcome(w io.Writer, unsent func(*Advert) []string) error {
 	var b bytes.Buffer
 	columns.Wrap(&b, "", "    ", fmt.Sprintf("Node %s: %s announced, %d withheld, %s, %s", p.Node, p.announcedText(unsent),
 		len(p.Withheld), columns.Count(len(p.Warnings), "warning", "warnings"), columns.Count(len(p.Sessions), "session", "sessions")))
@@ -75,7 +75,7 @@ func sessionNotes(s Session) string {
 }
 
 // announcedText counts what some peer has been sent, and says so where it is not all.
-func (p Plan) announcedText(unsent func(Advert) []string) string {
+func (p Plan) announcedText(unsent func(*Advert) []string) string {
 	sent := 0
 	for _, a := range p.Adverts {
 		if len(a.Peers) == 0 || len(unsent(a)) < len(a.Peers) {
@@ -88,7 +88,7 @@ func (p Plan) announcedText(unsent func(Advert) []string) string {
 	return columns.Count(sent, "prefix", "prefixes")
 }
 
-func (p Plan) writeAdverts(b *bytes.Buffer, unsent func(Advert) []string) {
+func (p Plan) writeAdverts(b *bytes.Buffer, unsent func(*Advert) []string) {
 	t := columns.Headed("  Network", "Next hop", "Role", "Subnet", "To")
 	for _, a := range p.Adverts {
 		hop := "self"

@@ -71,7 +71,7 @@ func (v *view) explain(checks []routes.Check, c *routes.Case) Explanation {
 	plan.exports = v.exports(c, v.announce(&plan, c))
 	plan.sort()
 	for _, a := range plan.Adverts {
-		e.Adverts = append(e.Adverts, ExplainedAdvert{a, plan.Exports(a)})
+		e.Adverts = append(e.Adverts, ExplainedAdvert{*a, plan.Exports(a)})
 	}
 	e.Warnings = plan.Warnings
 	return e

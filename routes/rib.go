@@ -7,10 +7,17 @@ import (
 	"slices"
 )
 
-// RIB is the whole set of paths that a node originates, at most one a prefix
-// (GoBGP keeps one local path per prefix and path id). nil and empty both mean
-// "originate nothing"; "unknown" is never expressed as a RIB.
-type RIB map[netip.Prefix]Path
+// RIB is the whole set of routes that a node originates, sorted by prefix, at most one a
+// prefix (GoBGP keeps one local path per prefix and path id). nil and empty both mean
+// "originate nothing"; "unknown" is never expressed as a RIB. Two RIBs share the routes
+// that they have in common: nobody changes one.
+type RIB []*Route
+
+// Route is a path for a prefix.
+type Route struct {
+	Prefix netip.Prefix
+	Path
+}
 
 // Path is one originated path before any session touches it. Paths are
 // comparable; a difference in any field is a change to announce.
@@ -34,53 +41,81 @@ func (c Class) String() string {
 	return fmt.Sprintf("0:%d:%d", uint32(c>>32), uint32(c))
 }
 
+// RIBOf gives the RIB of paths by their prefixes.
+func RIBOf(paths map[netip.Prefix]Path) RIB {
+	out := make(RIB, 0, len(paths))
+	for prefix, path := range paths {
+		out = append(out, &Route{prefix, path})
+	}
+	return out.sort()
+}
+
+func (r RIB) sort() RIB {
+	slices.SortFunc(r, func(a, b *Route) int { return a.Prefix.Compare(b.Prefix) })
+	return r
+}
+
+// Of gives the path of a prefix; there is false where it has none.
+func (r RIB) Of(prefix netip.Prefix) (path Path, there bool) {
+	i, there := slices.BinarySearchFunc(r, prefix, func(e *Route, p netip.Prefix) int { return e.Prefix.Compare(p) })
+	if !there {
+		return Path{}, false
+	}
+	return r[i].Path, true
+}
+
 // Changes is what takes one RIB to another. Apply Set before Withdraw, so that
 // a prefix that moves between paths is never missing in between. Both are
 // sorted by prefix.
 type Changes struct {
-	Set      []Change
+	// Set are routes to originate, new or in place of another path.
+	Set      []*Route
 	Withdraw []netip.Prefix
-}
-
-// Change is one path to originate, new or in place of another.
-type Change struct {
-	Prefix netip.Prefix
-	Path   Path
 }
 
 // Empty reports whether there is nothing to do.
 func (c Changes) Empty() bool { return len(c.Set) == 0 && len(c.Withdraw) == 0 }
 
 // Diff compares full values: a prefix whose path differs in any field is set
-// again, one that is no longer wanted is withdrawn whatever its path is.
+// again, one that is no longer wanted is withdrawn whatever its path is. What is the
+// same pointer in both is not looked at.
 func Diff(have, want RIB) Changes {
 	var c Changes
-	for p, path := range want {
-		if h, ok := have[p]; !ok || h != path {
-			c.Set = append(c.Set, Change{p, path})
+	for len(have) > 0 && len(want) > 0 {
+		h, w := have[0], want[0]
+		if h == w {
+			have, want = have[1:], want[1:]
+			continue
+		}
+		order := h.Prefix.Compare(w.Prefix)
+		if order <= 0 {
+			have = have[1:]
+		}
+		if order >= 0 {
+			want = want[1:]
+		}
+		switch {
+		case order < 0:
+			c.Withdraw = append(c.Withdraw, h.Prefix)
+		case order > 0 || h.Path != w.Path:
+			c.Set = append(c.Set, w)
 		}
 	}
-	for p := range have {
-		if _, ok := want[p]; !ok {
-			c.Withdraw = append(c.Withdraw, p)
-		}
+	c.Set = append(c.Set, want...)
+	for _, h := range have {
+		c.Withdraw = append(c.Withdraw, h.Prefix)
 	}
-	slices.SortFunc(c.Set, func(a, b Change) int { return a.Prefix.Compare(b.Prefix) })
-	slices.SortFunc(c.Withdraw, netip.Prefix.Compare)
 	return c
 }
 
 // Apply gives the RIB that results from changes; have stays as it is.
 func Apply(have RIB, c Changes) RIB {
-	out := maps.Clone(have)
-	if out == nil {
-		out = RIB{}
-	}
-	for _, s := range c.Set {
-		out[s.Prefix] = s.Path
+	byPrefix := make(map[netip.Prefix]*Route, len(have)+len(c.Set))
+	for _, r := range slices.Concat(have, c.Set) {
+		byPrefix[r.Prefix] = r
 	}
 	for _, p := range c.Withdraw {
-		delete(out, p)
+		delete(byPrefix, p)
 	}
-	return out
+	return slices.AppendSeq(make(RIB, 0, len(byPrefix)), maps.Values(byPrefix)).sort()
 }

@@ -238,7 +238,7 @@ func ribGen() *rapid.Generator[routes.RIB] {
 		return p
 	})
 	return rapid.Custom(func(t *rapid.T) routes.RIB {
-		return rapid.MapOf(prefix, path).Draw(t, "rib")
+		return routes.RIBOf(rapid.MapOf(prefix, path).Draw(t, "rib"))
 	})
 }
 
@@ -257,11 +257,13 @@ func TestApplyDiffGivesWhatIsWanted(t *testing.T) {
 			t.Fatalf("Diff(want, want) = %+v, want none", again)
 		}
 		for _, s := range d.Set {
-			if have[s.Prefix] == s.Path {
-				if _, ok := have[s.Prefix]; ok {
-					t.Fatalf("%s is set again though it is there", s.Prefix)
-				}
+			if path, there := have.Of(s.Prefix); there && path == s.Path {
+				t.Fatalf("%s is set again though it is there", s.Prefix)
 			}
+		}
+		bySetPrefix := func(a, b *routes.Route) int { return a.Prefix.Compare(b.Prefix) }
+		if !slices.IsSortedFunc(d.Set, bySetPrefix) {
+			t.Fatalf("what is set is not sorted: %v", d.Set)
 		}
 		if !slices.IsSortedFunc(d.Withdraw, netip.Prefix.Compare) {
 			t.Fatalf("withdrawals are not sorted: %v", d.Withdraw)

@@ -2,7 +2,6 @@ package speaker
 
 import (
 	"fmt"
-	"maps"
 	"net/netip"
 	"testing"
 
@@ -22,9 +21,9 @@ func silent(i int) policy.Session {
 func benchWish(n, classes int) policy.Wish {
 	w := wishFor(silent(0), silent(1))
 	w.RIB = manyPaths(n, 1)
-	for p := range w.RIB {
-		b := p.Addr().As4()
-		w.RIB[p] = routes.Path{Class: routes.Class(1 + (int(b[1])<<8|int(b[2]))%classes)}
+	for _, r := range w.RIB {
+		b := r.Prefix.Addr().As4()
+		r.Class = routes.Class(1 + (int(b[1])<<8|int(b[2]))%classes)
 	}
 	for c := range classes {
 		for _, s := range w.Sessions {
@@ -66,8 +65,7 @@ func BenchmarkSyncOneOf10k(b *testing.B) {
 	s := running(b, Options{ListenPort: int32(freePort(b, netip.IPv4Unspecified()))})
 	w := benchWish(10000, 10)
 	other := w
-	other.RIB = maps.Clone(w.RIB)
-	other.RIB[pfx("10.0.0.0/24")] = routes.Path{Class: 10}
+	other.RIB = with(w.RIB, pfx("10.0.0.0/24"), routes.Path{Class: 10})
 	mustSync(b, s, w)
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {

@@ -38,15 +38,15 @@ type kind struct {
 	family policy.Family
 }
 
-func kindOf(prefix netip.Prefix, p routes.Path) kind {
-	return kind{p.Class, policy.FamilyOf(prefix)}
+func kindOf(r *routes.Route) kind {
+	return kind{r.Class, policy.FamilyOf(r.Prefix)}
 }
 
 // newKnown takes what was read from GoBGP.
 func newKnown(rules map[ruleKey]rule, rib routes.RIB) *known {
 	k := &known{rules: rules, rib: rib, paths: map[kind]int{}, seen: time.Now()}
-	for prefix, p := range rib {
-		k.paths[kindOf(prefix, p)]++
+	for _, r := range rib {
+		k.paths[kindOf(r)]++
 	}
 	return k
 }
@@ -57,25 +57,25 @@ func (k *known) isOld(idle bool) bool {
 	return age >= lookAtLeast || idle && age >= lookEvery
 }
 
-// note takes changes that GoBGP has acknowledged.
-func (k *known) note(c routes.Changes) {
-	for _, change := range c.Set {
-		k.forget(change.Prefix)
-		k.rib[change.Prefix] = change.Path
-		k.paths[kindOf(change.Prefix, change.Path)]++
+// note takes changes that GoBGP has acknowledged, and the RIB after them.
+func (k *known) note(rib routes.RIB, c routes.Changes) {
+	for _, r := range c.Set {
+		k.forget(r.Prefix)
+		k.paths[kindOf(r)]++
 	}
 	for _, prefix := range c.Withdraw {
 		k.forget(prefix)
 	}
+	k.rib = rib
 }
 
+// forget no longer counts the path that there was for a prefix.
 func (k *known) forget(prefix netip.Prefix) {
-	old, ok := k.rib[prefix]
-	if !ok {
+	old, there := k.rib.Of(prefix)
+	if !there {
 		return
 	}
-	delete(k.rib, prefix)
-	was := kindOf(prefix, old)
+	was := kindOf(&routes.Route{Prefix: prefix, Path: old})
 	if k.paths[was]--; k.paths[was] == 0 {
 		delete(k.paths, was)
 	}
@@ -91,8 +91,8 @@ func (k *known) ofClass(c routes.Class) int {
 // are the changes noted last. GoBGP does not evaluate such paths again by itself.
 func (k *known) stalePeers(before map[ruleKey]rule, last routes.Changes) []netip.Addr {
 	set := map[routes.Class]int{}
-	for _, change := range last.Set {
-		set[change.Path.Class]++
+	for _, r := range last.Set {
+		set[r.Class]++
 	}
 	stale := map[netip.Addr]bool{}
 	for key, now := range k.rules {

@@ -56,16 +56,18 @@ func counted(t *testing.T, s *Speaker, r *router) int {
 
 // somePaths gives paths of both families in a few classes, and rules for some of those.
 func somePaths(random *rand.Rand, w policy.Wish) policy.Wish {
-	w.RIB, w.Exports = routes.RIB{}, nil
+	rib := pathsOf{}
+	w.Exports = nil
 	for i := range 40 {
 		p := netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(i), 0, 0}), 16)
 		if i%3 == 0 {
 			p = netip.PrefixFrom(netip.AddrFrom16([16]byte{0x20, 1, 0xd, 0xb8, byte(i)}), 48)
 		}
 		if random.IntN(3) > 0 {
-			w.RIB[p] = routes.Path{Class: routes.Class(1 + random.IntN(4))}
+			rib[p] = routes.Path{Class: routes.Class(1 + random.IntN(4))}
 		}
 	}
+	w.RIB = routes.RIBOf(rib)
 	for c := range 4 {
 		for _, session := range w.Sessions {
 			if random.IntN(3) > 0 {
@@ -104,7 +106,7 @@ func TestWhatIsKnownIsWhatGoBGPHas(t *testing.T) {
 		}
 	}
 
-	w.RIB = routes.RIB{pfx("10.1.0.0/16"): {Class: 1}, pfx("10.2.0.0/16"): {Class: 1}}
+	w.RIB = routes.RIBOf(pathsOf{pfx("10.1.0.0/16"): {Class: 1}, pfx("10.2.0.0/16"): {Class: 1}})
 	w.Exports = []policy.Export{export(1, "tor-a", policy.Attributes{MED: ptr(uint32(5))})}
 	mustSync(t, s, w)
 	if !within(patience, func() bool { return len(a.table()) == 2 && len(b.table()) == 0 }) {
@@ -129,7 +131,7 @@ func TestWhatIsKnownIsWhatGoBGPHas(t *testing.T) {
 func wantKnown(t *testing.T, s *Speaker, w policy.Wish) {
 	t.Helper()
 	rib, err := s.active.ribNow()
-	if err != nil || !maps.Equal(rib, s.active.known.rib) || !maps.Equal(rib, w.RIB) {
+	if err != nil || !routes.Diff(rib, s.active.known.rib).Empty() || !routes.Diff(rib, w.RIB).Empty() {
 		t.Fatalf("GoBGP has %v, %v; known %v; wanted %v", rib, err, s.active.known.rib, w.RIB)
 	}
 	rules, err := s.active.rulesNow(context.Background())

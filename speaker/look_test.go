@@ -44,7 +44,7 @@ func looking(t *testing.T) (r *router, socket, port string) {
 	session.Password = "opensesame"
 	session.GracefulRestartTime = 120e9
 	w := wishFor(session)
-	w.RIB = routes.RIB{pfx("10.1.0.0/16"): {Class: 7 << 32}, pfx("2001:db8:1::/64"): {Class: 8}, pfx("10.9.0.0/16"): {Class: 9}}
+	w.RIB = routes.RIBOf(pathsOf{pfx("10.1.0.0/16"): {Class: 7 << 32}, pfx("2001:db8:1::/64"): {Class: 8}, pfx("10.9.0.0/16"): {Class: 9}})
 	w.Exports = []policy.Export{
 		export(7<<32, "tor-a", policy.Attributes{MED: ptr(uint32(50)), Communities: []routes.Community{65000<<16 | 100}, LargeCommunities: []routes.LargeCommunity{{GlobalAdmin: 65000, Data1: 1, Data2: 2}}, ASPathPrepend: 1}),
 		export(8, "tor-a", policy.Attributes{NextHop: netip.MustParseAddr("2001:db8::1")}),

@@ -100,7 +100,7 @@ func nextHopAttribute(family bgp.Family, nlri bgp.NLRI, hop netip.Addr) bgp.Path
 // ribNow reads the paths back from GoBGP. Nothing else is in its table: what
 // peers send is rejected.
 func (s *server) ribNow() (routes.RIB, error) {
-	out := routes.RIB{}
+	out := map[netip.Prefix]routes.Path{}
 	for _, family := range []bgp.Family{bgp.RF_IPv4_UC, bgp.RF_IPv6_UC} {
 		r := apiutil.ListPathRequest{TableType: api.TableType_TABLE_TYPE_GLOBAL, Family: family}
 		err := s.ListPath(r, func(nlri bgp.NLRI, paths []*apiutil.Path) {
@@ -112,7 +112,7 @@ func (s *server) ribNow() (routes.RIB, error) {
 			return nil, fmt.Errorf("read the RIB: %w", err)
 		}
 	}
-	return out, nil
+	return routes.RIBOf(out), nil
 }
 
 func parsePath(p *apiutil.Path) routes.Path {

@@ -79,8 +79,8 @@ func TestRulesComeBackFromGoBGP(t *testing.T) {
 func TestStalePeers(t *testing.T) {
 	a, b := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2")
 	one, two := rule{med: 1}, rule{med: 2}
-	rib := routes.RIB{pfx("10.1.0.0/16"): {Class: 1}}
-	moved := routes.RIB{pfx("10.1.0.0/16"): {Class: 2}}
+	rib := routes.RIBOf(pathsOf{pfx("10.1.0.0/16"): {Class: 1}})
+	moved := routes.RIBOf(pathsOf{pfx("10.1.0.0/16"): {Class: 2}})
 	for name, c := range map[string]struct {
 		have, want    map[ruleKey]rule
 		before, after routes.RIB
@@ -96,8 +96,8 @@ func TestStalePeers(t *testing.T) {
 		"a path comes with rules":     {nil, map[ruleKey]rule{{1, a}: one}, nil, rib, nil},
 		"a rule of no path change":    {map[ruleKey]rule{{3, a}: one}, map[ruleKey]rule{{3, a}: two}, rib, rib, nil},
 	} {
-		k, changes := newKnown(c.want, routes.Apply(c.before, routes.Changes{})), routes.Diff(c.before, c.after)
-		k.note(changes)
+		k, changes := newKnown(c.want, c.before), routes.Diff(c.before, c.after)
+		k.note(c.after, changes)
 		got := k.stalePeers(c.have, changes)
 		if len(got) != len(c.stale) || len(got) == 1 && got[0] != c.stale[0] {
 			t.Errorf("%s: %v, want %v", name, got, c.stale)

@@ -48,12 +48,12 @@ func TestEachPeerGetsItsOwnAttributes(t *testing.T) {
 	s, w, a, b := pair(t)
 	vip := netip.MustParseAddr("203.0.113.9")
 	hop6 := netip.MustParseAddr("2001:db8::1")
-	w.RIB = routes.RIB{
+	w.RIB = routes.RIBOf(pathsOf{
 		pfx("10.1.0.0/16"):     {Class: 1},
 		pfx("10.2.0.0/16"):     {Class: 2},
 		pfx("10.3.0.0/16"):     {Class: 3, NextHop: vip},
 		pfx("2001:db8:1::/64"): {Class: 0xFFFFFFFF00000004},
-	}
+	})
 	w.Exports = []policy.Export{
 		export(1, "tor-a", policy.Attributes{
 			Communities:      []routes.Community{65000<<16 | 100, 0xFFFFFF01},
@@ -106,7 +106,7 @@ func syncAndHear(t *testing.T, s *Speaker, w policy.Wish, routers ...*router) []
 	}
 	mustSync(t, s, w)
 	marked := w
-	marked.RIB = routes.Apply(w.RIB, routes.Changes{Set: []routes.Change{{Prefix: marker, Path: routes.Path{Class: 99}}}})
+	marked.RIB = routes.Apply(w.RIB, routes.Changes{Set: []*routes.Route{{Prefix: marker, Path: routes.Path{Class: 99}}}})
 	marked.Exports = slices.Clone(w.Exports)
 	for _, r := range routers {
 		marked.Exports = append(marked.Exports, export(99, r.name, policy.Attributes{}))
@@ -125,7 +125,7 @@ func syncAndHear(t *testing.T, s *Speaker, w policy.Wish, routers ...*router) []
 
 func TestSyncTwiceSendsNothing(t *testing.T) {
 	s, w, a, b := pair(t)
-	w.RIB = routes.RIB{pfx("10.1.0.0/16"): {Class: 1}, pfx("2001:db8:1::/64"): {Class: 2, NextHop: netip.MustParseAddr("2001:db8::9")}}
+	w.RIB = routes.RIBOf(pathsOf{pfx("10.1.0.0/16"): {Class: 1}, pfx("2001:db8:1::/64"): {Class: 2, NextHop: netip.MustParseAddr("2001:db8::9")}})
 	all := policy.Attributes{
 		NextHop: netip.MustParseAddr("2001:db8::1"), Communities: []routes.Community{0xFFFFFF01},
 		LargeCommunities: []routes.LargeCommunity{{GlobalAdmin: 1, Data1: 2, Data2: 3}}, MED: ptr(uint32(7)), ASPathPrepend: 1,
@@ -155,7 +155,7 @@ func TestSyncTwiceSendsNothing(t *testing.T) {
 
 func TestChangesReachOnlyWhomTheyConcern(t *testing.T) {
 	s, w, a, b := pair(t)
-	w.RIB = routes.RIB{pfx("10.1.0.0/16"): {Class: 1}, pfx("10.2.0.0/16"): {Class: 2}, pfx("10.3.0.0/16"): {Class: 2}}
+	w.RIB = routes.RIBOf(pathsOf{pfx("10.1.0.0/16"): {Class: 1}, pfx("10.2.0.0/16"): {Class: 2}, pfx("10.3.0.0/16"): {Class: 2}})
 	w.Exports = []policy.Export{
 		export(1, "tor-a", policy.Attributes{}), export(1, "tor-b", policy.Attributes{}),
 		export(2, "tor-a", policy.Attributes{}), export(2, "tor-b", policy.Attributes{}),
@@ -173,7 +173,7 @@ func TestChangesReachOnlyWhomTheyConcern(t *testing.T) {
 	}
 
 	// A Subnet's attributes: its path gets another class.
-	w.RIB[pfx("10.1.0.0/16")] = routes.Path{Class: 3}
+	w.RIB = with(w.RIB, pfx("10.1.0.0/16"), routes.Path{Class: 3})
 	w.Exports = []policy.Export{
 		export(2, "tor-a", policy.Attributes{}), export(2, "tor-b", policy.Attributes{}),
 		export(3, "tor-a", policy.Attributes{MED: ptr(uint32(5))}), export(3, "tor-b", policy.Attributes{MED: ptr(uint32(5))}),
@@ -197,20 +197,20 @@ func TestChangesReachOnlyWhomTheyConcern(t *testing.T) {
 	expect("a rule added", []string{}, []string{"+10.1.0.0/16", "+10.2.0.0/16", "+10.3.0.0/16"})
 
 	// A path changes to a class that only one peer may have.
-	w.RIB[pfx("10.3.0.0/16")] = routes.Path{Class: 4}
+	w.RIB = with(w.RIB, pfx("10.3.0.0/16"), routes.Path{Class: 4})
 	w.Exports = append(w.Exports, export(4, "tor-a", policy.Attributes{}))
 	expect("a path moves to fewer peers", []string{"+10.3.0.0/16"}, []string{"-10.3.0.0/16"})
 
 	// So does the last path of its class, whose rules go at the same time: those
 	// tell GoBGP that tor-b is owed a withdrawal.
-	w.RIB[pfx("10.1.0.0/16")] = routes.Path{Class: 4}
+	w.RIB = with(w.RIB, pfx("10.1.0.0/16"), routes.Path{Class: 4})
 	w.Exports = slices.DeleteFunc(slices.Clone(w.Exports), func(e policy.Export) bool { return e.Class == 3 })
 	expect("the last path of a class moves", []string{"+10.1.0.0/16"}, []string{"-10.1.0.0/16"})
 
 	// Paths go together with their rules. GoBGP withdraws from everybody, also from
 	// a peer that never had the path; that is harmless.
-	delete(w.RIB, pfx("10.1.0.0/16"))
-	delete(w.RIB, pfx("10.3.0.0/16"))
+	w.RIB = without(w.RIB, pfx("10.1.0.0/16"))
+	w.RIB = without(w.RIB, pfx("10.3.0.0/16"))
 	w.Exports = slices.DeleteFunc(slices.Clone(w.Exports), func(e policy.Export) bool { return e.Class == 4 })
 	gone := []string{"-10.1.0.0/16", "-10.3.0.0/16"}
 	expect("paths and their rules removed", gone, gone)
@@ -222,7 +222,7 @@ func TestPeerIsAddedAndRemovedBesideAnother(t *testing.T) {
 	b := newRouter(t, "tor-b", 65200, ours, src)
 	s := running(t, Options{})
 	w := wishFor(a.session(ours))
-	w.RIB = routes.RIB{pfx("10.1.0.0/16"): {Class: 1}}
+	w.RIB = routes.RIBOf(pathsOf{pfx("10.1.0.0/16"): {Class: 1}})
 	w.Exports = []policy.Export{export(1, "tor-a", policy.Attributes{})}
 	mustSync(t, s, w)
 	line := "10.1.0.0/16 as=65001 via=" + src.String()
@@ -306,7 +306,7 @@ func TestPassiveSessionBesideActiveOne(t *testing.T) {
 	})
 	s := running(t, Options{ListenPort: int32(port)})
 	w := wishFor(a.session(ours))
-	w.RIB = routes.RIB{pfx("10.1.0.0/16"): {Class: 1}}
+	w.RIB = routes.RIBOf(pathsOf{pfx("10.1.0.0/16"): {Class: 1}})
 	w.Exports = []policy.Export{export(1, "tor-a", policy.Attributes{}), export(1, "tor-b", policy.Attributes{})}
 	mustSync(t, s, w)
 	a.wantTable("10.1.0.0/16 as=65001 via=" + src.String())
@@ -380,7 +380,7 @@ func TestBadSessionsDoNotStopOthers(t *testing.T) {
 	nobody := a.session(ours)
 	nobody.Peer, nobody.Address = "nobody", loopback()
 	w := wishFor(both, bad, nobody, a.session(ours), twice)
-	w.RIB = routes.RIB{pfx("10.1.0.0/16"): {Class: 1}}
+	w.RIB = routes.RIBOf(pathsOf{pfx("10.1.0.0/16"): {Class: 1}})
 	w.Exports = []policy.Export{export(1, "tor-a", policy.Attributes{}), export(1, "junk", policy.Attributes{}), export(1, "stranger", policy.Attributes{})}
 	err = s.Sync(context.Background(), w)
 	if err == nil || !strings.Contains(err.Error(), "twice") || !strings.Contains(err.Error(), "both") {
@@ -420,7 +420,7 @@ func TestImportsNothing(t *testing.T) {
 		t.Errorf("the RIB has %d prefixes", o.Originated)
 	}
 	// The same prefix as our own, from a peer, takes nothing away.
-	w.RIB = routes.RIB{pfx("10.1.0.0/16"): {Class: 1}}
+	w.RIB = routes.RIBOf(pathsOf{pfx("10.1.0.0/16"): {Class: 1}})
 	w.Exports = []policy.Export{export(1, "tor-b", policy.Attributes{})}
 	mustSync(t, s, w)
 	b.wantTable("10.1.0.0/16 as=65001 via=" + src.String())
@@ -428,7 +428,7 @@ func TestImportsNothing(t *testing.T) {
 
 func TestStopTellsWhy(t *testing.T) {
 	s, w, a, _ := pair(t)
-	w.RIB = routes.RIB{pfx("10.1.0.0/16"): {Class: 1}}
+	w.RIB = routes.RIBOf(pathsOf{pfx("10.1.0.0/16"): {Class: 1}})
 	w.Exports = []policy.Export{export(1, "tor-a", policy.Attributes{})}
 	mustSync(t, s, w)
 	a.wantTable("10.1.0.0/16 as=65001 via=" + a.neighbour.String())
@@ -483,12 +483,12 @@ func TestAbsentPeerHoldsNobodyBack(t *testing.T) {
 	away.Peer, away.Address = "away", loopback()
 	s := running(t, Options{})
 	w := wishFor(away, here)
-	w.RIB = routes.RIB{pfx("10.1.0.0/16"): {Class: 1}}
+	w.RIB = routes.RIBOf(pathsOf{pfx("10.1.0.0/16"): {Class: 1}})
 	w.Exports = []policy.Export{export(1, "tor-a", policy.Attributes{})}
 	mustSync(t, s, w)
 	a.wantTable("10.1.0.0/16 as=65001 via=" + src.String())
 	// From then on changes go out at once.
-	delete(w.RIB, pfx("10.1.0.0/16"))
+	w.RIB = without(w.RIB, pfx("10.1.0.0/16"))
 	mustSync(t, s, w)
 	a.wantTable()
 }
@@ -505,7 +505,7 @@ func TestStopForRestartLeavesRoutes(t *testing.T) {
 	session := a.session(ours)
 	session.GracefulRestartTime = 2 * time.Minute
 	w := wishFor(session)
-	w.RIB = routes.RIB{pfx("10.1.0.0/16"): {Class: 1}, pfx("10.2.0.0/16"): {Class: 1}}
+	w.RIB = routes.RIBOf(pathsOf{pfx("10.1.0.0/16"): {Class: 1}, pfx("10.2.0.0/16"): {Class: 1}})
 	w.Exports = []policy.Export{export(1, "tor-a", policy.Attributes{})}
 	s := running(t, Options{})
 	mustSync(t, s, w)
@@ -521,7 +521,7 @@ func TestStopForRestartLeavesRoutes(t *testing.T) {
 	a.wantTable(one, two)
 	a.forget()
 	// What went meanwhile goes when the speaker is back, and nothing else.
-	delete(w.RIB, pfx("10.2.0.0/16"))
+	w.RIB = without(w.RIB, pfx("10.2.0.0/16"))
 	s = running(t, Options{})
 	mustSync(t, s, w)
 	a.wantTable(one)
@@ -532,7 +532,7 @@ func TestStopForRestartLeavesRoutes(t *testing.T) {
 
 func TestNewRouterID(t *testing.T) {
 	s, w, a, _ := pair(t)
-	w.RIB = routes.RIB{pfx("10.1.0.0/16"): {Class: 1}}
+	w.RIB = routes.RIBOf(pathsOf{pfx("10.1.0.0/16"): {Class: 1}})
 	w.Exports = []policy.Export{export(1, "tor-a", policy.Attributes{})}
 	mustSync(t, s, w)
 	w.RouterID = netip.MustParseAddr("192.0.2.77")
@@ -615,9 +615,22 @@ func TestTenThousandPrefixes(t *testing.T) {
 }
 
 func manyPaths(n int, class routes.Class) routes.RIB {
-	out := routes.RIB{}
+	out := pathsOf{}
 	for i := range n {
 		out[netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(i >> 8), byte(i), 0}), 24)] = routes.Path{Class: class}
 	}
-	return out
+	return routes.RIBOf(out)
+}
+
+// pathsOf has the path of each prefix.
+type pathsOf = map[netip.Prefix]routes.Path
+
+// with gives a RIB with another path for a prefix.
+func with(rib routes.RIB, prefix netip.Prefix, path routes.Path) routes.RIB {
+	return routes.Apply(rib, routes.Changes{Set: []*routes.Route{{Prefix: prefix, Path: path}}})
+}
+
+// without gives a RIB without a prefix.
+func without(rib routes.RIB, prefix netip.Prefix) routes.RIB {
+	return routes.Apply(rib, routes.Changes{Withdraw: []netip.Prefix{prefix}})
 }

@@ -54,10 +54,11 @@ func (s *server) change(ctx context.Context, want map[ruleKey]rule, rib routes.R
 	have, paths := s.known.rules, routes.Diff(s.known.rib, rib)
 	if maps.Equal(have, want) {
 		if paths.Empty() {
+			s.known.rib = rib // the same routes, and from now on the same pointers
 			return true, nil
 		}
 		err := s.setPaths(paths)
-		s.note(want, paths)
+		s.note(want, rib, paths)
 		return false, err
 	}
 	during := maps.Clone(have)
@@ -72,7 +73,7 @@ func (s *server) change(ctx context.Context, want map[ruleKey]rule, rib routes.R
 			return false, err
 		}
 	}
-	s.note(want, paths)
+	s.note(want, rib, paths)
 	return false, errors.Join(pathErr, s.refresh(ctx, s.known.stalePeers(have, paths), peers))
 }
 
@@ -91,10 +92,10 @@ func (s *server) readBack(ctx context.Context) error {
 	return nil
 }
 
-// note takes rules and paths for what GoBGP has.
-func (s *server) note(rules map[ruleKey]rule, paths routes.Changes) {
+// note takes rules and paths for what GoBGP has, after changes.
+func (s *server) note(rules map[ruleKey]rule, rib routes.RIB, paths routes.Changes) {
 	s.known.rules = rules
-	s.known.note(paths)
+	s.known.note(rib, paths)
 	s.tally.Store(s.known.tally())
 }
 

@@ -45,7 +45,7 @@ func (s Session) carries(f policy.Family) bool {
 
 // NotSentTo gives the peers that a prefix of the plan is for and that it has not been
 // sent to.
-func (s *Status) NotSentTo(a policy.Advert) []string {
+func (s *Status) NotSentTo(a *policy.Advert) []string {
 	var out []string
 	for _, peer := range a.Peers {
 		if !slices.ContainsFunc(s.Sessions, func(e Session) bool { return e.Peer == peer && e.carries(policy.FamilyOf(a.Prefix)) }) {
@@ -74,7 +74,7 @@ func (s *Status) notSent() []NotSent {
 }
 
 // Sent reports whether a prefix of the plan has been sent to some peer.
-func (s *Status) Sent(a policy.Advert) bool { return len(s.NotSentTo(a)) < len(a.Peers) }
+func (s *Status) Sent(a *policy.Advert) bool { return len(s.NotSentTo(a)) < len(a.Peers) }
 
 // Announced counts the prefixes of the plan that have been sent to some peer.
 func (s *Status) Announced() int {

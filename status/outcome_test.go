@@ -18,7 +18,7 @@ func dual() *status.Status {
 	s := &status.Status{Node: "n1", Ready: true, Waiting: []string{}}
 	s.Speaker.InSync = true
 	for _, p := range []string{"10.166.0.0/16", "fd00:10:166::/64"} {
-		s.Plan.Adverts = append(s.Plan.Adverts, policy.Advert{Prefix: netip.MustParsePrefix(p), Subnet: "routed", Peers: []string{"tor1", "tor2"}})
+		s.Plan.Adverts = append(s.Plan.Adverts, &policy.Advert{Prefix: netip.MustParsePrefix(p), Subnet: "routed", Peers: []string{"tor1", "tor2"}})
 	}
 	for _, peer := range []string{"tor1", "tor2"} {
 		s.Sessions = append(s.Sessions, status.Session{Peer: peer, Address: "192.0.2.1", State: "Established", Families: []string{"ipv4-unicast", "ipv6-unicast"}})

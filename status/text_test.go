@@ -5,7 +5,6 @@ import (
 	"flag"
 	"net/netip"
 	"os"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -27,13 +26,14 @@ func TestTextGolden(t *testing.T) {
 	settings := policy.SessionSettings{Address: netip.MustParseAddr("172.30.0.1"), Port: 179, PeerASN: 65000}
 	plan := policy.Plan{
 		Node:     "n1",
-		Adverts:  []policy.Advert{{Prefix: netip.MustParsePrefix("10.166.0.0/16"), Subnet: "routed", Role: routes.RoleDistributed, Peers: []string{"tor-a"}}},
+		Adverts:  []*policy.Advert{{Prefix: netip.MustParsePrefix("10.166.0.0/16"), Subnet: "routed", Role: routes.RoleDistributed, Peers: []string{"tor-a"}}},
 		Withheld: []policy.Withheld{{Prefix: "10.167.0.0/16", Subnet: "nat", Reason: routes.NATOutgoing, Detail: "spec.natOutgoing is true"}},
 		Sessions: []policy.Session{{Peer: "tor-a", LocalASN: 65001, SessionSettings: settings}},
 	}
 	leaving := plan
-	leaving.Adverts = slices.Clone(plan.Adverts)
-	leaving.Adverts[0].Draining = true
+	advert := *plan.Adverts[0]
+	advert.Draining = true
+	leaving.Adverts = []*policy.Advert{&advert}
 	for name, s := range map[string]*status.Status{
 		"starting": {Version: "v1", Node: "n1", Started: now, Waiting: []string{"the files have not been read yet"},
 			Source: status.Source{Kind: "files", From: []string{"/etc/fairway"}, Waiting: []string{"the files have not been read yet"}}, Plan: policy.Plan{Node: "n1"}},

@@ -27,7 +27,7 @@ func BenchmarkScrape(b *testing.B) {
 	}
 	for i := range 1000 {
 		prefix := netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(i >> 8), byte(i), 0}), 24)
-		s.Plan.Adverts = append(s.Plan.Adverts, policy.Advert{Prefix: prefix, Subnet: fmt.Sprintf("subnet-%d", i), Role: routes.RoleDistributed, Peers: peers})
+		s.Plan.Adverts = append(s.Plan.Adverts, &policy.Advert{Prefix: prefix, Subnet: fmt.Sprintf("subnet-%d", i), Role: routes.RoleDistributed, Peers: peers})
 	}
 	var board status.Board
 	board.Post(s)
@@ -49,7 +49,7 @@ func BenchmarkPage(b *testing.B) {
 	up, down := interesting(), interesting()
 	for i := range 10_000 {
 		prefix := netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(i >> 8), byte(i), 0}), 24)
-		a := policy.Advert{Prefix: prefix, Subnet: fmt.Sprintf("subnet-%d", i), Role: routes.RoleDistributed, Peers: []string{"tor-a", "tor-b"}}
+		a := &policy.Advert{Prefix: prefix, Subnet: fmt.Sprintf("subnet-%d", i), Role: routes.RoleDistributed, Peers: []string{"tor-a", "tor-b"}}
 		up.Plan.Adverts, down.Plan.Adverts = append(up.Plan.Adverts, a), append(down.Plan.Adverts, a)
 	}
 	down.Sessions[0].State = "Active"
@@ -74,7 +74,7 @@ func BenchmarkPagePost10k(b *testing.B) {
 	all.Plan.Adverts = nil
 	for i := range 10_000 {
 		prefix := netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(i >> 8), byte(i), 0}), 24)
-		all.Plan.Adverts = append(all.Plan.Adverts, policy.Advert{Prefix: prefix, Subnet: fmt.Sprintf("subnet-%d", i), Role: routes.RoleDistributed, Peers: []string{"tor-a"}})
+		all.Plan.Adverts = append(all.Plan.Adverts, &policy.Advert{Prefix: prefix, Subnet: fmt.Sprintf("subnet-%d", i), Role: routes.RoleDistributed, Peers: []string{"tor-a"}})
 	}
 	fewer := *all
 	fewer.Plan.Adverts = slices.Delete(slices.Clone(all.Plan.Adverts), 5000, 5001)

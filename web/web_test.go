@@ -39,7 +39,7 @@ func interesting() *status.Status {
 			{Peer: "tor-b", Address: "172.30.0.2", PeerASN: 65100, LocalASN: 65001, State: "Active", LastError: "connection refused", Down: &status.Why{Reason: "connection-refused"}},
 		},
 		Plan: policy.Plan{Node: "n1",
-			Adverts: []policy.Advert{
+			Adverts: []*policy.Advert{
 				{Prefix: netip.MustParsePrefix("10.166.0.0/16"), Subnet: "routed", Role: routes.RoleDistributed, Peers: []string{"tor-a"}},
 				{Prefix: netip.MustParsePrefix("10.168.0.0/16"), Subnet: "central", Role: routes.RoleActive, Peers: []string{"tor-a"}},
 			},

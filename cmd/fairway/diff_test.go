@@ -148,7 +148,7 @@ func TestSpeakerThatIsTooShortMakesFalseDifferences(t *testing.T) {
 	if n.whole || !n.Forgetful || len(n.announced) != 1 || len(n.Withheld) != 1 {
 		t.Errorf("%+v", n)
 	}
-	if lines := n.outOfStep(policy.Plan{Adverts: []policy.Advert{{Subnet: "blue", Prefix: n.announced[0].Prefix}, {Subnet: "green"}}}); len(lines) > 0 {
+	if lines := n.outOfStep(policy.Plan{Adverts: []*policy.Advert{{Subnet: "blue", Prefix: n.announced[0].Prefix}, {Subnet: "green"}}}); len(lines) > 0 {
 		t.Errorf("it does not list green, and is said not to announce it: %q", lines)
 	}
 }

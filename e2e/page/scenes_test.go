@@ -31,8 +31,8 @@ func down(s status.Session, why string) status.Session {
 	return s
 }
 
-func advert(prefix, subnet string, role routes.Role, peers ...string) policy.Advert {
-	return policy.Advert{Prefix: netip.MustParsePrefix(prefix), Subnet: subnet, Role: role, Peers: peers}
+func advert(prefix, subnet string, role routes.Role, peers ...string) *policy.Advert {
+	return &policy.Advert{Prefix: netip.MustParsePrefix(prefix), Subnet: subnet, Role: role, Peers: peers}
 }
 
 // wellNode is a node with two routers and all kinds of Subnets, and nothing amiss.
@@ -47,7 +47,7 @@ func wellNode() *status.Status {
 		Speaker:  status.Speaker{RouterID: netip.MustParseAddr("172.30.0.11"), ASN: 65001, InSync: true},
 		Sessions: []status.Session{session("tor-a", "172.30.0.1", "172.30.0.11", 6), session("tor-b", "172.30.1.1", "172.30.1.11", 6)},
 		Plan: policy.Plan{Node: "n1",
-			Adverts: []policy.Advert{
+			Adverts: []*policy.Advert{
 				advert("10.166.0.0/16", "routed", routes.RoleDistributed, both...), advert("fd00:166::/64", "routed", routes.RoleDistributed, both...),
 				advert("10.168.0.0/16", "central", routes.RoleActive, both...), vip,
 				advert("10.171.0.0/16", "backup", routes.RoleStandby, both...), advert("10.172.4.0/24", "pods", routes.RolePod, "tor-a"),

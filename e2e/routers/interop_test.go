@@ -142,7 +142,7 @@ func interop(whole *testing.T, prefix string) {
 	})
 	t.Run("one changes, one goes", func(t *testing.T) {
 		changed := w
-		changed.RIB = routes.RIB{pfx("10.1.0.0/16"): {Class: 1}, pfx("2001:db8:6::/64"): {Class: 5}}
+		changed.RIB = routes.RIBOf(map[netip.Prefix]routes.Path{pfx("10.1.0.0/16"): {Class: 1}, pfx("2001:db8:6::/64"): {Class: 5}})
 		changed.Exports = []policy.Export{{Class: 5, Peer: "frr", Attributes: policy.Attributes{NextHop: netip.MustParseAddr("fd00:30:1::1"), MED: number(77)}}}
 		changed.Exports = append(changed.Exports, w.Exports...)
 		s.sync(t, changed)
@@ -262,12 +262,12 @@ func interopWish() policy.Wish {
 	return policy.Wish{
 		RouterID: netip.MustParseAddr("10.255.0.1"), ASN: interopASN,
 		Sessions: []policy.Session{bird, frr},
-		RIB: routes.RIB{
+		RIB: routes.RIBOf(map[netip.Prefix]routes.Path{
 			pfx("10.1.0.0/16"):     {Class: 1},
 			pfx("10.2.0.0/16"):     {Class: 2, NextHop: netip.MustParseAddr("172.30.1.200")},
 			pfx("10.3.0.0/16"):     {Class: 3},
 			pfx("2001:db8:6::/64"): {Class: 4},
-		},
+		}),
 		Exports: []policy.Export{
 			{Class: 1, Peer: "bird", Attributes: inside},
 			{Class: 1, Peer: "frr", Attributes: outside},
