@@ -89,7 +89,7 @@ func (r Reporter) report(ctx context.Context) {
 		}
 		statuses.Write(ctx, now.peers, mostReported)
 		for _, e := range reports.next(now.subnets, len(v.Snapshot.Nodes), mostReported, time.Now()) {
-			r.Herald.Tell(kube.Event{Kind: objects.KindSubnet, Name: e.about, UID: v.UIDs[e.about], Warning: e.warning, Reason: e.reason, Message: e.message})
+			r.Herald.Tell(kube.Event{Kind: objects.KindSubnet, Name: e.about, UID: v.SubnetUID(e.about), Warning: e.warning, Reason: e.reason, Message: e.message})
 		}
 		for _, e := range peers.next(now.peers, mostReported, time.Now()) {
 			r.Herald.Tell(kube.Event{Kind: objects.KindBGPPeer, Name: e.about, UID: v.Peers[e.about].UID, Warning: e.warning, Reason: e.reason, Message: e.message})
