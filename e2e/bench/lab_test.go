@@ -152,7 +152,9 @@ func (p *process) stop(how syscall.Signal) {
 }
 
 // file is one of its own in /proc.
-func (p *process) file(name string) string { return fmt.Sprintf("/proc/%d/%s", p.cmd.Process.Pid, name) }
+func (p *process) file(name string) string {
+	return fmt.Sprintf("/proc/%d/%s", p.cmd.Process.Pid, name)
+}
 
 // rss gives its resident memory in MB.
 func (p *process) rss(t testing.TB) float64 {
