@@ -11,7 +11,7 @@ TEST_NEEDS := $(DEMO_NEEDS) frr bird2 gobgpd conntrack ethtool iputils-ping keep
 PAGE_NEEDS := node:nodejs npm:npm
 
 .DEFAULT_GOAL := help
-.PHONY: help build page pictures man install image image-check image-pins test soak replay demo lint golden bench
+.PHONY: help build page pictures man install image image-check image-pins test soak churn replay demo lint golden bench bench-compare bench-page bench-all scale
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -73,12 +73,20 @@ FAIRWAY_CHAOS_SEED := $(shell od -An -N3 -tu4 /dev/urandom | tr -d ' ')
 endif
 FAIRWAY_CHAOS_STEPS ?= 1000
 
-soak: ## Ten minutes of BFD on busy processors, and misfortune in the lab for about an hour, from a random seed (root)
+soak: ## Ten minutes of BFD on busy processors, an hour of misfortune in the lab from a random seed, and an hour of churn (root)
 	@./scripts/need $(TEST_NEEDS)
 	$(GO) run ./e2e/kubetest/build
 	FAIRWAY_BFD_BUSY=10m $(GO) test ./e2e/bfd -run "TestPathsThatFail" -count 1 -v -timeout 30m
 	@echo "to play it again: make soak FAIRWAY_CHAOS_SEED=$(FAIRWAY_CHAOS_SEED) FAIRWAY_CHAOS_STEPS=$(FAIRWAY_CHAOS_STEPS)"
 	FAIRWAY_CHAOS_SEED=$(FAIRWAY_CHAOS_SEED) FAIRWAY_CHAOS_STEPS=$(FAIRWAY_CHAOS_STEPS) $(GO) test ./e2e/chaos ./e2e/live -run "TestWhatever|TestMisfortune" -count 1 -v -p 1 -timeout 6h
+	@$(MAKE) --no-print-directory churn
+
+FAIRWAY_CHURN ?= 1h
+
+churn: build ## Change one of 1,000 Subnets ten times a second for an hour, with routers that come and go: nothing grows (root)
+	@./scripts/need $(TEST_NEEDS)
+	$(GO) run ./e2e/kubetest/build
+	FAIRWAY_CHURN=$(FAIRWAY_CHURN) FAIRWAY_BENCH_BINARY=$(CURDIR)/$(BIN)/fairway $(GO) test ./e2e/bench -run '^$$' -bench Churn -benchtime 1x -timeout 6h
 
 replay: build ## Play recorded changes of Kube-OVN in their own time to two daemons and a router (root, 9 minutes)
 	@./scripts/need $(TEST_NEEDS)
@@ -104,7 +112,36 @@ golden: ## Rewrite golden files and generated documentation; read the diff
 	$(GO) test ./e2e/install -run 'Generated|Schema' -update-manifests
 	$(GO) run ./cmd/fairway docs docs
 
-bench: ## Run the benchmarks
+# make bench QUICK=1 takes three minutes instead of twelve, and measures less of everything.
+QUICK ?=
+BENCH_TIMES ?= $(if $(QUICK),1,6)
+# The revision to compare with: the last tag.
+BENCH_BASE ?=
+
+bench: build ## Measure what a user feels beside a floor, and the core; print one table, compare the core with the last tag (root)
 	@./scripts/need $(TEST_NEEDS)
 	$(GO) run ./e2e/kubetest/build
-	$(GO) test -run '^$$' -bench . -benchmem -timeout 60m ./...
+	@rm -rf $(BIN)/bench && mkdir -p $(BIN)/bench
+	FAIRWAY_BENCH_QUICK=$(QUICK) FAIRWAY_BENCH_BINARY=$(CURDIR)/$(BIN)/fairway FAIRWAY_BENCH_OUT=$(CURDIR)/$(BIN)/bench/felt.txt \
+	  $(GO) test ./e2e/bench -run '^$$' -bench Table -benchtime 1x -timeout 40m
+	./scripts/bench-core . $(BENCH_TIMES) > $(BIN)/bench/core.txt
+	@$(GO) run ./e2e/bench/table $(BIN)/bench/felt.txt $(BIN)/bench/core.txt | tee $(BIN)/bench.md
+	@[ -n "$(QUICK)" ] || $(MAKE) --no-print-directory bench-compare
+
+bench-compare: ## Compare the core's benchmarks with those of another revision: BENCH_BASE=REV, or the last tag
+	@./scripts/bench-compare $(BIN)/bench $(BENCH_TIMES) $(BENCH_BASE)
+
+bench-page: ## Put the last bench's table into docs/performance.md
+	$(GO) run ./e2e/bench/table -page docs/performance.md $(BIN)/bench/felt.txt $(BIN)/bench/core.txt
+
+scale: build ## Measure what docs/scale.md counts with: 1, 10 and 50 daemons with one API server and one router (root)
+	@./scripts/need $(TEST_NEEDS)
+	$(GO) run ./e2e/kubetest/build
+	@mkdir -p $(BIN)/bench && rm -f $(BIN)/bench/scale.txt
+	FAIRWAY_BENCH_QUICK=$(QUICK) FAIRWAY_BENCH_BINARY=$(CURDIR)/$(BIN)/fairway FAIRWAY_BENCH_OUT=$(CURDIR)/$(BIN)/bench/scale.txt \
+	  $(GO) test ./e2e/bench -run '^$$' -bench Scale -benchtime 1x -timeout 40m
+
+bench-all: ## Run every benchmark of every package but that of `make bench` (root)
+	@./scripts/need $(TEST_NEEDS)
+	$(GO) run ./e2e/kubetest/build
+	$(GO) test -run '^$$' -bench . -benchmem -timeout 60m $$($(GO) list ./... | grep -v /e2e/bench)
