@@ -42,6 +42,8 @@ type following struct {
 	// when its BGPPeers were settled last.
 	assembly assembly
 	settled  map[string]feedState
+	// last is the last-known state while it does not count yet.
+	last *lastKnown
 	// saved is the time of the last-known state while it stands in for something.
 	saved time.Time
 	// noState says why there was none.
@@ -266,7 +268,7 @@ func (f *following) needsVlans() bool { return len(f.assembly.wants.vlans) > 0 }
 
 // health says what is missing to plan with, and what cannot be followed.
 func (f *following) health(now time.Time) (waiting []string, lapses []Lapse) {
-	tired := !now.Before(f.started.Add(patience))
+	tired := f.tired(now)
 	for _, feed := range f.feeds() {
 		c := feed.condition()
 		dynamic := !slices.Contains(f.base, feed)
