@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/fairway-bgp/fairway/objects"
+	"github.com/fairway-bgp/fairway/parallel"
 	"github.com/fairway-bgp/fairway/routes"
 )
 
@@ -40,7 +41,7 @@ func (k known) next(looks []look, settings routes.Settings, now time.Time) known
 			continue
 		}
 		read := make([]file, len(l.files))
-		objects.InParallel(len(l.files), func(i int) { read[i] = l.files[i].file(l.root, last[l.files[i].name]) })
+		parallel.Each(len(l.files), func(i int) { read[i] = l.files[i].file(l.root, last[l.files[i].name]) })
 		for i, s := range l.files {
 			f := read[i].standIn(last[s.name])
 			if f.lack == "" && !f.ended && last[s.name] != nil && last[s.name].ended {

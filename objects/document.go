@@ -10,6 +10,7 @@ import (
 	strictjson "sigs.k8s.io/json"
 
 	"github.com/fairway-bgp/fairway/api/v1alpha1"
+	"github.com/fairway-bgp/fairway/parallel"
 )
 
 // Kinds that Fairway reads.
@@ -76,7 +77,7 @@ type header struct {
 func Parse(name string, stream []byte) []Object {
 	docs := split(stream)
 	parsed := make([][]Object, len(docs))
-	InParallel(len(docs), func(i int) { parsed[i] = parse(name, docs[i]) })
+	parallel.Each(len(docs), func(i int) { parsed[i] = parse(name, docs[i]) })
 	return slices.Concat(parsed...)
 }
 
