@@ -100,19 +100,20 @@ func nextHopAttribute(family bgp.Family, nlri bgp.NLRI, hop netip.Addr) bgp.Path
 // ribNow reads the paths back from GoBGP. Nothing else is in its table: what
 // peers send is rejected.
 func (s *server) ribNow() (routes.RIB, error) {
-	out := map[netip.Prefix]routes.Path{}
+	out := routes.RIB{}
 	for _, family := range []bgp.Family{bgp.RF_IPv4_UC, bgp.RF_IPv6_UC} {
 		r := apiutil.ListPathRequest{TableType: api.TableType_TABLE_TYPE_GLOBAL, Family: family}
 		err := s.ListPath(r, func(nlri bgp.NLRI, paths []*apiutil.Path) {
 			if p, ok := nlri.(*bgp.IPAddrPrefix); ok && len(paths) > 0 {
-				out[p.Prefix] = parsePath(paths[0])
+				out = append(out, &routes.Route{Prefix: p.Prefix, Path: parsePath(paths[0])})
 			}
 		})
 		if err != nil {
 			return nil, fmt.Errorf("read the RIB: %w", err)
 		}
 	}
-	return routes.RIBOf(out), nil
+	slices.SortFunc(out, func(a, b *routes.Route) int { return a.Prefix.Compare(b.Prefix) })
+	return out, nil
 }
 
 func parsePath(p *apiutil.Path) routes.Path {
