@@ -145,7 +145,7 @@ func wantKnown(t *testing.T, s *Speaker, w policy.Wish) {
 
 // removePath takes a path out of GoBGP as its gRPC API could.
 func (s *Speaker) removePath() error {
-	gone := pathOf(pfx("10.1.0.0/16"), routes.Path{}, time.Now())
+	gone := common{}.pathOf(pfx("10.1.0.0/16"), routes.Path{}, time.Now())
 	gone.Withdrawal = true
 	return s.active.DeletePath(apiutil.DeletePathRequest{Paths: []*apiutil.Path{gone}})
 }
