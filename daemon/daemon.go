@@ -78,6 +78,7 @@ type Daemon struct {
 	Options
 	started time.Time
 	memory  policy.Memory
+	planner *policy.Planner
 	// plan is the newest one; nil until there is a first.
 	plan *policy.Plan
 	// planned counts its prefixes, by peer.
@@ -97,7 +98,9 @@ type Daemon struct {
 }
 
 // New gives a Daemon that has not begun.
-func New(o Options) *Daemon { return &Daemon{Options: o, changes: changeLog{log: o.Log}} }
+func New(o Options) *Daemon {
+	return &Daemon{Options: o, planner: policy.NewPlanner(o.Node), changes: changeLog{log: o.Log}}
+}
 
 // Run makes passes until ctx ends. It withdraws nothing at its end: how to leave
 // is the speaker's owner's decision.
@@ -193,17 +196,17 @@ func (d *Daemon) decide(s policy.Snapshot) policy.Plan {
 	if d.Neighbours != nil {
 		s.Found, s.Up = d.Neighbours.Find(s.Searches(d.Node)), d.up
 	}
-	live, asked := routes.Live{}, s.SelectedCIDRs()
+	live, asked := routes.Live{}, d.planner.SelectedCIDRs(s)
 	if d.Gate != nil {
 		live.DatapathDown = d.Gate.Down(asked, !s.HasNode(d.Node))
-		live.Translated = d.Gate.Translated(s.Translating())
+		live.Translated = d.Gate.Translated(d.planner.Translating(s))
 	}
 	if d.Host != nil && d.HostGate {
 		findings, _ := d.Host.Findings() // what is not known yet refuses nothing
 		live.HostNotReady = notReady(findings, asked)
 	}
 	s.Live = &live
-	plan := policy.Make(s, d.Node)
+	plan := d.planner.Make(s)
 	d.drain = drainOf(s, plan)
 	if d.Host != nil {
 		d.Host.Follow(WantOf(plan, d.Settings.OverlayLink, d.Settings.BGPPort))
