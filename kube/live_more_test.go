@@ -109,7 +109,7 @@ func TestLiveReadsNoMoreThanItNeeds(t *testing.T) {
 		w.apply(fmt.Sprintf(`
 apiVersion: v1
 kind: Pod
-metadata: {name: %s, namespace: default, annotations: {ovn.kubernetes.io/ip_address: %s, ovn.kubernetes.io/logical_switch: blue}}
+metadata: {name: %s, namespace: default, annotations: {ovn.kubernetes.io/ip_address: %s, ovn.kubernetes.io/logical_switch: blue, ovn.kubernetes.io/allocated: "true"}}
 spec: {nodeName: %s, containers: [{name: none, image: none}]}
 `, name, address, node))
 	}
@@ -272,7 +272,7 @@ func TestLiveIsStartedAgainWhileSomethingIsBroken(t *testing.T) {
 	w.apply(`
 apiVersion: v1
 kind: Pod
-metadata: {name: mine, namespace: default, annotations: {ovn.kubernetes.io/ip_address: 10.1.0.5, ovn.kubernetes.io/logical_switch: blue}}
+metadata: {name: mine, namespace: default, annotations: {ovn.kubernetes.io/ip_address: 10.1.0.5, ovn.kubernetes.io/logical_switch: blue, ovn.kubernetes.io/allocated: "true"}}
 spec: {nodeName: n1, containers: [{name: none, image: none}]}
 `)
 	w.apply(`{apiVersion: v1, kind: Secret, metadata: {name: tor, namespace: ` + testNamespace + `}, stringData: {password: word}}`)

@@ -31,7 +31,7 @@ func play(t *testing.T, p *Playback, event, object string) {
 const (
 	playedNode   = `{"apiVersion":"v1","kind":"Node","metadata":{"name":"%s"}}`
 	playedSubnet = `{"apiVersion":"kubeovn.io/v1","kind":"Subnet","metadata":{"name":"blue","annotations":{"fairway.dev/advertise":"true","fairway.dev/mode":"%s"}},"spec":{"cidrBlock":"10.1.0.0/16"},"status":{"conditions":[{"type":"Validated","status":"True"}]}}`
-	playedPod    = `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"p","namespace":"d","annotations":{"ovn.kubernetes.io/ip_address":"10.1.0.5","ovn.kubernetes.io/logical_switch":"blue"}},"spec":{"nodeName":"%s"}}`
+	playedPod    = `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"p","namespace":"d","annotations":{"ovn.kubernetes.io/ip_address":"10.1.0.5","ovn.kubernetes.io/logical_switch":"blue","ovn.kubernetes.io/allocated":"true"}},"spec":{"nodeName":"%s"}}`
 )
 
 // podPrefixes are those of the Pods on n1 and n2 in blue.

@@ -118,7 +118,7 @@ func TestConditionsOfASubnet(t *testing.T) {
 	} {
 		text := `{"apiVersion":"kubeovn.io/v1","kind":"Subnet","metadata":{"name":"s"},"spec":{},"status":{"conditions":[` + tc.conditions + `]}}`
 		for _, text := range [][]byte{[]byte(text), Trim("kubeovn.io/v1", KindSubnet, []byte(text))} {
-			d, ok := Read(text).Value.(Subnet)
+			d, ok := Read(text).Value.(*Subnet)
 			if got := fmt.Sprint(d.Validated, d.Ready, " ", d.ReadyAt, " ", d.GatewayVerdict); !ok || got != tc.want {
 				t.Errorf("%s: %q, want %q", text, got, tc.want)
 			}
@@ -200,7 +200,7 @@ func TestPeerFields(t *testing.T) {
 		"nodeSelector: {matchLabels: {rack: a}, matchExpressions: [{key: gpu, operator: DoesNotExist}]}",
 		"port: 1179", "sourceAddress: '2001:db8::2'", "passwordSecretRef: {name: md5, key: tor}", "ebgpMultihop: true", "passive: true",
 		"holdTime: 10s", "connectRetryTime: 1m", "families: [ipv6-unicast, ipv4-unicast]", "extendedNextHop: true",
-		"gracefulRestart: {}", "bfd: {transmitInterval: 50ms, receiveInterval: 1s}", "attributes: {communities: ['65000:2', no-export, '65000:1:2', '65000:2'], med: 50, localPref: 4294967295, asPathPrepend: 16}",
+		"gracefulRestart: {}", "maxPodPrefixes: 200", "bfd: {transmitInterval: 50ms, receiveInterval: 1s}", "attributes: {communities: ['65000:2', no-export, '65000:1:2', '65000:2'], med: 50, localPref: 4294967295, asPathPrepend: 16}",
 	)+objectstest.SecretHead+"stringData: {tor: hunter2}\n")
 	want := policy.Peer{
 		Name: "tor-a", LocalASN: 65001, PasswordSecret: "md5",
@@ -210,7 +210,7 @@ func TestPeerFields(t *testing.T) {
 			SourceAddress: netip.MustParseAddr("2001:db8::2"), Password: "hunter2", EBGPMultihop: true, Passive: true,
 			HoldTime: 10 * time.Second, KeepaliveTime: 3 * time.Second, ConnectRetryTime: time.Minute,
 			Families: []policy.Family{policy.IPv4Unicast, policy.IPv6Unicast}, ExtendedNextHop: true,
-			GracefulRestartTime: 120 * time.Second,
+			GracefulRestartTime: 120 * time.Second, MaxPodPrefixes: 200,
 			BFD:                 bfd.Settings{Transmit: 50 * time.Millisecond, Receive: time.Second, Multiplier: 3},
 			Defaults: policy.Defaults{
 				Communities: []routes.Community{65000<<16 | 2, 0xFFFFFF01}, LargeCommunities: []routes.LargeCommunity{{GlobalAdmin: 65000, Data1: 1, Data2: 2}},

@@ -18,8 +18,10 @@ type metaDocument struct {
 	Namespace         string       `json:"namespace"`
 	CreationTimestamp metav1.Time  `json:"creationTimestamp"`
 	DeletionTimestamp *metav1.Time `json:"deletionTimestamp"`
-	Labels            looseStrings `json:"labels"`
-	Annotations       looseStrings `json:"annotations"`
+	// DeletionGracePeriodSeconds counts for Pods.
+	DeletionGracePeriodSeconds *int64       `json:"deletionGracePeriodSeconds"`
+	Labels                     looseStrings `json:"labels"`
+	Annotations                looseStrings `json:"annotations"`
 }
 
 // looseStrings is a map of strings in which YAML has left other things, above all
@@ -28,21 +30,29 @@ type looseStrings map[string]json.RawMessage
 
 // metadata is what the conversions make of it.
 type metadata struct {
-	name, namespace     string
-	created             time.Time
-	deleting            bool
+	name, namespace string
+	created         time.Time
+	deleting        bool
+	// deletion is when a Pod's grace period ends, grace how long that was; both are zero
+	// for one that is not being deleted.
+	deletion            time.Time
+	grace               time.Duration
 	labels, annotations map[string]string
 }
 
 // read gives the metadata with those annotations that keep selects.
 func (d metaDocument) read(r *report, keep func(annotation string) bool) metadata {
 	always := func(string) bool { return true }
-	return metadata{
+	out := metadata{
 		name: d.Name, namespace: d.Namespace,
 		created: created(d.CreationTimestamp), deleting: d.DeletionTimestamp != nil,
 		labels:      d.Labels.strings(r, "metadata.labels", always),
 		annotations: d.Annotations.strings(r, "metadata.annotations", keep),
 	}
+	if d.DeletionTimestamp != nil && d.DeletionGracePeriodSeconds != nil {
+		out.deletion, out.grace = created(*d.DeletionTimestamp), time.Duration(*d.DeletionGracePeriodSeconds)*time.Second
+	}
+	return out
 }
 
 // strings reads the values whose keys keep selects. true, false and numbers without

@@ -113,6 +113,7 @@ func peerOf(name string, since time.Time, s *v1alpha1.BGPPeerSpec, r *report) Pe
 	out.ExtendedNextHop = s.ExtendedNextHop || s.Interface != ""
 	out.BFD = bfdSettings(s.BFD, r)
 	out.GracefulRestartTime = restartTime(s.GracefulRestart, r)
+	out.MaxPodPrefixes = maxPodPrefixes(s.MaxPodPrefixes, r)
 	out.Defaults = defaults(s.Attributes, r)
 	return out
 }
@@ -323,6 +324,17 @@ func restartTime(g *v1alpha1.GracefulRestart, r *report) time.Duration {
 		return 0
 	}
 	return t
+}
+
+func maxPodPrefixes(n *int64, r *report) uint32 {
+	if n == nil {
+		return 0
+	}
+	if *n < 1 || *n > 4294967295 {
+		r.wrong("spec.maxPodPrefixes", *n, "is not a number from 1 to 4294967295; leave it out for as many prefixes as there are")
+		return 0
+	}
+	return uint32(*n)
 }
 
 func defaults(a *v1alpha1.Attributes, r *report) policy.Defaults {

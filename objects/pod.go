@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/fairway-bgp/fairway/routes"
 )
@@ -15,6 +16,10 @@ import (
 const (
 	podAddress = "ovn.kubernetes.io/ip_address"
 	podSwitch  = "ovn.kubernetes.io/logical_switch"
+	// podAllocated is "true" once the addresses are the Pod's: before, they are those
+	// that it asks for, as a Pod with a static address does that waits for the one
+	// before it to end (pkg/controller/pod.go, reconcileAllocateSubnets).
+	podAllocated = "ovn.kubernetes.io/allocated"
 )
 
 // podSpec is the part of a Pod's spec that Fairway reads.
@@ -44,7 +49,7 @@ func decodePod(text []byte, r *report) (any, bool) {
 }
 
 func readPodAnnotation(name string) bool {
-	return isOf(name, podAddress) || isOf(name, podSwitch)
+	return isOf(name, podAddress) || isOf(name, podSwitch) || isOf(name, podAllocated)
 }
 
 // isOf reports whether an annotation is the given one, of any OVN provider.
@@ -52,7 +57,7 @@ func isOf(name, annotation string) bool {
 	return name == annotation || strings.HasSuffix(name, "."+annotation)
 }
 
-// podsOf gives a live Pod's attachments, one for each Subnet, sorted by Subnet.
+// podsOf gives a live Pod's attachments, one for each provider, sorted by Subnet.
 // Addresses come from Kube-OVN's annotations and not from status.podIPs, which
 // belongs to another CNI where Kube-OVN is the secondary one.
 func podsOf(m metadata, spec podSpec, status podStatus, r *report) []routes.Pod {
@@ -64,17 +69,32 @@ func podsOf(m metadata, spec podSpec, status podStatus, r *report) []routes.Pod 
 		if !isOf(k, podAddress) {
 			continue
 		}
-		subnet := m.annotations[strings.TrimSuffix(k, podAddress)+podSwitch]
+		provider := strings.TrimSuffix(k, podAddress)
+		if allocated, says := m.annotations[provider+podAllocated]; allocated != "true" && (says || !r.inFile) {
+			continue
+		}
+		subnet := m.annotations[provider+podSwitch]
 		addresses := podAddresses(joinPath("metadata.annotations", k), m.annotations[k], r)
 		if subnet != "" && len(addresses) > 0 {
 			pods = append(pods, routes.Pod{
 				Namespace: m.namespace, Name: m.name, Node: spec.NodeName,
-				Subnet: subnet, Addresses: addresses,
+				Subnet: subnet, Addresses: addresses, Until: m.released(),
 			})
 		}
 	}
 	slices.SortStableFunc(pods, func(a, b routes.Pod) int { return cmp.Compare(a.Subnet, b.Subnet) })
 	return pods
+}
+
+// released is when Kube-OVN gives the addresses of a Pod that is being deleted to others
+// though the object is still there, as where its node's kubelet does not answer
+// (pkg/controller/pod.go, isPodAlive: the grace period once more after the time at which
+// it ends). It is zero for a Pod that is not being deleted.
+func (m metadata) released() time.Time {
+	if m.deletion.IsZero() {
+		return time.Time{}
+	}
+	return m.deletion.Add(m.grace)
 }
 
 func podAddresses(field, list string, r *report) []netip.Addr {

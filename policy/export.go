@@ -27,8 +27,9 @@ const (
 
 // classOf hashes everything of a Case that export rules are made of, except the
 // peers themselves: so a BGPPeer that comes, goes or changes leaves the class,
-// and with it the path, as it is, and only that peer hears of it.
-func classOf(c *routes.Case) routes.Class {
+// and with it the path, as it is, and only that peer hears of it. part tells a share
+// of the Case that does not go to all its peers; nil for one that does.
+func classOf(c *routes.Case, part []string) routes.Class {
 	var room [256]byte // most recipes are shorter, and cost no memory then
 	t, b := c.Tuning, room[:0]
 	b = append(b, FamilyOf(c.Prefix)...)
@@ -42,6 +43,9 @@ func classOf(c *routes.Case) routes.Class {
 	b = appendNumber(append(b, '|'), t.LocalPref)
 	b = appendNumber(append(b, '|'), t.ASPathPrepend)
 	b = append(append(b, '|'), t.NextHop(c.Prefix).String()...)
+	if part != nil {
+		b = appendList(append(b, '|'), part, strconv.AppendQuote)
+	}
 	return routes.Class(fnv1a(b))
 }
 

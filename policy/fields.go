@@ -82,6 +82,7 @@ func fields() []field {
 		{in: "ConnectRetryTime", name: "connectRetryTime", when: NextSession, why: "is for the next dial", value: func(s Session) string { return secondsText(s.ConnectRetryTime) }},
 		// It is offered in every OPEN, and only decides the next hops.
 		{in: "ExtendedNextHop", name: "extendedNextHop", when: InPlace, value: func(s Session) string { return onOff(s.ExtendedNextHop) }},
+		{in: "MaxPodPrefixes", name: "maxPodPrefixes", when: InPlace, value: func(s Session) string { return podPrefixesText(s.MaxPodPrefixes) }},
 		{in: "Defaults", name: attributesField, when: InPlace, value: func(s Session) string { return s.Defaults.text() }},
 	}
 }
@@ -151,6 +152,13 @@ func restartText(d time.Duration) string {
 		return "off"
 	}
 	return secondsText(d)
+}
+
+func podPrefixesText(n uint32) string {
+	if n == 0 {
+		return "none"
+	}
+	return fmt.Sprint(n)
 }
 
 func familiesText(list []Family) string {

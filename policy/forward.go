@@ -47,11 +47,11 @@ func (v *view) announcedBySomebody(c *routes.Case) bool {
 // asymmetric reports whether replies may leave by another node than requests
 // came in by: they follow the Pod's own node where a Subnet is distributed, any
 // gateway with ECMP, else the active gateway; requests come by any node that
-// announces, to the Pod's own in mode pods, or to whoever has the next hop given.
+// announces, to the Pod's own in mode pods (unless the CIDR goes in their place), or to whoever has the next hop given.
 func asymmetric(c *routes.Case) bool {
 	distributed := c.Subnet.GatewayType == routes.Distributed
 	if c.Tuning.Mode == routes.ModePods {
-		return !distributed
+		return !distributed || len(c.Whole) > 0
 	}
 	return distributed || c.Subnet.EnableECMP || c.Tuning.NextHop(c.Prefix).IsValid()
 }

@@ -21,9 +21,11 @@ func Make(s Snapshot, node string) Plan {
 	plan.Adverts, plan.Forwards = make([]*Advert, 0, len(passed)), make([]Forward, 0, len(passed))
 	exported := map[routes.Class]bool{}
 	for _, c := range passed {
-		if class := v.announce(&plan, c); !exported[class] {
-			exported[class] = true
-			plan.exports = append(plan.exports, v.exports(c, class)...)
+		for _, s := range v.announce(&plan, c) {
+			if !exported[s.class] {
+				exported[s.class] = true
+				plan.exports = append(plan.exports, v.exports(c, s)...)
+			}
 		}
 	}
 	for _, c := range v.carriable {
@@ -84,34 +86,40 @@ func firstRefusal(checks []routes.Check, c *routes.Case) refusal {
 	return refusal{}
 }
 
-// announce adds what a Case that passed every question gives to the plan, and names
-// the class of its paths.
-func (v *view) announce(plan *Plan, c *routes.Case) routes.Class {
-	class := classOf(c)
-	for _, p := range c.Prefixes() {
-		advert := &Advert{
-			Prefix: p, Subnet: c.Subnet.Name, NextHop: c.Tuning.NextHop(p), Peers: c.Peers, Role: c.Role(),
-			Communities: c.Tuning.Communities, LargeCommunities: c.Tuning.LargeCommunities,
-			MED: c.Tuning.MED, LocalPref: c.Tuning.LocalPref,
-			Draining: c.Gently(), route: &routes.Route{Prefix: p, Path: routes.Path{NextHop: c.Tuning.NextHop(p), Class: class}},
+// announce adds what a Case that passed every question gives to the plan, and gives
+// its shares.
+func (v *view) announce(plan *Plan, c *routes.Case) []share {
+	all := shares(c)
+	for _, s := range all {
+		for _, p := range s.prefixes {
+			plan.Adverts = append(plan.Adverts, advertOf(c, s, p))
 		}
-		if c.Tuning.ASPathPrepend != nil {
-			advert.ASPathPrepend = *c.Tuning.ASPathPrepend
-		}
-		plan.Adverts = append(plan.Adverts, advert)
 	}
 	plan.Warnings = append(plan.Warnings, v.subnetWarnings(c)...)
-	return class
+	return all
 }
 
-// exports gives what each session makes of the paths of a Case, which are of a
-// class.
-func (v *view) exports(c *routes.Case, class routes.Class) []Export {
-	out := make([]Export, 0, len(c.Peers))
+func advertOf(c *routes.Case, s share, p netip.Prefix) *Advert {
+	hop := c.Tuning.NextHop(p)
+	advert := &Advert{
+		Prefix: p, Subnet: c.Subnet.Name, NextHop: hop, Peers: s.peers, Role: c.Role(),
+		Communities: c.Tuning.Communities, LargeCommunities: c.Tuning.LargeCommunities,
+		MED: c.Tuning.MED, LocalPref: c.Tuning.LocalPref,
+		Draining: c.Gently(), route: &routes.Route{Prefix: p, Path: routes.Path{NextHop: hop, Class: s.class}},
+	}
+	if c.Tuning.ASPathPrepend != nil {
+		advert.ASPathPrepend = *c.Tuning.ASPathPrepend
+	}
+	return advert
+}
+
+// exports gives what each session makes of the paths of a Case's share.
+func (v *view) exports(c *routes.Case, of share) []Export {
+	out := make([]Export, 0, len(of.peers))
 	for i := range v.sessions {
-		if s := &v.sessions[i]; slices.Contains(c.Peers, s.Peer) {
+		if s := &v.sessions[i]; slices.Contains(of.peers, s.Peer) {
 			hop, _ := v.nextHop(c, s)
-			out = append(out, Export{class, s.Peer, attributes(c, s, hop)})
+			out = append(out, Export{of.class, s.Peer, attributes(c, s, hop)})
 		}
 	}
 	return out

@@ -168,6 +168,9 @@ type SessionSettings struct {
 	// BFD watches the path to the neighbour (RFC 5880) with these timers; the zero value
 	// does not.
 	BFD bfd.Settings `json:"bfd,omitzero"`
+	// MaxPodPrefixes is how many prefixes of Pods of one CIDR the neighbour gets at most;
+	// beyond that it gets the CIDR. 0 is as many as there are.
+	MaxPodPrefixes uint32 `json:"maxPodPrefixes,omitempty"`
 	// Defaults are attributes for Subnets that do not say otherwise.
 	Defaults Defaults `json:"-"`
 }

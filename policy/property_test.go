@@ -89,7 +89,7 @@ func subnetGen(t *rapid.T, name string) *routes.Subnet {
 	}{
 		{"advertise", []string{"true", "true", "true", "false", "ture"}}, {"mode", []string{"cidr", "pods"}}, {"peers", []string{"tor-a", "tor-b,tor-x"}},
 		{"med", []string{"5", "x"}}, {"communities", []string{"65000:1", "no-export,65000:1:2"}}, {"next-hop", []string{"172.30.0.100"}},
-		{"standby", []string{"true"}}, {"as-path-prepend", []string{"2"}}, {"local-pref", []string{"200"}},
+		{"standby", []string{"true"}}, {"max-pod-prefixes", []string{"0", "1", "x"}}, {"as-path-prepend", []string{"2"}}, {"local-pref", []string{"200"}},
 	} {
 		if a.key == "advertise" || seldom(t) {
 			s.Annotations[routes.Prefix+a.key] = rapid.SampledFrom(a.values).Draw(t, a.key)
@@ -106,6 +106,9 @@ func peerGen(t *rapid.T, name string, i int) policy.Peer {
 	}
 	p.PeerASN = rapid.SampledFrom([]uint32{64512, 65001}).Draw(t, "asn")
 	p.Families = rapid.SampledFrom([][]policy.Family{{policy.IPv4Unicast}, {policy.IPv4Unicast, policy.IPv6Unicast}}).Draw(t, "families")
+	if seldom(t) {
+		p.MaxPodPrefixes = 1
+	}
 	if rapid.Bool().Draw(t, "racked") {
 		p.Nodes = routes.Selector{MatchLabels: map[string]string{"rack": "a"}}
 	}

@@ -44,6 +44,7 @@ func newView(s Snapshot, name string) *view {
 		if c := &v.cases[i]; c.CIDRErr == nil {
 			c.Unsafe = guard.unsafe(c.Prefix)
 			c.Peers, c.NoPeer = v.peersOf(c)
+			c.Whole = v.wholePeers(c)
 		}
 	}
 	v.choose()

@@ -52,6 +52,10 @@ func (v *view) subnetWarnings(c *routes.Case) []Warning {
 			warn(routes.IgnoredAnnotation, "annotation %s cannot make a path lose to BGPPeer %s: local-pref is 0 already", routes.AnnotationStandby, s.Peer)
 		}
 	}
+	out = append(out, v.wholeWarnings(c)...)
+	if c.Tuning.MaxPodPrefixes != nil && c.Tuning.Mode != routes.ModePods {
+		warn(routes.IgnoredAnnotation, "annotation %s works only in mode pods", routes.AnnotationMaxPodPrefixes)
+	}
 	if c.Role() == routes.RolePod && c.Subnet.GatewayType == routes.Centralized {
 		warn(routes.AsymmetricReturn, "mode pods on a centralized Subnet: requests come to the Pod's node, replies leave by the gateway")
 	}
@@ -121,9 +125,10 @@ func WarningReasons() []WarningReason {
 		{routes.InvalidAnnotation, "An annotation of the Node does not parse, or one of the Subnet no longer does and the last good ones stay in force."},
 		{routes.InvalidCIDR, "`spec.cidrBlock` no longer parses, and its last good CIDRs stay in force; everything else counts as it is now, and a Subnet whose own CIDR overlaps them goes before."},
 		{routes.UnknownAnnotation, "A `fairway.dev/` annotation has a name that means nothing: a typo, or one of another version."},
-		{routes.IgnoredAnnotation, "An annotation has no effect on this Subnet: `standby` without centralized, with ECMP, or where local-pref is 0."},
+		{routes.IgnoredAnnotation, "An annotation has no effect on this Subnet: `standby` without centralized, with ECMP, or where local-pref is 0; `max-pod-prefixes` without mode `pods`."},
 		{routes.NATPolicy, "Announced by `allow-nat-policy`: of connections that Pods open, what no `forward` rule matches leaves with the node's address."},
 		{routes.AsymmetricReturn, "Mode `pods` on a centralized Subnet: requests come to the Pod's node, replies leave by the gateway."},
+		{routes.PodPrefixLimit, "Mode `pods`: the node's Pods are more prefixes than a BGPPeer takes (`spec.maxPodPrefixes`, annotation `max-pod-prefixes`), so it gets the CIDR in their place: requests come by any node that announces it, and the overlay carries them on. It gets the Pods again once they are a tenth fewer than it takes."},
 		{routes.DoubleAnnouncement, "The Subnet carries `ovn.kubernetes.io/bgp` besides `fairway.dev/advertise`: a kube-ovn-speaker that still runs announces it too."},
 	}
 }

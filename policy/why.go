@@ -68,7 +68,9 @@ func (v *view) explain(checks []routes.Check, c *routes.Case) Explanation {
 		e.Steps = append(e.Steps, Step{checks[i].Reason, true, checks[i].Fact(c)})
 	}
 	var plan Plan
-	plan.exports = v.exports(c, v.announce(&plan, c))
+	for _, s := range v.announce(&plan, c) {
+		plan.exports = append(plan.exports, v.exports(c, s)...)
+	}
 	plan.sort()
 	for _, a := range plan.Adverts {
 		e.Adverts = append(e.Adverts, ExplainedAdvert{*a, plan.Exports(a)})

@@ -11,17 +11,18 @@ import (
 
 // Annotation keys on a Subnet.
 const (
-	Prefix                  = "fairway.dev/"
-	AnnotationAdvertise     = Prefix + "advertise"
-	AnnotationMode          = Prefix + "mode"
-	AnnotationPeers         = Prefix + "peers"
-	AnnotationCommunities   = Prefix + "communities"
-	AnnotationMED           = Prefix + "med"
-	AnnotationLocalPref     = Prefix + "local-pref"
-	AnnotationASPathPrepend = Prefix + "as-path-prepend"
-	AnnotationNextHop       = Prefix + "next-hop"
-	AnnotationStandby       = Prefix + "standby"
-	AnnotationAllowNAT      = Prefix + "allow-nat-policy"
+	Prefix                   = "fairway.dev/"
+	AnnotationAdvertise      = Prefix + "advertise"
+	AnnotationMode           = Prefix + "mode"
+	AnnotationPeers          = Prefix + "peers"
+	AnnotationCommunities    = Prefix + "communities"
+	AnnotationMED            = Prefix + "med"
+	AnnotationLocalPref      = Prefix + "local-pref"
+	AnnotationASPathPrepend  = Prefix + "as-path-prepend"
+	AnnotationNextHop        = Prefix + "next-hop"
+	AnnotationStandby        = Prefix + "standby"
+	AnnotationAllowNAT       = Prefix + "allow-nat-policy"
+	AnnotationMaxPodPrefixes = Prefix + "max-pod-prefixes"
 	// AnnotationKubeOVN is kube-ovn-speaker's (pkg/speaker); it counts only with
 	// Settings.AdoptKubeOVN.
 	AnnotationKubeOVN = "ovn.kubernetes.io/bgp"
@@ -71,6 +72,9 @@ type Tuning struct {
 	NextHops       []netip.Addr
 	Standby        bool
 	AllowNATPolicy bool
+	// MaxPodPrefixes goes before the BGPPeers', nil where they count; 0 is as many as
+	// there are.
+	MaxPodPrefixes *uint32
 	// Unknown are fairway.dev/ keys that mean nothing, sorted.
 	Unknown []string
 }
@@ -204,6 +208,8 @@ func (t *Tuning) set(name, value string) (err error) {
 		t.LocalPref, err = parseUint32(value)
 	case AnnotationASPathPrepend:
 		t.ASPathPrepend, err = parsePrepend(value)
+	case AnnotationMaxPodPrefixes:
+		t.MaxPodPrefixes, err = parseUint32(value)
 	case AnnotationNextHop:
 		t.NextHops, err = parseNextHops(value)
 	default:

@@ -23,6 +23,7 @@ func Annotations() []Annotation {
 		{"Subnet", AnnotationNextHop, "one address, or one of each family", "This next hop, say a Keepalived VIP, instead of the session's own address."},
 		{"Subnet", AnnotationStandby, "`true` or `false`", "Centralized without ECMP: the gateways that are not active announce too, with a path that loses (eBGP: 3 more prepends, iBGP: LOCAL_PREF less 50)."},
 		{"Subnet", AnnotationAllowNAT, "`true` or `false`", "Announce although `natOutgoing` is true, because a natOutgoingPolicyRule forwards part of the traffic."},
+		{"Subnet", AnnotationMaxPodPrefixes, "0 to 4294967295", "Mode `pods`: how many prefixes of one CIDR's Pods a node announces to a peer; where there are more, that peer gets the CIDR from the node instead. 0: as many as there are. Goes before the BGPPeer's `maxPodPrefixes`."},
 		{"Subnet", AnnotationKubeOVN, "`true`, `cluster` or `local`", "kube-ovn-speaker's. With `--adopt-kube-ovn-annotations` it selects a Subnet that has no `advertise`."},
 		{"Node", AnnotationDrain, "`true` or `false`", "Move traffic away from this node (GRACEFUL_SHUTDOWN and a path that loses, for `--drain-wait`), then withdraw everything from it."},
 		{"Node", AnnotationDrainRequest, "any text", "Written by `fairway drain`, and repeated in the Speaker's `drainRequest`: which drain is carried out. It may be left out."},

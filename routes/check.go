@@ -31,6 +31,9 @@ type Case struct {
 	// keeps it, each "" where that is not so.
 	Peers                []string
 	NoPeer, Unsafe, Lost string
+	// Whole are those of Peers, sorted, that get the CIDR in the place of Prefixes, which
+	// are too many for them: in mode pods alone.
+	Whole []string
 
 	*scene
 	// text is the CIDR as it is shown where it does not parse.

@@ -471,10 +471,13 @@ func noPods() Check {
 			return ""
 		},
 		Fact: func(c *Case) string {
-			if c.Tuning.Mode == ModePods {
-				return fmt.Sprintf("mode pods: %d of this node's prefixes", len(c.prefixes))
+			switch {
+			case c.Tuning.Mode != ModePods:
+				return "mode cidr"
+			case len(c.Whole) > 0:
+				return fmt.Sprintf("mode pods: %d of this node's prefixes, too many for %s", len(c.prefixes), strings.Join(c.Whole, ", "))
 			}
-			return "mode cidr"
+			return fmt.Sprintf("mode pods: %d of this node's prefixes", len(c.prefixes))
 		},
 		Mend: says("nothing to do: the node announces its Pods as soon as it has some"),
 	}

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -48,6 +49,9 @@ type PrefixHistory struct {
 	// verdict that is no newer is about the CIDRs before.
 	New         time.Time `json:"new,omitzero"`
 	VerdictThen string    `json:"verdictThen,omitempty"`
+	// Whole names the BGPPeers, sorted, with commas between, that got the CIDR in the
+	// place of the node's Pods.
+	Whole string `json:"whole,omitempty"`
 	// Leaving is when another node was first seen to be the one that is to announce
 	// it; zero where none is.
 	Leaving time.Time `json:"leaving,omitzero"`
@@ -266,10 +270,11 @@ func (c *Case) Next(role Role) PrefixHistory {
 	if next.Role != role {
 		next.Role, next.Since = role, c.Snapshot.At
 	}
+	next.Whole = ""
 	if role == "" {
 		next.Since = time.Time{}
 	} else {
-		next.New, next.VerdictThen = time.Time{}, ""
+		next.New, next.VerdictThen, next.Whole = time.Time{}, "", strings.Join(c.Whole, ",")
 	}
 	next.Leaving = c.leaving
 	return next

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/fairway-bgp/fairway/cover"
 )
@@ -16,6 +17,9 @@ type Pod struct {
 	Node            string
 	Subnet          string
 	Addresses       []netip.Addr
+	// Until is when others may get the addresses though the Pod is still there: whoever
+	// follows Pods takes it away then. It is zero for never.
+	Until time.Time
 }
 
 // Pods are the addresses of live Pods, by Node and Subnet. They never change: what

@@ -76,6 +76,9 @@ const (
 	RestartOrFailure Reason = "RestartOrFailure"
 	// DuplicateRouterID: another node has the same BGP identifier.
 	DuplicateRouterID Reason = "DuplicateRouterID"
+	// PodPrefixLimit: in mode pods a peer gets the CIDR, for the Pods are more prefixes
+	// than it takes.
+	PodPrefixLimit Reason = "PodPrefixLimit"
 	// DoubleAnnouncement: kube-ovn-speaker is asked to announce it too.
 	DoubleAnnouncement Reason = "DoubleAnnouncement"
 )

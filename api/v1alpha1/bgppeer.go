@@ -238,6 +238,14 @@ type BGPPeerSpec struct {
 	// +optional
 	GracefulRestart *GracefulRestart `json:"gracefulRestart,omitempty"`
 
+	// MaxPodPrefixes is how many prefixes of Pods of one CIDR a node announces to the
+	// neighbour for a Subnet in mode pods, 1 to 4294967295; where there are more, it
+	// announces the CIDR instead. A Subnet's annotation goes before. Absent: as many as
+	// there are.
+	// +optional
+	// +kubebuilder:validation:XValidation:rule=`self >= 1 && self <= 4294967295`,message="maxPodPrefixes is 1 to 4294967295; leave it out for as many as there are"
+	MaxPodPrefixes *int64 `json:"maxPodPrefixes,omitempty"`
+
 	// Attributes are for Subnets that do not say otherwise by annotation.
 	// +optional
 	Attributes *Attributes `json:"attributes,omitempty"`

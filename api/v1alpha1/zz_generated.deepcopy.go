@@ -238,6 +238,11 @@ func (in *BGPPeerSpec) DeepCopyInto(out *BGPPeerSpec) {
 		*out = new(GracefulRestart)
 		(*in).DeepCopyInto(*out)
 	}
+	if in.MaxPodPrefixes != nil {
+		in, out := &in.MaxPodPrefixes, &out.MaxPodPrefixes
+		*out = new(int64)
+		**out = **in
+	}
 	if in.Attributes != nil {
 		in, out := &in.Attributes, &out.Attributes
 		*out = new(Attributes)

@@ -48,6 +48,7 @@ func foretoldPeers() []foretold {
 		{"retry", "", "connectRetryTime: 7s"},
 		{"extended", "", "extendedNextHop: true"},
 		{"attributes", "attributes: {med: 40}", "attributes: {med: 50, asPathPrepend: 1, communities: ['65001:7']}"},
+		{"pod-prefixes", "", "maxPodPrefixes: 200"},
 		{"same", "", ""},
 		{"gone", "", none},
 		{"elsewhere", "", "nodeSelector: {matchLabels: {rack: other}}"},

@@ -58,7 +58,7 @@ func recipes() []recipe {
 		{folder: "centralized-standby", routers: tor},
 		{folder: "ecmp-gateways", routers: tor},
 		{folder: "nat-policy", routers: tor},
-		{folder: "pods-mode", routers: tor},
+		{folder: "pods-mode", routers: []recipeRouter{{name: "tor", peers: []string{"tor"}}, {name: "edge", peers: []string{"edge"}}}},
 		{folder: "static-routes", routers: []recipeRouter{{name: "host", address: "172.30.0.1"}}},
 		{folder: "vip-keepalived", routers: tor},
 	}
