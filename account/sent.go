@@ -1,38 +1,37 @@
 package account
 
-import (
-	"github.com/fairway-bgp/fairway/api/v1alpha1"
-	"github.com/fairway-bgp/fairway/policy"
-)
+import "github.com/fairway-bgp/fairway/api/v1alpha1"
 
 // Sending is how far a node is with the Subnets that its plan announces.
 type Sending struct {
-	// Sent are the Subnets of which some router has been sent something.
-	Sent map[string]bool
+	// All is whether some router has been sent something of each of them.
+	All bool
+	// Named are Subnets of which some router has been sent something, those that the
+	// Speaker has room for.
+	Named map[string]bool
 	// Unsure is true where the Speaker's list is too short to tell of the others.
 	Unsure bool
 }
 
 // SendingOf gives what a Speaker says about what the node's plan announces.
-func SendingOf(s *v1alpha1.Speaker, planned []*policy.Advert) Sending {
-	out := Sending{Sent: map[string]bool{}}
+func SendingOf(s *v1alpha1.Speaker) Sending {
+	out := Sending{Named: map[string]bool{}}
 	a := s.Status.Announced
 	for _, p := range a.First {
 		if p.Sent {
-			out.Sent[p.Subnet] = true
+			out.Named[p.Subnet] = true
 		}
 	}
-	switch {
-	case listsAllAnnounced(s) || a.Sent == 0:
-	case a.Sent == a.Count:
-		for _, p := range planned {
-			out.Sent[p.Subnet] = true
-		}
-	default:
-		out.Unsure = true
+	if !listsAllAnnounced(s) && a.Sent > 0 {
+		out.All = a.Sent == a.Count
+		out.Unsure = !out.All
 	}
 	return out
 }
+
+// Sent reports whether some router has been sent something of a Subnet that the plan
+// announces.
+func (s Sending) Sent(subnet string) bool { return s.All || s.Named[subnet] }
 
 // WhyNotSent says why a node that is to announce a Subnet has sent nothing of it.
 func WhyNotSent(s *v1alpha1.Speaker, beats Heartbeats, subnet string) string {

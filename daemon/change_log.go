@@ -1,6 +1,9 @@
 package daemon
 
 import (
+	"cmp"
+	"strings"
+
 	"github.com/sirupsen/logrus"
 
 	"github.com/fairway-bgp/fairway/policy"
@@ -53,24 +56,9 @@ func (l *changeLog) write(now *status.Status) {
 
 // writePlan logs what is new in a plan; sent tells what a router has been sent.
 func (l *changeLog) writePlan(before, now policy.Plan, sent func(*policy.Advert) bool) {
-	had := map[advertLine]bool{}
-	for _, line := range advertLines(before) {
-		had[line] = true
-	}
-	for _, a := range now.Adverts {
-		line := lineOf(a)
-		if had[line] {
-			continue
-		}
-		text := "announced"
-		if !sent(a) {
-			text = "to be announced: no session has it yet"
-		}
-		l.log.WithFields(logrus.Fields{"prefix": line.prefix, "subnet": line.subnet, "role": line.role}).Info(text)
-	}
-	for _, a := range added(advertPrefixes(now), advertPrefixes(before)) {
-		l.log.WithFields(logrus.Fields{"prefix": a.prefix, "subnet": a.subnet}).Info("withdrawn")
-	}
+	eachNews(before.Adverts, now.Adverts, l.announced(sent), func(a *policy.Advert) {
+		l.log.WithFields(logrus.Fields{"prefix": a.Prefix.String(), "subnet": a.Subnet}).Info("withdrawn")
+	})
 	for _, h := range added(before.Withheld, now.Withheld) {
 		l.log.WithFields(logrus.Fields{"prefix": h.Prefix, "subnet": h.Subnet, "reason": h.Reason}).Info("withheld: " + h.Detail)
 	}
@@ -78,6 +66,46 @@ func (l *changeLog) writePlan(before, now policy.Plan, sent func(*policy.Advert)
 		l.log.WithFields(logrus.Fields{"subnet": w.Subnet, "reason": w.Reason}).Warn(w.Detail)
 	}
 }
+
+// announced logs an advert that is new.
+func (l *changeLog) announced(sent func(*policy.Advert) bool) func(*policy.Advert) {
+	return func(a *policy.Advert) {
+		text := "announced"
+		if !sent(a) {
+			text = "to be announced: no session has it yet"
+		}
+		l.log.WithFields(logrus.Fields{"prefix": a.Prefix.String(), "subnet": a.Subnet, "role": string(a.Role)}).Info(text)
+	}
+}
+
+// eachNews compares two plans' adverts. come is called for each prefix of a Subnet that is
+// new, or has another role, and gone for each that is no more.
+func eachNews(before, now []*policy.Advert, come, gone func(*policy.Advert)) {
+	if same(before, now) {
+		return
+	}
+	order := func(a, b *policy.Advert) int {
+		return cmp.Or(a.Prefix.Compare(b.Prefix), strings.Compare(a.Subnet, b.Subnet))
+	}
+	for len(before) > 0 || len(now) > 0 {
+		switch {
+		case len(before) == 0 || len(now) > 0 && order(now[0], before[0]) < 0:
+			come(now[0])
+			now = now[1:]
+		case len(now) == 0 || order(before[0], now[0]) < 0:
+			gone(before[0])
+			before = before[1:]
+		default:
+			if before[0].Role != now[0].Role {
+				come(now[0])
+			}
+			before, now = before[1:], now[1:]
+		}
+	}
+}
+
+// same reports whether two lists are one.
+func same[T any](a, b []T) bool { return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0]) }
 
 // trouble is what is in the way of a session.
 type trouble struct{ peer, address, text string }
@@ -92,30 +120,11 @@ func troubles(s *status.Status) []trouble {
 	return out
 }
 
-type advertLine struct{ prefix, subnet, role string }
-
-func advertLines(p policy.Plan) []advertLine {
-	var out []advertLine
-	for _, a := range p.Adverts {
-		out = append(out, lineOf(a))
-	}
-	return out
-}
-
-func lineOf(a *policy.Advert) advertLine {
-	return advertLine{a.Prefix.String(), a.Subnet, string(a.Role)}
-}
-
-func advertPrefixes(p policy.Plan) []advertLine {
-	lines := advertLines(p)
-	for i := range lines {
-		lines[i].role = ""
-	}
-	return lines
-}
-
 // added gives what is in now and not in before, in now's order.
 func added[T comparable](before, now []T) []T {
+	if same(before, now) {
+		return nil
+	}
 	had := make(map[T]bool, len(before))
 	for _, b := range before {
 		had[b] = true

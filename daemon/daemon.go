@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
-	"reflect"
 	"slices"
 	"time"
 
@@ -62,7 +61,8 @@ type Options struct {
 // Intervals of the loop.
 const (
 	// minInterval is the least time between two passes, so that a thousand
-	// objects at once are a few passes and not a thousand.
+	// objects at once are a few passes and not a thousand. A lone change is not kept
+	// waiting by it.
 	minInterval = 5 * time.Millisecond
 	// retryInterval is when a pass that could not do everything is tried again.
 	retryInterval = time.Second
@@ -81,6 +81,8 @@ type Daemon struct {
 	memory  policy.Memory
 	// plan is the newest one; nil until there is a first.
 	plan *policy.Plan
+	// planned counts its prefixes, by peer.
+	planned map[string]int
 	// nodeless is whether the objects have no Node of this daemon's name.
 	nodeless bool
 	// drain is what became of the Node's wish to be emptied.
@@ -103,20 +105,20 @@ func New(o Options) *Daemon { return &Daemon{Options: o, changes: changeLog{log:
 func (d *Daemon) Run(ctx context.Context) error {
 	d.started = time.Now().UTC()
 	for {
-		before := d.plan
 		next := maxInterval
-		switch {
-		case !d.pass(ctx):
+		switch changed, ok := d.pass(ctx); {
+		case !ok:
 			next = retryInterval
-		case before == nil || d.plan == nil || !reflect.DeepEqual(before.Adverts, d.plan.Adverts):
+		case changed || d.plan == nil:
 			next = echoInterval
 		}
+		ended := time.Now()
 		at, on := rung(ctx, d.Bell, d.until(next))
 		if !on {
 			return nil
 		}
 		d.toWire.heard(at)
-		if !sleep(ctx, minInterval) {
+		if !sleep(ctx, minInterval-time.Since(ended)) {
 			return nil
 		}
 	}
@@ -130,9 +132,10 @@ func (d *Daemon) until(next time.Duration) time.Duration {
 	return min(next, max(time.Until(d.plan.Next), 0))
 }
 
-// pass is snapshot, plan, sync, observe, publish. It reports whether everything
-// worked.
-func (d *Daemon) pass(ctx context.Context) bool {
+// pass is snapshot, plan, sync, observe, publish: what is not needed for the wire comes
+// after it. It reports whether the plan announces anything else than the one before, and
+// whether everything worked.
+func (d *Daemon) pass(ctx context.Context) (changed, ok bool) {
 	s, about, synced := d.Source.Latest()
 	var syncErr error
 	if synced {
@@ -141,14 +144,15 @@ func (d *Daemon) pass(ctx context.Context) bool {
 		}
 		d.nodeless = !s.HasNode(d.Node)
 		plan := d.decide(s)
-		remember(d.Source, d.memory)
 		syncErr = d.Speaker.Sync(ctx, plan.Wish())
-		d.toWire.handedOver(plan.Adverts, syncErr == nil, time.Now())
-		d.plan = &plan
+		now := time.Now()
+		remember(d.Source, d.memory)
+		changed = d.take(plan)
+		d.toWire.handedOver(changed, syncErr == nil, now)
 	}
 	observed, observeErr := d.Speaker.Observe(ctx)
 	if ctx.Err() != nil {
-		return true
+		return changed, true
 	}
 	if observeErr == nil {
 		d.noteUp(observed)
@@ -159,7 +163,30 @@ func (d *Daemon) pass(ctx context.Context) bool {
 	if d.Posted != nil {
 		d.Posted(st)
 	}
-	return syncErr == nil && observeErr == nil
+	return changed, syncErr == nil && observeErr == nil
+}
+
+// take makes a plan the newest one, and reports whether it announces anything else than
+// the one before. What is the same in both is one list from then on, so that whoever
+// compares them later need not look into it.
+func (d *Daemon) take(plan policy.Plan) (changed bool) {
+	changed = true
+	if before := d.plan; before != nil {
+		if changed = !policy.SameAdverts(before.Adverts, plan.Adverts); !changed {
+			plan.Adverts = before.Adverts
+		}
+		if slices.Equal(before.Withheld, plan.Withheld) {
+			plan.Withheld = before.Withheld
+		}
+		if slices.Equal(before.Warnings, plan.Warnings) {
+			plan.Warnings = before.Warnings
+		}
+	}
+	if changed {
+		d.planned = plannedFor(plan)
+	}
+	d.plan = &plan
+	return changed
 }
 
 // decide makes the plan, with what is remembered and what the kernel says.
@@ -254,7 +281,7 @@ func (d *Daemon) picture(about status.Source, o speaker.Observed, errs ...error)
 		st.Source.Problems = append(st.Source.Problems, status.Problemf("%s", text))
 	}
 	st.Speaker = speakerStatus(o, st.Plan, errs)
-	st.Sessions = sessionStatus(o, st.Plan)
+	st.Sessions = sessionStatus(o, st.Plan, d.planned)
 	st.Waiting = append(st.Waiting, about.Waiting...)
 	if !st.Speaker.InSync {
 		st.Waiting = append(st.Waiting, "the speaker does not have everything that the plan wants")
@@ -306,10 +333,10 @@ func flatten(err error) []string {
 	return []string{err.Error()}
 }
 
-// sessionStatus gives one entry for each session that is wanted or there.
-func sessionStatus(o speaker.Observed, plan policy.Plan) []status.Session {
+// sessionStatus gives one entry for each session that is wanted or there; planned counts
+// the plan's prefixes by peer.
+func sessionStatus(o speaker.Observed, plan policy.Plan, planned map[string]int) []status.Session {
 	out := []status.Session{}
-	planned := plannedFor(plan)
 	for _, s := range plan.Sessions {
 		e := status.Session{Planned: planned[s.Peer], Peer: s.Peer, Interface: s.Interface, PeerDiscovery: string(s.Discovery), PeerASN: s.PeerASN, LocalASN: s.LocalASN, State: "Idle", Families: []string{}}
 		if s.Address.IsValid() {

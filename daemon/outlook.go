@@ -3,6 +3,8 @@ package daemon
 import (
 	"context"
 	"maps"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -31,14 +33,13 @@ type said struct {
 	beats      account.Heartbeats
 }
 
-// sendingOf gives what the node of a plan has sent of it; nothing where its daemon does
-// not live.
-func (s said) sendingOf(plan policy.Plan) account.Sending {
-	speaker := s.speakers[plan.Node]
+// sendingOf gives what a node has sent of its plan; nothing where its daemon does not live.
+func (s said) sendingOf(node string) account.Sending {
+	speaker := s.speakers[node]
 	if !s.beats.Of(speaker).Speaks() {
 		return account.Sending{}
 	}
-	return account.SendingOf(speaker, plan.Adverts)
+	return account.SendingOf(speaker)
 }
 
 // outlook is what becomes of the cluster's Subnets and BGPPeers.
@@ -50,9 +51,9 @@ type outlook struct {
 	peers      map[string]v1alpha1.BGPPeerStatus
 }
 
-// outlookOf looks at everything that is known.
-func outlookOf(v kube.LiveView, said said) outlook {
-	o := outlookFor(v.Snapshot, said)
+// outlookOf adds to the plans of all nodes what the nodes say.
+func outlookOf(v kube.LiveView, plans plans, said said) outlook {
+	o := plans.after(said)
 	o.neighbours.Problems, o.neighbours.Generations = v.Problems, map[string]int64{}
 	for name, is := range v.Peers {
 		o.neighbours.Generations[name] = is.Generation
@@ -61,20 +62,111 @@ func outlookOf(v kube.LiveView, said said) outlook {
 	return o
 }
 
-// outlookFor plans for every node, and asks what became of it.
-func outlookFor(s policy.Snapshot, said said) outlook {
-	o := outlook{subnets: map[string]verdict{}, gateway: map[string]bool{}, neighbours: account.Neighbours{
+// plans is what there is to say by the plans of all nodes, before any node is asked. They
+// are made anew for other objects alone: Speakers change far more often.
+type plans struct {
+	outlook
+	nodes []nodePlan
+}
+
+// nodePlan is which Subnets one node's plan announces, by name, sorted. whole leaves out
+// those of which only Pods are: of Pods only those on the reporter's own node are known.
+// Nodes that announce alike share the lists.
+type nodePlan struct {
+	node       string
+	all, whole []string
+}
+
+// plansOf plans for every node.
+func plansOf(s policy.Snapshot) plans {
+	p := plans{outlook: outlook{subnets: map[string]verdict{}, gateway: map[string]bool{}, neighbours: account.Neighbours{
 		Snapshot: s, Planned: map[string][]string{}, Refused: map[string][]v1alpha1.FailingNode{},
-		Speakers: said.speakers, Unreadable: said.unreadable, Heartbeats: said.beats,
-	}}
+	}}}
 	for i := range s.Nodes {
 		plan := policy.Make(s, s.Nodes[i].Name)
-		o.addWithheld(plan)
-		o.addAdverts(plan, said)
-		o.addWarnings(plan)
-		o.addSessions(plan)
+		p.addWithheld(plan)
+		p.addAdverts(plan)
+		p.addWarnings(plan)
+		p.addSessions(plan)
+	}
+	return p
+}
+
+// addAdverts adds what a node's plan announces.
+func (p *plans) addAdverts(plan policy.Plan) {
+	now := nodePlan{node: plan.Node}
+	for _, a := range plan.Adverts {
+		now.all = append(now.all, a.Subnet)
+		if a.Role != routes.RolePod {
+			now.whole = append(now.whole, a.Subnet)
+		} else {
+			ownOf(p.subnets, a.Subnet)
+		}
+	}
+	now.all, now.whole = routes.SortedSet(now.all, strings.Compare), routes.SortedSet(now.whole, strings.Compare)
+	for _, name := range now.whole {
+		v := p.subnets[name]
+		v.nodes++
+		p.subnets[name] = v
+	}
+	if n := len(p.nodes); n > 0 {
+		now.all, now.whole = shared(p.nodes[n-1].all, now.all), shared(p.nodes[n-1].whole, now.whole)
+	}
+	p.nodes = append(p.nodes, now)
+}
+
+// shared gives one list for two that are equal.
+func shared(a, b []string) []string {
+	if slices.Equal(a, b) {
+		return a
+	}
+	return b
+}
+
+// after gives what becomes of everything by what the nodes say. p stays as it is.
+func (p plans) after(said said) outlook {
+	o := p.outlook
+	o.subnets = maps.Clone(p.subnets)
+	o.neighbours.Speakers, o.neighbours.Unreadable, o.neighbours.Heartbeats = said.speakers, said.unreadable, said.beats
+	for i := range p.nodes {
+		o.addSent(&p.nodes[i], said)
 	}
 	return o
+}
+
+// addSent adds what a node has sent of its plan, and why not the rest.
+func (o outlook) addSent(n *nodePlan, said said) {
+	sending := said.sendingOf(n.node)
+	for _, name := range n.whole {
+		v := o.subnets[name]
+		v.byPlan = said.unreadable != ""
+		switch {
+		case v.byPlan || sending.Sent(name):
+		case sending.Unsure:
+			v.own = true
+		case len(v.unsent) < mostUnsent:
+			v.unsent = append(v.unsent, n.node+": "+account.WhyNotSent(said.speakers[n.node], said.beats, name))
+		}
+		o.subnets[name] = v
+	}
+	if sending.All {
+		for _, name := range n.all {
+			o.countSent(name)
+		}
+	}
+	for name := range sending.Named {
+		if _, planned := slices.BinarySearch(n.all, name); !planned || !sending.All {
+			o.countSent(name)
+		}
+	}
+}
+
+// countSent counts a node that has sent a Subnet which is selected.
+func (o outlook) countSent(name string) {
+	if v, selected := o.subnets[name]; selected {
+		v.sent++
+		o.subnets[name] = v
+	}
 }
 
 // addSessions adds which BGPPeers a node has a session with by its plan, and which it

@@ -10,7 +10,6 @@ import (
 
 	"github.com/sirupsen/logrus"
 
-	"github.com/fairway-bgp/fairway/account"
 	"github.com/fairway-bgp/fairway/columns"
 	"github.com/fairway-bgp/fairway/kube"
 	"github.com/fairway-bgp/fairway/objects"
@@ -65,6 +64,7 @@ func (r Reporter) report(ctx context.Context) {
 	var peers peerNews
 	var now outlook
 	var last scene
+	var planned plans
 	for every := reportEvery; sleep(ctx, every); {
 		v, ok := r.Objects.Latest()
 		stale := slices.ContainsFunc(v.Lapses, clusterWide)
@@ -80,13 +80,16 @@ func (r Reporter) report(ctx context.Context) {
 		}
 		if !seen.same(last) {
 			began := time.Now()
-			now, last = outlookOf(v, seen.said), seen
+			if last.serial != seen.serial {
+				planned = plansOf(v.Snapshot)
+			}
+			now, last = outlookOf(v, planned, seen.said), seen
 			// A large cluster is looked at less often.
 			every = max(reportEvery, 10*time.Since(began))
 		}
 		statuses.Write(ctx, now.peers, mostReported)
 		for _, e := range reports.next(now.subnets, len(v.Snapshot.Nodes), mostReported, time.Now()) {
-			r.Herald.Tell(kube.Event{Kind: objects.KindSubnet, Name: e.about, UID: v.UIDs[e.about], Warning: e.warning, Reason: e.reason, Message: e.message})
+			r.Herald.Tell(kube.Event{Kind: objects.KindSubnet, Name: e.about, UID: v.SubnetUID(e.about), Warning: e.warning, Reason: e.reason, Message: e.message})
 		}
 		for _, e := range peers.next(now.peers, mostReported, time.Now()) {
 			r.Herald.Tell(kube.Event{Kind: objects.KindBGPPeer, Name: e.about, UID: v.Peers[e.about].UID, Warning: e.warning, Reason: e.reason, Message: e.message})
@@ -188,44 +191,6 @@ type verdict struct {
 	// byPlan is true where the nodes cannot be asked what they have sent.
 	byPlan   bool
 	warnings []policy.Warning
-}
-
-// verdicts plans for every node, and asks what it has sent.
-func verdicts(s policy.Snapshot, said said) map[string]verdict {
-	return outlookFor(s, said).subnets
-}
-
-// addAdverts adds what a node's plan announces, and what the node has sent of it.
-func (o outlook) addAdverts(plan policy.Plan, said said) {
-	sending := said.sendingOf(plan)
-	announced := map[string]bool{}
-	for _, a := range plan.Adverts {
-		// Of Pods only those on the reporter's own node are known.
-		if a.Role != routes.RolePod {
-			announced[a.Subnet] = true
-		} else {
-			ownOf(o.subnets, a.Subnet)
-		}
-	}
-	for name := range announced {
-		v := o.subnets[name]
-		v.nodes++
-		v.byPlan = said.unreadable != ""
-		switch {
-		case v.byPlan || sending.Sent[name]:
-		case sending.Unsure:
-			v.own = true
-		case len(v.unsent) < mostUnsent:
-			v.unsent = append(v.unsent, plan.Node+": "+account.WhyNotSent(said.speakers[plan.Node], said.beats, name))
-		}
-		o.subnets[name] = v
-	}
-	for name := range sending.Sent {
-		if v, selected := o.subnets[name]; selected {
-			v.sent++
-			o.subnets[name] = v
-		}
-	}
 }
 
 // addWithheld adds what a node's plan withholds.

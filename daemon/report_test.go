@@ -31,6 +31,9 @@ func (l *looks) after(d time.Duration, now map[string]verdict) []report {
 	return l.next(now, 2, mostReported, l.at)
 }
 
+// verdicts plans for every node, and asks what it has sent.
+func verdicts(s policy.Snapshot, said said) map[string]verdict { return plansOf(s).after(said).subnets }
+
 // carriedOut gives the verdicts where every node has sent all that its plan announces.
 func carriedOut(s policy.Snapshot) map[string]verdict { return verdicts(s, sayingAll(s)) }
 
@@ -221,10 +224,11 @@ func TestReportsOfManySubnetsAllComeInTheEnd(t *testing.T) {
 // plan says.
 func TestAnnouncedIsWhatARouterHas(t *testing.T) {
 	cluster := policytest.Cluster(policytest.Distributed("blue", "10.1.0.0/16"))
+	planned := plansOf(cluster) // once: what nodes say changes no plan
 	all := func(change func(said)) map[string]verdict {
 		s := sayingAll(cluster)
 		change(s)
-		return verdicts(cluster, s)
+		return planned.after(s).subnets
 	}
 	down := func(s said, node string) {
 		status := &s.speakers[node].Status
@@ -271,11 +275,11 @@ func TestAnnouncedIsWhatARouterHas(t *testing.T) {
 func TestFamilyWithoutPrefixesIsNobodysTrouble(t *testing.T) {
 	plan := policy.Plan{Sessions: []policy.Session{{Peer: "tor"}}, Adverts: []*policy.Advert{{Prefix: netip.MustParsePrefix("10.1.0.0/16"), Peers: []string{"tor"}}}}
 	observed := speaker.Observed{Sessions: []speaker.Session{{Peer: "tor", State: speaker.Established, NotOffered: []policy.Family{policy.IPv6Unicast}}}}
-	if got := sessionStatus(observed, plan)[0]; len(got.NotOffered) != 0 || got.Trouble() != "" {
+	if got := sessionStatus(observed, plan, plannedFor(plan))[0]; len(got.NotOffered) != 0 || got.Trouble() != "" {
 		t.Errorf("not offered %v: %s", got.NotOffered, got.Trouble())
 	}
 	plan.Adverts = append(plan.Adverts, &policy.Advert{Prefix: netip.MustParsePrefix("fd00::/64"), Peers: []string{"tor"}})
-	if got := sessionStatus(observed, plan)[0]; len(got.NotOffered) != 1 || got.Trouble() == "" {
+	if got := sessionStatus(observed, plan, plannedFor(plan))[0]; len(got.NotOffered) != 1 || got.Trouble() == "" {
 		t.Errorf("with an IPv6 prefix: not offered %v: %s", got.NotOffered, got.Trouble())
 	}
 }

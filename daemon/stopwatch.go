@@ -1,10 +1,8 @@
 package daemon
 
 import (
-	"reflect"
 	"time"
 
-	"github.com/fairway-bgp/fairway/policy"
 	"github.com/fairway-bgp/fairway/status"
 )
 
@@ -16,10 +14,10 @@ type stopwatch struct {
 	// since is when the oldest change was heard of that may still be on its way; zero for
 	// none.
 	since time.Time
-	// begun is true once there was something to compare with, handed.
-	begun  bool
-	handed []*policy.Advert
-	delays status.Delays
+	// begun is true once all was handed over, and changed whether since then something
+	// has that was not.
+	begun, changed bool
+	delays         status.Delays
 }
 
 // heard notes that the bell has rung; at is zero where it has not.
@@ -29,14 +27,16 @@ func (w *stopwatch) heard(at time.Time) {
 	}
 }
 
-// handedOver notes what the speaker was given, and whether it could do all of it: what
-// it could not is still on its way.
-func (w *stopwatch) handedOver(adverts []*policy.Advert, all bool, now time.Time) {
+// handedOver notes that the speaker was given a plan, whether that announces anything else
+// than the one before, and whether the speaker could do all of it: what it could not is
+// still on its way.
+func (w *stopwatch) handedOver(changed, all bool, now time.Time) {
+	w.changed = w.changed || changed
 	if !all {
 		return
 	}
-	if w.begun && !w.since.IsZero() && !reflect.DeepEqual(w.handed, adverts) {
+	if w.begun && w.changed && !w.since.IsZero() {
 		w.delays = w.delays.Plus(now.Sub(w.since))
 	}
-	w.since, w.begun, w.handed = time.Time{}, true, adverts
+	w.since, w.begun, w.changed = time.Time{}, true, false
 }

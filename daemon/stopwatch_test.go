@@ -1,32 +1,28 @@
 package daemon
 
 import (
-	"net/netip"
 	"testing"
 	"time"
-
-	"github.com/fairway-bgp/fairway/policy"
 )
 
 func TestTheWayOfAChangeIsMeasured(t *testing.T) {
 	begun := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	at := func(seconds int) time.Time { return begun.Add(time.Duration(seconds) * time.Second) }
-	one := []*policy.Advert{{Prefix: netip.MustParsePrefix("10.166.0.0/16")}}
-	two := append(one, &policy.Advert{Prefix: netip.MustParsePrefix("10.168.0.0/16")})
+	const same, changed = false, true
 	var w stopwatch
 	w.heard(at(0))
-	w.handedOver(one, true, at(1)) // the start
+	w.handedOver(changed, true, at(1)) // the start
 	w.heard(at(2))
-	w.handedOver(one, true, at(3)) // nothing that is announced has changed
+	w.handedOver(same, true, at(3)) // nothing that is announced has changed
 	w.heard(time.Time{})
-	w.handedOver(two, true, at(4)) // the clock's doing
+	w.handedOver(changed, true, at(4)) // the clock's doing
 	if w.delays.Count != 0 {
 		t.Fatalf("measured: %+v", w.delays)
 	}
 	w.heard(at(5))
-	w.handedOver(one, false, at(6)) // the speaker could not
+	w.handedOver(changed, false, at(6)) // the speaker could not
 	w.heard(at(7))
-	w.handedOver(one, true, at(8))
+	w.handedOver(same, true, at(8))
 	if w.delays.Count != 1 || w.delays.Last != 3 {
 		t.Errorf("from the first ring to what was done at last are 3 s: %+v", w.delays)
 	}

@@ -1,6 +1,7 @@
 package files
 
 import (
+	"reflect"
 	"slices"
 
 	"github.com/fairway-bgp/fairway/objects"
@@ -22,7 +23,7 @@ func snapshotOfFiles(values objects.Good, settings routes.Settings) policy.Snaps
 // kubelet would have left them. What has a status is taken as it is: a
 // controller has been there. The join Subnet is Kube-OVN's own and stays too.
 // Both lists must be sorted by name.
-func fillIn(subnets []objects.Subnet, nodes []objects.Node, settings routes.Settings) ([]*routes.Subnet, []routes.Node) {
+func fillIn(subnets []*objects.Subnet, nodes []objects.Node, settings routes.Settings) ([]*routes.Subnet, []routes.Node) {
 	var filledNodes []routes.Node
 	for _, n := range nodes {
 		// Nobody watches a Node that is written by hand.
@@ -31,12 +32,14 @@ func fillIn(subnets []objects.Subnet, nodes []objects.Node, settings routes.Sett
 		filledNodes = append(filledNodes, n.Node)
 	}
 	filled := slices.Grow([]*routes.Subnet(nil), len(subnets))
-	for i := range subnets {
-		s := subnets[i].Subnet
-		filled = append(filled, &s)
-		if !subnets[i].Formatted && s.Name != settings.NodeSwitch {
-			format(&s, filledNodes, settings)
+	for _, given := range subnets {
+		s := &given.Subnet
+		if !given.Formatted && s.Name != settings.NodeSwitch {
+			formatted := *s
+			s = &formatted
+			format(s, filledNodes, settings)
 		}
+		filled = append(filled, s)
 	}
 	return filled, filledNodes
 }
@@ -57,6 +60,20 @@ func format(s *routes.Subnet, nodes []routes.Node, settings routes.Settings) {
 	if s.GatewayType == routes.Centralized && !s.EnableECMP && s.ActiveGateway == "" {
 		s.ActiveGateway = firstUsable(routes.Gateways(s, nodes), nodes)
 	}
+}
+
+// sharing gives Subnets with those of a list before in the place of those that are the
+// same. Both are sorted by name.
+func sharing(subnets, before []*routes.Subnet) []*routes.Subnet {
+	for i, s := range subnets {
+		for len(before) > 0 && before[0].Name < s.Name {
+			before = before[1:]
+		}
+		if len(before) > 0 && (before[0] == s || reflect.DeepEqual(before[0], s)) {
+			subnets[i] = before[0]
+		}
+	}
+	return subnets
 }
 
 // firstUsable gives the first gateway that could be active, or "". Without any

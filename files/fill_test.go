@@ -68,7 +68,7 @@ func TestFillIn(t *testing.T) {
 		"node's network unavailable": {objects.Subnet{Subnet: routes.Subnet{GatewayType: "centralized", GatewayNode: "n6"}}, []objects.Node{offline}, "ovn-cluster ovn centralized true -"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			subnets, _ := fillIn([]objects.Subnet{tc.draft}, tc.nodes, routes.DefaultSettings)
+			subnets, _ := fillIn([]*objects.Subnet{&tc.draft}, tc.nodes, routes.DefaultSettings)
 			s := subnets[0]
 			var got []string
 			for _, v := range []string{s.VPC, s.Provider, s.GatewayType, map[bool]string{true: "true", false: "false"}[s.Validated], s.ActiveGateway} {

@@ -57,6 +57,7 @@ func (k known) next(looks []look, settings routes.Settings, now time.Time) known
 	out.contents, out.good = objects.Assemble(dated(out.files, out.since), k.good, notInFiles)
 	out.keepNodes(k)
 	out.contents.Snapshot = snapshotOfFiles(out.good, settings)
+	out.contents.Snapshot.Subnets = sharing(out.contents.Snapshot.Subnets, k.contents.Snapshot.Subnets)
 	objects.StampSince(out.contents.Problems, k.contents.Problems, now)
 	return out
 }
@@ -89,10 +90,9 @@ func dated(files []file, since map[objects.Key]time.Time) []objects.Batch {
 		for i := range b.Objects {
 			o := &b.Objects[i]
 			switch d := o.Value.(type) {
-			case objects.Subnet:
-				if begun := since[o.Key]; d.Created.IsZero() && !begun.IsZero() {
-					d.Created = begun
-					o.Value = d
+			case *objects.Subnet:
+				if begun := since[o.Key]; !begun.IsZero() {
+					o.Value = d.CreatedAt(begun)
 				}
 			case objects.Peer:
 				if begun := since[o.Key]; d.Created.IsZero() && !begun.IsZero() {

@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/url"
+	"reflect"
 	"sync"
 	"syscall"
 	"time"
@@ -50,8 +51,10 @@ type feed struct {
 	// refused is the pause after a no, where it is longer than refusedRetry.
 	refused time.Duration
 
-	mu    sync.Mutex
-	kept  map[objects.Key]stored
+	mu   sync.Mutex
+	kept map[objects.Key]*stored
+	// news are the keys of what came, went or changed since take.
+	news  map[objects.Key]bool
 	state feedState
 	// rewritten is true from when the store turned out to have another history
 	// until everything has been read again.
@@ -70,7 +73,8 @@ type feedState struct {
 	answered bool
 }
 
-// stored is one object as it is kept.
+// stored is one object as it is kept. It is never changed once others see it: the same
+// pointer is the same object.
 type stored struct {
 	objects.Object
 	uid types.UID
@@ -78,6 +82,14 @@ type stored struct {
 	generation int64
 	// text is the trimmed object.
 	text string
+}
+
+// value is the object's, nil for no object.
+func (s *stored) value() any {
+	if s == nil {
+		return nil
+	}
+	return s.Value
 }
 
 // run follows until ctx ends.
@@ -229,43 +241,88 @@ func (f *feed) condition() feedState {
 }
 
 // objects gives what is kept; nobody changes it afterwards.
-func (f *feed) objects() map[objects.Key]stored {
+func (f *feed) objects() map[objects.Key]*stored {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return maps.Clone(f.kept)
 }
 
-// Transformer trims objects as soon as they come.
+// take gives what came, went or changed since the last take, as it is now: nil for what
+// is gone.
+func (f *feed) take() map[objects.Key]*stored {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.news) == 0 {
+		return nil
+	}
+	out := make(map[objects.Key]*stored, len(f.news))
+	for k := range f.news {
+		out[k] = f.kept[k]
+	}
+	f.news = nil
+	return out
+}
+
+// Transformer converts objects as soon as they come, so that their texts need not wait
+// for the last of them.
 func (f *feed) Transformer() cache.TransformFunc {
 	return func(o any) (any, error) {
 		if p, ok := o.(*rawObject); ok && p.Annotations[metav1.InitialEventsAnnotationKey] == "" {
-			q := *p
-			q.text, q.trimmed, q.Annotations = f.trim(p.text), true, nil
-			return &q, nil
+			return f.converted(p), nil
 		}
 		return o, nil
 	}
 }
 
+// converted gives an object without its text.
+func (f *feed) converted(p *rawObject) *rawObject {
+	q := *p
+	q.stored, q.text, q.Annotations = f.convert(p), nil, nil
+	return &q
+}
+
 // convert gives an object as it is kept.
-func (f *feed) convert(p *rawObject) stored {
-	text := p.text
-	if !p.trimmed {
-		text = f.trim(text)
+func (f *feed) convert(p *rawObject) *stored {
+	if p.stored != nil {
+		return p.stored
 	}
 	if f.kind == kindSpeaker {
 		// Many, and large: what they say is kept once.
-		return stored{Object: readSpeaker(text), uid: p.UID, text: fmt.Sprintf("%x", sha256.Sum256(text))}
+		text := trimSpeaker(p.text)
+		return &stored{Object: readSpeaker(text), uid: p.UID, text: fmt.Sprintf("%x", sha256.Sum256(text))}
 	}
-	return stored{Object: objects.Read(text), uid: p.UID, generation: p.Generation, text: string(text)}
+	o, text := objects.Take(f.version.String(), f.kind, p.text)
+	return newStored(o, p.UID, p.Generation, string(text))
 }
 
-// trim gives an object's text with what counts.
-func (f *feed) trim(text []byte) []byte {
-	if f.kind == kindSpeaker {
-		return trimSpeaker(text)
+// newStored gives an object of a cluster: its Subnets have a controller.
+func newStored(o objects.Object, uid types.UID, generation int64, text string) *stored {
+	if s, ok := o.Value.(*objects.Subnet); ok {
+		s.Controlled = true
 	}
-	return objects.Trim(f.version.String(), f.kind, text)
+	return &stored{Object: o, uid: uid, generation: generation, text: text}
+}
+
+// same reports whether two versions of an object mean the same.
+func (s *stored) same(t *stored) bool {
+	return s.text == t.text && s.uid == t.uid && (s.generation == t.generation || s.Kind != objects.KindBGPPeer)
+}
+
+// put keeps an object in a map, and reports whether it is news. What is the same stays
+// the same pointer, of the whole or of its value. The feed is locked.
+func (f *feed) put(kept map[objects.Key]*stored, k objects.Key, s *stored) bool {
+	old := f.kept[k]
+	switch {
+	case old == nil:
+	case old.same(s):
+		kept[k] = old
+		return false
+	case reflect.DeepEqual(old.Value, s.Value):
+		s.Value = old.Value
+	}
+	kept[k] = s
+	f.isNews(k)
+	return true
 }
 
 // Add keeps a new object, for the reflector.
@@ -279,13 +336,12 @@ func (f *feed) Update(o any) error {
 	}
 	s := f.convert(p)
 	f.mu.Lock()
-	old, had := f.kept[f.keyOf(p)]
 	if f.kept == nil {
-		f.kept = map[objects.Key]stored{}
+		f.kept = map[objects.Key]*stored{}
 	}
-	f.kept[f.keyOf(p)] = s
+	changed := f.put(f.kept, f.keyOf(p), s)
 	f.mu.Unlock()
-	if !had || old.text != s.text || old.uid != s.uid {
+	if changed {
 		f.changed()
 	}
 	return nil
@@ -299,6 +355,7 @@ func (f *feed) Delete(o any) error {
 	}
 	f.mu.Lock()
 	delete(f.kept, f.keyOf(p))
+	f.isNews(f.keyOf(p))
 	f.mu.Unlock()
 	f.changed()
 	return nil
@@ -306,21 +363,38 @@ func (f *feed) Delete(o any) error {
 
 // Replace takes a whole list, for the reflector.
 func (f *feed) Replace(list []any, _ string) error {
-	kept := make(map[objects.Key]stored, len(list))
-	for _, o := range list {
+	for i, o := range list {
 		p, ok := o.(*rawObject)
 		if !ok {
 			return fmt.Errorf("follow %s: unexpected %T", f.resource, o)
 		}
-		kept[f.keyOf(p)] = f.convert(p)
+		list[i] = f.converted(p)
 	}
 	f.mu.Lock()
+	kept := make(map[objects.Key]*stored, len(list))
+	for _, o := range list {
+		p, _ := o.(*rawObject)
+		f.put(kept, f.keyOf(p), p.stored)
+	}
+	for k := range f.kept {
+		if kept[k] == nil {
+			f.isNews(k)
+		}
+	}
 	f.kept = kept
 	f.state = feedState{synced: true, answered: true}
 	f.rewritten = false
 	f.mu.Unlock()
 	f.changed()
 	return nil
+}
+
+// isNews remembers that an object came, went or changed. The feed is locked.
+func (f *feed) isNews(k objects.Key) {
+	if f.news == nil {
+		f.news = map[objects.Key]bool{}
+	}
+	f.news[k] = true
 }
 
 // Resync is nothing: whoever reads, reads everything.

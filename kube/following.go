@@ -35,18 +35,31 @@ type following struct {
 	stop  map[objects.Key]context.CancelFunc
 	begun time.Time
 	guard guard
+	// have is what the feeds had at the last pass, and shape which feeds those were.
+	have  map[objects.Key]*stored
+	shape []feedShape
+	// assembly is what is in force comes to; settled is how well the Secrets could be read
+	// when its BGPPeers were settled last.
+	assembly assembly
+	settled  map[string]feedState
 	// saved is the time of the last-known state while it stands in for something.
 	saved time.Time
 	// noState says why there was none.
 	noState  string
 	saver    *saver
 	lastSave time.Time
+	// unsaved is when the source was in step last, where something has changed since
+	// lastSave; else zero.
+	unsaved time.Time
 	// savedAnnotations are those that were saved last.
 	savedAnnotations *policy.Memory
-	// good are the last good values, goodTexts the objects that they were made of.
-	good      objects.Good
-	goodTexts map[objects.Key]goodText
-	problems  []objects.Problem
+	problems         []objects.Problem
+}
+
+// feedShape tells whether what a feed does not have is known not to be there.
+type feedShape struct {
+	feed   *feed
+	synced bool
 }
 
 func newFollowing(l *Live, now time.Time) *following {
@@ -60,6 +73,7 @@ func newFollowing(l *Live, now time.Time) *following {
 		f.feed(subnetResource(), "", ""),
 		f.feed(peerResource(), "", ""),
 	}
+	f.restore(restored{})
 	if l.options.StateDir != "" {
 		f.saver = newSaver(l.options.StateDir, l.options.Node, l.news.Ring, l.options.Log)
 	}
@@ -80,12 +94,13 @@ func (f *following) feed(r resource, namespace, field string) *feed {
 
 // begin starts what always runs.
 func (f *following) begin(ctx context.Context) {
+	// The API server is asked while the last-known state is read.
+	for _, feed := range f.base {
+		f.follow(ctx, feed)
+	}
 	if f.saver != nil {
 		f.load()
 		f.running.Go(func() { f.saver.run(ctx) })
-	}
-	for _, feed := range f.base {
-		f.follow(ctx, feed)
 	}
 }
 
@@ -114,21 +129,39 @@ func (f *following) feeds() []*feed {
 	return all
 }
 
-// see gathers what the feeds have.
+// see gathers what the feeds have that is new.
 func (f *following) see(now time.Time) observation {
-	s := observation{now: now, have: map[objects.Key]stored{}, lapsed: map[string]bool{}}
+	s := observation{now: now, lapsed: map[string]bool{}}
 	unknown := map[string]bool{}
 	unknownSecret := map[string]bool{}
-	for _, feed := range f.feeds() {
+	var shape []feedShape
+	feeds := f.feeds()
+	for _, feed := range feeds {
 		c := feed.condition()
-		maps.Copy(s.have, feed.objects())
 		if c.why != "" {
 			s.lapsed[feed.kind] = true
 		}
 		if !c.synced && feed.kind != objects.KindSecret {
 			unknown[feed.kind] = true
 		}
+		shape = append(shape, feedShape{feed, c.synced})
 	}
+	if s.all = !slices.Equal(shape, f.shape); s.all {
+		f.shape, f.have = shape, map[objects.Key]*stored{}
+	}
+	for _, feed := range feeds {
+		news := feed.take()
+		if s.all {
+			news = feed.objects()
+		}
+		for k, o := range news {
+			s.news = append(s.news, k)
+			if f.have[k] = o; o == nil {
+				delete(f.have, k)
+			}
+		}
+	}
+	s.have = f.have
 	for name, feed := range f.secrets {
 		unknownSecret[name] = !feed.condition().synced
 	}
@@ -200,10 +233,10 @@ func (f *following) followSecrets(ctx context.Context, now time.Time) {
 func (f *following) neededSecrets() map[string]bool {
 	out := map[string]bool{}
 	var labels map[string]string
-	if n, ok := f.guard.force[objects.Key{Kind: objects.KindNode, Name: f.options.Node}].Value.(objects.Node); ok {
+	if n, ok := f.guard.force[objects.Key{Kind: objects.KindNode, Name: f.options.Node}].value().(objects.Node); ok {
 		labels = n.Labels
 	}
-	for _, o := range f.guard.force {
+	for _, o := range f.assembly.few {
 		if p, ok := o.Value.(objects.Peer); ok && p.Secret != nil && p.Nodes.Matches(labels) {
 			out[p.Secret.Name] = true
 		}
@@ -214,35 +247,22 @@ func (f *following) neededSecrets() map[string]bool {
 // needsPods reports whether a selected Subnet is in mode pods. Where annotations
 // do not parse, the last good ones count.
 func (f *following) needsPods() bool {
+	if len(f.assembly.wants.pods) > 0 {
+		return true
+	}
 	memory := f.Remembered()
-	for _, o := range f.guard.force {
-		d, ok := o.Value.(objects.Subnet)
-		if !ok {
-			continue
-		}
-		annotations, t, err := d.Annotations, d.Tuning, d.TuningErr
-		if good, known := memory.Subnet(d.Name); err != nil && known {
-			annotations = good
-			t, err = routes.ParseTuning(good)
-		}
-		if err == nil && t.Mode == routes.ModePods && routes.Selected(annotations, f.options.Settings) {
+	for name := range f.assembly.typos {
+		annotations, known := memory.Subnet(name)
+		t, err := routes.ParseTuning(annotations)
+		if known && err == nil && t.Mode == routes.ModePods && routes.Selected(annotations, f.options.Settings) {
 			return true
 		}
 	}
 	return false
 }
 
-// needsVlans reports whether a selected Subnet has its gateway in OVN and its
-// network in a Vlan: only nodes with that Vlan's provider network carry it.
-func (f *following) needsVlans() bool {
-	for _, o := range f.guard.force {
-		d, ok := o.Value.(objects.Subnet)
-		if ok && d.VLAN != "" && d.LogicalGateway && routes.Selected(d.Annotations, f.options.Settings) {
-			return true
-		}
-	}
-	return false
-}
+// needsVlans reports whether a Subnet in force needs them.
+func (f *following) needsVlans() bool { return len(f.assembly.wants.vlans) > 0 }
 
 // health says what is missing to plan with, and what cannot be followed.
 func (f *following) health(now time.Time) (waiting []string, lapses []Lapse) {

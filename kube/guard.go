@@ -46,9 +46,11 @@ type guard struct {
 	// delay is how long a mass stays; 0 believes every deletion at once.
 	delay    time.Duration
 	settings routes.Settings
-	// force is what counts. gone is what is missing of it.
-	force map[objects.Key]stored
+	// force is what counts. gone is what is missing of it. news are the keys of what came
+	// into force, went out of it, or changed, since take.
+	force map[objects.Key]*stored
 	gone  map[objects.Key]absence
+	news  map[objects.Key]bool
 	// anew are the Nodes that came, or came back, since the first of those that are
 	// missing went. noneLeft is true while no Node is there that was there before.
 	anew     map[objects.Key]bool
@@ -64,8 +66,12 @@ type absence struct {
 
 // observation is what can be seen of the cluster at one moment.
 type observation struct {
-	now  time.Time
-	have map[objects.Key]stored
+	now time.Time
+	// have is what is there. Of what has not changed since the last observation, and is
+	// not in news, nothing is said anew, unless all is true: then it is all news.
+	have map[objects.Key]*stored
+	news []objects.Key
+	all  bool
 	// known reports whether have is the whole truth about the object's kind.
 	known func(objects.Key) bool
 	// lapsed are the kinds that cannot be followed right now.
@@ -76,7 +82,7 @@ type observation struct {
 // are held, and when to look again; the zero time for never.
 func (g *guard) step(s observation) (held []string, again time.Time) {
 	if g.force == nil {
-		g.force, g.gone = map[objects.Key]stored{}, map[objects.Key]absence{}
+		g.restore(map[objects.Key]*stored{})
 	}
 	if g.anew == nil || g.missing(objects.KindNode) == 0 {
 		g.anew = map[objects.Key]bool{}
@@ -114,24 +120,68 @@ func later(a, b time.Time) time.Time {
 	return a
 }
 
+// restore puts objects into force in the place of all that is.
+func (g *guard) restore(force map[objects.Key]*stored) {
+	g.force, g.gone, g.news = force, map[objects.Key]absence{}, map[objects.Key]bool{}
+	for k := range force {
+		g.news[k] = true
+	}
+}
+
+// put puts an object into force, or takes it out where it is nil.
+func (g *guard) put(k objects.Key, o *stored) {
+	if g.force[k] == o {
+		return
+	}
+	g.news[k] = true
+	if o == nil {
+		delete(g.force, k)
+		return
+	}
+	g.force[k] = o
+}
+
+// take gives the keys of what came into force, went or changed since the last take.
+func (g *guard) take() map[objects.Key]bool {
+	news := g.news
+	g.news = map[objects.Key]bool{}
+	return news
+}
+
 // takeIn puts into force what is there, and notes what is missing.
 func (g *guard) takeIn(s observation) {
-	for k, o := range s.have {
-		old, had := g.force[k]
-		if had && g.leaves(o) && !g.leaves(old) && g.counts(o) {
-			g.miss(k, s.now)
-			continue
+	if !s.all {
+		for _, k := range s.news {
+			g.takeInOne(k, s)
 		}
-		if _, was := g.gone[k]; !had || was || old.uid != "" && old.uid != o.uid {
-			g.anew[k] = true
-		}
-		g.force[k] = o
-		delete(g.gone, k)
+		return
+	}
+	for k := range s.have {
+		g.takeInOne(k, s)
 	}
 	for k := range g.force {
-		if _, there := s.have[k]; !there && s.known(k) {
+		if s.have[k] == nil {
+			g.takeInOne(k, s)
+		}
+	}
+}
+
+func (g *guard) takeInOne(k objects.Key, s observation) {
+	o, old := s.have[k], g.force[k]
+	switch {
+	case o == nil && old == nil:
+	case o == nil:
+		if s.known(k) {
 			g.miss(k, s.now)
 		}
+	case old != nil && g.leaves(o) && !g.leaves(old) && g.counts(o):
+		g.miss(k, s.now)
+	default:
+		if _, was := g.gone[k]; k.Kind == objects.KindNode && (old == nil || was || old.uid != "" && old.uid != o.uid) {
+			g.anew[k] = true
+		}
+		g.put(k, o)
+		delete(g.gone, k)
 	}
 }
 
@@ -144,28 +194,24 @@ func (g *guard) miss(k objects.Key, now time.Time) {
 // release lets an object go, or be deleted, that was missing.
 func (g *guard) release(k objects.Key, s observation) {
 	delete(g.gone, k)
-	if o, there := s.have[k]; there {
-		g.force[k] = o
-		return
-	}
-	delete(g.force, k)
+	g.put(k, s.have[k])
 }
 
 // leaves reports whether an object has been deleted and only waits for its
 // finalizers.
-func (g *guard) leaves(o stored) bool {
-	d, ok := o.Value.(objects.Subnet)
+func (g *guard) leaves(o *stored) bool {
+	d, ok := o.value().(*objects.Subnet)
 	return ok && d.Deleting
 }
 
 // counts reports whether an object is a Subnet that is announced if it can be.
-func (g *guard) counts(o stored) bool {
-	d, ok := o.Value.(objects.Subnet)
+func (g *guard) counts(o *stored) bool {
+	d, ok := o.value().(*objects.Subnet)
 	return ok && routes.Selected(d.Annotations, g.settings)
 }
 
 func (g *guard) confirmed() bool {
-	d, ok := g.force[objects.Key{Kind: objects.KindNode, Name: g.node}].Value.(objects.Node)
+	d, ok := g.force[objects.Key{Kind: objects.KindNode, Name: g.node}].value().(objects.Node)
 	return ok && d.Annotations[ConfirmMassWithdraw] == "true"
 }
 
@@ -245,7 +291,7 @@ func (g *guard) due(k objects.Key) time.Time {
 // replaced reports whether a BGPPeer went because another has its address now, as
 // when it got a new name. Two with one address cannot both have their session.
 func (g *guard) replaced(k objects.Key, s observation) bool {
-	old, ok := g.force[k].Value.(objects.Peer)
+	old, ok := g.force[k].value().(objects.Peer)
 	if !ok {
 		return false
 	}
@@ -260,27 +306,27 @@ func (g *guard) replaced(k objects.Key, s observation) bool {
 // massOfSubnets judges the Subnets that are missing together.
 func (g *guard) massOfSubnets(s observation) bool {
 	missing := g.missing(objects.KindSubnet)
-	if missing >= manyDeletions {
-		return true
+	if missing == 0 || missing >= manyDeletions {
+		return missing > 0
 	}
 	// A Kube-OVN cluster always has the join Subnet and the default one.
-	anyLeft := g.remain(s, objects.KindSubnet, func(stored) bool { return true }) > 0
-	return missing > 0 && !anyLeft || missing > 1 && g.remain(s, objects.KindSubnet, g.counts) == 0
+	anyLeft := g.remain(s, objects.KindSubnet, func(*stored) bool { return true }) > 0
+	return !anyLeft || missing > 1 && g.remain(s, objects.KindSubnet, g.counts) == 0
 }
 
 // massOfPeers judges the BGPPeers that are missing together. The last one alone
 // is a mass only if its CRD went too: a cluster may have but one.
 func (g *guard) massOfPeers(s observation) bool {
 	missing := g.missing(objects.KindBGPPeer)
-	return missing >= manyDeletions || missing > 1 && g.remain(s, objects.KindBGPPeer, func(stored) bool { return true }) == 0
+	return missing >= manyDeletions || missing > 1 && g.remain(s, objects.KindBGPPeer, func(*stored) bool { return true }) == 0
 }
 
 // massOfNodes judges the Nodes that are missing together: all of them, while the
 // Subnets vanish too or cannot be seen. Else it is a Node that was deleted, and that
 // Kube-OVN cuts off, were it the last.
 func (g *guard) massOfNodes(s observation) bool {
-	left := g.remain(s, objects.KindNode, func(o stored) bool { return !g.anew[o.Key] })
-	g.noneLeft = g.missing(objects.KindNode) > 0 && left == 0
+	g.noneLeft = g.missing(objects.KindNode) > 0 &&
+		g.remain(s, objects.KindNode, func(o *stored) bool { return !g.anew[o.Key] }) == 0
 	return g.noneLeft && (g.massOfSubnets(s) || s.lapsed[objects.KindSubnet] || s.lapsed[objects.KindNode])
 }
 
@@ -296,7 +342,7 @@ func (g *guard) missing(kind string) int {
 }
 
 // remain counts the objects of a kind that are there to stay.
-func (g *guard) remain(s observation, kind string, counts func(stored) bool) int {
+func (g *guard) remain(s observation, kind string, counts func(*stored) bool) int {
 	n := 0
 	for k, o := range s.have {
 		if k.Kind == kind && !g.leaves(o) && counts(o) {

@@ -20,26 +20,26 @@ type storm struct {
 	*testing.T
 	guard  guard
 	now    time.Time
-	have   map[objects.Key]stored
+	have   map[objects.Key]*stored
 	lapsed map[string]bool
 }
 
 func newStorm(t *testing.T, delay time.Duration) *storm {
 	return &storm{
 		T: t, guard: guard{node: "n1", delay: delay, settings: routes.DefaultSettings},
-		now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), have: map[objects.Key]stored{}, lapsed: map[string]bool{},
+		now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), have: map[objects.Key]*stored{}, lapsed: map[string]bool{},
 	}
 }
 
 func (s *storm) subnets(names ...string) {
 	for _, n := range names {
-		s.put(objects.Subnet{Subnet: routes.Subnet{Name: n, Annotations: map[string]string{routes.AnnotationAdvertise: "true"}}}, objects.KindSubnet, n)
+		s.put(&objects.Subnet{Subnet: routes.Subnet{Name: n, Annotations: map[string]string{routes.AnnotationAdvertise: "true"}}}, objects.KindSubnet, n)
 	}
 }
 
 func (s *storm) put(value any, kind, name string) {
 	k := objects.Key{Kind: kind, Name: name}
-	s.have[k] = stored{Object: objects.Object{Key: k, Value: value}}
+	s.have[k] = &stored{Object: objects.Object{Key: k, Value: value}}
 }
 
 // peer puts a BGPPeer whose address is made of a word.
@@ -61,7 +61,7 @@ func (s *storm) lose(kind string, names ...string) {
 func (s *storm) after(d time.Duration, kind string) (names string, held []string) {
 	for end := s.now.Add(d); ; {
 		var again time.Time
-		held, again = s.guard.step(observation{now: s.now, have: s.have, lapsed: s.lapsed, known: func(k objects.Key) bool { return true }})
+		held, again = s.guard.step(observation{now: s.now, have: s.have, lapsed: s.lapsed, all: true, known: func(k objects.Key) bool { return true }})
 		if !s.now.Before(end) {
 			break
 		}
@@ -81,7 +81,7 @@ func (s *storm) after(d time.Duration, kind string) (names string, held []string
 func (s *storm) nodes(uid types.UID, names ...string) {
 	for _, n := range names {
 		k := objects.Key{Kind: objects.KindNode, Name: n}
-		s.have[k] = stored{Object: objects.Object{Key: k, Value: objects.Node{Node: routes.Node{Name: n}}}, uid: uid}
+		s.have[k] = &stored{Object: objects.Object{Key: k, Value: objects.Node{Node: routes.Node{Name: n}}}, uid: uid}
 	}
 }
 
@@ -138,7 +138,7 @@ func TestGuardHoldsWhatGoesOneByOne(t *testing.T) {
 	s := newStorm(t, time.Hour)
 	names := many(40)
 	s.subnets(names...)
-	s.put(objects.Subnet{Subnet: routes.Subnet{Name: "join"}}, objects.KindSubnet, "join")
+	s.put(&objects.Subnet{Subnet: routes.Subnet{Name: "join"}}, objects.KindSubnet, "join")
 	all := "join," + strings.Join(names, ",")
 	s.want(0, objects.KindSubnet, all, 0)
 	for _, n := range names {
@@ -154,7 +154,7 @@ func TestGuardLetsThroughWhatPeopleDo(t *testing.T) {
 	s.want(0, objects.KindSubnet, "a,b", 0)
 	// Un-annotated: no deletion at all.
 	for _, n := range []string{"a", "b"} {
-		s.put(objects.Subnet{Subnet: routes.Subnet{Name: n}}, objects.KindSubnet, n)
+		s.put(&objects.Subnet{Subnet: routes.Subnet{Name: n}}, objects.KindSubnet, n)
 	}
 	s.after(0, objects.KindSubnet)
 	for k, o := range s.guard.force {
@@ -172,13 +172,13 @@ func TestGuardHoldsDeletionsThatWaitForFinalizers(t *testing.T) {
 	s.subnets("a", "b")
 	s.want(0, objects.KindSubnet, "a,b", 0)
 	deleting := func(n, advertise string) {
-		s.put(objects.Subnet{Subnet: routes.Subnet{Name: n, Deleting: true, Annotations: map[string]string{routes.AnnotationAdvertise: advertise}}}, objects.KindSubnet, n)
+		s.put(&objects.Subnet{Subnet: routes.Subnet{Name: n, Deleting: true, Annotations: map[string]string{routes.AnnotationAdvertise: advertise}}}, objects.KindSubnet, n)
 	}
 	deleting("a", "true")
 	deleting("b", "true")
 	s.want(time.Minute, objects.KindSubnet, "a,b", 1)
 	inForce := func(n string) routes.Subnet {
-		return s.guard.force[objects.Key{Kind: objects.KindSubnet, Name: n}].Value.(objects.Subnet).Subnet
+		return s.guard.force[objects.Key{Kind: objects.KindSubnet, Name: n}].Value.(*objects.Subnet).Subnet
 	}
 	if inForce("a").Deleting || inForce("b").Deleting {
 		t.Error("the deletion counts already")
@@ -199,7 +199,7 @@ func TestGuardBelievesTheEndOfADeletionAtOnce(t *testing.T) {
 	s := newStorm(t, time.Hour)
 	s.subnets("a", "b")
 	s.want(0, objects.KindSubnet, "a,b", 0)
-	s.put(objects.Subnet{Subnet: routes.Subnet{Name: "a", Deleting: true, Annotations: map[string]string{routes.AnnotationAdvertise: "true"}}}, objects.KindSubnet, "a")
+	s.put(&objects.Subnet{Subnet: routes.Subnet{Name: "a", Deleting: true, Annotations: map[string]string{routes.AnnotationAdvertise: "true"}}}, objects.KindSubnet, "a")
 	s.want(10*time.Second, objects.KindSubnet, "a,b", 0)
 	s.lose(objects.KindSubnet, "a")
 	s.want(0, objects.KindSubnet, "b", 0)

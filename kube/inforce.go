@@ -3,14 +3,11 @@ package kube
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"reflect"
 	"slices"
 	"time"
-
-	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/fairway-bgp/fairway/objects"
 	"github.com/fairway-bgp/fairway/policy"
@@ -31,8 +28,10 @@ func (f *following) load() {
 
 // restore puts the last-known state into force, for what cannot be read.
 func (f *following) restore(last restored) {
-	f.guard.force, f.guard.gone, f.saved = last.objects, map[objects.Key]absence{}, last.saved
-	f.good, f.goodTexts = last.good, last.goodTexts
+	f.guard.restore(last.objects)
+	f.guard.take()
+	f.saved, f.settled = last.saved, nil
+	f.assembly = newAssembly(last.objects, last.good, last.peers, f.options.Settings)
 	f.annotations.Store(&last.annotations)
 }
 
@@ -43,6 +42,7 @@ func (f *following) pass(ctx context.Context, now time.Time) (again time.Time) {
 	f.expire(s)
 	view := LiveView{}
 	view.Held, again = f.guard.step(s)
+	f.assembly.take(f.guard.force, f.guard.take(), f.options.Settings)
 	f.followMore(ctx, now)
 	if due := f.begun.Add(patience); f.unanswered() && now.Before(due) && f.wasReady() {
 		// A Subnet that now wants Pods, or a BGPPeer with a Secret, is complete in a
@@ -90,7 +90,7 @@ func (f *following) expire(s observation) {
 	}
 	for k := range f.guard.force {
 		if k.Kind == objects.KindSubnet && !s.known(k) {
-			delete(f.guard.force, k)
+			f.guard.put(k, nil)
 			delete(f.guard.gone, k)
 		}
 	}
@@ -98,64 +98,48 @@ func (f *following) expire(s observation) {
 
 // assemble makes the Contents of what is in force.
 func (f *following) assemble(view *LiveView, now time.Time) {
-	one := objects.Batch{}
-	view.UIDs, view.Peers = map[string]types.UID{}, map[string]PeerIdentity{}
-	for _, k := range slices.SortedFunc(maps.Keys(f.guard.force), objects.Key.Compare) {
-		o := f.guard.force[k]
-		one.Objects = append(one.Objects, o.Object)
-		switch k.Kind {
-		case objects.KindSubnet:
-			view.UIDs[k.Name] = o.uid
-		case objects.KindBGPPeer:
-			view.Peers[k.Name] = PeerIdentity{o.uid, o.generation}
-		case objects.KindNode:
-			if k.Name == f.options.Node {
-				view.NodeUID = o.uid
-			}
-		}
+	a := &f.assembly
+	secrets := make(map[string]feedState, len(f.secrets))
+	for name, feed := range f.secrets {
+		secrets[name] = feed.condition()
 	}
-	standIns := standInSecrets(one.Objects, func(secret string) bool { return f.secrets[secret] != nil })
-	one.Objects = append(one.Objects, standIns...)
-	var good objects.Good
-	view.Contents, good = objects.Assemble([]objects.Batch{one}, f.good, f.absent)
-	f.good = withoutPeersOf(standIns, one.Objects, good)
-	f.goodTexts = goodTexts(f.good, f.guard.force, f.goodTexts)
-	objects.StampSince(view.Problems, f.problems, now.UTC())
-	f.problems = view.Problems
-	s := good.Lists().Snapshot(f.options.Settings)
+	if a.unsettled || !maps.Equal(secrets, f.settled) {
+		a.settle(f.reads, f.absent)
+		f.settled = secrets
+	}
+	if a.retold {
+		problems := a.allProblems()
+		objects.StampSince(problems, f.problems, now.UTC())
+		f.problems, a.retold = problems, false
+	}
+	view.Problems, view.Peers, view.uids = f.problems, a.identities, a.uids
+	if own := f.guard.force[objects.Key{Kind: objects.KindNode, Name: f.options.Node}]; own != nil {
+		view.NodeUID = own.uid
+	}
+	s := policy.Snapshot{Peers: a.known}
+	s.Settings, s.Subnets, s.Nodes, s.Pods, s.Vlans = f.options.Settings, a.subnets, a.nodes, a.pods, a.vlans
 	if s.Vlans == nil && f.vlans != nil && f.vlans.condition().synced {
 		s.Vlans = map[string]string{}
 	}
-	for i := range s.Subnets {
-		s.Subnets[i].Controlled = true
-	}
 	view.Snapshot = s
 	if f.options.Node == "" {
-		view.Objects = one.Objects
+		view.Objects = f.allObjects()
 	}
 }
 
-// goodTexts gives the objects that the good values were made of.
-func goodTexts(now objects.Good, force map[objects.Key]stored, last map[objects.Key]goodText) map[objects.Key]goodText {
-	out := make(map[objects.Key]goodText, len(now))
-	for k, v := range now {
-		o := force[k]
-		peer, isPeer := v.(policy.Peer)
-		switch g, had := last[k]; {
-		case isPeer && o.gives(peer), !isPeer && o.Value != nil:
-			out[k] = goodText{o.text, string(peer.Password)}
-		case had:
-			out[k] = g
-		}
+// allObjects gives what is in force by kind and name, and what stands in for Secrets.
+func (f *following) allObjects() []objects.Object {
+	var all []objects.Object
+	for _, k := range slices.SortedFunc(maps.Keys(f.guard.force), objects.Key.Compare) {
+		all = append(all, f.guard.force[k].Object)
 	}
-	return out
+	return append(all, standInSecrets(all, f.reads)...)
 }
 
-// gives reports whether a BGPPeer makes this session, whatever its password.
-func (o stored) gives(peer policy.Peer) bool {
-	draft, ok := o.Value.(objects.Peer)
-	draft.Password = peer.Password
-	return ok && reflect.DeepEqual(draft.Peer, peer)
+// reads reports whether a Secret is followed, or in force still.
+func (f *following) reads(secret string) bool {
+	inForce := f.assembly.few[objects.Key{Kind: objects.KindSecret, Namespace: f.options.Cluster.namespace, Name: secret}]
+	return f.secrets[secret] != nil || inForce != nil
 }
 
 // absent says of a Secret that is not there whether that is known.
@@ -203,11 +187,28 @@ func withoutPeersOf(standIns, all []objects.Object, values objects.Good) objects
 	return values
 }
 
+// sameAs reports whether two views, of one source, say the same. What did not change has
+// the same list.
+func (v LiveView) sameAs(w LiveView) bool {
+	a, b := v.Snapshot, w.Snapshot
+	if !sameList(a.Subnets, b.Subnets) || !sameList(a.Nodes, b.Nodes) || !sameList(v.uids, w.uids) {
+		return false
+	}
+	for _, s := range []*policy.Snapshot{&v.Snapshot, &w.Snapshot} {
+		s.Subnets, s.Nodes = nil, nil
+	}
+	v.uids, w.uids = nil, nil
+	return reflect.DeepEqual(v, w)
+}
+
+// sameList reports whether two lists are one.
+func sameList[T any](a, b []T) bool { return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0]) }
+
 // publish makes a view the latest, and reports whether it differs from the last.
 func (f *following) publish(view LiveView) bool {
 	if last := f.latest.Load(); last != nil {
 		view.Serial = last.Serial
-		if reflect.DeepEqual(*last, view) {
+		if last.sameAs(view) {
 			f.heard = time.Time{}
 			return false
 		}
@@ -233,23 +234,42 @@ func (f *following) save(view LiveView, changed bool, now time.Time) time.Time {
 		return time.Time{}
 	}
 	annotations := f.annotations.Load()
-	if next := f.lastSave.Add(saveAnyway); !changed && annotations == f.savedAnnotations && now.Before(next) {
+	next := f.lastSave.Add(saveAnyway)
+	if f.unsaved.IsZero() && !changed && annotations == f.savedAnnotations && now.Before(next) {
 		return next
 	}
+	if f.unsaved = now; !f.saver.takes() {
+		return time.Time{} // the saver rings when it does
+	}
 	f.saver.offer(f.state(now))
-	f.lastSave, f.savedAnnotations = now, annotations
+	f.lastSave, f.savedAnnotations, f.unsaved = now, annotations, time.Time{}
 	return now.Add(saveAnyway)
+}
+
+// endSaving has what was not saved yet written, and the saver end.
+func (f *following) endSaving() {
+	if f.saver == nil {
+		return
+	}
+	if !f.unsaved.IsZero() {
+		f.saver.offer(f.state(f.unsaved))
+	}
+	close(f.saver.next)
 }
 
 // state is what the next run shall know.
 func (f *following) state(now time.Time) state {
 	s := state{at: now, good: savedGood{Annotations: f.Remembered()}}
-	for _, k := range slices.SortedFunc(maps.Keys(f.guard.force), objects.Key.Compare) {
-		s.objects = append(s.objects, json.RawMessage(f.guard.force[k].text))
-	}
-	for _, k := range slices.SortedFunc(maps.Keys(f.goodTexts), objects.Key.Compare) {
-		if g := f.goodTexts[k]; k.Kind == objects.KindBGPPeer || g.text != f.guard.force[k].text {
-			s.good.Objects = append(s.good.Objects, goodObject{json.RawMessage(g.text), g.password})
+	force, a := f.guard.force, &f.assembly
+	for _, k := range slices.SortedFunc(maps.Keys(force), objects.Key.Compare) {
+		s.objects = append(s.objects, force[k].text)
+		switch good := a.good[k]; {
+		case k.Kind == objects.KindBGPPeer:
+			if p, known := a.peers[k]; known {
+				s.good.Objects = append(s.good.Objects, p.made.saved())
+			}
+		case good != nil && good.text != force[k].text:
+			s.good.Objects = append(s.good.Objects, goodText{text: good.text}.saved())
 		}
 	}
 	return s

@@ -77,9 +77,16 @@ type LiveView struct {
 	Unsaved string
 	// NodeUID is the own Node's, "" while it is not known.
 	NodeUID types.UID
-	// UIDs are the Subnets', by name, and Peers what tells a BGPPeer from others.
-	UIDs  map[string]types.UID
+	// Peers are what tells a BGPPeer from others of its name.
 	Peers map[string]PeerIdentity
+	// uids are those of the Subnets, sorted by name.
+	uids []subnetUID
+}
+
+// SubnetUID gives the UID of a Subnet, "" where it is not known.
+func (v LiveView) SubnetUID(name string) types.UID {
+	uid, _ := uidIn(v.uids, name)
+	return uid
 }
 
 // PeerIdentity is which BGPPeer of its name it is, and which version of its spec.
@@ -133,6 +140,7 @@ func (l *Live) Run(ctx context.Context) error {
 	f.follow = func(ctx context.Context, feed *feed) { f.running.Go(func() { feed.run(ctx) }) }
 	defer f.running.Wait()
 	f.begin(ctx)
+	defer f.endSaving()
 	for {
 		again := f.pass(ctx, time.Now())
 		var alarm <-chan time.Time

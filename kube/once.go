@@ -36,9 +36,10 @@ func ReadObjects(ctx context.Context, c *Cluster, settings routes.Settings) ([]o
 	out := slices.Clone(v.Objects)
 	for i := range out {
 		switch o := out[i].Value.(type) {
-		case objects.Subnet:
-			o.Formatted, o.Controlled = true, true
-			out[i].Value = o
+		case *objects.Subnet:
+			seen := *o
+			seen.Formatted, seen.Controlled = true, true
+			out[i].Value = &seen
 		case objects.Node:
 			o.Reported, o.Judged = true, true
 			out[i].Value = o

@@ -16,9 +16,9 @@ import (
 type rawObject struct {
 	metav1.TypeMeta
 	rawMeta
-	text []byte
-	// trimmed is true once the text holds only what counts.
-	trimmed bool
+	// text is nil once stored is what it was converted to.
+	text   []byte
+	stored *stored
 }
 
 // rawMeta is the part of an object's metadata that following it needs.

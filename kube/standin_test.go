@@ -2,7 +2,6 @@ package kube
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -70,8 +69,8 @@ func TestLastStateStandsInAndExpires(t *testing.T) {
 	folder := t.TempDir()
 	now := time.Now()
 	objects := append(someState(),
-		json.RawMessage(`{"apiVersion":"v1","kind":"Node","metadata":{"name":"n1"},"status":{"conditions":[{"type":"Ready","status":"True"}]}}`),
-		json.RawMessage(`{"apiVersion":"fairway.dev/v1alpha1","kind":"BGPPeer","metadata":{"name":"tor"},"spec":{"peerAddress":"192.0.2.9","peerASN":64512,"localASN":65000,"passwordSecretRef":{"name":"tor"}}}`))
+		`{"apiVersion":"v1","kind":"Node","metadata":{"name":"n1"},"status":{"conditions":[{"type":"Ready","status":"True"}]}}`,
+		`{"apiVersion":"fairway.dev/v1alpha1","kind":"BGPPeer","metadata":{"name":"tor"},"spec":{"peerAddress":"192.0.2.9","peerASN":64512,"localASN":65000,"passwordSecretRef":{"name":"tor"}}}`)
 	if err := saveState(folder, "n1", state{at: now, objects: objects}); err != nil {
 		t.Fatal(err)
 	}

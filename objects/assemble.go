@@ -43,7 +43,7 @@ type Batch struct {
 }
 
 // Good holds the last good value of each object, so that the next Contents can fall
-// back on it: a Subnet, Vlan, Node, []routes.Pod, Secret or policy.Peer, with its
+// back on it: a *Subnet, Vlan, Node, []routes.Pod, Secret or policy.Peer, with its
 // password, each.
 type Good map[Key]any
 
@@ -52,22 +52,7 @@ type Good map[Key]any
 // says of a Secret what a BGPPeer is told that names it; it continues "Secret NAME".
 func Assemble(batches []Batch, last Good, absent func(secret string) error) (Contents, Good) {
 	batches = copyObjects(batches)
-	chosen := choose(batches)
-	now := Good{}
-	for _, o := range chosen {
-		if o.Kind == KindBGPPeer {
-			continue
-		}
-		v := o.Value
-		if v == nil {
-			v = last.fallback(o)
-		}
-		if v != nil {
-			now[o.Key] = v
-		}
-	}
-	maps.Copy(now, settlePeers(chosen, now, last, absent))
-
+	now := Settle(choose(batches), last, absent)
 	var c Contents
 	c.Ignored = ignored(batches)
 	for _, b := range batches {
@@ -81,6 +66,23 @@ func Assemble(batches []Batch, last Good, absent func(secret string) error) (Con
 	}
 	slices.Sort(c.Unread)
 	return c, now
+}
+
+// Settle gives the values of objects, of which no two have one key: of those that do not
+// convert, and of BGPPeers that cannot have their session, the last ones. What is wrong
+// is added to the objects' Problems. absent is as Assemble's.
+func Settle(chosen []*Object, last Good, absent func(secret string) error) Good {
+	now := make(Good, len(chosen))
+	for _, o := range chosen {
+		if o.Kind == KindBGPPeer {
+			continue
+		}
+		if v := o.Settled(last[o.Key]); v != nil {
+			now[o.Key] = v
+		}
+	}
+	maps.Copy(now, settlePeers(chosen, now, last, absent))
+	return now
 }
 
 // copyObjects lets Assemble add problems to objects that others hold too.
@@ -141,11 +143,22 @@ func (o *Object) Add(p Problem) {
 	o.Problems = append(o.Problems, p)
 }
 
-// fallback gives the last value of an object that has none now, or nil, and says
-// so in the last of its problems.
-func (g Good) fallback(o *Object) any {
-	v, ok := g[o.Key]
-	if !ok {
+// fallback gives the last value of an object that cannot have the one it says, or nil,
+// and says so in the last of its problems.
+func (g Good) fallback(o *Object) any { return o.stay(g[o.Key]) }
+
+// Settled gives the value of an object that is no BGPPeer: its own or, where it does not
+// convert, the last one, nil for none. Then the last of its problems says so.
+func (o *Object) Settled(last any) any {
+	if o.Value != nil {
+		return o.Value
+	}
+	return o.stay(last)
+}
+
+// stay gives the last value, and says in the last of the problems that it counts.
+func (o *Object) stay(last any) any {
+	if last == nil {
 		return nil
 	}
 	for i := len(o.Problems) - 1; i >= 0; i-- {
@@ -154,7 +167,7 @@ func (g Good) fallback(o *Object) any {
 			break
 		}
 	}
-	return v
+	return last
 }
 
 // settlePeers gives the BGPPeers that can have a session. Of two with one
@@ -299,7 +312,7 @@ func secretsByName(chosen []*Object, now Good, absent func(string) error) func(s
 
 // Lists are the values of each kind, sorted by namespace and name.
 type Lists struct {
-	Subnets []Subnet
+	Subnets []*Subnet
 	// Vlans has the provider network of each Vlan; nil without any.
 	Vlans map[string]string
 	Nodes []Node
@@ -327,10 +340,10 @@ func (g Good) Lists() Lists {
 			subnets++
 		}
 	}
-	d := Lists{Subnets: slices.Grow([]Subnet(nil), subnets)}
+	d := Lists{Subnets: slices.Grow([]*Subnet(nil), subnets)}
 	for _, k := range slices.SortedFunc(maps.Keys(g), Key.Compare) {
 		switch v := g[k].(type) {
-		case Subnet:
+		case *Subnet:
 			d.Subnets = append(d.Subnets, v)
 		case Vlan:
 			if d.Vlans == nil {

@@ -118,7 +118,7 @@ func TestConditionsOfASubnet(t *testing.T) {
 	} {
 		text := `{"apiVersion":"kubeovn.io/v1","kind":"Subnet","metadata":{"name":"s"},"spec":{},"status":{"conditions":[` + tc.conditions + `]}}`
 		for _, text := range [][]byte{[]byte(text), Trim("kubeovn.io/v1", KindSubnet, []byte(text))} {
-			d, ok := Read(text).Value.(Subnet)
+			d, ok := Read(text).Value.(*Subnet)
 			if got := fmt.Sprint(d.Validated, d.Ready, " ", d.ReadyAt, " ", d.GatewayVerdict); !ok || got != tc.want {
 				t.Errorf("%s: %q, want %q", text, got, tc.want)
 			}

@@ -45,8 +45,8 @@ func (k Key) String() string {
 type Object struct {
 	Key
 	Where string
-	// Value is a Subnet, Vlan, Node, []routes.Pod, Secret or Peer; nil where the
-	// object does not convert.
+	// Value is a *Subnet, Vlan, Node, []routes.Pod, Secret or Peer; nil where the
+	// object does not convert. Nobody changes what it leads to.
 	Value    any
 	Problems []Problem
 	// Ignored is "kind (apiVersion)" of an object that Fairway does not read; its key

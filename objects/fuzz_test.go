@@ -27,8 +27,8 @@ func FuzzOneDocumentNeverHarmsAnother(f *testing.F) {
 		if len(seen) != 2 {
 			t.Fatalf("%d of the 2 good documents are left of %q", len(seen), stream)
 		}
-		want, _ := seen[0].Value.(Subnet)
-		if got, _ := seen[1].Value.(Subnet); want.Name == "" || !reflect.DeepEqual(got, want) {
+		want, _ := seen[0].Value.(*Subnet)
+		if got, _ := seen[1].Value.(*Subnet); want == nil || !reflect.DeepEqual(got, want) {
 			t.Fatalf("%+v became %+v", want, got)
 		}
 	})
@@ -55,6 +55,9 @@ func FuzzTrim(f *testing.F) {
 		if got := Read(slim); !reflect.DeepEqual(asLive(got.Value), asLive(whole.Value)) {
 			t.Errorf("whole   %+v\ntrimmed %+v\nof %s", whole.Value, got.Value, slim)
 		}
+		if taken, text := Take(h.APIVersion, h.Kind, []byte(text)); string(text) != string(slim) || !reflect.DeepEqual(taken, Read(slim)) {
+			t.Errorf("taken   %+v of %s\ntrimmed %+v of %s", taken, text, Read(slim), slim)
+		}
 		if again := Trim(h.APIVersion, h.Kind, slim); string(again) != string(slim) {
 			t.Errorf("%s\ntrimmed again: %s", slim, again)
 		}
@@ -64,9 +67,10 @@ func FuzzTrim(f *testing.F) {
 // asLive takes away what only files need: whether a controller has been there.
 func asLive(value any) any {
 	switch v := value.(type) {
-	case Subnet:
-		v.Formatted = false
-		return v
+	case *Subnet:
+		live := *v
+		live.Formatted, live.Controlled = false, false
+		return live
 	case Node:
 		v.Reported = false
 		return v

@@ -56,11 +56,8 @@ func createdAt(value any, now time.Time) any {
 			v.Created = now
 		}
 		return v
-	case Subnet:
-		if v.Created.IsZero() {
-			v.Created = now
-		}
-		return v
+	case *Subnet:
+		return v.CreatedAt(now)
 	}
 	return value
 }
@@ -74,8 +71,8 @@ func applied(old, change any) any {
 			c.Created = o.Created
 		}
 		return c
-	case Subnet:
-		if o, ok := old.(Subnet); ok {
+	case *Subnet:
+		if o, ok := old.(*Subnet); ok {
 			return c.over(o)
 		}
 	case Node:
@@ -89,7 +86,9 @@ func applied(old, change any) any {
 // over keeps the status, and the fields that Kube-OVN's controller fills in
 // (pkg/controller/subnet.go, formatSubnet). Where the gateways change, the controller
 // is yet to name the active one: the Subnet is as one that it has not seen.
-func (s Subnet) over(old Subnet) Subnet {
+func (s *Subnet) over(old *Subnet) *Subnet {
+	next := *s
+	s = &next
 	s.Created = old.Created
 	if s.Formatted {
 		return s
@@ -133,6 +132,16 @@ func (n Node) over(old Node) Node {
 	return n
 }
 
+// CreatedAt gives the Subnet with this time of its creation, where it has none.
+func (s *Subnet) CreatedAt(at time.Time) *Subnet {
+	if !s.Created.IsZero() {
+		return s
+	}
+	next := *s
+	next.Created = at
+	return &next
+}
+
 func added(to, more map[string]string) map[string]string {
 	out := maps.Clone(to)
 	if out == nil {
@@ -145,8 +154,8 @@ func added(to, more map[string]string) map[string]string {
 // lacks says which annotations of a Subnet a change of it leaves out: whether those go
 // depends on who set them.
 func (o Object) lacks(old Object) []string {
-	change, ok := o.Value.(Subnet)
-	was, wasOne := old.Value.(Subnet)
+	change, ok := o.Value.(*Subnet)
+	was, wasOne := old.Value.(*Subnet)
 	if !ok || !wasOne {
 		return nil
 	}

@@ -19,7 +19,9 @@ func selectorOf(s *metav1.LabelSelector, path string, r *report) routes.Selector
 	if s == nil {
 		return out
 	}
-	out.MatchLabels = maps.Clone(s.MatchLabels)
+	if len(s.MatchLabels) > 0 {
+		out.MatchLabels = maps.Clone(s.MatchLabels)
+	}
 	for _, k := range slices.Sorted(maps.Keys(s.MatchLabels)) {
 		at := joinPath(path+".matchLabels", k)
 		checkLabelKey(k, at, r)
@@ -33,7 +35,7 @@ func selectorOf(s *metav1.LabelSelector, path string, r *report) routes.Selector
 			checkLabelValue(v, fmt.Sprintf("%s.values[%d]", at, j), r)
 		}
 		out.MatchExpressions = append(out.MatchExpressions, routes.Requirement{
-			Key: e.Key, Operator: string(e.Operator), Values: slices.Clone(e.Values),
+			Key: e.Key, Operator: string(e.Operator), Values: append([]string(nil), e.Values...),
 		})
 	}
 	return out

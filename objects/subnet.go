@@ -12,20 +12,20 @@ import (
 // subnetSpec is the part of a Kube-OVN Subnet's spec that Fairway reads
 // (pkg/apis/kubeovn/v1/subnet.go, which has the JSON names).
 type subnetSpec struct {
-	CIDRBlock              string                 `json:"cidrBlock"`
-	VPC                    string                 `json:"vpc"`
-	Provider               string                 `json:"provider"`
-	VLAN                   string                 `json:"vlan"`
-	LogicalGateway         bool                   `json:"logicalGateway"`
-	NATOutgoing            bool                   `json:"natOutgoing"`
-	NATOutgoingPolicyRules []natPolicyRule        `json:"natOutgoingPolicyRules"`
-	GatewayType            string                 `json:"gatewayType"`
-	GatewayNode            string                 `json:"gatewayNode"`
-	GatewayNodeSelectors   []metav1.LabelSelector `json:"gatewayNodeSelectors"`
-	EnableECMP             bool                   `json:"enableEcmp"`
-	ExternalEgressGateway  string                 `json:"externalEgressGateway"`
-	Private                bool                   `json:"private"`
-	AllowSubnets           []string               `json:"allowSubnets"`
+	CIDRBlock              string                 `json:"cidrBlock,omitempty"`
+	VPC                    string                 `json:"vpc,omitempty"`
+	Provider               string                 `json:"provider,omitempty"`
+	VLAN                   string                 `json:"vlan,omitempty"`
+	LogicalGateway         bool                   `json:"logicalGateway,omitempty"`
+	NATOutgoing            bool                   `json:"natOutgoing,omitempty"`
+	NATOutgoingPolicyRules []natPolicyRule        `json:"natOutgoingPolicyRules,omitempty"`
+	GatewayType            string                 `json:"gatewayType,omitempty"`
+	GatewayNode            string                 `json:"gatewayNode,omitempty"`
+	GatewayNodeSelectors   []metav1.LabelSelector `json:"gatewayNodeSelectors,omitempty"`
+	EnableECMP             bool                   `json:"enableEcmp,omitempty"`
+	ExternalEgressGateway  string                 `json:"externalEgressGateway,omitempty"`
+	Private                bool                   `json:"private,omitempty"`
+	AllowSubnets           []string               `json:"allowSubnets,omitempty"`
 }
 
 type natPolicyRule struct {
@@ -35,8 +35,8 @@ type natPolicyRule struct {
 // subnetStatus is the part of its status.
 type subnetStatus struct {
 	// ActivateGateway really is spelt so.
-	ActivateGateway string      `json:"activateGateway"`
-	Conditions      []condition `json:"conditions"`
+	ActivateGateway string      `json:"activateGateway,omitempty"`
+	Conditions      []condition `json:"conditions,omitempty"`
 }
 
 // condition is what Subnets and Nodes have in common, and LastUpdateTime, which
@@ -101,12 +101,12 @@ func decodeSubnet(text []byte, r *report) (any, bool) {
 		r.wrong("spec", missing, "a Subnet without one is only a part of one")
 		return nil, false
 	}
-	return subnetOf(d.Metadata.read(r, readAnnotation), *d.Spec, d.Status, r), true
+	return subnetOf(d.Metadata.read(r, readAnnotation), d.Spec, &d.Status, r), true
 }
 
 // subnetOf converts a Subnet. What its strings mean is not judged here: the
 // core's checks turn a bad one into a reason.
-func subnetOf(m metadata, spec subnetSpec, status subnetStatus, r *report) Subnet {
+func subnetOf(m metadata, spec *subnetSpec, status *subnetStatus, r *report) *Subnet {
 	ready := conditionOf(status.Conditions, conditionReady)
 	out := routes.Subnet{
 		Name:                  m.name,
@@ -125,7 +125,7 @@ func subnetOf(m metadata, spec subnetSpec, status subnetStatus, r *report) Subne
 		EnableECMP:            spec.EnableECMP,
 		ExternalEgressGateway: spec.ExternalEgressGateway,
 		Private:               spec.Private,
-		AllowSubnets:          slices.Clone(spec.AllowSubnets),
+		AllowSubnets:          append([]string(nil), spec.AllowSubnets...),
 		Deleting:              m.deleting,
 		Controlled:            len(status.Conditions) > 0,
 		Validated:             conditionOf(status.Conditions, conditionValidated).Status == "True",
@@ -135,12 +135,12 @@ func subnetOf(m metadata, spec subnetSpec, status subnetStatus, r *report) Subne
 		GatewayVerdict:        gatewayVerdict(ready),
 		ActiveGateway:         status.ActivateGateway,
 	}
-	return Subnet{*out.Parsed(), out.Controlled}
+	return &Subnet{*out.Parsed(), out.Controlled}
 }
 
 // gatewaySelectors leaves selectors alone that Kube-OVN does not look at: those
 // beside a gatewayNode (pkg/controller/subnet.go).
-func gatewaySelectors(s subnetSpec, r *report) []routes.Selector {
+func gatewaySelectors(s *subnetSpec, r *report) []routes.Selector {
 	if len(routes.ParseGatewayNodes(s.GatewayNode)) > 0 {
 		return nil
 	}

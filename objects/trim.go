@@ -36,10 +36,9 @@ type slim struct {
 	Data       any      `json:"data,omitempty"`
 }
 
-// Trim gives the text of an object of a kind with the fields that count. A text that does
-// not decode is kept as it is, for the conversion to say what is wrong with it.
-func Trim(apiVersion, kind string, text []byte) []byte {
-	o := slim{}
+// slimmed decodes an object of a kind and takes away what does not count. It reports
+// false of one that does not decode.
+func slimmed(apiVersion, kind string, text []byte) (o slim, ok bool) {
 	switch kind {
 	case KindSubnet:
 		o.Spec, o.Status = &subnetSpec{}, &subnetStatus{}
@@ -56,16 +55,83 @@ func Trim(apiVersion, kind string, text []byte) []byte {
 	}
 	statusCounts := o.Status != nil
 	if err := strictjson.UnmarshalCaseSensitivePreserveInts(text, &o); err != nil || o.Metadata.Name == "" {
-		return text
+		return o, false
 	}
 	if !statusCounts {
 		o.Status = nil
 	}
 	o.APIVersion, o.Kind = apiVersion, kind
 	o.drop()
-	out, err := json.Marshal(o)
+	return o, true
+}
+
+// Trim gives the text of an object of a kind with the fields that count. A text that does
+// not decode is kept as it is, for the conversion to say what is wrong with it.
+func Trim(apiVersion, kind string, text []byte) []byte {
+	if o, ok := slimmed(apiVersion, kind, text); ok {
+		if out, err := json.Marshal(o); err == nil {
+			return out
+		}
+	}
+	return text
+}
+
+// Take is Trim and then Read, but decodes an object of those kinds once of which there
+// are many.
+func Take(apiVersion, kind string, text []byte) (o Object, trimmed []byte) {
+	slim, ok := slimmed(apiVersion, kind, text)
+	if !ok {
+		return Read(text), text
+	}
+	trimmed, err := json.Marshal(slim)
 	if err != nil {
-		return text
+		return Read(text), text
+	}
+	if o, ok = slim.object(); !ok {
+		o = Read(trimmed)
+	}
+	return o, trimmed
+}
+
+// object converts what was decoded; it reports false where that takes the text.
+func (o *slim) object() (Object, bool) {
+	out := Object{Key: Key{Kind: o.Kind, Name: o.Metadata.Name}}
+	if o.Kind == KindPod {
+		out.Namespace = o.Metadata.Namespace
+	}
+	if d, _, _ := decoderOf(o.APIVersion, o.Kind); d == nil {
+		return out, false
+	}
+	r, m := &report{object: out.Key.String()}, o.Metadata.read()
+	switch spec := o.Spec.(type) {
+	case *subnetSpec:
+		if status, ok := o.Status.(*subnetStatus); ok {
+			out.Value = subnetOf(m, spec, status, r)
+		}
+	case *nodeSpec:
+		if status, ok := o.Status.(*nodeStatus); ok {
+			out.Value = nodeOf(m, *spec, *status, r)
+		}
+	case *podSpec:
+		if status, ok := o.Status.(*podStatus); ok {
+			out.Value = podsOf(m, *spec, *status, r)
+		}
+	}
+	if !r.usable() {
+		out.Value = nil
+	}
+	out.Problems = r.problems
+	return out, out.Value != nil
+}
+
+// read gives the metadata as the conversions take it.
+func (m *slimMeta) read() metadata {
+	out := metadata{name: m.Name, namespace: m.Namespace, deleting: m.DeletionTimestamp != nil, annotations: m.Annotations}
+	if len(m.Labels) > 0 {
+		out.labels = m.Labels
+	}
+	if m.CreationTimestamp != nil {
+		out.created = created(*m.CreationTimestamp)
 	}
 	return out
 }

@@ -3,6 +3,7 @@ package objects
 import (
 	"bytes"
 	"encoding/json"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -22,11 +23,14 @@ func TestTrimKeepsWhatCounts(t *testing.T) {
 		}
 	}
 	whole, slimmed := Read([]byte(text)), Read(slim)
-	if a, b := whole.Value.(Subnet), slimmed.Value.(Subnet); !sameSubnet(a, b) {
+	if a, b := whole.Value.(*Subnet), slimmed.Value.(*Subnet); !sameSubnet(a, b) {
 		t.Errorf("whole   %+v\ntrimmed %+v", a, b)
 	}
 	if again := Trim("kubeovn.io/v1", KindSubnet, slim); string(again) != string(slim) {
 		t.Errorf("trimmed twice: %s", again)
+	}
+	if taken, again := Take("kubeovn.io/v1", KindSubnet, []byte(text)); string(again) != string(slim) || !reflect.DeepEqual(taken, slimmed) {
+		t.Errorf("taken   %+v\ntrimmed %+v", taken, slimmed)
 	}
 	// What does not fit is for the conversion to tell of.
 	odd := strings.Replace(text, `"10.1.0.0/16"`, `7`, 1)
@@ -35,7 +39,7 @@ func TestTrimKeepsWhatCounts(t *testing.T) {
 	}
 }
 
-func sameSubnet(a, b Subnet) bool {
+func sameSubnet(a, b *Subnet) bool {
 	x, _ := json.Marshal(a.Subnet)
 	y, _ := json.Marshal(b.Subnet)
 	return bytes.Equal(x, y) && a.Subnet.Validated && routes.Selected(a.Annotations, routes.Settings{AdoptKubeOVN: true})

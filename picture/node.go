@@ -15,7 +15,26 @@ import (
 )
 
 // OfNode arranges what one node has published.
-func OfNode(s *status.Status) Picture {
+func OfNode(s *status.Status) Picture { return ofNode(s, listOf(s)) }
+
+// OfNodeAfter gives OfNode of a Status, with the lists of the Picture that was made of the
+// one before where they are the same: those of a large cluster are long, and change seldom.
+func OfNodeAfter(before *status.Status, shown *Picture, s *status.Status) Picture {
+	if !sameList(before, s) {
+		return OfNode(s)
+	}
+	return ofNode(s, shown.Lists[0])
+}
+
+// sameList reports whether two Statuses have the same List.
+func sameList(a, b *status.Status) bool {
+	return policy.SameAdverts(a.Plan.Adverts, b.Plan.Adverts) && slices.Equal(a.Plan.Withheld, b.Plan.Withheld) &&
+		slices.EqualFunc(a.Sessions, b.Sessions, func(e, f status.Session) bool {
+			return e.Peer == f.Peer && e.Established() == f.Established() && slices.Equal(e.NotOffered, f.NotOffered)
+		})
+}
+
+func ofNode(s *status.Status, l List) Picture {
 	n := Node{
 		Name: s.Node, State: s.State(), Problems: problemsOf(s), Drain: s.DrainText(), ASN: s.Speaker.ASN,
 		Sessions: []Session{}, Unchecked: !s.Audited,
@@ -30,7 +49,7 @@ func OfNode(s *status.Status) Picture {
 	n.Level = levelOf(n)
 	p := Picture{
 		Name: s.Node, Version: s.Version, Started: s.Started, At: s.At,
-		Nodes: []Node{n}, Lists: []List{listOf(s)}, Source: sourceOf(s),
+		Nodes: []Node{n}, Lists: []List{l}, Source: sourceOf(s),
 		Warnings: append([]policy.Warning{}, s.Plan.Warnings...),
 	}
 	p.finish()
@@ -100,9 +119,10 @@ func listOf(s *status.Status) List {
 		Planned: int64(len(s.Plan.Adverts)), Sent: int64(s.Announced()), Withhold: int64(len(s.Plan.Withheld)), Reasons: map[string]int64{},
 	}
 	for _, a := range s.Plan.Adverts {
+		unsent := s.NotSentTo(a)
 		out.Announced = append(out.Announced, Announced{
 			Prefix: a.Prefix.String(), Subnet: a.Subnet, Role: string(a.Role), NextHop: a.NextHopText(),
-			To: a.Peers, NotSentTo: s.NotSentTo(a), Sent: s.Sent(a), Draining: a.Draining,
+			To: a.Peers, NotSentTo: unsent, Sent: len(unsent) < len(a.Peers), Draining: a.Draining,
 		})
 	}
 	for _, w := range s.Plan.Withheld {

@@ -174,9 +174,9 @@ type fate struct {
 	became, why string
 }
 
-func fates(l *List) map[prefix]fate {
-	out := make(map[prefix]fate, len(l.Announced)+len(l.Withheld))
-	for _, a := range l.Announced {
+func fates(announced []Announced, withheld []Withheld) map[prefix]fate {
+	out := make(map[prefix]fate, len(announced)+len(withheld))
+	for _, a := range announced {
 		f := fate{OK, "announced", ""}
 		switch {
 		case !a.Sent:
@@ -186,7 +186,7 @@ func fates(l *List) map[prefix]fate {
 		}
 		out[prefix{a.Prefix, a.Subnet}] = f
 	}
-	for _, w := range l.Withheld {
+	for _, w := range withheld {
 		out[prefix{w.Prefix, w.Subnet}] = fate{Warn, "withheld, " + w.Reason, w.Detail}
 	}
 	return out
@@ -195,7 +195,9 @@ func fates(l *List) map[prefix]fate {
 // prefixes compares lists. Those of a Speaker may be cut short: what is not in one of
 // them is not known to have come or gone.
 func (c *comparison) prefixes(node string, old, now *List) {
-	before, after := fates(old), fates(now)
+	announcedBefore, announcedAfter := withoutEnds(old.Announced, now.Announced, Announced.same)
+	withheldBefore, withheldAfter := withoutEnds(old.Withheld, now.Withheld, func(a, b Withheld) bool { return a == b })
+	before, after := fates(announcedBefore, withheldBefore), fates(announcedAfter, withheldAfter)
 	whole := old.whole() && now.whole()
 	for _, p := range sortedPrefixes(after) {
 		f := after[p]
@@ -210,6 +212,26 @@ func (c *comparison) prefixes(node string, old, now *List) {
 			c.add(Warn, node, "prefix", p.prefix+" of "+p.subnet, "no longer selected", "")
 		}
 	}
+}
+
+// same reports whether two entries have the same fate.
+func (a Announced) same(b Announced) bool {
+	return a.Prefix == b.Prefix && a.Subnet == b.Subnet && a.Sent == b.Sent && slices.Equal(a.NotSentTo, b.NotSentTo)
+}
+
+// withoutEnds leaves out with what two lists begin and end alike: of long ones little has
+// changed.
+func withoutEnds[T any](a, b []T, same func(a, b T) bool) (x, y []T) {
+	if len(a) == len(b) && len(a) > 0 && &a[0] == &b[0] {
+		return nil, nil
+	}
+	for len(a) > 0 && len(b) > 0 && same(a[0], b[0]) {
+		a, b = a[1:], b[1:]
+	}
+	for len(a) > 0 && len(b) > 0 && same(a[len(a)-1], b[len(b)-1]) {
+		a, b = a[:len(a)-1], b[:len(b)-1]
+	}
+	return a, b
 }
 
 // whole is whether a list names all that it counts.

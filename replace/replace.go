@@ -6,6 +6,7 @@ package replace
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -17,7 +18,15 @@ import (
 // old by a name that begins with a dot. After an error the old one is as it was,
 // unless only the folder could not be synced. The error names path, never the
 // other name, so that the same fault has the same words each time.
-func File(path string, contents []byte, mode fs.FileMode) (err error) {
+func File(path string, contents []byte, mode fs.FileMode) error {
+	return Write(path, mode, func(w io.Writer) error {
+		_, err := w.Write(contents)
+		return err
+	})
+}
+
+// Write is File with contents that write writes.
+func Write(path string, mode fs.FileMode, write func(io.Writer) error) (err error) {
 	defer func() {
 		if err != nil {
 			err = fmt.Errorf("replace %s: %w", path, cause(err))
@@ -34,7 +43,7 @@ func File(path string, contents []byte, mode fs.FileMode) (err error) {
 			os.Remove(f.Name()) // which is not there after the rename
 		}
 	}()
-	if _, err = f.Write(contents); err == nil {
+	if err = write(f); err == nil {
 		err = errors.Join(f.Chmod(mode), f.Sync())
 	}
 	if errClose := f.Close(); err == nil {

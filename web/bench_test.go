@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -63,5 +64,29 @@ func BenchmarkPage(b *testing.B) {
 			b.Fatal(err)
 		}
 		b.ReportMetric(float64(len(body.zipped)), "bytes/page")
+	}
+}
+
+// BenchmarkPagePost10k shows a node's picture while nobody looks: of 10,000 prefixes one
+// comes or goes each time, or nothing changes.
+func BenchmarkPagePost10k(b *testing.B) {
+	all := interesting()
+	all.Plan.Adverts = nil
+	for i := range 10_000 {
+		prefix := netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(i >> 8), byte(i), 0}), 24)
+		all.Plan.Adverts = append(all.Plan.Adverts, &policy.Advert{Prefix: prefix, Subnet: fmt.Sprintf("subnet-%d", i), Role: routes.RoleDistributed, Peers: []string{"tor-a"}})
+	}
+	fewer := *all
+	fewer.Plan.Adverts = slices.Delete(slices.Clone(all.Plan.Adverts), 5000, 5001)
+	for name, other := range map[string]*status.Status{"one": &fewer, "none": all} {
+		b.Run(name, func(b *testing.B) {
+			page := NewPage(time.Now())
+			b.ReportAllocs()
+			for i := 0; b.Loop(); i++ {
+				if err := page.postStatus([]*status.Status{all, other}[i%2]); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }

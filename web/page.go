@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"reflect"
 	"strings"
 	"sync"
 	"time"
@@ -26,10 +27,10 @@ type Page struct {
 	begun time.Time
 
 	mu sync.Mutex
-	// shown is what was posted last, nil before; bytes are it as JSON, packed by gzip,
-	// nil until somebody asks.
+	// shown is what was posted last, nil before; of is what it was made of, nil for a
+	// cluster's. packed is it as JSON, plain and by gzip, nil until somebody asks.
 	shown    *picture.Picture
-	plain    []byte
+	of       *status.Status
 	timeline picture.Timeline
 	serial   int
 	packed   *packed
@@ -50,31 +51,36 @@ func NewPage(now time.Time) *Page { return &Page{begun: now, changed: make(chan 
 
 // shownText is the body of /picture.json.
 type shownText struct {
-	Picture  json.RawMessage  `json:"picture"`
+	Picture  *picture.Picture `json:"picture"`
 	Timeline picture.Timeline `json:"timeline"`
 }
 
 // Post shows a Picture, which must not be changed afterwards. One that says the same as
 // the last is only newer.
-func (p *Page) Post(s *picture.Picture) error {
-	plain, err := json.Marshal(s)
-	if err != nil {
-		return fmt.Errorf("picture as JSON: %w", err)
-	}
+func (p *Page) Post(s *picture.Picture) { p.post(s, nil) }
+
+func (p *Page) post(s *picture.Picture, of *status.Status) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.shown != nil && bytes.Equal(plain, p.plain) {
+	p.of = of
+	if p.shown != nil && saysTheSame(p.shown, s) {
 		p.shown = s
-		return nil
+		return
 	}
 	if p.shown != nil {
 		p.timeline = p.timeline.With(picture.Compare(p.shown, s))
 	}
-	p.shown, p.plain, p.packed = s, plain, nil
+	p.shown, p.packed = s, nil
 	p.serial++
 	close(p.changed)
 	p.changed = make(chan struct{})
-	return nil
+}
+
+// saysTheSame compares all but the time. Lists that are one cost nothing.
+func saysTheSame(a, b *picture.Picture) bool {
+	older := *a
+	older.At = b.At
+	return reflect.DeepEqual(&older, b)
 }
 
 // Follow posts what a board has, until ctx ends. What comes sooner than arrangeEvery is
@@ -109,8 +115,19 @@ func (p *Page) postStatus(s *status.Status) (err error) {
 			err = fmt.Errorf("make the picture: %v", r)
 		}
 	}()
-	shown := picture.OfNode(s)
-	return p.Post(&shown)
+	shown := p.arrange(s)
+	p.post(&shown, s)
+	return nil
+}
+
+func (p *Page) arrange(s *status.Status) picture.Picture {
+	p.mu.Lock()
+	before, shown := p.of, p.shown
+	p.mu.Unlock()
+	if before == nil {
+		return picture.OfNode(s)
+	}
+	return picture.OfNodeAfter(before, shown, s)
 }
 
 // tag names the version that is shown; "" before the first.
@@ -128,7 +145,7 @@ func (p *Page) body() (*packed, error) {
 	if p.shown == nil || p.packed != nil {
 		return p.packed, nil
 	}
-	text, err := json.Marshal(shownText{p.plain, append(picture.Timeline{}, p.timeline...)})
+	text, err := json.Marshal(shownText{p.shown, append(picture.Timeline{}, p.timeline...)})
 	if err != nil {
 		return nil, fmt.Errorf("picture as JSON: %w", err)
 	}

@@ -100,9 +100,7 @@ func TestAStreamTellsOfChangesAndOutlivesTheBoundsOfARequest(t *testing.T) {
 	}
 	last := ""
 	for n := range 3 {
-		if err := page.Post(numbered(n)); err != nil {
-			t.Fatal(err)
-		}
+		page.Post(numbered(n))
 		b := s.next()
 		for b.Tag == last { // a beat of before
 			b = s.next()
@@ -122,14 +120,12 @@ func TestAStreamTellsOfChangesAndOutlivesTheBoundsOfARequest(t *testing.T) {
 func TestThePageIsSentOnce(t *testing.T) {
 	page := NewPage(time.Now())
 	server := served(t, page)
-	if err := page.Post(numbered(1)); err != nil {
-		t.Fatal(err)
-	}
+	page.Post(numbered(1))
 	tag := page.tag()
 	older := numbered(1)
 	older.At = older.At.Add(time.Minute)
-	if err := page.Post(older); err != nil || page.tag() != tag {
-		t.Errorf("what says the same is another version: %s, %v", page.tag(), err)
+	if page.Post(older); page.tag() != tag {
+		t.Errorf("what says the same is another version: %s", page.tag())
 	}
 	ask := func(header, value string) *http.Response {
 		r, _ := http.NewRequest(http.MethodGet, server.URL+"/picture.json", nil)
@@ -150,7 +146,7 @@ func TestThePageIsSentOnce(t *testing.T) {
 		t.Fatalf("not packed: %v", err)
 	}
 	var shown shownText
-	if err := json.NewDecoder(unzipped).Decode(&shown); err != nil || len(shown.Picture) == 0 || shown.Timeline == nil {
+	if err := json.NewDecoder(unzipped).Decode(&shown); err != nil || shown.Picture == nil || shown.Timeline == nil {
 		t.Errorf("%+v: %v", shown, err)
 	}
 }
@@ -165,9 +161,7 @@ func TestWhoDoesNotReadHoldsNothingUp(t *testing.T) {
 		all = append(all, listen(t, server))
 	}
 	for n := range 500 {
-		if err := page.Post(numbered(n)); err != nil {
-			t.Fatal(err)
-		}
+		page.Post(numbered(n))
 	}
 	answer, err := server.Client().Get(server.URL + "/events")
 	if err != nil {

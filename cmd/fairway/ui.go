@@ -120,9 +120,7 @@ func (o *overview) run(ctx context.Context) error {
 	defer tick.Stop()
 	o.look(ctx)
 	for {
-		if err := o.post(); err != nil {
-			return err
-		}
+		o.post()
 		select {
 		case <-ctx.Done():
 			return nil
@@ -174,10 +172,10 @@ func (o *overview) list() []v1alpha1.Speaker {
 	return out
 }
 
-func (o *overview) post() error {
+func (o *overview) post() {
 	byNode, why := o.speakers.Latest()
 	if byNode == nil && !o.speakers.Refused() {
-		return nil // nothing has been read
+		return // nothing has been read
 	}
 	problems := slices.Clone(o.problems)
 	if why == "" {
@@ -192,5 +190,5 @@ func (o *overview) post() error {
 		Server: o.cluster.Server(), Version: versionText(), Started: o.begun, At: time.Now(),
 		Rows: account.Rows(o.objects, o.list(), o.beats), Peers: len(o.objects.Peers), Problems: problems, Unread: o.unread, StaleSince: o.staleSince,
 	})
-	return o.page.Post(&shown)
+	o.page.Post(&shown)
 }

@@ -146,7 +146,7 @@ func (c *cluster) idleMemory(start func() *daemon) {
 	d := start()
 	d.answering()
 	time.Sleep(settle)
-	one(c, "RSS/subnets=0", "MB", d.rss())
+	one(c, "RSS/subnets=0", "MB", d.rss(c))
 	d.stop(syscall.SIGTERM)
 }
 
@@ -200,7 +200,7 @@ func (c *cluster) changes(r *router, n int, start func() *daemon) {
 func (c *cluster) rest(d *daemon, n int) {
 	c.Helper()
 	time.Sleep(settle)
-	one(c, fmt.Sprintf("RSS/subnets=%d", n), "MB", d.rss())
+	one(c, fmt.Sprintf("RSS/subnets=%d", n), "MB", d.rss(c))
 	before, began := d.cpu(), time.Now()
 	time.Sleep(either(time.Minute, 20*time.Second))
 	perMinute := (d.cpu() - before).Seconds() / time.Since(began).Minutes()

@@ -88,7 +88,7 @@ func (c *cluster) churn(whole time.Duration, d *daemon, routers []*router) holdi
 			away.reach(true)
 			away, back = nil, nil
 		case <-look.C:
-			held.rss.keep(d.rss())
+			held.rss.keep(d.rss(c))
 			held.goroutines.keep(d.metric("go_goroutines"))
 			held.descriptors.keep(float64(d.descriptors()))
 		case <-d.ended:

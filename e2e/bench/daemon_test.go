@@ -86,24 +86,11 @@ func (d *daemon) metric(name string) float64 {
 	return n
 }
 
-// rss gives its resident memory in MB.
-func (d *daemon) rss() float64 {
-	d.Helper()
-	for s := bufio.NewScanner(bytes.NewReader(must.ReadFile(d, d.proc("status")))); s.Scan(); {
-		var kib float64
-		if _, err := fmt.Sscanf(s.Text(), "VmRSS: %f kB", &kib); err == nil {
-			return kib * 1024 / 1e6
-		}
-	}
-	d.Fatal("no VmRSS")
-	return 0
-}
-
 // cpu gives the processor time that it has used (proc_pid_stat(5), utime and stime).
 func (d *daemon) cpu() time.Duration {
 	d.Helper()
 	const tick = time.Second / 100 // USER_HZ, which is 100 on every architecture that Go knows
-	text := string(must.ReadFile(d, d.proc("stat")))
+	text := string(must.ReadFile(d, d.file("stat")))
 	// The name before may hold spaces.
 	fields := strings.Fields(text[strings.LastIndexByte(text, ')')+1:])
 	var user, system int64
@@ -116,14 +103,12 @@ func (d *daemon) cpu() time.Duration {
 // descriptors gives how many files and sockets it has open.
 func (d *daemon) descriptors() int {
 	d.Helper()
-	all, err := os.ReadDir(d.proc("fd"))
+	all, err := os.ReadDir(d.file("fd"))
 	if err != nil {
 		d.Fatal(err)
 	}
 	return len(all)
 }
-
-func (d *daemon) proc(file string) string { return fmt.Sprintf("/proc/%d/%s", d.cmd.Process.Pid, file) }
 
 // socket reports whether it has a TCP socket at port 179 in a state of /proc/net/tcp
 // (include/net/tcp_states.h).
@@ -131,7 +116,7 @@ func (d *daemon) socket(state string) bool {
 	d.Helper()
 	const port = ":00B3"
 	for _, file := range []string{"net/tcp", "net/tcp6"} {
-		for s := bufio.NewScanner(bytes.NewReader(must.ReadFile(d, d.proc(file)))); s.Scan(); {
+		for s := bufio.NewScanner(bytes.NewReader(must.ReadFile(d, d.file(file)))); s.Scan(); {
 			if f := strings.Fields(s.Text()); len(f) > 3 && strings.HasSuffix(f[1], port) && f[3] == state {
 				return true
 			}

@@ -1,6 +1,8 @@
 package bench
 
 import (
+	"bufio"
+	"bytes"
 	"fmt"
 	"net"
 	"os"
@@ -147,6 +149,24 @@ func (l *lab) spawn(space string, argv ...string) *process {
 func (p *process) stop(how syscall.Signal) {
 	p.cmd.Process.Signal(how)
 	<-p.ended
+}
+
+// file is one of its own in /proc.
+func (p *process) file(name string) string {
+	return fmt.Sprintf("/proc/%d/%s", p.cmd.Process.Pid, name)
+}
+
+// rss gives its resident memory in MB.
+func (p *process) rss(t testing.TB) float64 {
+	t.Helper()
+	for s := bufio.NewScanner(bytes.NewReader(must.ReadFile(t, p.file("status")))); s.Scan(); {
+		var kib float64
+		if _, err := fmt.Sscanf(s.Text(), "VmRSS: %f kB", &kib); err == nil {
+			return kib * 1024 / 1e6
+		}
+	}
+	t.Fatal("no VmRSS")
+	return 0
 }
 
 // lines keeps the last of what a process says.

@@ -34,6 +34,7 @@ type router struct {
 	// number is the link's; vty is where FRR's sockets are.
 	number int
 	vty    string
+	bgpd   *process
 	kernel *kernel
 }
 
@@ -83,12 +84,13 @@ func (l *lab) frr(kind string, passive bool) *router {
 	}
 	l.Cleanup(func() { os.RemoveAll(dir) })
 	r.vty = dir
-	start := func(program, config string) {
+	start := func(program, config string) *process {
 		file := filepath.Join(dir, program+".conf")
 		must.WriteFile(l, file, []byte(config))
-		l.spawn(r.space, "/usr/lib/frr/"+program, "-P", "0", "-i", filepath.Join(dir, program+".pid"),
+		p := l.spawn(r.space, "/usr/lib/frr/"+program, "-P", "0", "-i", filepath.Join(dir, program+".pid"),
 			"-z", filepath.Join(dir, "zserv"), "--vty_socket", dir, "-f", file, "--log", "stdout")
 		must.Await(l, program+" answers", func() bool { return answers(filepath.Join(dir, program+".vty")) })
+		return p
 	}
 	start("zebra", "")
 	config := fmt.Sprintf(`
@@ -102,7 +104,7 @@ router bgp %d
 	if passive {
 		config += fmt.Sprintf(" neighbor %s passive\n", r.near)
 	}
-	start("bgpd", config)
+	r.bgpd = start("bgpd", config)
 	return r
 }
 

@@ -92,6 +92,7 @@ func (f *fleet) grow(n int) {
 	}
 	f.established(n)
 	f.quiet()
+	f.say(n, "tor/bgpd-rss", "MB", f.tor.bgpd.rss(f))
 	f.say(n, "start/bytes", "B/daemon", float64(f.down.Load()-before)/float64(more))
 }
 
@@ -296,6 +297,7 @@ func (f *fleet) subnetChanges(n int) {
 	}
 	d := difference(f.counters(), before)
 	f.say(n, "change/bytes", "B/daemon", float64(d.down)/times/2/float64(n))
+	f.say(n, "change/apiserver-cpu", "cpu-ms/daemon", d.cpu*1000/times/2/float64(n))
 	f.say(n, "change/speaker-writes", "writes/daemon", writes(d, "speakers")/times/2/float64(n))
 }
 
