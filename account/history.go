@@ -13,7 +13,7 @@ import (
 // with. It is not known whole where the Speaker lists only the first of many. Of the
 // Subnets only names and CIDRs are looked at.
 func History(s *v1alpha1.Speaker, subnets []*routes.Subnet) routes.History {
-	h := routes.History{Known: listsAllAnnounced(s), Subnets: map[string]routes.SubnetHistory{}}
+	of := map[string]routes.SubnetHistory{}
 	cidrs := make(map[string][]netip.Prefix, len(subnets))
 	for _, sub := range subnets {
 		cidrs[sub.Name] = sub.CIDRs
@@ -23,20 +23,20 @@ func History(s *v1alpha1.Speaker, subnets []*routes.Subnet) routes.History {
 		if err != nil {
 			continue
 		}
-		of := h.Subnets[a.Subnet]
-		if of.Prefixes == nil {
-			of.Prefixes = routes.PrefixHistories{}
+		past := of[a.Subnet]
+		if past.Prefixes == nil {
+			past.Prefixes = routes.PrefixHistories{}
 		}
 		for _, cidr := range cidrs[a.Subnet] {
-			past, _ := of.Prefixes.Of(cidr)
+			was, _ := past.Prefixes.Of(cidr)
 			if cidr.Overlaps(p) { // itself, or Pods of it
-				past.Role = routes.Role(a.Role)
+				was.Role = routes.Role(a.Role)
 			}
-			of.Prefixes = of.Prefixes.With(cidr, past)
+			past.Prefixes = past.Prefixes.With(cidr, was)
 		}
-		h.Subnets[a.Subnet] = of
+		of[a.Subnet] = past
 	}
-	return h
+	return routes.History{Known: listsAllAnnounced(s), Subnets: routes.ByNameOf(of)}
 }
 
 // Listed gives what a Speaker lists of what its node announces and withholds.

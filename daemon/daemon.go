@@ -66,9 +66,8 @@ const (
 	minInterval = 5 * time.Millisecond
 	// retryInterval is when a pass that could not do everything is tried again.
 	retryInterval = time.Second
-	// echoInterval is when a pass that changed something is followed by a look at
-	// what became of it: sessions send, and count, a moment later.
-	echoInterval = 250 * time.Millisecond
+	// waitInterval is when the source is looked at again that has not been read yet.
+	waitInterval = 250 * time.Millisecond
 	// maxInterval is when a pass is made though nothing rang: it repairs what
 	// nobody could have told of.
 	maxInterval = 30 * time.Second
@@ -79,6 +78,7 @@ type Daemon struct {
 	Options
 	started time.Time
 	memory  policy.Memory
+	planner *policy.Planner
 	// plan is the newest one; nil until there is a first.
 	plan *policy.Plan
 	// planned counts its prefixes, by peer.
@@ -98,7 +98,9 @@ type Daemon struct {
 }
 
 // New gives a Daemon that has not begun.
-func New(o Options) *Daemon { return &Daemon{Options: o, changes: changeLog{log: o.Log}} }
+func New(o Options) *Daemon {
+	return &Daemon{Options: o, planner: policy.NewPlanner(o.Node), changes: changeLog{log: o.Log}}
+}
 
 // Run makes passes until ctx ends. It withdraws nothing at its end: how to leave
 // is the speaker's owner's decision.
@@ -106,11 +108,11 @@ func (d *Daemon) Run(ctx context.Context) error {
 	d.started = time.Now().UTC()
 	for {
 		next := maxInterval
-		switch changed, ok := d.pass(ctx); {
-		case !ok:
+		switch {
+		case !d.pass(ctx):
 			next = retryInterval
-		case changed || d.plan == nil:
-			next = echoInterval
+		case d.plan == nil:
+			next = waitInterval
 		}
 		ended := time.Now()
 		at, on := rung(ctx, d.Bell, d.until(next))
@@ -133,9 +135,8 @@ func (d *Daemon) until(next time.Duration) time.Duration {
 }
 
 // pass is snapshot, plan, sync, observe, publish: what is not needed for the wire comes
-// after it. It reports whether the plan announces anything else than the one before, and
-// whether everything worked.
-func (d *Daemon) pass(ctx context.Context) (changed, ok bool) {
+// after it. It reports whether everything worked.
+func (d *Daemon) pass(ctx context.Context) bool {
 	s, about, synced := d.Source.Latest()
 	var syncErr error
 	if synced {
@@ -147,12 +148,11 @@ func (d *Daemon) pass(ctx context.Context) (changed, ok bool) {
 		syncErr = d.Speaker.Sync(ctx, plan.Wish())
 		now := time.Now()
 		remember(d.Source, d.memory)
-		changed = d.take(plan)
-		d.toWire.handedOver(changed, syncErr == nil, now)
+		d.toWire.handedOver(d.take(plan), syncErr == nil, now)
 	}
 	observed, observeErr := d.Speaker.Observe(ctx)
 	if ctx.Err() != nil {
-		return changed, true
+		return true
 	}
 	if observeErr == nil {
 		d.noteUp(observed)
@@ -163,7 +163,7 @@ func (d *Daemon) pass(ctx context.Context) (changed, ok bool) {
 	if d.Posted != nil {
 		d.Posted(st)
 	}
-	return changed, syncErr == nil && observeErr == nil
+	return syncErr == nil && observeErr == nil
 }
 
 // take makes a plan the newest one, and reports whether it announces anything else than
@@ -196,17 +196,17 @@ func (d *Daemon) decide(s policy.Snapshot) policy.Plan {
 	if d.Neighbours != nil {
 		s.Found, s.Up = d.Neighbours.Find(s.Searches(d.Node)), d.up
 	}
-	live, asked := routes.Live{}, s.SelectedCIDRs()
+	live, asked := routes.Live{}, d.planner.SelectedCIDRs(s)
 	if d.Gate != nil {
 		live.DatapathDown = d.Gate.Down(asked, !s.HasNode(d.Node))
-		live.Translated = d.Gate.Translated(s.Translating())
+		live.Translated = d.Gate.Translated(d.planner.Translating(s))
 	}
 	if d.Host != nil && d.HostGate {
 		findings, _ := d.Host.Findings() // what is not known yet refuses nothing
 		live.HostNotReady = notReady(findings, asked)
 	}
 	s.Live = &live
-	plan := policy.Make(s, d.Node)
+	plan := d.planner.Make(s)
 	d.drain = drainOf(s, plan)
 	if d.Host != nil {
 		d.Host.Follow(WantOf(plan, d.Settings.OverlayLink, d.Settings.BGPPort))

@@ -38,6 +38,8 @@ type following struct {
 	// have is what the feeds had at the last pass, and shape which feeds those were.
 	have  map[objects.Key]*stored
 	shape []feedShape
+	// ending are the Pods of have that are being deleted.
+	ending ending
 	// assembly is what is in force comes to; settled is how well the Secrets could be read
 	// when its BGPPeers were settled last.
 	assembly assembly
@@ -149,7 +151,7 @@ func (f *following) see(now time.Time) observation {
 		shape = append(shape, feedShape{feed, c.synced})
 	}
 	if s.all = !slices.Equal(shape, f.shape); s.all {
-		f.shape, f.have = shape, map[objects.Key]*stored{}
+		f.shape, f.have, f.ending = shape, map[objects.Key]*stored{}, ending{}
 	}
 	for _, feed := range feeds {
 		news := feed.take()
@@ -161,7 +163,12 @@ func (f *following) see(now time.Time) observation {
 			if f.have[k] = o; o == nil {
 				delete(f.have, k)
 			}
+			f.ending.note(k, o)
 		}
+	}
+	for _, k := range f.ending.over(now) {
+		s.news = append(s.news, k)
+		delete(f.have, k)
 	}
 	s.have = f.have
 	for name, feed := range f.secrets {

@@ -134,11 +134,7 @@ func (a *Attributes) worsen(internal bool) {
 
 // Wish gives what the speaker shall have for the plan.
 func (p Plan) Wish() Wish {
-	w := Wish{RouterID: p.RouterID, ASN: p.ASN(), Sessions: withAddress(p.Sessions), RIB: make(routes.RIB, 0, len(p.Adverts)), Exports: p.exports}
-	for _, a := range p.Adverts {
-		w.RIB = append(w.RIB, a.route)
-	}
-	return w
+	return Wish{RouterID: p.RouterID, ASN: p.ASN(), Sessions: withAddress(p.Sessions), RIB: p.rib, Exports: p.exports}
 }
 
 // withAddress gives the sessions whose neighbour is found.

@@ -22,12 +22,13 @@ type Forward struct {
 	NATPolicy bool `json:"natPolicy,omitempty"`
 }
 
-// forward adds what a Case asks the node to let through. What the host itself
-// holds back (Live) does not count: it comes back when the host is mended.
-func (v *view) forward(plan *Plan, c *routes.Case) {
-	if v.carries(c) && v.announcedBySomebody(c) {
-		plan.Forwards = append(plan.Forwards, Forward{c.Prefix, c.Subnet.Name, asymmetric(c), c.Subnet.NATOutgoing})
+// forward gives what a Case asks the node to let through, nil for nothing. What the
+// host itself holds back (Live) does not count: it comes back when the host is mended.
+func (v *view) forward(c *routes.Case) *Forward {
+	if !v.carries(c) || !v.announcedBySomebody(c) {
+		return nil
 	}
+	return &Forward{c.Prefix, c.Subnet.Name, asymmetric(c), c.Subnet.NATOutgoing}
 }
 
 // carries reports whether traffic of the CIDR goes through the node, in or out.
@@ -38,7 +39,7 @@ func (v *view) carries(c *routes.Case) bool {
 // announcedBySomebody reports whether there is a BGPPeer that the CIDR could go
 // to, from this node or, for all that is known here, from another one.
 func (v *view) announcedBySomebody(c *routes.Case) bool {
-	return len(c.Peers) > 0 || slices.ContainsFunc(v.s.Peers, func(p Peer) bool {
+	return len(c.Peers) > 0 || slices.ContainsFunc(v.Peers, func(p Peer) bool {
 		elsewhere := !slices.ContainsFunc(v.sessions, func(s Session) bool { return s.Peer == p.Name })
 		return elsewhere && asks(c, p.Name) && slices.Contains(p.Families, FamilyOf(c.Prefix))
 	})

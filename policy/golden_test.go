@@ -90,9 +90,9 @@ func (c *goldenCase) announced(t *testing.T, words []string) {
 	if c.histories == nil {
 		c.histories = map[string]routes.History{}
 	}
-	c.histories[words[0]] = routes.History{Known: true, Subnets: map[string]routes.SubnetHistory{words[1]: {
+	c.histories[words[0]] = routes.History{Known: true, Subnets: routes.ByNameOf(map[string]routes.SubnetHistory{words[1]: {
 		Prefixes: routes.PrefixHistories{}.With(netip.MustParsePrefix(words[2]), routes.PrefixHistory{Role: routes.Role(words[3])}),
-	}}}
+	}})}
 }
 
 func (c *goldenCase) liveFact(t *testing.T, kind, rest string) {

@@ -1,38 +1,55 @@
 package policy
 
 import (
-	"time"
-
 	"github.com/fairway-bgp/fairway/routes"
 )
 
-// wake brings the plan's next moment forward to the first of those given.
-func (p *Plan) wake(at []time.Time) {
-	for _, t := range at {
-		if p.Next.IsZero() || t.Before(p.Next) {
-			p.Next = t
-		}
+// good gives what is kept of a Subnet so that a typo is not a withdrawal, nil for
+// nothing. Annotations and CIDRs are kept from the first time on that the cluster can
+// announce it, on this node or another (so that a typo changes neither its own routes
+// nor who wins an overlap); while they do not parse the last good ones stay, and they
+// are forgotten when the Subnet is no longer selected or gone.
+func (v *view) good(sub *routes.Subnet, announceable bool) *routes.Named[routes.Good] {
+	last := v.s.LastGood.Entry(sub.Name)
+	known := last != nil && last.Value.Annotations != nil
+	var next routes.Good
+	switch {
+	case sub.TuningErr != nil && known:
+		next.Annotations = last.Value.Annotations
+	case sub.TuningErr == nil && (known || announceable) && routes.Selected(sub.Annotations, v.s.Settings):
+		next.Annotations = sub.Annotations
+	default:
+		return nil
 	}
+	if sub.CIDRErr == nil && sub.CIDRKept == nil {
+		next.CIDRBlock = sub.CIDRBlock
+	} else if last != nil {
+		next.CIDRBlock = last.Value.CIDRBlock
+	}
+	if last != nil && last.Value.Equal(next) {
+		return last
+	}
+	return &routes.Named[routes.Good]{Name: sub.Name, Value: next}
 }
 
-// history gives what the plan leaves to the next one.
-func (v *view) history() routes.History {
-	next := routes.History{
-		Known: true, RouterID: v.routerID, DrainSince: v.s.DrainSince(v.node),
-		Subnets: make(map[string]routes.SubnetHistory, len(v.cases)),
+// history gives what the Cases of a Subnet, from one place to another, leave to the next
+// plan; nil where there are none.
+func (v *view) history(from, to int) *routes.Named[routes.SubnetHistory] {
+	if from == to {
+		return nil
 	}
-	for i := range v.cases {
-		c := &v.cases[i]
-		s, begun := next.Subnets[c.Subnet.Name]
-		if !begun {
-			s = c.SubnetHistory()
+	name := v.cases[from].Subnet.Name
+	next := v.cases[from].SubnetHistory()
+	for i := from; i < to; i++ {
+		if c := &v.cases[i]; c.CIDRErr == nil {
+			next.Prefixes = next.Prefixes.With(c.Prefix, c.Next(v.announcedAs(i)))
 		}
-		if c.CIDRErr == nil {
-			s.Prefixes = s.Prefixes.With(c.Prefix, c.Next(v.announcedAs(i)))
-		}
-		next.Subnets[c.Subnet.Name] = s
 	}
-	return next
+	// That it is not known which CIDRs there were is another thing than none.
+	if last := v.s.History.Subnets.Entry(name); last != nil && last.Value.Prefixes != nil && last.Value.Equal(next) {
+		return last
+	}
+	return &routes.Named[routes.SubnetHistory]{Name: name, Value: next}
 }
 
 // announcedAs gives the role in which a Case is announced, "" for not at all.

@@ -13,15 +13,17 @@ import (
 // Memory is what a daemon keeps from one pass to the next so that a typo is not a
 // withdrawal, and a newcomer takes no session away. The zero Memory knows nothing.
 type Memory struct {
-	subnets map[string]map[string]string
-	// cidrs holds, by Subnet, the spec.cidrBlock that parsed last.
-	cidrs map[string]string
-	node  map[string]string
+	// good holds what parsed last of Subnets, node of the annotations of the Node.
+	good routes.ByName[routes.Good]
+	node map[string]string
 	// sessions holds what is in force with each neighbour.
 	sessions map[netip.Addr]InForce
 	// settled holds which neighbours were found.
 	settled map[Search]Settled
 	history routes.History
+	// at is when it was made, so that no moment in it is later; zero where that is not
+	// known.
+	at time.Time
 }
 
 // memoryJSON is how a Memory is written, for a daemon that is started again.
@@ -39,7 +41,16 @@ type memoryJSON struct {
 
 // MarshalJSON writes the last good annotations and CIDRs, and the sessions in force.
 func (m Memory) MarshalJSON() ([]byte, error) {
-	return json.Marshal(memoryJSON{m.subnets, m.cidrs, m.node, m.sessions, m.settled, m.history})
+	j := memoryJSON{map[string]map[string]string{}, map[string]string{}, m.node, m.sessions, m.settled, m.history}
+	for _, e := range m.good {
+		if e.Value.Annotations != nil {
+			j.Subnets[e.Name] = e.Value.Annotations
+		}
+		if e.Value.CIDRBlock != "" {
+			j.CIDRs[e.Name] = e.Value.CIDRBlock
+		}
+	}
+	return json.Marshal(j)
 }
 
 // UnmarshalJSON reads what MarshalJSON wrote.
@@ -48,20 +59,26 @@ func (m *Memory) UnmarshalJSON(b []byte) error {
 	if err := json.Unmarshal(b, &j); err != nil {
 		return err
 	}
-	*m = Memory{j.Subnets, j.CIDRs, j.Node, j.Sessions, j.Settled, j.History}
+	good := make(map[string]routes.Good, len(j.Subnets))
+	for name, block := range j.CIDRs {
+		good[name] = routes.Good{CIDRBlock: block}
+	}
+	for name, annotations := range j.Subnets {
+		good[name] = routes.Good{Annotations: annotations, CIDRBlock: j.CIDRs[name]}
+	}
+	*m = Memory{good: routes.ByNameOf(good), node: j.Node, sessions: j.Sessions, settled: j.Settled, history: j.History}
 	return nil
 }
 
 // Subnet gives the last good annotations of a Subnet.
 func (m Memory) Subnet(name string) (annotations map[string]string, ok bool) {
-	annotations, ok = m.subnets[name]
-	return annotations, ok
+	good, ok := m.good.Of(name)
+	return good.Annotations, ok && good.Annotations != nil
 }
 
 // Equal reports whether two memories are of the same.
 func (m Memory) Equal(n Memory) bool {
-	return maps.EqualFunc(m.subnets, n.subnets, maps.Equal[map[string]string, map[string]string]) &&
-		maps.Equal(m.cidrs, n.cidrs) && maps.Equal(m.node, n.node) && maps.Equal(m.sessions, n.sessions) &&
+	return m.good.EqualFunc(n.good, routes.Good.Equal) && maps.Equal(m.node, n.node) && maps.Equal(m.sessions, n.sessions) &&
 		maps.Equal(m.settled, n.settled) && m.history.Equal(n.history)
 }
 
@@ -72,9 +89,9 @@ func (m Memory) History() routes.History { return m.history }
 // force, and what was announced and seen, filled in.
 func (m Memory) Recall(s Snapshot, at time.Time) Snapshot {
 	s.At = at
-	s.LastGood, s.LastGoodNode, s.InForce, s.Settled, s.History = m.subnets, m.node, m.sessions, m.settled, m.history
+	s.LastGood, s.LastGoodNode, s.InForce, s.Settled, s.History = m.good, m.node, m.sessions, m.settled, m.history
 	s.History.Known = true
-	if !at.IsZero() {
+	if !at.IsZero() && (m.at.IsZero() || at.Before(m.at)) {
 		s.History = s.History.NotAfter(at)
 	}
 	s.Subnets = m.recallCIDRs(s.Subnets)
@@ -89,7 +106,8 @@ func (m Memory) recallCIDRs(subnets []*routes.Subnet) []*routes.Subnet {
 		if subnets[i].CIDRErr == nil {
 			continue
 		}
-		sub, ok := subnets[i].KeepingCIDRs(m.cidrs[subnets[i].Name])
+		good, _ := m.good.Of(subnets[i].Name)
+		sub, ok := subnets[i].KeepingCIDRs(good.CIDRBlock)
 		if !ok {
 			continue
 		}
@@ -101,26 +119,9 @@ func (m Memory) recallCIDRs(subnets []*routes.Subnet) []*routes.Subnet {
 	return subnets
 }
 
-// Remember gives the memory after a pass. Annotations and CIDRs of a Subnet are kept
-// from the first time on that the cluster can announce it, on this node or another
-// (so that a typo changes neither its own routes nor who wins an overlap); while
-// they do not parse the last good ones stay, and they are forgotten when the
-// Subnet is no longer selected or gone.
+// Remember gives the memory after the pass in which the Snapshot gave the plan.
 func (m Memory) Remember(s Snapshot, p Plan) Memory {
-	next := Memory{subnets: make(map[string]map[string]string, len(m.subnets)), cidrs: make(map[string]string, len(m.cidrs)), node: maps.Clone(m.node), sessions: map[netip.Addr]InForce{}, settled: map[Search]Settled{}, history: p.history}
-	for _, sub := range s.Subnets {
-		good, known := m.subnets[sub.Name]
-		err := sub.TuningErr
-		switch {
-		case err != nil && known:
-			next.subnets[sub.Name] = good
-		case err == nil && (known || p.canAnnounce(sub.Name)) && routes.Selected(sub.Annotations, s.Settings):
-			next.subnets[sub.Name] = sub.Annotations
-		}
-		if _, kept := next.subnets[sub.Name]; kept {
-			next.rememberCIDRs(sub, m.cidrs)
-		}
-	}
+	next := Memory{good: p.good, node: maps.Clone(m.node), sessions: map[netip.Addr]InForce{}, settled: map[Search]Settled{}, history: p.history, at: s.At}
 	for _, e := range p.Sessions {
 		if !e.Address.IsValid() {
 			continue
@@ -134,22 +135,6 @@ func (m Memory) Remember(s Snapshot, p Plan) Memory {
 		next.rememberNode(n.Annotations)
 	}
 	return next
-}
-
-// rememberCIDRs keeps the CIDRs of a Subnet whose annotations are kept, or those that
-// it had last.
-func (m *Memory) rememberCIDRs(sub *routes.Subnet, last map[string]string) {
-	if sub.CIDRErr == nil && sub.CIDRKept == nil {
-		m.cidrs[sub.Name] = sub.CIDRBlock
-	} else if block, ok := last[sub.Name]; ok {
-		m.cidrs[sub.Name] = block
-	}
-}
-
-// canAnnounce reports whether some node could announce a Subnet.
-func (p *Plan) canAnnounce(subnet string) bool {
-	_, can := slices.BinarySearch(p.announceable, subnet)
-	return can
 }
 
 // rememberNode keeps each node annotation that parses; one that is gone is

@@ -32,9 +32,11 @@ type Plan struct {
 	Next time.Time `json:"-"`
 	// history is what the plan leaves to the next one.
 	history routes.History
-	// announceable names the Subnets that no question about the Subnet alone
-	// refuses, on whichever node, sorted; Memory keeps their annotations.
-	announceable []string
+	// good is what parsed last of the Subnets, from the first time on that the cluster
+	// can announce them; Memory keeps it.
+	good routes.ByName[routes.Good]
+	// rib are the routes of Adverts.
+	rib routes.RIB
 }
 
 // Advert is one prefix that the node announces.
@@ -55,6 +57,13 @@ type Advert struct {
 	Draining bool `json:"draining,omitempty"`
 	// route is what the speaker originates; its class groups adverts that leave alike.
 	route *routes.Route
+}
+
+// equal reports whether two adverts are the same.
+func (a *Advert) equal(b *Advert) bool {
+	return a == b || *a.route == *b.route && a.Subnet == b.Subnet && a.Role == b.Role && a.ASPathPrepend == b.ASPathPrepend &&
+		a.Draining == b.Draining && equalAt(a.MED, b.MED) && equalAt(a.LocalPref, b.LocalPref) && slices.Equal(a.Peers, b.Peers) &&
+		slices.Equal(a.Communities, b.Communities) && slices.Equal(a.LargeCommunities, b.LargeCommunities)
 }
 
 // NextHopText is the next hop, "" for each session's own address.

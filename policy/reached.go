@@ -68,9 +68,9 @@ func asks(c *routes.Case, peer string) bool {
 
 // reach reports whether some BGPPeer gives a node a session that the Case's CIDR
 // can go to.
-func (v *view) reach(n *routes.Node, c *routes.Case) bool {
-	for i := range v.s.Peers {
-		p := &v.s.Peers[i]
+func (a *around) reach(n *routes.Node, c *routes.Case) bool {
+	for i := range a.Peers {
+		p := &a.Peers[i]
 		if asks(c, p.Name) && slices.Contains(p.Families, FamilyOf(c.Prefix)) && p.Nodes.Matches(n.Labels) {
 			return true
 		}

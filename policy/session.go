@@ -133,17 +133,17 @@ func routerID(node *routes.Node, lastGood map[string]string, running netip.Addr)
 }
 
 // duplicateRouterID warns of other nodes that would have this node's BGP identifier.
-func (v *view) duplicateRouterID() []Warning {
-	if len(v.sessions) == 0 {
+func (a *around) duplicateRouterID() []Warning {
+	if len(a.sessions) == 0 {
 		return nil
 	}
 	var twins []string
-	for i := range v.s.Nodes {
-		n := &v.s.Nodes[i]
-		if n.Name == v.node.Name || !v.hasPeer(n) {
+	for i := range a.Nodes {
+		n := &a.Nodes[i]
+		if n.Name == a.node.Name || !a.hasPeer(n) {
 			continue
 		}
-		if id, _ := routerID(n, nil, netip.Addr{}); id == v.routerID {
+		if id, _ := routerID(n, nil, netip.Addr{}); id == a.routerID {
 			twins = append(twins, n.Name)
 		}
 	}
@@ -152,12 +152,12 @@ func (v *view) duplicateRouterID() []Warning {
 	}
 	slices.Sort(twins)
 	return []Warning{{Reason: routes.DuplicateRouterID, Detail: fmt.Sprintf("Node %s has the same router ID %s as %s: give each its own by annotation %s, or put an address first in status.addresses that is the node's alone",
-		v.node.Name, v.routerID, columns.First(3, twins), routes.AnnotationRouterID)}}
+		a.node.Name, a.routerID, columns.First(3, twins), routes.AnnotationRouterID)}}
 }
 
 // hasPeer is whether some BGPPeer selects a node.
-func (v *view) hasPeer(n *routes.Node) bool {
-	return slices.ContainsFunc(v.s.Peers, func(p Peer) bool { return p.Nodes.Matches(n.Labels) })
+func (a *around) hasPeer(n *routes.Node) bool {
+	return slices.ContainsFunc(a.Peers, func(p Peer) bool { return p.Nodes.Matches(n.Labels) })
 }
 
 // routerIDOf makes an identifier of a name, one that every router takes.

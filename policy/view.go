@@ -1,48 +1,36 @@
 package policy
 
 import (
-	"net/netip"
 	"slices"
 
 	"github.com/fairway-bgp/fairway/routes"
 )
 
-// view is what Make works out once before it asks any question about the node.
+// view is some Subnets of a Snapshot, and what is found out about them before any
+// question about the node. All that contend for one prefix are in it, or none.
 type view struct {
-	s    *Snapshot
-	node *routes.Node
+	*around
+	s *Snapshot
 	// cases are all in question, by Subnet; byPrefix are their places in the order of
-	// the plan's lists; refused says of each why it is not announced.
+	// prefixes; refused says of each why it is not announced.
 	cases    []routes.Case
 	byPrefix []int
 	refused  []refusal
 	// candidates are those that pass every question about the Subnet alone and the leak
-	// guard; carriable are those, and the ones that only a node which announces them
-	// already may announce: other nodes carry their replies all the same.
-	candidates, carriable []*routes.Case
-	sessions              []Session
-	warnings              []Warning
-	routerID              netip.Addr
-	// plainPeers are, by family, the peers of a Case that asks for none and gives no
-	// next hop.
-	plainPeers map[Family][]string
-	// announceable are the names of the Subnets that have a candidate, sorted.
-	announceable []string
+	// guard, by prefix.
+	candidates []*routes.Case
+	// carriable says of each case whether it is a candidate, or one that only a node which
+	// announces it already may announce: other nodes carry its replies all the same.
+	carriable []bool
 }
 
-func newView(s Snapshot, name string) *view {
-	node := s.nodeOrBare(name)
-	v := &view{s: &s, node: node, plainPeers: map[Family][]string{}}
-	v.sessions, v.warnings = sessions(&s, node)
-	id, warnings := routerID(node, s.LastGoodNode, s.History.RouterID)
-	v.routerID = id
-	v.warnings = slices.Concat(v.warnings, warnings, nodeWarnings(node, &s), v.duplicateRouterID())
-	v.cases = routes.Cases(&s.Snapshot, node, v.reach)
+// viewOf looks at Subnets, which are sorted by name.
+func viewOf(s *Snapshot, a *around, subnets []*routes.Subnet) *view {
+	v := &view{around: a, s: s, cases: routes.Cases(&s.Snapshot, a.scene, subnets)}
 	v.byPrefix = byPrefix(v.cases)
-	guard := newLeakGuard(&s)
 	for i := range v.cases {
 		if c := &v.cases[i]; c.CIDRErr == nil {
-			c.Unsafe = guard.unsafe(c.Prefix)
+			c.Unsafe = a.guard.unsafe(c.Prefix)
 			c.Peers, c.NoPeer = v.peersOf(c)
 			c.Whole = v.wholePeers(c)
 		}
@@ -55,24 +43,16 @@ func newView(s Snapshot, name string) *view {
 // choose asks the questions about the Subnet alone, and finds the candidates.
 func (v *view) choose() {
 	checks := subnetChain()
-	v.refused = make([]refusal, len(v.cases))
+	v.refused, v.carriable = make([]refusal, len(v.cases)), make([]bool, len(v.cases))
 	v.candidates = make([]*routes.Case, 0, len(v.cases))
-	v.carriable = make([]*routes.Case, 0, len(v.cases))
 	for _, i := range v.byPrefix {
 		c := &v.cases[i]
 		v.refused[i] = firstRefusal(checks, c)
 		if v.refused[i].check == nil {
-			v.candidates, v.carriable = append(v.candidates, c), append(v.carriable, c)
-		} else if v.wouldPass(checks, c) {
-			v.carriable = append(v.carriable, c)
+			v.candidates = append(v.candidates, c)
 		}
+		v.carriable[i] = v.refused[i].check == nil || v.wouldPass(checks, c)
 	}
-	for i := range v.cases {
-		if v.refused[i].check == nil {
-			v.announceable = append(v.announceable, v.cases[i].Subnet.Name)
-		}
-	}
-	v.announceable = slices.Compact(v.announceable) // Cases are by Subnet
 }
 
 // byPrefix gives the places of Cases, which are by Subnet, in the order of prefixes

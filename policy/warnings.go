@@ -31,7 +31,7 @@ func (v *view) subnetWarnings(c *routes.Case) []Warning {
 			routes.AnnotationKubeOVN, c.Subnet.Annotations[routes.AnnotationKubeOVN])
 	}
 	for _, name := range c.Tuning.Peers {
-		if !slices.ContainsFunc(v.s.Peers, func(p Peer) bool { return p.Name == name }) {
+		if !slices.ContainsFunc(v.Peers, func(p Peer) bool { return p.Name == name }) {
 			warn(routes.UnknownPeer, "annotation %s names BGPPeer %s, which does not exist", routes.AnnotationPeers, name)
 		}
 	}

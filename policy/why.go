@@ -1,6 +1,8 @@
 package policy
 
 import (
+	"slices"
+
 	"github.com/fairway-bgp/fairway/routes"
 )
 
@@ -41,7 +43,7 @@ type ExplainedAdvert struct {
 // Why explains every CIDR of a Subnet on a node with the same chain that Make
 // follows. It is empty for a Subnet that is not selected or not there.
 func Why(s Snapshot, node, subnet string) []Explanation {
-	v := newView(s, node)
+	v := viewOf(&s, lookAround(&s, node), routes.SubnetsByName(s.Subnets))
 	checks := Chain()
 	var out []Explanation
 	for i := range v.cases {
@@ -68,14 +70,16 @@ func (v *view) explain(checks []routes.Check, c *routes.Case) Explanation {
 		e.Steps = append(e.Steps, Step{checks[i].Reason, true, checks[i].Fact(c)})
 	}
 	var plan Plan
-	for _, s := range v.announce(&plan, c) {
+	for _, s := range shares(c) {
+		plan.Adverts = append(plan.Adverts, advertsOf(c, s)...)
 		plan.exports = append(plan.exports, v.exports(c, s)...)
 	}
-	plan.sort()
+	slices.SortFunc(plan.Adverts, compareAdverts)
+	slices.SortFunc(plan.exports, compareExports)
 	for _, a := range plan.Adverts {
 		e.Adverts = append(e.Adverts, ExplainedAdvert{*a, plan.Exports(a)})
 	}
-	e.Warnings = plan.Warnings
+	e.Warnings = append(e.Warnings, sortedWarnings(v.subnetWarnings(c))...)
 	return e
 }
 

@@ -35,7 +35,7 @@ type Case struct {
 	// are too many for them: in mode pods alone.
 	Whole []string
 
-	*scene
+	*Scene
 	// text is the CIDR as it is shown where it does not parse.
 	text string
 	// gateways are the names of the Subnet's gateways, where it is not distributed.
@@ -70,20 +70,20 @@ type Check struct {
 	Mend func(*Case) string
 }
 
-// Cases gives one Case for each CIDR of each selected Subnet, by Subnet name.
-// A Subnet whose CIDRs do not all parse gives a Case for each part of the text.
-// reach is nil where peers are not known.
-func Cases(s *Snapshot, node *Node, reach Reach) []Case {
-	around := newScene(s, node, reach)
-	cases := make([]Case, 0, len(s.Subnets))
-	for _, sub := range byName(s.Subnets) {
-		cases = appendCases(cases, Case{Snapshot: s, Node: node, scene: around}, sub)
+// Cases gives one Case for each CIDR of those of the Subnets that are selected, in
+// their order. A Subnet whose CIDRs do not all parse gives a Case for each part of the
+// text.
+func Cases(s *Snapshot, around *Scene, subnets []*Subnet) []Case {
+	cases := make([]Case, 0, len(subnets))
+	pods := s.Pods.On(around.node.Name)
+	for _, sub := range subnets {
+		cases = appendCases(cases, Case{Snapshot: s, Node: around.node, Scene: around}, sub, pods)
 	}
 	return cases
 }
 
-// byName gives the Subnets in the order of their names.
-func byName(subnets []*Subnet) []*Subnet {
+// SubnetsByName gives the Subnets in the order of their names.
+func SubnetsByName(subnets []*Subnet) []*Subnet {
 	compare := func(a, b *Subnet) int { return strings.Compare(a.Name, b.Name) }
 	if slices.IsSortedFunc(subnets, compare) {
 		return subnets
@@ -92,7 +92,7 @@ func byName(subnets []*Subnet) []*Subnet {
 }
 
 // appendCases adds the Cases of a Subnet to base, which has what all have in common.
-func appendCases(cases []Case, base Case, subnet *Subnet) []Case {
+func appendCases(cases []Case, base Case, subnet *Subnet, pods map[string]*PodAddresses) []Case {
 	s := base.Snapshot
 	f := s.inForce(subnet)
 	if !Selected(f.annotations, s.Settings) {
@@ -102,7 +102,7 @@ func appendCases(cases []Case, base Case, subnet *Subnet) []Case {
 	if subnet.CIDRErr != nil {
 		return append(cases, unparsed(base, subnet.CIDRErr)...)
 	}
-	past := s.History.Subnets[subnet.Name]
+	past, _ := s.History.Subnets.Of(subnet.Name)
 	base.natEnded = past.seenNow(subnet, s.At).NATEnded
 	if subnet.GatewayType != Distributed {
 		base.gateways = Gateways(subnet, s.Nodes)
@@ -112,7 +112,7 @@ func appendCases(cases []Case, base Case, subnet *Subnet) []Case {
 		c := &cases[len(cases)-1]
 		c.Prefix, c.prefixes = p, subnet.CIDRs[i:i+1:i+1]
 		if c.Tuning.Mode == ModePods {
-			c.prefixes = c.pods[subnet.Name].In(p)
+			c.prefixes = pods[subnet.Name].In(p)
 		}
 		c.down = c.judgeDown()
 		c.Past = c.past(past)
@@ -132,26 +132,23 @@ type inForce struct {
 
 func (s *Snapshot) inForce(subnet *Subnet) inForce {
 	now := inForce{annotations: subnet.Annotations, tuning: &subnet.Tuning, err: subnet.TuningErr}
-	good, ok := s.LastGood[subnet.Name]
-	if now.err == nil || !ok {
+	good, ok := s.LastGood.Of(subnet.Name)
+	if now.err == nil || !ok || good.Annotations == nil {
 		return now
 	}
-	t, err := tuningOf(subnet, good)
+	t, err := tuningOf(subnet, good.Annotations)
 	if err != nil {
 		return now
 	}
-	return inForce{annotations: good, tuning: &t, kept: now.err}
+	return inForce{annotations: good.Annotations, tuning: &t, kept: now.err}
 }
 
-// SelectedCIDRs gives the CIDRs of all selected Subnets that parse, sorted.
-func (s *Snapshot) SelectedCIDRs() []netip.Prefix {
-	out := make([]netip.Prefix, 0, len(s.Subnets))
-	for _, sub := range s.Subnets {
-		if Selected(s.inForce(sub).annotations, s.Settings) {
-			out = append(out, sub.CIDRs...)
-		}
+// SelectedCIDRs gives the CIDRs of a Subnet that is selected and parses; none else.
+func (s *Snapshot) SelectedCIDRs(subnet *Subnet) []netip.Prefix {
+	if !Selected(s.inForce(subnet).annotations, s.Settings) {
+		return nil
 	}
-	return SortedSet(out, netip.Prefix.Compare)
+	return subnet.CIDRs
 }
 
 // judge answers what several questions ask.

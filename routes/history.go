@@ -2,7 +2,6 @@ package routes
 
 import (
 	"encoding/json"
-	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -19,7 +18,7 @@ type History struct {
 	// nobody told: then what depends on it says so.
 	Known bool `json:"known,omitempty"`
 	// Subnets is by name. It has the selected ones.
-	Subnets map[string]SubnetHistory `json:"subnets,omitempty"`
+	Subnets ByName[SubnetHistory] `json:"subnets,omitempty"`
 	// RouterID is the BGP identifier that the node's speaker runs with; the zero
 	// Addr where none does.
 	RouterID netip.Addr `json:"routerID,omitzero"`
@@ -117,9 +116,19 @@ func (h *PrefixHistories) UnmarshalJSON(b []byte) error {
 // Equal reports whether two histories are the same.
 func (h History) Equal(o History) bool {
 	return h.Known == o.Known && h.RouterID == o.RouterID && h.DrainSince.Equal(o.DrainSince) &&
-		maps.EqualFunc(h.Subnets, o.Subnets, func(a, b SubnetHistory) bool {
-			return a.NAT == b.NAT && a.NATEnded.Equal(b.NATEnded) && slices.Equal(a.Prefixes, b.Prefixes)
-		})
+		h.Subnets.EqualFunc(o.Subnets, SubnetHistory.Equal)
+}
+
+// Equal reports whether two histories are the same.
+func (h SubnetHistory) Equal(o SubnetHistory) bool {
+	return h.NAT == o.NAT && h.NATEnded.Equal(o.NATEnded) && slices.Equal(h.Prefixes, o.Prefixes)
+}
+
+// Pending reports whether some moment is remembered by which time alone may decide.
+func (h SubnetHistory) Pending() bool {
+	return !h.NATEnded.IsZero() || slices.ContainsFunc(h.Prefixes, func(p CIDRHistory) bool {
+		return !p.New.IsZero() || !p.Leaving.IsZero() || !p.Turned.IsZero()
+	})
 }
 
 // NotAfter gives the history with moments that are later than at moved to at: the clock
@@ -128,20 +137,21 @@ func (h History) Equal(o History) bool {
 func (h History) NotAfter(at time.Time) History {
 	h.DrainSince = earlier(h.DrainSince, at)
 	own := false
-	for name, sub := range h.Subnets {
-		if !sub.after(at) {
+	for i, e := range h.Subnets {
+		if !e.Value.after(at) {
 			continue
 		}
-		if !own { // others read the map that was given
-			h.Subnets, own = maps.Clone(h.Subnets), true
+		if !own { // others read the list that was given
+			h.Subnets, own = slices.Clone(h.Subnets), true
 		}
+		sub := e.Value
 		sub.NATEnded = earlier(sub.NATEnded, at)
 		sub.Prefixes = slices.Clone(sub.Prefixes)
 		for i := range sub.Prefixes {
 			p := &sub.Prefixes[i]
 			p.Since, p.New, p.Leaving, p.Turned = earlier(p.Since, at), earlier(p.New, at), earlier(p.Leaving, at), earlier(p.Turned, at)
 		}
-		h.Subnets[name] = sub
+		h.Subnets[i] = &Named[SubnetHistory]{e.Name, sub}
 	}
 	return h
 }
@@ -162,16 +172,17 @@ func earlier(a, b time.Time) time.Time {
 
 // Prefix gives what was done about a CIDR of a Subnet.
 func (h History) Prefix(subnet string, cidr netip.Prefix) PrefixHistory {
-	p, _ := h.Subnets[subnet].Prefixes.Of(cidr)
+	past, _ := h.Subnets.Of(subnet)
+	p, _ := past.Prefixes.Of(cidr)
 	return p
 }
 
-// Translating gives the CIDRs of which it matters whether this node still
-// translates them: those of Subnets whose natOutgoing has just ended.
-func (s *Snapshot) Translating() []netip.Prefix {
+// Translating gives those CIDRs of Subnets of which it matters whether this node still
+// translates them: natOutgoing has just ended.
+func (s *Snapshot) Translating(subnets []*Subnet) []netip.Prefix {
 	var out []netip.Prefix
-	for _, sub := range s.Subnets {
-		past := s.History.Subnets[sub.Name]
+	for _, sub := range subnets {
+		past, _ := s.History.Subnets.Of(sub.Name)
 		if past.seenNow(sub, s.At).NATEnded.IsZero() {
 			continue
 		}
@@ -224,7 +235,8 @@ func (h SubnetHistory) seenNow(s *Subnet, at time.Time) SubnetHistory {
 // SubnetHistory is what the Case leaves to the next decision about its Subnet, still
 // without CIDRs.
 func (c *Case) SubnetHistory() SubnetHistory {
-	next := c.Snapshot.History.Subnets[c.Subnet.Name].seenNow(c.Subnet, c.Snapshot.At)
+	past, _ := c.Snapshot.History.Subnets.Of(c.Subnet.Name)
+	next := past.seenNow(c.Subnet, c.Snapshot.At)
 	next.Prefixes = PrefixHistories{}
 	return next
 }

@@ -1,7 +1,8 @@
 package routes
 
-// scene is what all Cases of one pass have in common, worked out once.
-type scene struct {
+// Scene is what all Cases of one node have in common, worked out once.
+type Scene struct {
+	node  *Node
 	reach Reach
 	// others are the Nodes by name, the Case's own among them.
 	others map[string]other
@@ -9,8 +10,6 @@ type scene struct {
 	gone bool
 	// emptied is why the Case's Node is to be emptied of routes.
 	emptied Drain
-	// pods are the addresses of live Pods on the Case's Node, by Subnet.
-	pods map[string]*PodAddresses
 }
 
 // other is a Node, and whether it is fit to begin with a Subnet.
@@ -19,8 +18,10 @@ type other struct {
 	fit bool
 }
 
-func newScene(s *Snapshot, node *Node, reach Reach) *scene {
-	out := &scene{reach: reach, others: make(map[string]other, len(s.Nodes)), pods: s.Pods.On(node.Name)}
+// NewScene looks around for a node. It is the same for all Snapshots that have the same
+// Nodes, Settings and LastGoodNode. reach is nil where peers are not known.
+func NewScene(s *Snapshot, node *Node, reach Reach) *Scene {
+	out := &Scene{node: node, reach: reach, others: make(map[string]other, len(s.Nodes))}
 	for i := range s.Nodes {
 		n := &s.Nodes[i]
 		out.others[n.Name] = other{n, fit(n, s.Settings)}

@@ -1,6 +1,7 @@
 package routes
 
 import (
+	"maps"
 	"net/netip"
 	"time"
 )
@@ -16,10 +17,9 @@ type Snapshot struct {
 	// Pods are the addresses of live Pods. Only Subnets in mode "pods" need them, and
 	// the plan of a node only those on it.
 	Pods Pods
-	// LastGood holds, by Subnet name, the annotations that parsed last. A daemon
-	// fills it in for the Subnets that it announces, so that a typo in an
-	// annotation is not a withdrawal; elsewhere it is nil.
-	LastGood map[string]map[string]string
+	// LastGood holds, by Subnet, what parsed last. A daemon fills it in for the Subnets
+	// that it could announce, so that a typo is not a withdrawal; elsewhere it is nil.
+	LastGood ByName[Good]
 	// LastGoodNode does the same for the annotations of the daemon's own Node.
 	LastGoodNode map[string]string
 	// Live is what the node itself knows about its datapath and host. It is nil
@@ -152,6 +152,19 @@ func (s Subnet) KeepingCIDRs(block string) (kept *Subnet, parses bool) {
 	}
 	s.CIDRs, s.CIDRErr, s.CIDRKept = cidrs, nil, s.CIDRErr
 	return &s, true
+}
+
+// Good is what parsed last of a Subnet.
+type Good struct {
+	// Annotations is nil where none have parsed yet.
+	Annotations map[string]string
+	// CIDRBlock is "" where none has parsed yet.
+	CIDRBlock string
+}
+
+// Equal reports whether two are the same.
+func (g Good) Equal(o Good) bool {
+	return g.CIDRBlock == o.CIDRBlock && maps.Equal(g.Annotations, o.Annotations)
 }
 
 // Node is what Fairway reads of a Kubernetes Node.

@@ -57,9 +57,15 @@ func recorded(name string) string {
 	}[name]
 }
 
-// tables gives both tables, with the date and the machine.
+// tables gives the tables that there are figures for, after the date and the machine.
 func (r *results) tables() string {
-	return r.machine() + "\n" + r.felt() + "\n" + r.core()
+	out := r.machine()
+	for _, table := range []string{r.felt(), r.core(), r.scale()} {
+		if strings.Count(table, "\n") > 2 { // more than a head
+			out += "\n" + table
+		}
+	}
+	return out
 }
 
 // machine says when and where it was measured.

@@ -1,0 +1,220 @@
+package policy_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/netip"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/fairway-bgp/fairway/policy"
+	"github.com/fairway-bgp/fairway/routes"
+)
+
+// mostChanges bounds what happens between two passes of a life, and mostPasses how many
+// there are.
+const (
+	mostChanges = 3
+	mostPasses  = 15
+)
+
+// life is a cluster in which things change, and a daemon that plans for n1.
+type life struct {
+	t       *rapid.T
+	s       policy.Snapshot
+	now     time.Time
+	live    routes.Live
+	pods    []routes.Pod
+	memory  policy.Memory
+	planner *policy.Planner
+	born    int
+}
+
+// bornLife draws a cluster with so many Subnets that not all are asked about when one changes.
+func bornLife(t *rapid.T) *life {
+	l := &life{t: t, now: begin, planner: policy.NewPlanner("n1")}
+	l.s = snapshotGen().Draw(t, "snapshot")
+	l.s.Subnets = nil
+	for range rapid.IntRange(0, 24).Draw(t, "subnets") {
+		l.addSubnet()
+	}
+	return l
+}
+
+// newSubnet draws a Subnet; most have CIDRs that no other has.
+func (l *life) newSubnet(name string) *routes.Subnet {
+	s := *subnetGen(l.t, name)
+	if rapid.IntRange(0, 2).Draw(l.t, "cidr of its own") > 0 {
+		s.CIDRBlock = fmt.Sprintf("10.%d.0.0/16", 50+rapid.IntRange(0, 99).Draw(l.t, "net"))
+		if seldom(l.t) {
+			s.CIDRBlock += ",fd00:9::/64"
+		}
+	}
+	if !seldom(l.t) {
+		s.GatewayType, s.Controlled, s.ReadyAt = "distributed", true, pick(l.t, "1", "2")
+	}
+	return s.Parsed()
+}
+
+func (l *life) addSubnet() {
+	l.born++
+	l.s.Subnets = append(slices.Clone(l.s.Subnets), l.newSubnet(fmt.Sprintf("s%d", l.born)))
+	slices.SortFunc(l.s.Subnets, func(a, b *routes.Subnet) int { return strings.Compare(a.Name, b.Name) })
+}
+
+// subnet gives the place of some Subnet in a list of its own, false where there is none.
+func (l *life) subnet() (int, bool) {
+	if len(l.s.Subnets) == 0 {
+		return 0, false
+	}
+	l.s.Subnets = slices.Clone(l.s.Subnets)
+	return rapid.IntRange(0, len(l.s.Subnets)-1).Draw(l.t, "which"), true
+}
+
+// changeSubnet changes something of one.
+func (l *life) changeSubnet(change func(*routes.Subnet)) {
+	if i, some := l.subnet(); some {
+		s := *l.s.Subnets[i]
+		s.Annotations = cloned(s.Annotations)
+		change(&s)
+		l.s.Subnets[i] = s.Parsed()
+	}
+}
+
+func cloned[K comparable, V any](m map[K]V) map[K]V {
+	out := map[K]V{}
+	for k, v := range m {
+		out[k] = v
+	}
+	return out
+}
+
+// verdict changes what the node knows of some prefix.
+func (l *life) verdict(of *map[netip.Prefix]string) {
+	if i, some := l.subnet(); some && len(l.s.Subnets[i].CIDRs) > 0 {
+		*of = cloned(*of)
+		p := l.s.Subnets[i].CIDRs[0]
+		if _, down := (*of)[p]; down {
+			delete(*of, p)
+		} else {
+			(*of)[p] = pick(l.t, "link ovn0 is down", "no route")
+		}
+	}
+}
+
+// happen lets one thing change.
+func (l *life) happen() {
+	t := l.t
+	node := func() *routes.Node {
+		l.s.Nodes = slices.Clone(l.s.Nodes)
+		return &l.s.Nodes[rapid.IntRange(0, len(l.s.Nodes)-1).Draw(t, "node")]
+	}
+	things := map[string]func(){
+		"a new Subnet": l.addSubnet,
+		"a Subnet goes": func() {
+			if i, some := l.subnet(); some {
+				l.s.Subnets = slices.Delete(l.s.Subnets, i, i+1)
+			}
+		},
+		"a Subnet is another": func() {
+			if i, some := l.subnet(); some {
+				l.s.Subnets[i] = l.newSubnet(l.s.Subnets[i].Name)
+			}
+		},
+		"med": func() {
+			l.changeSubnet(func(s *routes.Subnet) { s.Annotations[routes.AnnotationMED] = pick(t, "1", "2", "3") })
+		},
+		"typo": func() { l.changeSubnet(func(s *routes.Subnet) { s.Annotations[routes.AnnotationMED] = "x" }) },
+		"advertise": func() {
+			l.changeSubnet(func(s *routes.Subnet) { s.Annotations[routes.AnnotationAdvertise] = pick(t, "true", "false", "ture") })
+		},
+		"bad CIDR": func() { l.changeSubnet(func(s *routes.Subnet) { s.CIDRBlock = pick(t, "10.4.0.0/33", "") }) },
+		"CIDR": func() {
+			l.changeSubnet(func(s *routes.Subnet) { s.CIDRBlock = pick(t, "10.60.0.0/15", "10.70.0.0/24", "10.0.0.0/8") })
+		},
+		"Ready":     func() { l.changeSubnet(func(s *routes.Subnet) { s.Ready = !s.Ready }) },
+		"NAT":       func() { l.changeSubnet(func(s *routes.Subnet) { s.NATOutgoing = !s.NATOutgoing }) },
+		"gateway":   func() { l.changeSubnet(func(s *routes.Subnet) { s.ActiveGateway = pick(t, "n1", "n2", "") }) },
+		"a node":    func() { n := node(); *n = nodeGen(t, n.Name, rapid.IntRange(0, 2).Draw(t, "i")) },
+		"not Ready": func() { n := node(); n.Ready = !n.Ready },
+		"peer": func() {
+			if l.s.Peers = slices.Clone(l.s.Peers); len(l.s.Peers) > 0 {
+				l.s.Peers[0] = peerGen(t, l.s.Peers[0].Name, 0)
+			}
+		},
+		"datapath": func() { l.verdict(&l.live.DatapathDown) },
+		"host":     func() { l.verdict(&l.live.HostNotReady) },
+		"a Pod": func() {
+			l.pods = append(l.pods, routes.Pod{Node: pick(t, "n1", "n2"), Subnet: pick(t, "s1", "s2", "s3"), Addresses: []netip.Addr{netip.AddrFrom4([4]byte{10, byte(rapid.IntRange(0, 70).Draw(t, "net")), 0, 1})}})
+		},
+		"no Pods":                  func() { l.pods = nil },
+		"the clock":                func() { l.now = l.now.Add(-2 * time.Second) },
+		"a restart":                func() { l.memory, l.planner = l.reread(), policy.NewPlanner("n1") },
+		"a fork":                   func() { l.memory = l.reread() },
+		"Subnets in another order": func() { l.s.Subnets = rapid.Permutation(l.s.Subnets).Draw(t, "order") },
+	}
+	names := make([]string, 0, len(things))
+	for name := range things {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	things[rapid.SampledFrom(names).Draw(t, "thing")]()
+}
+
+// reread gives the memory as the next run of a daemon reads it.
+func (l *life) reread() (m policy.Memory) {
+	text, err := json.Marshal(l.memory)
+	if err := errors.Join(err, json.Unmarshal(text, &m)); err != nil {
+		l.t.Fatal(err)
+	}
+	return m
+}
+
+// pass plans as a daemon does, and from nothing.
+func (l *life) pass() {
+	l.s.Pods = routes.PodsOf(l.pods...)
+	s := l.memory.Recall(l.s, l.now)
+	if rapid.Bool().Draw(l.t, "with a gate") {
+		anew := policy.NewPlanner("n1")
+		if got, want := l.planner.SelectedCIDRs(s), anew.SelectedCIDRs(s); !slices.Equal(got, want) {
+			l.t.Fatalf("selected CIDRs %v, from nothing %v", got, want)
+		}
+		if got, want := l.planner.Translating(s), anew.Translating(s); !slices.Equal(got, want) {
+			l.t.Fatalf("may be translated still: %v, from nothing %v", got, want)
+		}
+	}
+	live := l.live
+	s.Live = &live
+	got, want := l.planner.Make(s), policy.Make(s, "n1")
+	if !reflect.DeepEqual(got, want) {
+		l.t.Fatalf("%s\nfrom nothing:\n%s", asJSON(got), asJSON(want))
+	}
+	if !reflect.DeepEqual(got.Wish(), want.Wish()) {
+		l.t.Fatal("the wishes differ")
+	}
+	next := l.memory.Remember(s, got)
+	if !next.Equal(l.memory.Remember(s, want)) {
+		l.t.Fatal("the memories differ")
+	}
+	l.memory = next
+}
+
+// TestPlannerGivesWhatMakeGives over lives in which everything changes that can.
+func TestPlannerGivesWhatMakeGives(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		l := bornLife(t)
+		for range rapid.IntRange(1, mostPasses).Draw(t, "passes") {
+			for range rapid.IntRange(0, mostChanges).Draw(t, "changes") {
+				l.happen()
+			}
+			l.now = l.now.Add(rapid.SampledFrom([]time.Duration{0, 100 * time.Millisecond, time.Second, 3 * time.Second, time.Minute}).Draw(t, "later"))
+			l.pass()
+		}
+	})
+}
