@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -11,6 +12,7 @@ import (
 	"net"
 	"net/url"
 	"reflect"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -45,7 +47,10 @@ type feed struct {
 	resource
 	// namespace and field narrow the feed down; empty for everything.
 	namespace, field string
-	client           rest.Interface
+	// spec is what the selection says of the spec of all objects, as JSON; then only their
+	// metadata is asked for. Empty for whole objects.
+	spec   string
+	client rest.Interface
 	// changed is called after each change, and must not block.
 	changed func()
 	// refused is the pause after a no, where it is longer than refusedRetry.
@@ -104,7 +109,31 @@ func (f *feed) run(ctx context.Context) {
 // request makes one try: trying again is the reflector's.
 func (f *feed) request(o metav1.ListOptions) *rest.Request {
 	o.FieldSelector = f.field
-	return f.client.Get().NamespaceIfScoped(f.namespace, f.namespace != "").Resource(f.plural).VersionedParams(&o, listParameters()).MaxRetries(0)
+	r := f.client.Get().NamespaceIfScoped(f.namespace, f.namespace != "").Resource(f.plural).VersionedParams(&o, listParameters()).MaxRetries(0)
+	switch {
+	case f.spec != "" && o.Watch:
+		r.SetHeader("Accept", metadataOnly, "application/json")
+	case f.spec != "":
+		r.SetHeader("Accept", metadataOnlyList, "application/json")
+	}
+	return r
+}
+
+// metadataOnly asks for the metadata alone, of an object of a watch or of those of a list
+// (k8s.io/apimachinery/pkg/apis/meta/v1, PartialObjectMetadata). An API server that cannot
+// do that sends whole objects.
+const (
+	metadataOnly     = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+	metadataOnlyList = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+)
+
+// completed gives the text of an object with what the selection says of it.
+func (f *feed) completed(text []byte) []byte {
+	rest, isObject := bytes.CutPrefix(text, []byte("{"))
+	if f.spec == "" || !isObject {
+		return text
+	}
+	return slices.Concat([]byte(`{"spec":`), []byte(f.spec), []byte(","), rest)
 }
 
 // list is half of what the reflector asks for.
@@ -293,7 +322,7 @@ func (f *feed) convert(p *rawObject) *stored {
 		text := trimSpeaker(p.text)
 		return &stored{Object: readSpeaker(text), uid: p.UID, text: fmt.Sprintf("%x", sha256.Sum256(text))}
 	}
-	return newStored(objects.Take(f.version.String(), f.kind, p.text))
+	return newStored(objects.Take(f.version.String(), f.kind, f.completed(p.text)))
 }
 
 // newStored gives an object of a cluster: its Subnets have a controller.

@@ -194,8 +194,23 @@ func (f *following) followMore(ctx context.Context, now time.Time) {
 	if f.options.Node != "" {
 		f.followSecrets(ctx, now)
 	}
-	f.followWhile(ctx, now, f.needsPods(), &f.pods, f.feed(podResource(), "", byField("spec.nodeName", f.options.Node)))
+	f.followWhile(ctx, now, f.needsPods(), &f.pods, f.podFeed())
 	f.followWhile(ctx, now, f.needsVlans(), &f.vlans, f.feed(vlanResource(), "", ""))
+}
+
+// podFeed is of the live Pods of the own node, of which their metadata says the rest, or
+// of all Pods.
+func (f *following) podFeed() *feed {
+	if f.options.Node == "" {
+		return f.feed(podResource(), "", "")
+	}
+	live := fields.AndSelectors(
+		fields.OneTermEqualSelector("spec.nodeName", f.options.Node), fields.OneTermEqualSelector("spec.hostNetwork", "false"),
+		fields.OneTermNotEqualSelector("status.phase", "Succeeded"), fields.OneTermNotEqualSelector("status.phase", "Failed"),
+	)
+	feed := f.feed(podResource(), "", live.String())
+	feed.spec = fmt.Sprintf(`{"nodeName":%q}`, f.options.Node)
+	return feed
 }
 
 // followWhile starts next at a place that is nil while nothing is followed there, or

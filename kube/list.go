@@ -61,7 +61,7 @@ func (f *feed) fromText(text []byte) *rawObject {
 		_ = json.Unmarshal(text, &p) // its text was read as JSON
 		return f.converted(&p)
 	}
-	t := objects.Take(f.version.String(), f.kind, text)
+	t := objects.Take(f.version.String(), f.kind, f.completed(text))
 	return &rawObject{stored: newStored(t), rawMeta: rawMeta{
 		Name: t.Name, Namespace: t.Namespace, UID: types.UID(t.UID), ResourceVersion: t.ResourceVersion, Generation: t.Generation,
 	}}

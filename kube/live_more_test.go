@@ -140,6 +140,25 @@ spec: {nodeName: %s, containers: [{name: none, image: none}]}
 		}
 		return ""
 	})
+	// A Pod is followed by its metadata, and while it lives.
+	mine := "/api/v1/namespaces/default/pods/mine"
+	w.patch(mine, `{"metadata":{"annotations":{"ovn.kubernetes.io/ip_address":"10.1.0.7"}}}`)
+	f.until(func(v LiveView, ok bool) string {
+		if pods := fmt.Sprint(podPrefixes(v)); pods != "[10.1.0.7/32]" {
+			return "pods: " + pods
+		}
+		return ""
+	})
+	w.patch(mine+"/status", `{"status":{"phase":"Succeeded"}}`)
+	f.until(func(v LiveView, ok bool) string {
+		if pods := podPrefixes(v); len(pods) != 0 {
+			return fmt.Sprint("pods: ", pods)
+		}
+		return ""
+	})
+	if whole := seen.whole("/pods"); len(whole) > 0 {
+		t.Errorf("more than the metadata is asked for: %s", whole)
+	}
 	w.patch(subnetsPath+"/blue", `{"metadata":{"annotations":{"fairway.dev/mode":null}}}`)
 	f.until(func(v LiveView, ok bool) string {
 		if pods := podPrefixes(v); len(pods) != 0 {
@@ -352,6 +371,8 @@ func TestLiveSaysThatItsStateCannotBeWritten(t *testing.T) {
 type requests struct {
 	mu   sync.Mutex
 	urls []string
+	// wholes are those that ask for more than metadata.
+	wholes []string
 }
 
 // counted connects to the town's API server, and notes what is asked that way.
@@ -369,6 +390,9 @@ func (s *requests) wrap(next http.RoundTripper) http.RoundTripper {
 	return roundTrip(func(r *http.Request) (*http.Response, error) {
 		s.mu.Lock()
 		s.urls = append(s.urls, r.Method+" "+r.URL.RequestURI())
+		if !strings.Contains(r.Header.Get("Accept"), "PartialObjectMetadata") {
+			s.wholes = append(s.wholes, r.URL.RequestURI())
+		}
 		s.mu.Unlock()
 		return next.RoundTrip(r)
 	})
@@ -380,6 +404,13 @@ func (s *requests) each(visit func(string)) {
 	for _, u := range s.urls {
 		visit(u)
 	}
+}
+
+// whole gives what asks for more than the metadata.
+func (s *requests) whole(part string) []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.DeleteFunc(slices.Clone(s.wholes), func(u string) bool { return !strings.Contains(u, part) })
 }
 
 func (s *requests) count(part string) int {

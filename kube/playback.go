@@ -141,8 +141,15 @@ func (f *feed) asksFor(k objects.Key, o *rawObject) bool {
 	if k.Kind != f.kind || f.namespace != "" && f.namespace != k.Namespace {
 		return false
 	}
-	var of struct{ Spec struct{ NodeName string } }
+	var of struct {
+		Spec struct {
+			NodeName    string
+			HostNetwork bool
+		}
+		Status struct{ Phase string }
+	}
 	_ = json.Unmarshal(o.text, &of) // only a Pod has one
 	selector, err := fields.ParseSelector(f.field)
-	return err == nil && selector.Matches(fields.Set{"metadata.name": o.Name, "spec.nodeName": of.Spec.NodeName})
+	return err == nil && selector.Matches(fields.Set{"metadata.name": o.Name, "spec.nodeName": of.Spec.NodeName,
+		"spec.hostNetwork": fmt.Sprint(of.Spec.HostNetwork), "status.phase": of.Status.Phase})
 }

@@ -78,6 +78,8 @@ func rawScheme() *runtime.Scheme {
 		s.AddKnownTypeWithName(r.version.WithKind(r.kind), &rawObject{})
 		s.AddKnownTypeWithName(r.version.WithKind(r.kind+"List"), &rawList{})
 	}
+	s.AddKnownTypeWithName(metav1.SchemeGroupVersion.WithKind("PartialObjectMetadata"), &rawObject{})
+	s.AddKnownTypeWithName(metav1.SchemeGroupVersion.WithKind("PartialObjectMetadataList"), &rawList{})
 	for _, gv := range versions() {
 		metav1.AddToGroupVersion(s, gv)
 	}
