@@ -21,7 +21,7 @@ func replace[T any](x *swap[*T], was, is *T) {
 
 // replaceValue is replace in a list of values.
 func replaceValue[T comparable](x *swap[T], was, is *T) {
-	same := equalAt(was, is)
+	same := samePointed(was, is)
 	if was != nil && !same {
 		x.out = append(x.out, *was)
 	}
@@ -82,7 +82,7 @@ func (x *exchange) answer(was, is *answer) {
 		switch {
 		case len(before) == 0 || compareAdverts(before[0], a) > 0:
 			x.adverts.in = append(x.adverts.in, a)
-		case before[0].equal(a):
+		case before[0].same(a):
 			is.adverts[i], before = before[0], before[1:]
 		default:
 			x.adverts.out, x.adverts.in, before = append(x.adverts.out, before[0]), append(x.adverts.in, a), before[1:]
