@@ -96,6 +96,10 @@ func exchangeFor(answers []answer) exchange {
 func (x *exchange) answer(was, is *answer) {
 	before := was.adverts
 	for i, a := range is.adverts {
+		if len(before) > 0 && before[0] == a {
+			before = before[1:]
+			continue
+		}
 		for len(before) > 0 && compareAdverts(before[0], a) < 0 {
 			x.adverts.out, before = append(x.adverts.out, before[0]), before[1:]
 		}

@@ -67,7 +67,7 @@ func (p *Planner) Make(s Snapshot) Plan {
 		subnets[i] = of.subnet
 	}
 	v := viewOf(&s, p.around, subnets)
-	now, answers := v.outcomes(subnets, p.exports)
+	now, answers := v.outcomes(asked, p.exports)
 	p.take(asked, now, answers, v.byPrefix)
 	p.plan.history.Known, p.plan.history.RouterID, p.plan.history.DrainSince = true, p.around.routerID, s.DrainSince(p.around.node)
 	p.history, p.good = p.plan.history.Subnets, p.plan.good
