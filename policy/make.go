@@ -40,20 +40,35 @@ func firstRefusal(checks []routes.Check, c *routes.Case) refusal {
 	return refusal{}
 }
 
-// advertsOf gives what a share of a Case is announced as.
-func advertsOf(c *routes.Case, s share) []*Advert {
+// advertsOf gives what a share of a Case is announced as. Of those before, which are by
+// prefix, it takes the ones that are the same: of many Pods one changes at a time.
+func advertsOf(c *routes.Case, s share, before []*Advert) []*Advert {
+	hop := c.Tuning.NextHop(c.Prefix)
+	route := routes.Route{Path: routes.Path{NextHop: hop, Class: s.class}}
+	like := Advert{
+		Subnet: c.Subnet.Name, NextHop: hop, Peers: s.peers, Role: c.Role(),
+		Communities: c.Tuning.Communities, LargeCommunities: c.Tuning.LargeCommunities,
+		MED: c.Tuning.MED, LocalPref: c.Tuning.LocalPref,
+		Draining: c.Gently(), route: &route,
+	}
+	if c.Tuning.ASPathPrepend != nil {
+		like.ASPathPrepend = *c.Tuning.ASPathPrepend
+	}
 	out := make([]*Advert, len(s.prefixes))
 	for i, p := range s.prefixes {
-		hop := c.Tuning.NextHop(p)
-		out[i] = &Advert{
-			Prefix: p, Subnet: c.Subnet.Name, NextHop: hop, Peers: s.peers, Role: c.Role(),
-			Communities: c.Tuning.Communities, LargeCommunities: c.Tuning.LargeCommunities,
-			MED: c.Tuning.MED, LocalPref: c.Tuning.LocalPref,
-			Draining: c.Gently(), route: &routes.Route{Prefix: p, Path: routes.Path{NextHop: hop, Class: s.class}},
+		like.Prefix, route.Prefix = p, p
+		for len(before) > 0 && before[0].Prefix.Compare(p) < 0 {
+			before = before[1:]
 		}
-		if c.Tuning.ASPathPrepend != nil {
-			out[i].ASPathPrepend = *c.Tuning.ASPathPrepend
+		if len(before) > 0 && before[0].same(&like) {
+			out[i], before = before[0], before[1:]
+			continue
 		}
+		own := &struct { // one piece of memory
+			advert Advert
+			route  routes.Route
+		}{like, route}
+		own.advert.route, out[i] = &own.route, &own.advert
 	}
 	return out
 }

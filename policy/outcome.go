@@ -30,17 +30,21 @@ type outcome struct {
 	calm bool
 }
 
-// outcomes decides on the Subnets of a view, in their order, and on its Cases. exports
+// outcomes decides on the subjects of a view, in their order, and on its Cases. exports
 // gets what each session makes of classes that it does not have yet.
-func (v *view) outcomes(subnets []*routes.Subnet, exports exportsByClass) ([]outcome, []answer) {
-	out, answers := make([]outcome, len(subnets)), make([]answer, len(v.cases))
+func (v *view) outcomes(asked []*subject, exports exportsByClass) ([]outcome, []answer) {
+	out, answers := make([]outcome, len(asked)), make([]answer, len(v.cases))
 	all, left := Chain(), nodeChain()
 	from := 0
-	for i, sub := range subnets {
+	for i, of := range asked {
+		sub, before := of.subnet, of.answers
 		o, to, announceable := &out[i], from, false
 		for ; to < len(v.cases) && v.cases[to].Subnet == sub; to++ {
 			announceable = announceable || v.refused[to].check == nil
 			o.wake(v.cases[to].Wakes())
+			if to-from < len(before) {
+				answers[to].adverts = before[to-from].adverts
+			}
 			o.warnings = append(o.warnings, v.decide(&answers[to], to, all, left, exports)...)
 		}
 		o.answers, o.warnings = answers[from:to:to], sortedWarnings(o.warnings)
@@ -51,9 +55,10 @@ func (v *view) outcomes(subnets []*routes.Subnet, exports exportsByClass) ([]out
 	return out, answers
 }
 
-// decide asks a Case what is left to ask.
+// decide asks a Case what is left to ask. The answer has the adverts of before.
 func (v *view) decide(a *answer, i int, all, left []routes.Check, exports exportsByClass) []Warning {
-	c, refused := &v.cases[i], &v.refused[i]
+	c, refused, before := &v.cases[i], &v.refused[i], a.adverts
+	a.adverts = nil
 	if refused.check == nil {
 		*refused = firstRefusal(left, c)
 	}
@@ -65,7 +70,7 @@ func (v *view) decide(a *answer, i int, all, left []routes.Check, exports export
 		return kept(c)
 	}
 	for _, s := range shares(c) {
-		a.adverts = append(a.adverts, advertsOf(c, s)...)
+		a.adverts = append(a.adverts, advertsOf(c, s, before)...)
 		if exports[s.class] == nil {
 			exports[s.class] = &classExports{exports: v.exports(c, s)}
 		}
@@ -96,9 +101,6 @@ func (v *view) calm(o *outcome, sub *routes.Subnet) bool {
 	return parses && o.next.IsZero() && (o.history == nil || !o.history.Value.Pending()) &&
 		o.history == v.s.History.Subnets.Entry(sub.Name) && o.good == v.s.LastGood.Entry(sub.Name)
 }
-
-// equalAt compares what is pointed to.
-func equalAt[T comparable](a, b *T) bool { return a == b || a != nil && b != nil && *a == *b }
 
 // exportsByClass has what each session makes of the paths of a class.
 type exportsByClass map[routes.Class]*classExports

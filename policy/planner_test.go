@@ -26,14 +26,15 @@ const (
 
 // life is a cluster in which things change, and a daemon that plans for n1.
 type life struct {
-	t       *rapid.T
-	s       policy.Snapshot
-	now     time.Time
-	live    routes.Live
-	pods    []routes.Pod
-	memory  policy.Memory
-	planner *policy.Planner
-	born    int
+	t    *rapid.T
+	s    policy.Snapshot
+	now  time.Time
+	live routes.Live
+	// pods are those that there are, shown those of the last Snapshot.
+	pods, shown []routes.Pod
+	memory      policy.Memory
+	planner     *policy.Planner
+	born        int
 }
 
 // bornLife draws a cluster with so many Subnets that not all are asked about when one changes.
@@ -151,7 +152,7 @@ func (l *life) happen() {
 		"datapath": func() { l.verdict(&l.live.DatapathDown) },
 		"host":     func() { l.verdict(&l.live.HostNotReady) },
 		"a Pod": func() {
-			l.pods = append(l.pods, routes.Pod{Node: pick(t, "n1", "n2"), Subnet: pick(t, "s1", "s2", "s3"), Addresses: []netip.Addr{netip.AddrFrom4([4]byte{10, byte(rapid.IntRange(0, 70).Draw(t, "net")), 0, 1})}})
+			l.pods = append(l.pods, routes.Pod{Node: pick(t, "n1", "n2"), Subnet: pick(t, "s1", "s2", "s3"), Addresses: []netip.Addr{netip.AddrFrom4([4]byte{10, byte(rapid.IntRange(0, 70).Draw(t, "net")), 0, byte(rapid.IntRange(1, 4).Draw(t, "host"))})}})
 		},
 		"no Pods":                  func() { l.pods = nil },
 		"the clock":                func() { l.now = l.now.Add(-2 * time.Second) },
@@ -178,7 +179,7 @@ func (l *life) reread() (m policy.Memory) {
 
 // pass plans as a daemon does, and from nothing.
 func (l *life) pass() {
-	l.s.Pods = routes.PodsOf(l.pods...)
+	l.s.Pods, l.shown = l.s.Pods.Changed(l.shown, l.pods), slices.Clone(l.pods)
 	s := l.memory.Recall(l.s, l.now)
 	if rapid.Bool().Draw(l.t, "with a gate") {
 		anew := policy.NewPlanner("n1")

@@ -3,6 +3,7 @@ package policy_test
 import (
 	"fmt"
 	"net/netip"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -108,14 +109,19 @@ func TestEachPeerReachesEachPodWithinItsLimit(t *testing.T) {
 		s.Peers = slices.Clone(s.Peers)
 		s.Peers[1].MaxPodPrefixes = uint32(most)
 		var memory policy.Memory
+		var pods []routes.Pod
+		planner := policy.NewPlanner("n1")
 		for range rapid.IntRange(1, 12).Draw(t, "steps") {
-			hosts := rapid.SliceOfN(rapid.IntRange(0, 40), 0, 30).Draw(t, "hosts")
-			var pods []routes.Pod
-			for i, h := range hosts {
+			before := pods
+			pods = nil
+			for i, h := range rapid.SliceOfN(rapid.IntRange(0, 40), 0, 30).Draw(t, "hosts") {
 				pods = append(pods, routes.Pod{Name: fmt.Sprint("p", i), Node: "n1", Subnet: "blue", Addresses: []netip.Addr{netip.AddrFrom4([4]byte{10, 1, 0, byte(h)})}})
 			}
-			s.Pods = routes.PodsOf(pods...)
-			plan := policy.Make(memory.Recall(s, time.Time{}), "n1")
+			s.Pods = s.Pods.Changed(before, pods)
+			plan := planner.Make(memory.Recall(s, time.Time{}))
+			if fresh := policy.Make(memory.Recall(s, time.Time{}), "n1"); asJSON(plan) != asJSON(fresh) || !reflect.DeepEqual(plan.Wish(), fresh.Wish()) {
+				t.Fatalf("carried on: %s\nfrom nothing: %s", asJSON(plan), asJSON(fresh))
+			}
 			memory = memory.Remember(s, plan)
 			got := sentBy(plan)
 			if len(got["small"]) > most {

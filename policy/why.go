@@ -71,7 +71,7 @@ func (v *view) explain(checks []routes.Check, c *routes.Case) Explanation {
 	}
 	var plan Plan
 	for _, s := range shares(c) {
-		plan.Adverts = append(plan.Adverts, advertsOf(c, s)...)
+		plan.Adverts = append(plan.Adverts, advertsOf(c, s, nil)...)
 		plan.exports = append(plan.exports, v.exports(c, s)...)
 	}
 	slices.SortFunc(plan.Adverts, compareAdverts)
