@@ -112,20 +112,16 @@ func (f *feed) request(o metav1.ListOptions) *rest.Request {
 	r := f.client.Get().NamespaceIfScoped(f.namespace, f.namespace != "").Resource(f.plural).VersionedParams(&o, listParameters()).MaxRetries(0)
 	switch {
 	case f.spec != "" && o.Watch:
-		r.SetHeader("Accept", metadataOnly, "application/json")
+		r.SetHeader("Accept", metadataOnly)
 	case f.spec != "":
-		r.SetHeader("Accept", metadataOnlyList, "application/json")
+		r.SetHeader("Accept", metadataOnlyList)
 	}
 	return r
 }
 
-// metadataOnly asks for the metadata alone, of an object of a watch or of those of a list
-// (k8s.io/apimachinery/pkg/apis/meta/v1, PartialObjectMetadata). An API server that cannot
-// do that sends whole objects.
-const (
-	metadataOnly     = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
-	metadataOnlyList = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
-)
+// metadataOnlyList asks for a list of the metadata alone (API concepts,
+// PartialObjectMetadataList). An API server that cannot do that sends whole objects.
+const metadataOnlyList = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"
 
 // completed gives the text of an object with what the selection says of it.
 func (f *feed) completed(text []byte) []byte {

@@ -204,8 +204,9 @@ func (c *Cluster) applyStatus(ctx context.Context, r resource, name string, stat
 	return c.apply(ctx, r, name, "status", map[string]any{"metadata": map[string]any{"name": name}, "status": status})
 }
 
-// metadataOnly asks for an answer without the object: a Speaker has as much as 16 kB, and
-// whoever wrote it knows it (API concepts, PartialObjectMetadata).
+// metadataOnly asks for the metadata of an object alone (API concepts,
+// PartialObjectMetadata): in answer to a write, because a Speaker has as much as 16 kB,
+// and whoever wrote it knows it; and of a watch, where nothing else counts.
 const metadataOnly = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
 
 // apply is server-side apply of what Fairway owns of an object.
