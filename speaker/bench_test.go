@@ -101,7 +101,19 @@ func BenchmarkReadBack10k(b *testing.B) {
 	mustSync(b, s, w)
 	b.ReportAllocs()
 	for b.Loop() {
-		s.passive.known.seen = time.Time{}
+		s.passive.known.read = time.Time{}
+		mustSync(b, s, w)
+	}
+}
+
+// BenchmarkCount10k has GoBGP count what it has.
+func BenchmarkCount10k(b *testing.B) {
+	s := running(b, Options{ListenPort: int32(freePort(b, netip.IPv4Unspecified()))})
+	w := benchWish(10000, 10)
+	mustSync(b, s, w)
+	b.ReportAllocs()
+	for b.Loop() {
+		s.passive.known.counted = time.Time{}
 		mustSync(b, s, w)
 	}
 }

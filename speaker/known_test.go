@@ -17,8 +17,9 @@ import (
 	"github.com/fairway-bgp/fairway/routes"
 )
 
-// age has a speaker look at what GoBGP has, as it does after some time.
-func age(s *Speaker) { s.active.known.seen = time.Now().Add(-lookEvery) }
+// A speaker counts, or reads, what GoBGP has after some time.
+func countNext(s *Speaker) { s.active.known.counted = time.Now().Add(-countEvery) }
+func readNext(s *Speaker)  { s.active.known.read = time.Now().Add(-readEvery) }
 
 // TestAfterAnErrorGoBGPIsAsked: what it has taken of a wish is not known then, and is read
 // before the next.
@@ -81,7 +82,7 @@ func somePaths(random *rand.Rand, w policy.Wish) policy.Wish {
 // TestWhatIsKnownIsWhatGoBGPHas: after any history of wishes, what was noted is what GoBGP
 // says when asked, and the prefixes that count as sent are those that it counts and that
 // the routers have. One router takes IPv4 alone. What changes in GoBGP behind our back is
-// mended when it is next asked.
+// mended when it is next counted, or read.
 func TestWhatIsKnownIsWhatGoBGPHas(t *testing.T) {
 	src, random := loopback(), rand.New(rand.NewPCG(rand.Uint64(), 7))
 	a := newRouter(t, "tor-a", 65100, ours, src, func(_ *router, p *api.Peer) { p.AfiSafis = p.AfiSafis[:1] })
@@ -113,14 +114,20 @@ func TestWhatIsKnownIsWhatGoBGPHas(t *testing.T) {
 		t.Fatalf("%q %q", a.table(), b.table())
 	}
 	was := a.table()
-	for what, harm := range map[string]func() error{"a path is removed": s.removePath, "the rules are changed": func() error { return s.turnRules(a, w) }} {
-		if err := harm(); err != nil {
+	for what, c := range map[string]struct {
+		harm  func() error
+		later func(*Speaker)
+	}{
+		"a path is removed":     {s.removePath, countNext},
+		"the rules are changed": {func() error { return s.turnRules(a, w) }, readNext},
+	} {
+		if err := c.harm(); err != nil {
 			t.Fatalf("%s: %v", what, err)
 		}
 		if !within(patience, func() bool { return !slices.Equal(a.table(), was) }) {
 			t.Fatalf("%s: the router has %q as before", what, a.table())
 		}
-		age(s)
+		c.later(s)
 		mustSync(t, s, w)
 		a.wantTable(was...)
 		wantKnown(t, s, w)

@@ -1,6 +1,7 @@
 package speaker
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -117,6 +118,20 @@ func (s *server) ribNow() (routes.RIB, error) {
 	}
 	slices.SortFunc(out, func(a, b *routes.Route) int { return a.Prefix.Compare(b.Prefix) })
 	return out, nil
+}
+
+// originated counts the prefixes in GoBGP's table.
+func (s *server) originated(ctx context.Context) (int, error) {
+	n := 0
+	for _, f := range []policy.Family{policy.IPv4Unicast, policy.IPv6Unicast} {
+		r := &api.GetTableRequest{TableType: api.TableType_TABLE_TYPE_GLOBAL, Family: apiFamily(f)}
+		table, err := s.GetTable(ctx, r)
+		if err != nil {
+			return 0, fmt.Errorf("count the RIB: %w", err)
+		}
+		n += int(table.NumDestination)
+	}
+	return n, nil
 }
 
 func parsePath(p *apiutil.Path) routes.Path {

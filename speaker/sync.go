@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/osrg/gobgp/v4/api"
 
@@ -36,7 +37,9 @@ func (s *server) bring(ctx context.Context, wish policy.Wish, peers map[netip.Ad
 		}
 	}
 	if s.known != nil && !s.known.isOld(idle) {
-		return nil
+		if right, err := s.count(ctx, idle); right || err != nil {
+			return err
+		}
 	}
 	if err := s.readBack(ctx); err != nil {
 		return err
@@ -75,6 +78,20 @@ func (s *server) change(ctx context.Context, want map[ruleKey]rule, rib routes.R
 	}
 	s.note(want, rib, paths)
 	return false, errors.Join(pathErr, s.refresh(ctx, s.known.stalePeers(have, paths), peers))
+}
+
+// count has GoBGP count its paths if it is time to, and reports whether it has as many as
+// it is known to have.
+func (s *server) count(ctx context.Context, idle bool) (right bool, err error) {
+	if !idle || time.Since(s.known.counted) < countEvery {
+		return true, nil
+	}
+	n, err := s.originated(ctx)
+	if err != nil || n != len(s.known.rib) {
+		return false, err
+	}
+	s.known.counted = time.Now()
+	return true, nil
 }
 
 // readBack asks GoBGP what it has.
