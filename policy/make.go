@@ -40,25 +40,20 @@ func firstRefusal(checks []routes.Check, c *routes.Case) refusal {
 	return refusal{}
 }
 
-// advertsOf gives what a share of a Case is announced as.
-func advertsOf(c *routes.Case, s share) []*Advert {
-	out := make([]*Advert, len(s.prefixes))
-	for i, p := range s.prefixes {
+// advertsOf adds what a share of a Case is announced as.
+func (v *view) advertsOf(out []*Advert, c *routes.Case, s share) []*Advert {
+	for _, p := range s.prefixes {
 		hop := c.Tuning.NextHop(p)
-		both := &struct { // one piece of memory
-			advert Advert
-			route  routes.Route
-		}{route: routes.Route{Prefix: p, Path: routes.Path{NextHop: hop, Class: s.class}}}
-		both.advert = Advert{
+		advert := v.adverts.place(Advert{
 			Prefix: p, Subnet: c.Subnet.Name, NextHop: hop, Peers: s.peers, Role: c.Role(),
 			Communities: c.Tuning.Communities, LargeCommunities: c.Tuning.LargeCommunities,
 			MED: c.Tuning.MED, LocalPref: c.Tuning.LocalPref,
-			Draining: c.Gently(), route: &both.route,
-		}
-		out[i] = &both.advert
+			Draining: c.Gently(), route: v.routes.place(routes.Route{Prefix: p, Path: routes.Path{NextHop: hop, Class: s.class}}),
+		})
 		if c.Tuning.ASPathPrepend != nil {
-			out[i].ASPathPrepend = *c.Tuning.ASPathPrepend
+			advert.ASPathPrepend = *c.Tuning.ASPathPrepend
 		}
+		out = append(out, advert)
 	}
 	return out
 }
