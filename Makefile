@@ -11,7 +11,7 @@ TEST_NEEDS := $(DEMO_NEEDS) frr bird2 gobgpd conntrack ethtool iputils-ping keep
 PAGE_NEEDS := node:nodejs npm:npm
 
 .DEFAULT_GOAL := help
-.PHONY: help build page pictures man install image image-check image-pins test soak churn replay demo lint golden bench bench-compare bench-page bench-all scale
+.PHONY: help build page pictures man install image image-check image-pins test soak churn replay demo lint golden bench bench-compare bench-page bench-all scale scale-page
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -126,9 +126,10 @@ bench: build ## Measure what a user feels beside a floor, and the core; print on
 	  $(GO) test ./e2e/bench -run '^$$' -bench Table -benchtime 1x -timeout 40m
 	./scripts/bench-core . $(BENCH_TIMES) > $(BIN)/bench/core.txt
 	@$(GO) run ./e2e/bench/table $(BIN)/bench/felt.txt $(BIN)/bench/core.txt | tee $(BIN)/bench.md
-	@[ -n "$(QUICK)" ] || $(MAKE) --no-print-directory bench-compare
+	@[ -n "$(QUICK)" ] || ./scripts/bench-compare $(BIN)/bench $(BENCH_TIMES) $(BENCH_BASE)
 
 bench-compare: ## Compare the core's benchmarks with those of another revision: BENCH_BASE=REV, or the last tag
+	@rm -f $(BIN)/bench/core.txt
 	@./scripts/bench-compare $(BIN)/bench $(BENCH_TIMES) $(BENCH_BASE)
 
 bench-page: ## Put the last bench's table into docs/performance.md
@@ -140,6 +141,10 @@ scale: build ## Measure what docs/scale.md counts with: 1, 10 and 50 daemons wit
 	@mkdir -p $(BIN)/bench && rm -f $(BIN)/bench/scale.txt
 	FAIRWAY_BENCH_QUICK=$(QUICK) FAIRWAY_BENCH_BINARY=$(CURDIR)/$(BIN)/fairway FAIRWAY_BENCH_OUT=$(CURDIR)/$(BIN)/bench/scale.txt \
 	  $(GO) test ./e2e/bench -run '^$$' -bench Scale -benchtime 1x -timeout 40m
+	@$(GO) run ./e2e/bench/table $(BIN)/bench/scale.txt
+
+scale-page: ## Put the last scale's table into docs/scale.md
+	$(GO) run ./e2e/bench/table -page docs/scale.md $(BIN)/bench/scale.txt
 
 bench-all: ## Run every benchmark of every package but that of `make bench` (root)
 	@./scripts/need $(TEST_NEEDS)

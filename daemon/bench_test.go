@@ -64,7 +64,7 @@ func passing(b *testing.B, source Source) *Daemon {
 	b.Cleanup(func() { cancel(); <-over })
 	d := New(Options{Version: "test", Node: "n1", Log: logrus.NewEntry(log), Source: source, Speaker: s, Board: &status.Board{}, Bell: ring})
 	for range 2 {
-		if _, ok := d.pass(ctx); !ok {
+		if !d.pass(ctx) {
 			b.Fatalf("%+v", d.Board.Newest().Speaker)
 		}
 	}
@@ -80,8 +80,9 @@ func BenchmarkPassOneOf10k(b *testing.B) {
 	d := passing(b, &turns{snapshots: []policy.Snapshot{all, fewer}})
 	b.ReportAllocs()
 	for b.Loop() {
-		if changed, ok := d.pass(b.Context()); !changed || !ok {
-			b.Fatal(changed, ok)
+		before := len(d.plan.Adverts)
+		if !d.pass(b.Context()) || len(d.plan.Adverts) == before {
+			b.Fatalf("%+v", d.Board.Newest().Speaker)
 		}
 	}
 }
@@ -91,8 +92,8 @@ func BenchmarkPassIdle10k(b *testing.B) {
 	d := passing(b, &turns{snapshots: []policy.Snapshot{manySubnets(10000)}})
 	b.ReportAllocs()
 	for b.Loop() {
-		if changed, ok := d.pass(b.Context()); changed || !ok {
-			b.Fatal(changed, ok)
+		if !d.pass(b.Context()) || len(d.plan.Adverts) != 10000 {
+			b.Fatalf("%+v", d.Board.Newest().Speaker)
 		}
 	}
 }

@@ -54,27 +54,64 @@ func (l *changeLog) write(now *status.Status) {
 	}
 }
 
+// mostLines bounds what is logged of each kind after one pass: a node that starts in a
+// large cluster, or leaves it, would log for longer than it works.
+const mostLines = 200
+
 // writePlan logs what is new in a plan; sent tells what a router has been sent.
 func (l *changeLog) writePlan(before, now policy.Plan, sent func(*policy.Advert) bool) {
-	eachNews(before.Adverts, now.Adverts, l.announced(sent), func(a *policy.Advert) {
-		l.log.WithFields(logrus.Fields{"prefix": a.Prefix.String(), "subnet": a.Subnet}).Info("withdrawn")
+	come, gone := l.few("prefixes to announce"), l.few("prefixes withdrawn")
+	defer come.end()
+	defer gone.end()
+	eachNews(before.Adverts, now.Adverts, func(a *policy.Advert) {
+		come.line(func() { l.announced(a, sent(a)) })
+	}, func(a *policy.Advert) {
+		gone.line(func() {
+			l.log.WithFields(logrus.Fields{"prefix": a.Prefix.String(), "subnet": a.Subnet}).Info("withdrawn")
+		})
 	})
+	withheld, warned := l.few("prefixes withheld"), l.few("warnings")
+	defer withheld.end()
+	defer warned.end()
 	for _, h := range added(before.Withheld, now.Withheld) {
-		l.log.WithFields(logrus.Fields{"prefix": h.Prefix, "subnet": h.Subnet, "reason": h.Reason}).Info("withheld: " + h.Detail)
+		withheld.line(func() {
+			l.log.WithFields(logrus.Fields{"prefix": h.Prefix, "subnet": h.Subnet, "reason": h.Reason}).Info("withheld: " + h.Detail)
+		})
 	}
 	for _, w := range added(before.Warnings, now.Warnings) {
-		l.log.WithFields(logrus.Fields{"subnet": w.Subnet, "reason": w.Reason}).Warn(w.Detail)
+		warned.line(func() {
+			l.log.WithFields(logrus.Fields{"subnet": w.Subnet, "reason": w.Reason}).Warn(w.Detail)
+		})
 	}
 }
 
 // announced logs an advert that is new.
-func (l *changeLog) announced(sent func(*policy.Advert) bool) func(*policy.Advert) {
-	return func(a *policy.Advert) {
-		text := "announced"
-		if !sent(a) {
-			text = "to be announced: no session has it yet"
-		}
-		l.log.WithFields(logrus.Fields{"prefix": a.Prefix.String(), "subnet": a.Subnet, "role": string(a.Role)}).Info(text)
+func (l *changeLog) announced(a *policy.Advert, sent bool) {
+	text := "announced"
+	if !sent {
+		text = "to be announced: no session has it yet"
+	}
+	l.log.WithFields(logrus.Fields{"prefix": a.Prefix.String(), "subnet": a.Subnet, "role": string(a.Role)}).Info(text)
+}
+
+// few writes the first lines of a kind, and how many more there were.
+type few struct {
+	log  *logrus.Entry
+	what string
+	n    int
+}
+
+func (l *changeLog) few(what string) *few { return &few{log: l.log, what: what} }
+
+func (f *few) line(write func()) {
+	if f.n++; f.n <= mostLines {
+		write()
+	}
+}
+
+func (f *few) end() {
+	if more := f.n - mostLines; more > 0 {
+		f.log.Infof("and %d more %s, which fairway status has", more, f.what)
 	}
 }
 

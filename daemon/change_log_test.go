@@ -1,14 +1,18 @@
 package daemon
 
 import (
+	"bytes"
 	"math/rand/v2"
 	"net/netip"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/sirupsen/logrus"
+
 	"github.com/fairway-bgp/fairway/policy"
 	"github.com/fairway-bgp/fairway/routes"
+	"github.com/fairway-bgp/fairway/status"
 )
 
 // someAdverts gives a sorted list of a few, as a plan has it.
@@ -55,5 +59,22 @@ func TestNewsOfAdverts(t *testing.T) {
 		if !slices.Equal(news, want) {
 			t.Fatalf("from %v to %v: %s, want %s", before, now, strings.Join(news, " "), strings.Join(want, " "))
 		}
+	}
+}
+
+// TestAMassOfChangesIsAFewLines: what is left out is counted.
+func TestAMassOfChangesIsAFewLines(t *testing.T) {
+	var out bytes.Buffer
+	log := logrus.New()
+	log.SetOutput(&out)
+	l := changeLog{log: logrus.NewEntry(log)}
+	var plan policy.Plan
+	for i := range 10_000 {
+		plan.Adverts = append(plan.Adverts, &policy.Advert{Prefix: netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(i >> 8), byte(i)}), 24), Peers: []string{"tor"}})
+	}
+	l.write(&status.Status{Plan: plan})
+	l.write(&status.Status{})
+	if n := strings.Count(out.String(), "\n"); n != 2*(mostLines+1) || !strings.Contains(out.String(), "and 9800 more prefixes withdrawn") {
+		t.Errorf("%d lines, the last %q", n, out.String()[out.Len()-200:])
 	}
 }

@@ -66,9 +66,8 @@ const (
 	minInterval = 5 * time.Millisecond
 	// retryInterval is when a pass that could not do everything is tried again.
 	retryInterval = time.Second
-	// echoInterval is when a pass that changed something is followed by a look at
-	// what became of it: sessions send, and count, a moment later.
-	echoInterval = 250 * time.Millisecond
+	// waitInterval is when the source is looked at again that has not been read yet.
+	waitInterval = 250 * time.Millisecond
 	// maxInterval is when a pass is made though nothing rang: it repairs what
 	// nobody could have told of.
 	maxInterval = 30 * time.Second
@@ -109,11 +108,11 @@ func (d *Daemon) Run(ctx context.Context) error {
 	d.started = time.Now().UTC()
 	for {
 		next := maxInterval
-		switch changed, ok := d.pass(ctx); {
-		case !ok:
+		switch {
+		case !d.pass(ctx):
 			next = retryInterval
-		case changed || d.plan == nil:
-			next = echoInterval
+		case d.plan == nil:
+			next = waitInterval
 		}
 		ended := time.Now()
 		at, on := rung(ctx, d.Bell, d.until(next))
@@ -136,9 +135,8 @@ func (d *Daemon) until(next time.Duration) time.Duration {
 }
 
 // pass is snapshot, plan, sync, observe, publish: what is not needed for the wire comes
-// after it. It reports whether the plan announces anything else than the one before, and
-// whether everything worked.
-func (d *Daemon) pass(ctx context.Context) (changed, ok bool) {
+// after it. It reports whether everything worked.
+func (d *Daemon) pass(ctx context.Context) bool {
 	s, about, synced := d.Source.Latest()
 	var syncErr error
 	if synced {
@@ -150,12 +148,11 @@ func (d *Daemon) pass(ctx context.Context) (changed, ok bool) {
 		syncErr = d.Speaker.Sync(ctx, plan.Wish())
 		now := time.Now()
 		remember(d.Source, d.memory)
-		changed = d.take(plan)
-		d.toWire.handedOver(changed, syncErr == nil, now)
+		d.toWire.handedOver(d.take(plan), syncErr == nil, now)
 	}
 	observed, observeErr := d.Speaker.Observe(ctx)
 	if ctx.Err() != nil {
-		return changed, true
+		return true
 	}
 	if observeErr == nil {
 		d.noteUp(observed)
@@ -166,25 +163,13 @@ func (d *Daemon) pass(ctx context.Context) (changed, ok bool) {
 	if d.Posted != nil {
 		d.Posted(st)
 	}
-	return changed, syncErr == nil && observeErr == nil
+	return syncErr == nil && observeErr == nil
 }
 
 // take makes a plan the newest one, and reports whether it announces anything else than
-// the one before. What is the same in both is one list from then on, so that whoever
-// compares them later need not look into it.
+// the one before.
 func (d *Daemon) take(plan policy.Plan) (changed bool) {
-	changed = true
-	if before := d.plan; before != nil {
-		if changed = !policy.SameAdverts(before.Adverts, plan.Adverts); !changed {
-			plan.Adverts = before.Adverts
-		}
-		if slices.Equal(before.Withheld, plan.Withheld) {
-			plan.Withheld = before.Withheld
-		}
-		if slices.Equal(before.Warnings, plan.Warnings) {
-			plan.Warnings = before.Warnings
-		}
-	}
+	changed = d.plan == nil || !policy.SameAdverts(d.plan.Adverts, plan.Adverts)
 	if changed {
 		d.planned = plannedFor(plan)
 	}

@@ -370,6 +370,22 @@ func TestRules(t *testing.T) {
 	}
 }
 
+// A router that ends the session at fewer prefixes than the BGPPeer lets through would
+// end it as Pods become more.
+func TestLimitIsNoLessThanThePeerTakesOfPods(t *testing.T) {
+	for most, want := range map[uint32]int{0: 256, 100: 256, 1000: 1001} {
+		session := torA(1)
+		session.MaxPodPrefixes = most
+		p := policy.Plan{Sessions: []policy.Session{session}, Adverts: []*policy.Advert{advert("10.169.3.4/32", "pods", routes.RolePod, "tor-a")}}
+		in := only(p, node("", "172.30.0.11"))
+		in.Subnets = cluster().Subnets
+		got, err := peeringOf(FRR, in)
+		if err != nil || got.AllFamilies[0].Limit != want {
+			t.Errorf("of a peer that takes %d the limit is %d, %v, want %d", most, got.AllFamilies[0].Limit, err, want)
+		}
+	}
+}
+
 func TestLimitsHaveRoom(t *testing.T) {
 	var p policy.Plan
 	p.Sessions = []policy.Session{torA(1)}

@@ -230,7 +230,7 @@ func (p *peering) familyOf(v6 bool, wants []want, most int) family {
 			pods++
 		}
 	}
-	f.Limit = max(fewestPrefixes, 2*(len(f.Rules)-pods)+256*pods, 2*most)
+	f.Limit = max(fewestPrefixes, 2*(len(f.Rules)-pods)+p.podLimit()*pods, 2*most)
 	if len(ranges) > 0 {
 		f.Limit = max(rangedLimit, f.Limit)
 	}
@@ -250,8 +250,13 @@ func (p *peering) familyOf(v6 bool, wants []want, most int) family {
 // what nobody has thought of yet.
 const (
 	fewestPrefixes = 20
+	podPrefixes    = 256
 	rangedLimit    = 1000
 )
+
+// podLimit is how many prefixes one node may announce of a Subnet by its Pods: as many
+// as the BGPPeer takes, and with them for a moment the CIDR.
+func (p peering) podLimit() int { return max(podPrefixes, int(p.settings.MaxPodPrefixes)+1) }
 
 // limitNote explains family.limit.
 func (p peering) limitNote() string {
@@ -259,7 +264,7 @@ func (p peering) limitNote() string {
 	if len(p.allow) > 0 {
 		least = fmt.Sprintf("%d, or %d with ranges", fewestPrefixes, rangedLimit)
 	}
-	return "The prefix limit is twice what is listed, 256 for a Subnet announced by Pods, at least " + least + "."
+	return fmt.Sprintf("The prefix limit is twice what is listed, %d for a Subnet announced by Pods, at least %s.", p.podLimit(), least)
 }
 
 // passing reports whether a prefix that is withheld everywhere for this reason

@@ -35,8 +35,13 @@ const (
 	mostBurst    = 100
 )
 
-// requestBound is how long one request that is no watch may take.
-const requestBound = 15 * time.Second
+// requestBound is how long one request may take that is neither a watch nor a list, and
+// listBound a list, which may be of 10,000 objects and come from a server that all
+// daemons of a cluster ask at once.
+const (
+	requestBound = 15 * time.Second
+	listBound    = time.Minute
+)
 
 // Cluster is an API server and the right to talk to it. Nothing is running in
 // it: connections are made as requests need them.

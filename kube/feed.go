@@ -113,10 +113,12 @@ func (f *feed) list(ctx context.Context, o metav1.ListOptions) (runtime.Object, 
 	if f.isRewritten() {
 		o.ResourceVersion, o.ResourceVersionMatch = "", ""
 	}
-	var list rawList
-	err := f.request(o).Timeout(requestBound).Do(ctx).Into(&list)
+	list, err := f.readList(ctx, o)
 	f.note(ctx, err)
-	return &list, err
+	if err != nil {
+		return nil, err
+	}
+	return list, nil
 }
 
 // watch is the other half.
@@ -291,16 +293,15 @@ func (f *feed) convert(p *rawObject) *stored {
 		text := trimSpeaker(p.text)
 		return &stored{Object: readSpeaker(text), uid: p.UID, text: fmt.Sprintf("%x", sha256.Sum256(text))}
 	}
-	o, text := objects.Take(f.version.String(), f.kind, p.text)
-	return newStored(o, p.UID, p.Generation, string(text))
+	return newStored(objects.Take(f.version.String(), f.kind, p.text))
 }
 
 // newStored gives an object of a cluster: its Subnets have a controller.
-func newStored(o objects.Object, uid types.UID, generation int64, text string) *stored {
-	if s, ok := o.Value.(*objects.Subnet); ok {
+func newStored(t objects.Taken) *stored {
+	if s, ok := t.Value.(*objects.Subnet); ok {
 		s.Controlled = true
 	}
-	return &stored{Object: o, uid: uid, generation: generation, text: text}
+	return &stored{Object: t.Object, uid: types.UID(t.UID), generation: t.Generation, text: string(t.Text)}
 }
 
 // same reports whether two versions of an object mean the same.

@@ -38,10 +38,14 @@ type following struct {
 	// have is what the feeds had at the last pass, and shape which feeds those were.
 	have  map[objects.Key]*stored
 	shape []feedShape
+	// ending are the Pods of have that are being deleted.
+	ending ending
 	// assembly is what is in force comes to; settled is how well the Secrets could be read
 	// when its BGPPeers were settled last.
 	assembly assembly
 	settled  map[string]feedState
+	// last is the last-known state while it does not count yet.
+	last *lastKnown
 	// saved is the time of the last-known state while it stands in for something.
 	saved time.Time
 	// noState says why there was none.
@@ -147,7 +151,7 @@ func (f *following) see(now time.Time) observation {
 		shape = append(shape, feedShape{feed, c.synced})
 	}
 	if s.all = !slices.Equal(shape, f.shape); s.all {
-		f.shape, f.have = shape, map[objects.Key]*stored{}
+		f.shape, f.have, f.ending = shape, map[objects.Key]*stored{}, ending{}
 	}
 	for _, feed := range feeds {
 		news := feed.take()
@@ -159,7 +163,12 @@ func (f *following) see(now time.Time) observation {
 			if f.have[k] = o; o == nil {
 				delete(f.have, k)
 			}
+			f.ending.note(k, o)
 		}
+	}
+	for _, k := range f.ending.over(now) {
+		s.news = append(s.news, k)
+		delete(f.have, k)
 	}
 	s.have = f.have
 	for name, feed := range f.secrets {
@@ -266,7 +275,7 @@ func (f *following) needsVlans() bool { return len(f.assembly.wants.vlans) > 0 }
 
 // health says what is missing to plan with, and what cannot be followed.
 func (f *following) health(now time.Time) (waiting []string, lapses []Lapse) {
-	tired := !now.Before(f.started.Add(patience))
+	tired := f.tired(now)
 	for _, feed := range f.feeds() {
 		c := feed.condition()
 		dynamic := !slices.Contains(f.base, feed)

@@ -22,9 +22,36 @@ func (f *following) load() {
 		f.options.Log.Info(err)
 		return
 	}
-	f.restore(last)
-	f.options.Log.WithField("objects", len(last.objects)).Infof("last-known state of %s read", last.saved.Format(time.RFC3339))
+	f.last = &last
+	f.options.Log.WithField("objects", len(last.texts)).Infof("last-known state of %s read", last.saved.Format(time.RFC3339))
 }
+
+// recall puts the last-known state into force as soon as it counts: to stand in for what
+// cannot be read, or to tell what has vanished since. Until then it is not converted, and
+// then only what is not as the API server has it. It reports false while there is one
+// that does not count yet.
+func (f *following) recall(now time.Time) bool {
+	if f.last == nil {
+		return true
+	}
+	unread := slices.ContainsFunc(f.base, func(b *feed) bool { return !b.condition().synced })
+	failing := slices.ContainsFunc(f.base, func(b *feed) bool { return b.condition().why != "" })
+	if unread && !failing && !f.tired(now) {
+		return false
+	}
+	known := map[string]*stored{}
+	for _, feed := range f.base {
+		for _, s := range feed.objects() {
+			known[s.text] = s
+		}
+	}
+	f.restore(f.last.restored(known))
+	f.last = nil
+	return true
+}
+
+// tired reports whether a start has waited long enough for the API server.
+func (f *following) tired(now time.Time) bool { return !now.Before(f.started.Add(patience)) }
 
 // restore puts the last-known state into force, for what cannot be read.
 func (f *following) restore(last restored) {
@@ -32,16 +59,21 @@ func (f *following) restore(last restored) {
 	f.guard.take()
 	f.saved, f.settled = last.saved, nil
 	f.assembly = newAssembly(last.objects, last.good, last.peers, f.options.Settings)
-	f.annotations.Store(&last.annotations)
+	annotations := last.annotations // a pointer into last would keep all of it
+	f.annotations.Store(&annotations)
 }
 
 // pass looks at all feeds and publishes what is new. It gives the time of the
 // next pass if nothing rings, zero for none.
 func (f *following) pass(ctx context.Context, now time.Time) (again time.Time) {
+	if !f.recall(now) {
+		return f.started.Add(patience)
+	}
 	s := f.see(now)
 	f.expire(s)
 	view := LiveView{}
 	view.Held, again = f.guard.step(s)
+	again = earlier(again, f.ending.next())
 	f.assembly.take(f.guard.force, f.guard.take(), f.options.Settings)
 	f.followMore(ctx, now)
 	if due := f.begun.Add(patience); f.unanswered() && now.Before(due) && f.wasReady() {
@@ -59,7 +91,7 @@ func (f *following) pass(ctx context.Context, now time.Time) (again time.Time) {
 	if f.saver != nil {
 		view.Unsaved = *f.saver.failing.Load()
 	}
-	if now.Before(f.started.Add(patience)) {
+	if !f.tired(now) {
 		again = earlier(again, f.started.Add(patience))
 	}
 	f.assemble(&view, now)

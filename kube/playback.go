@@ -103,12 +103,12 @@ func (p *Playback) Restart(state []byte, now time.Time) error {
 }
 
 // begin is the start of a daemon; last may be nil.
-func (p *Playback) begin(now time.Time, last *restored) {
+func (p *Playback) begin(now time.Time, last *lastKnown) {
 	p.live = NewLive(p.options)
 	p.state = newFollowing(p.live, now)
 	p.state.follow = func(_ context.Context, f *feed) { p.list(f) }
 	if last != nil {
-		p.state.restore(*last)
+		p.state.restore(last.restored(nil))
 	}
 	p.state.begin(context.Background())
 }

@@ -166,7 +166,14 @@ func checksum(text []byte) string {
 // errNoState says that there never was one.
 var errNoState = errors.New("there is none yet")
 
-// restored is the state as it is read back: the objects in force, the versions that gave
+// lastKnown is the state as it is read back.
+type lastKnown struct {
+	texts []json.RawMessage
+	good  savedGood
+	saved time.Time
+}
+
+// restored is what a lastKnown comes to: the objects in force, the versions that gave
 // their last good values, and the last good sessions.
 type restored struct {
 	objects, good map[objects.Key]*stored
@@ -176,27 +183,27 @@ type restored struct {
 }
 
 // loadState reads the state back. The error says why it cannot be used.
-func loadState(folder, node string, oldest, now time.Time) (restored, error) {
+func loadState(folder, node string, oldest, now time.Time) (lastKnown, error) {
 	path := filepath.Join(folder, stateFile)
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		err = errNoState
 	}
-	var r restored
+	var last lastKnown
 	if err == nil {
-		r, err = decodeState(text, node, oldest, now)
+		last, err = decodeState(text, node, oldest, now)
 	}
 	if err != nil {
-		return restored{}, fmt.Errorf("last-known state %s: %w", path, err)
+		return lastKnown{}, fmt.Errorf("last-known state %s: %w", path, err)
 	}
-	return r, nil
+	return last, nil
 }
 
 // decodeState is the reverse of encode. It refuses what is another node's, older than
 // oldest, or from the future.
-func decodeState(text []byte, node string, oldest, now time.Time) (restored, error) {
-	fail := func(format string, args ...any) (restored, error) {
-		return restored{}, fmt.Errorf(format, args...)
+func decodeState(text []byte, node string, oldest, now time.Time) (lastKnown, error) {
+	fail := func(format string, args ...any) (lastKnown, error) {
+		return lastKnown{}, fmt.Errorf(format, args...)
 	}
 	var s savedFile
 	if err := json.Unmarshal(text, &s); err != nil {
@@ -214,32 +221,35 @@ func decodeState(text []byte, node string, oldest, now time.Time) (restored, err
 	case s.Saved.After(now.Add(time.Hour)):
 		return fail("is from the future: of %s; is the clock right?", s.Saved.Format(time.RFC3339))
 	}
-	var texts []json.RawMessage
-	var good savedGood
-	if err := json.Unmarshal(s.Objects, &texts); err != nil {
+	last := lastKnown{saved: s.Saved}
+	if err := json.Unmarshal(s.Objects, &last.texts); err != nil {
 		return fail("is damaged: %w", err)
 	}
-	if err := json.Unmarshal([]byte(cmp.Or(string(s.Good), "{}")), &good); err != nil {
+	if err := json.Unmarshal([]byte(cmp.Or(string(s.Good), "{}")), &last.good); err != nil {
 		return fail("is damaged: %w", err)
 	}
-	return restore(texts, good, s.Saved), nil
+	return last, nil
 }
 
-// restore turns texts into objects again.
-func restore(texts []json.RawMessage, good savedGood, saved time.Time) restored {
+// restored turns texts into objects again. known are objects by their texts that need not
+// be converted a second time.
+func (l lastKnown) restored(known map[string]*stored) restored {
 	r := restored{
-		objects: map[objects.Key]*stored{}, good: map[objects.Key]*stored{}, peers: map[objects.Key]goodPeer{},
-		annotations: good.Annotations, saved: saved,
+		objects: make(map[objects.Key]*stored, len(l.texts)), good: make(map[objects.Key]*stored, len(l.texts)), peers: map[objects.Key]goodPeer{},
+		annotations: l.good.Annotations, saved: l.saved,
 	}
-	for _, t := range texts {
-		s := newStored(objects.Read(t), "", 0, string(t))
+	for _, t := range l.texts {
+		s := known[string(t)]
+		if s == nil {
+			s = newStored(objects.Taken{Object: objects.Read(t), Text: t})
+		}
 		r.objects[s.Key] = s
 		if s.Value != nil && s.Kind != objects.KindBGPPeer {
 			r.good[s.Key] = s
 		}
 	}
-	for _, g := range good.Objects {
-		s := newStored(objects.Read(g.Text), "", 0, string(g.Text))
+	for _, g := range l.good.Objects {
+		s := newStored(objects.Taken{Object: objects.Read(g.Text), Text: g.Text})
 		switch v := s.Value.(type) {
 		case nil:
 		case objects.Peer:

@@ -39,7 +39,7 @@ func TestLastStateComesBack(t *testing.T) {
 		t.Errorf("left behind: %v %v", entries, err)
 	}
 	last, err := loadState(folder, "n1", now.Add(-time.Hour), now)
-	known := last.objects
+	known := last.restored(nil).objects
 	if err != nil || len(known) != 2 || !last.saved.Equal(now.UTC()) {
 		t.Fatalf("%v of %s: %v", known, last.saved, err)
 	}
@@ -60,8 +60,8 @@ func TestLastStateOfAnOlderFairwayHasNothingGood(t *testing.T) {
 		t.Fatal(err)
 	}
 	last, err := loadState(folder, "n1", now.Add(-time.Hour), now)
-	if err != nil || len(last.objects) != 2 || len(last.good) != 2 {
-		t.Errorf("%d objects, %d values: %v", len(last.objects), len(last.good), err)
+	if r := last.restored(nil); err != nil || len(r.objects) != 2 || len(r.good) != 2 {
+		t.Errorf("%d objects, %d values: %v", len(r.objects), len(r.good), err)
 	}
 }
 
@@ -104,8 +104,8 @@ func TestLastStateThatIsNoGood(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			last, err := loadState(write(t, c.change), c.node, c.oldest, now)
-			if err == nil || !strings.Contains(err.Error(), c.want) || last.objects != nil {
-				t.Errorf("%v, %d objects; want an error with %q", err, len(last.objects), c.want)
+			if err == nil || !strings.Contains(err.Error(), c.want) || last.texts != nil {
+				t.Errorf("%v, %d objects; want an error with %q", err, len(last.texts), c.want)
 			}
 		})
 	}

@@ -211,7 +211,7 @@ func TestPeerFields(t *testing.T) {
 			HoldTime: 10 * time.Second, KeepaliveTime: 3 * time.Second, ConnectRetryTime: time.Minute,
 			Families: []policy.Family{policy.IPv4Unicast, policy.IPv6Unicast}, ExtendedNextHop: true,
 			GracefulRestartTime: 120 * time.Second, MaxPodPrefixes: 200,
-			BFD:                 bfd.Settings{Transmit: 50 * time.Millisecond, Receive: time.Second, Multiplier: 3},
+			BFD: bfd.Settings{Transmit: 50 * time.Millisecond, Receive: time.Second, Multiplier: 3},
 			Defaults: policy.Defaults{
 				Communities: []routes.Community{65000<<16 | 2, 0xFFFFFF01}, LargeCommunities: []routes.LargeCommunity{{GlobalAdmin: 65000, Data1: 1, Data2: 2}},
 				MED: &med, LocalPref: &pref, ASPathPrepend: &prepend,

@@ -33,26 +33,20 @@ type metadata struct {
 	name, namespace string
 	created         time.Time
 	deleting        bool
-	// deletion is when a Pod's grace period ends, grace how long that was; both are zero
-	// for one that is not being deleted.
-	deletion            time.Time
-	grace               time.Duration
+	// released is when Kube-OVN gives a Pod's addresses to others.
+	released            time.Time
 	labels, annotations map[string]string
 }
 
 // read gives the metadata with those annotations that keep selects.
 func (d metaDocument) read(r *report, keep func(annotation string) bool) metadata {
 	always := func(string) bool { return true }
-	out := metadata{
+	return metadata{
 		name: d.Name, namespace: d.Namespace,
-		created: created(d.CreationTimestamp), deleting: d.DeletionTimestamp != nil,
+		created: created(d.CreationTimestamp), deleting: d.DeletionTimestamp != nil, released: released(d.DeletionTimestamp, d.DeletionGracePeriodSeconds),
 		labels:      d.Labels.strings(r, "metadata.labels", always),
 		annotations: d.Annotations.strings(r, "metadata.annotations", keep),
 	}
-	if d.DeletionTimestamp != nil && d.DeletionGracePeriodSeconds != nil {
-		out.deletion, out.grace = created(*d.DeletionTimestamp), time.Duration(*d.DeletionGracePeriodSeconds)*time.Second
-	}
-	return out
 }
 
 // strings reads the values whose keys keep selects. true, false and numbers without

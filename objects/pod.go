@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"github.com/fairway-bgp/fairway/routes"
 )
 
@@ -78,7 +80,7 @@ func podsOf(m metadata, spec podSpec, status podStatus, r *report) []routes.Pod 
 		if subnet != "" && len(addresses) > 0 {
 			pods = append(pods, routes.Pod{
 				Namespace: m.namespace, Name: m.name, Node: spec.NodeName,
-				Subnet: subnet, Addresses: addresses, Until: m.released(),
+				Subnet: subnet, Addresses: addresses, Until: m.released,
 			})
 		}
 	}
@@ -90,11 +92,11 @@ func podsOf(m metadata, spec podSpec, status podStatus, r *report) []routes.Pod 
 // though the object is still there, as where its node's kubelet does not answer
 // (pkg/controller/pod.go, isPodAlive: the grace period once more after the time at which
 // it ends). It is zero for a Pod that is not being deleted.
-func (m metadata) released() time.Time {
-	if m.deletion.IsZero() {
+func released(deletion *metav1.Time, graceSeconds *int64) time.Time {
+	if deletion == nil || graceSeconds == nil {
 		return time.Time{}
 	}
-	return m.deletion.Add(m.grace)
+	return created(*deletion).Add(time.Duration(*graceSeconds) * time.Second)
 }
 
 func podAddresses(field, list string, r *report) []netip.Addr {

@@ -76,12 +76,13 @@ func TestPodsOfAnAPIServer(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			whole, slim := Read([]byte(c.text)), Read(Trim("v1", KindPod, []byte(c.text)))
+			taken := Take("v1", KindPod, []byte(c.text)).Object
 			pods, _ := whole.Value.([]routes.Pod)
 			if got := attachments(pods); got != c.want || len(whole.Problems) > 0 {
 				t.Errorf("%s, want %s; problems %v", got, c.want, whole.Problems)
 			}
-			if !reflect.DeepEqual(whole, slim) {
-				t.Errorf("trimmed it is %+v", slim)
+			if !reflect.DeepEqual(whole, slim) || !reflect.DeepEqual(whole, taken) {
+				t.Errorf("trimmed it is %+v, decoded once %+v", slim, taken)
 			}
 		})
 	}

@@ -34,6 +34,33 @@ type slim struct {
 	Spec       any      `json:"spec,omitempty"`
 	Status     any      `json:"status,omitempty"`
 	Data       any      `json:"data,omitempty"`
+	version    Version
+}
+
+// Version is which object of its name one is, and which version of it.
+type Version struct {
+	UID             string `json:"uid"`
+	ResourceVersion string `json:"resourceVersion"`
+	Generation      int64  `json:"generation"`
+}
+
+// decode fills in what text has, and the version, which is not written. Spec, Status and
+// Data lead to where theirs goes.
+func (o *slim) decode(text []byte) error {
+	var whole struct {
+		Metadata struct {
+			slimMeta
+			Version
+		} `json:"metadata"`
+		Spec   any `json:"spec"`
+		Status any `json:"status"`
+		Data   any `json:"data"`
+	}
+	whole.Spec, whole.Status, whole.Data = o.Spec, o.Status, o.Data
+	err := strictjson.UnmarshalCaseSensitivePreserveInts(text, &whole)
+	o.Metadata, o.version = whole.Metadata.slimMeta, whole.Metadata.Version
+	o.Spec, o.Status, o.Data = whole.Spec, whole.Status, whole.Data
+	return err
 }
 
 // slimmed decodes an object of a kind and takes away what does not count. It reports
@@ -54,7 +81,7 @@ func slimmed(apiVersion, kind string, text []byte) (o slim, ok bool) {
 		o.Spec = &json.RawMessage{}
 	}
 	statusCounts := o.Status != nil
-	if err := strictjson.UnmarshalCaseSensitivePreserveInts(text, &o); err != nil || o.Metadata.Name == "" {
+	if err := o.decode(text); err != nil || o.Metadata.Name == "" {
 		return o, false
 	}
 	if !statusCounts {
@@ -76,21 +103,29 @@ func Trim(apiVersion, kind string, text []byte) []byte {
 	return text
 }
 
+// Taken is an object of an API server as it is kept.
+type Taken struct {
+	Object
+	Version
+	// Text is the trimmed object.
+	Text []byte
+}
+
 // Take is Trim and then Read, but decodes an object of those kinds once of which there
 // are many.
-func Take(apiVersion, kind string, text []byte) (o Object, trimmed []byte) {
+func Take(apiVersion, kind string, text []byte) Taken {
 	slim, ok := slimmed(apiVersion, kind, text)
+	out := Taken{Version: slim.version, Text: text}
+	if ok {
+		if trimmed, err := json.Marshal(slim); err == nil {
+			out.Text = trimmed
+		}
+		out.Object, ok = slim.object()
+	}
 	if !ok {
-		return Read(text), text
+		out.Object = Read(out.Text)
 	}
-	trimmed, err := json.Marshal(slim)
-	if err != nil {
-		return Read(text), text
-	}
-	if o, ok = slim.object(); !ok {
-		o = Read(trimmed)
-	}
-	return o, trimmed
+	return out
 }
 
 // object converts what was decoded; it reports false where that takes the text.
@@ -126,7 +161,7 @@ func (o *slim) object() (Object, bool) {
 
 // read gives the metadata as the conversions take it.
 func (m *slimMeta) read() metadata {
-	out := metadata{name: m.Name, namespace: m.Namespace, deleting: m.DeletionTimestamp != nil, annotations: m.Annotations}
+	out := metadata{name: m.Name, namespace: m.Namespace, deleting: m.DeletionTimestamp != nil, released: released(m.DeletionTimestamp, m.DeletionGracePeriodSeconds), annotations: m.Annotations}
 	if len(m.Labels) > 0 {
 		out.labels = m.Labels
 	}

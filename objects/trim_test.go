@@ -29,7 +29,8 @@ func TestTrimKeepsWhatCounts(t *testing.T) {
 	if again := Trim("kubeovn.io/v1", KindSubnet, slim); string(again) != string(slim) {
 		t.Errorf("trimmed twice: %s", again)
 	}
-	if taken, again := Take("kubeovn.io/v1", KindSubnet, []byte(text)); string(again) != string(slim) || !reflect.DeepEqual(taken, slimmed) {
+	taken := Take("kubeovn.io/v1", KindSubnet, []byte(text))
+	if string(taken.Text) != string(slim) || !reflect.DeepEqual(taken.Object, slimmed) || taken.UID != "u" || taken.ResourceVersion != "7" {
 		t.Errorf("taken   %+v\ntrimmed %+v", taken, slimmed)
 	}
 	// What does not fit is for the conversion to tell of.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"testing"
+	"time"
 
 	"github.com/fairway-bgp/fairway/policy"
 	"github.com/fairway-bgp/fairway/routes"
@@ -90,5 +91,17 @@ func BenchmarkObserve10k(b *testing.B) {
 		if n := observe(b, s).Sessions[0].Advertised; n != 10000 {
 			b.Fatal(n)
 		}
+	}
+}
+
+// BenchmarkReadBack10k asks GoBGP what it has.
+func BenchmarkReadBack10k(b *testing.B) {
+	s := running(b, Options{ListenPort: int32(freePort(b, netip.IPv4Unspecified()))})
+	w := benchWish(10000, 10)
+	mustSync(b, s, w)
+	b.ReportAllocs()
+	for b.Loop() {
+		s.passive.known.seen = time.Time{}
+		mustSync(b, s, w)
 	}
 }

@@ -145,7 +145,7 @@ func wantKnown(t *testing.T, s *Speaker, w policy.Wish) {
 
 // removePath takes a path out of GoBGP as its gRPC API could.
 func (s *Speaker) removePath() error {
-	gone := pathOf(pfx("10.1.0.0/16"), routes.Path{}, time.Now())
+	gone := common{}.pathOf(pfx("10.1.0.0/16"), routes.Path{}, time.Now())
 	gone.Withdrawal = true
 	return s.active.DeletePath(apiutil.DeletePathRequest{Paths: []*apiutil.Path{gone}})
 }
@@ -154,7 +154,7 @@ func (s *Speaker) removePath() error {
 func (s *Speaker) turnRules(r *router, w policy.Wish) error {
 	other := rulesOf([]policy.Export{export(1, r.name, policy.Attributes{MED: ptr(uint32(6))})}, w.Sessions)
 	ctx := context.Background()
-	if err := s.active.SetPolicies(ctx, policiesOf(other)); err != nil {
+	if err := s.active.SetPolicies(ctx, policiesOf(other, nil)); err != nil {
 		return err
 	}
 	return s.active.ResetPeer(ctx, &api.ResetPeerRequest{Address: r.addr.String(), Soft: true, Direction: api.ResetPeerRequest_DIRECTION_OUT})

@@ -22,11 +22,11 @@ const batch = 1000
 // setPaths applies changes: first what is set, then what is withdrawn.
 func (s *server) setPaths(c routes.Changes) error {
 	var errs []error
-	now := time.Now()
+	now, common := time.Now(), common{}
 	for part := range slices.Chunk(c.Set, batch) {
 		paths := make([]*apiutil.Path, len(part))
 		for i, change := range part {
-			paths[i] = pathOf(change.Prefix, change.Path, now)
+			paths[i] = common.pathOf(change.Prefix, change.Path, now)
 		}
 		errs = append(errs, eachAfterFailure(paths, func(p []*apiutil.Path) error {
 			_, err := s.AddPath(apiutil.AddPathRequest{Paths: p})
@@ -36,7 +36,7 @@ func (s *server) setPaths(c routes.Changes) error {
 	for part := range slices.Chunk(c.Withdraw, batch) {
 		paths := make([]*apiutil.Path, len(part))
 		for i, prefix := range part {
-			paths[i] = pathOf(prefix, routes.Path{}, now)
+			paths[i] = common.pathOf(prefix, routes.Path{}, now)
 			paths[i].Withdrawal = true
 		}
 		errs = append(errs, eachAfterFailure(paths, func(p []*apiutil.Path) error {
@@ -61,25 +61,28 @@ func eachAfterFailure(paths []*apiutil.Path, do func([]*apiutil.Path) error) err
 	return errors.Join(errs...)
 }
 
+// common has the attributes that paths have in common, which GoBGP shares as it does those
+// of the prefixes of an UPDATE: so many paths cost little more than their prefixes.
+type common map[routes.Path][]bgp.PathAttributeInterface
+
 // pathOf gives a local path: origin, next hop and the mark of its class. The
 // unspecified next hop becomes each session's own local address (GoBGP
 // internal/pkg/table/path.go, UpdatePathAttrs). LOCAL_PREF 0 is there because
 // an export rule can set any other value; external peers never see it.
-func pathOf(prefix netip.Prefix, p routes.Path, now time.Time) *apiutil.Path {
+func (c common) pathOf(prefix netip.Prefix, p routes.Path, now time.Time) *apiutil.Path {
 	family := nativeFamily(policy.FamilyOf(prefix))
 	// The prefix is valid and masked where it comes from; GoBGP checks again.
 	nlri, _ := bgp.NewIPAddrPrefix(prefix)
-	return &apiutil.Path{
-		Family: family,
-		Nlri:   nlri,
-		Age:    now.Unix(),
-		Attrs: []bgp.PathAttributeInterface{
+	attributes := c[p]
+	if attributes == nil {
+		attributes = slices.Clip([]bgp.PathAttributeInterface{
 			bgp.NewPathAttributeOrigin(bgp.BGP_ORIGIN_ATTR_TYPE_IGP),
-			nextHopAttribute(family, nlri, p.NextHop),
 			bgp.NewPathAttributeLocalPref(0),
 			bgp.NewPathAttributeLargeCommunities([]*bgp.LargeCommunity{{ASN: 0, LocalData1: uint32(p.Class >> 32), LocalData2: uint32(p.Class)}}),
-		},
+		})
+		c[p] = attributes
 	}
+	return &apiutil.Path{Family: family, Nlri: nlri, Age: now.Unix(), Attrs: append(attributes, nextHopAttribute(family, nlri, p.NextHop))}
 }
 
 func nextHopAttribute(family bgp.Family, nlri bgp.NLRI, hop netip.Addr) bgp.PathAttributeInterface {
@@ -100,19 +103,20 @@ func nextHopAttribute(family bgp.Family, nlri bgp.NLRI, hop netip.Addr) bgp.Path
 // ribNow reads the paths back from GoBGP. Nothing else is in its table: what
 // peers send is rejected.
 func (s *server) ribNow() (routes.RIB, error) {
-	out := map[netip.Prefix]routes.Path{}
+	out := routes.RIB{}
 	for _, family := range []bgp.Family{bgp.RF_IPv4_UC, bgp.RF_IPv6_UC} {
 		r := apiutil.ListPathRequest{TableType: api.TableType_TABLE_TYPE_GLOBAL, Family: family}
 		err := s.ListPath(r, func(nlri bgp.NLRI, paths []*apiutil.Path) {
 			if p, ok := nlri.(*bgp.IPAddrPrefix); ok && len(paths) > 0 {
-				out[p.Prefix] = parsePath(paths[0])
+				out = append(out, &routes.Route{Prefix: p.Prefix, Path: parsePath(paths[0])})
 			}
 		})
 		if err != nil {
 			return nil, fmt.Errorf("read the RIB: %w", err)
 		}
 	}
-	return routes.RIBOf(out), nil
+	slices.SortFunc(out, func(a, b *routes.Route) int { return a.Prefix.Compare(b.Prefix) })
+	return out, nil
 }
 
 func parsePath(p *apiutil.Path) routes.Path {

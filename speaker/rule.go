@@ -58,7 +58,7 @@ func rulesOf(exports []policy.Export, sessions []policy.Session) map[ruleKey]rul
 	for _, s := range sessions {
 		byName[s.Peer] = s
 	}
-	out := map[ruleKey]rule{}
+	out := make(map[ruleKey]rule, len(exports))
 	for _, e := range exports {
 		if s, ok := byName[e.Peer]; ok {
 			out[ruleKey{e.Class, s.Address.WithZone("")}] = ruleOf(e.Attributes, s)
@@ -195,11 +195,18 @@ func parseClass(s string) (routes.Class, error) {
 	return routes.Class(hi<<32 | lo), nil
 }
 
-// policiesOf gives GoBGP's whole routing policy for a set of rules.
-func policiesOf(rules map[ruleKey]rule) *api.SetPoliciesRequest {
+// policiesOf gives GoBGP's whole routing policy for a set of rules. It tries one after the
+// other, for each path and peer: so those come first that most paths of the RIB need.
+func policiesOf(rules map[ruleKey]rule, rib routes.RIB) *api.SetPoliciesRequest {
+	paths := map[routes.Class]int{}
+	for _, r := range rib {
+		paths[r.Class]++
+	}
 	peers, classes := map[netip.Addr]bool{}, map[routes.Class]bool{}
 	export := &api.Policy{Name: exportPolicy}
-	for _, k := range slices.SortedFunc(maps.Keys(rules), ruleKey.compare) {
+	for _, k := range slices.SortedFunc(maps.Keys(rules), func(k, l ruleKey) int {
+		return cmp.Or(cmp.Compare(paths[l.class], paths[k.class]), k.compare(l))
+	}) {
 		peers[k.peer], classes[k.class] = true, true
 		export.Statements = append(export.Statements, rules[k].statement(k))
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"net/netip"
+	"slices"
 	"testing"
 
 	"github.com/osrg/gobgp/v4/api"
@@ -50,7 +51,7 @@ func TestRulesComeBackFromGoBGP(t *testing.T) {
 			session.PeerASN = rapid.SampledFrom([]uint32{ours, 65100}).Draw(t, "peerASN")
 			want[k] = ruleOf(attributesGen().Draw(t, "attributes"), session)
 		}
-		if err := s.active.setRules(ctx, map[ruleKey]rule{{class: 1}: {}}, want); err != nil {
+		if err := s.active.setRules(ctx, map[ruleKey]rule{{class: 1}: {}}, want, nil); err != nil {
 			t.Fatal(err)
 		}
 		have, err := s.active.rulesNow(ctx)
@@ -123,5 +124,19 @@ func TestMarkOfAClass(t *testing.T) {
 		if c, err := parseClass(bad); err == nil {
 			t.Errorf("%q is taken for class %d", bad, c)
 		}
+	}
+}
+
+// TestRulesOfManyPathsComeFirst: GoBGP tries one after the other.
+func TestRulesOfManyPathsComeFirst(t *testing.T) {
+	peer := netip.MustParseAddr("192.0.2.1")
+	rules := map[ruleKey]rule{{1, peer}: {}, {2, peer}: {}, {3, peer}: {}}
+	rib := routes.RIBOf(map[netip.Prefix]routes.Path{pfx("10.1.0.0/16"): {Class: 1}, pfx("10.2.0.0/16"): {Class: 3}, pfx("10.3.0.0/16"): {Class: 3}})
+	var order []string
+	for _, st := range policiesOf(rules, rib).Policies[1].Statements {
+		order = append(order, st.Name)
+	}
+	if want := []string{"0:0:3>192.0.2.1", "0:0:1>192.0.2.1", "0:0:2>192.0.2.1"}; !slices.Equal(order, want) {
+		t.Errorf("%q, want %q", order, want)
 	}
 }

@@ -408,7 +408,7 @@ func TestImportsNothing(t *testing.T) {
 	mustSync(t, s, w)
 	wantEstablished(t, s, "tor-a", "tor-b")
 	for _, p := range []string{"0.0.0.0/0", "10.1.0.0/16"} {
-		path := apiPath(pathOf(pfx(p), routes.Path{}, time.Now()))
+		path := apiPath(common{}.pathOf(pfx(p), routes.Path{}, time.Now()))
 		if _, err := a.AddPath(context.Background(), &api.AddPathRequest{TableType: api.TableType_TABLE_TYPE_GLOBAL, Path: path}); err != nil {
 			t.Fatal(err)
 		}

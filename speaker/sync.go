@@ -63,13 +63,13 @@ func (s *server) change(ctx context.Context, want map[ruleKey]rule, rib routes.R
 	}
 	during := maps.Clone(have)
 	maps.Copy(during, want)
-	if err := s.setRules(ctx, have, during); err != nil {
+	if err := s.setRules(ctx, have, during, rib); err != nil {
 		return false, err
 	}
 	pathErr := s.setPaths(paths)
 	if pathErr == nil {
 		// With a path left behind, its rule is still needed.
-		if err := s.setRules(ctx, during, want); err != nil {
+		if err := s.setRules(ctx, during, want, rib); err != nil {
 			return false, err
 		}
 	}
@@ -135,13 +135,13 @@ func (s *server) rulesNow(ctx context.Context) (map[ruleKey]rule, error) {
 	return out, nil
 }
 
-// setRules loads the rules if they differ from what GoBGP has. It takes the
-// whole policy in one step, under the lock that evaluating it needs.
-func (s *server) setRules(ctx context.Context, have, want map[ruleKey]rule) error {
+// setRules loads the rules, for the paths of a RIB, if they differ from what GoBGP has. It
+// takes the whole policy in one step, under the lock that evaluating it needs.
+func (s *server) setRules(ctx context.Context, have, want map[ruleKey]rule, rib routes.RIB) error {
 	if maps.Equal(have, want) {
 		return nil
 	}
-	if err := s.SetPolicies(ctx, policiesOf(want)); err != nil {
+	if err := s.SetPolicies(ctx, policiesOf(want, rib)); err != nil {
 		return fmt.Errorf("load %d export rules: %w", len(want), err)
 	}
 	return nil
@@ -149,7 +149,7 @@ func (s *server) setRules(ctx context.Context, have, want map[ruleKey]rule) erro
 
 // assignPolicies makes the two policies those of the global table, for all peers.
 func (s *server) assignPolicies(ctx context.Context) error {
-	if err := s.SetPolicies(ctx, policiesOf(nil)); err != nil {
+	if err := s.SetPolicies(ctx, policiesOf(nil, nil)); err != nil {
 		return err
 	}
 	for name, direction := range map[string]api.PolicyDirection{

@@ -66,6 +66,7 @@ func describe(t testing.TB) {
 		{"date", time.Now().UTC().Format("2006-01-02 15:04 MST")},
 		{"revision", ask("git", "rev-parse", "--short", "HEAD")},
 		{"quick", strconv.FormatBool(quick())},
+		{"cpu", ask("sed", "-n", "s/^model name.*: //p", "/proc/cpuinfo")},
 		{"processors", strconv.Itoa(runtime.NumCPU())},
 		{"load", load},
 		{"kernel", ask("uname", "-r")},

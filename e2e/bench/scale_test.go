@@ -205,7 +205,7 @@ func (f *fleet) watches(kind string) float64 {
 }
 
 // watched are the kinds that daemons watch here.
-func watched() []string { return []string{"nodes", "subnets", "bgppeers", "speakers"} }
+func watched() []string { return []string{"nodes", "subnets", "bgppeers", "daemonsets", "speakers"} }
 
 // own is what the API server does by itself.
 type own struct {
@@ -256,6 +256,7 @@ func (f *fleet) restWith(n int, own own) {
 	f.say(n, "rest/requests", "requests/min", total)
 	f.say(n, "rest/bytes", "B/min/daemon", float64(d.down)/minutes/float64(n))
 	f.say(n, "rest/apiserver-cpu", "cpu-s/min", (d.cpu/minutes)-own.counters.cpu/own.lasted.Minutes())
+	f.say(n, "rest/apiserver-rss", "MB", f.metrics("process_resident_memory_bytes")[""]/1e6)
 	for _, kind := range watched() {
 		f.say(n, "watches/"+kind, "watches", f.watches(kind)-own.watches[kind])
 	}
