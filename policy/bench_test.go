@@ -77,6 +77,7 @@ type planning struct {
 	s       policy.Snapshot
 	memory  policy.Memory
 	planner *policy.Planner
+	plan    policy.Plan
 	rib     routes.RIB
 }
 
@@ -86,9 +87,9 @@ func (d *planning) pass() routes.Changes {
 	d.planner.SelectedCIDRs(s)
 	d.planner.Translating(s)
 	s.Live = &routes.Live{}
-	plan := d.planner.Make(s)
-	d.memory = d.memory.Remember(s, plan)
-	c := routes.Diff(d.rib, plan.Wish().RIB)
-	d.rib = plan.Wish().RIB
-	return c
+	d.plan = d.planner.Make(s)
+	d.memory = d.memory.Remember(s, d.plan)
+	before := d.rib
+	d.rib = d.plan.Wish().RIB
+	return routes.Diff(before, d.rib)
 }

@@ -71,8 +71,8 @@ type exchange struct {
 	good     swap[*routes.Named[routes.Good]]
 }
 
-// exchangeFor has room for what answers bring in.
-func exchangeFor(answers []answer) exchange {
+// exchangeFor has room for what outcomes and their answers bring in.
+func exchangeFor(now []outcome, answers []answer) exchange {
 	var adverts, withheld, forwards int
 	for i := range answers {
 		a := &answers[i]
@@ -88,6 +88,8 @@ func exchangeFor(answers []answer) exchange {
 		adverts:  swap[*Advert]{in: make([]*Advert, 0, adverts)},
 		withheld: swap[Withheld]{in: make([]Withheld, 0, withheld)},
 		forwards: swap[Forward]{in: make([]Forward, 0, forwards)},
+		history:  swap[*routes.Named[routes.SubnetHistory]]{in: make([]*routes.Named[routes.SubnetHistory], 0, len(now))},
+		good:     swap[*routes.Named[routes.Good]]{in: make([]*routes.Named[routes.Good], 0, len(now))},
 	}
 }
 

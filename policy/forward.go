@@ -28,7 +28,7 @@ func (v *view) forward(c *routes.Case) *Forward {
 	if !v.carries(c) || !v.announcedBySomebody(c) {
 		return nil
 	}
-	return &Forward{c.Prefix, c.Subnet.Name, asymmetric(c), c.Subnet.NATOutgoing}
+	return v.forwards.place(Forward{c.Prefix, c.Subnet.Name, asymmetric(c), c.Subnet.NATOutgoing})
 }
 
 // carries reports whether traffic of the CIDR goes through the node, in or out.

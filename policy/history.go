@@ -29,7 +29,7 @@ func (v *view) good(sub *routes.Subnet, announceable bool) *routes.Named[routes.
 	if last != nil && last.Value.Equal(next) {
 		return last
 	}
-	return &routes.Named[routes.Good]{Name: sub.Name, Value: next}
+	return v.goods.place(routes.Named[routes.Good]{Name: sub.Name, Value: next})
 }
 
 // history gives what the Cases of a Subnet, from one place to another, leave to the next
@@ -49,7 +49,7 @@ func (v *view) history(from, to int) *routes.Named[routes.SubnetHistory] {
 	if last := v.s.History.Subnets.Entry(name); last != nil && last.Value.Prefixes != nil && last.Value.Equal(next) {
 		return last
 	}
-	return &routes.Named[routes.SubnetHistory]{Name: name, Value: next}
+	return v.histories.place(routes.Named[routes.SubnetHistory]{Name: name, Value: next})
 }
 
 // announcedAs gives the role in which a Case is announced, "" for not at all.

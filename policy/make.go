@@ -40,9 +40,9 @@ func firstRefusal(checks []routes.Check, c *routes.Case) refusal {
 	return refusal{}
 }
 
-// advertsOf gives what a share of a Case is announced as. Of those before, which are by
+// advertsOf adds what a share of a Case is announced as. Of those before, which are by
 // prefix, it takes the ones that are the same: of many Pods one changes at a time.
-func advertsOf(c *routes.Case, s share, before []*Advert) []*Advert {
+func (v *view) advertsOf(out []*Advert, c *routes.Case, s share, before []*Advert) []*Advert {
 	hop := c.Tuning.NextHop(c.Prefix)
 	route := routes.Route{Path: routes.Path{NextHop: hop, Class: s.class}}
 	like := Advert{
@@ -54,21 +54,18 @@ func advertsOf(c *routes.Case, s share, before []*Advert) []*Advert {
 	if c.Tuning.ASPathPrepend != nil {
 		like.ASPathPrepend = *c.Tuning.ASPathPrepend
 	}
-	out := make([]*Advert, len(s.prefixes))
-	for i, p := range s.prefixes {
+	for _, p := range s.prefixes {
 		like.Prefix, route.Prefix = p, p
 		for len(before) > 0 && before[0].Prefix.Compare(p) < 0 {
 			before = before[1:]
 		}
 		if len(before) > 0 && before[0].same(&like) {
-			out[i], before = before[0], before[1:]
+			out, before = append(out, before[0]), before[1:]
 			continue
 		}
-		own := &struct { // one piece of memory
-			advert Advert
-			route  routes.Route
-		}{like, route}
-		own.advert.route, out[i] = &own.route, &own.advert
+		own := v.adverts.place(like)
+		own.route = v.routes.place(route)
+		out = append(out, own)
 	}
 	return out
 }

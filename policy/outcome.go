@@ -69,8 +69,8 @@ func (v *view) decide(a *answer, i int, all, left []routes.Check, exports export
 		a.withheld = &Withheld{c.Text(), c.Subnet.Name, refused.check.Reason, refused.detail, v.undecided(all, c)}
 		return kept(c)
 	}
-	for _, s := range shares(c) {
-		a.adverts = append(a.adverts, advertsOf(c, s, before)...)
+	for _, s := range shares(c, &[2]share{}) {
+		a.adverts = v.advertsOf(a.adverts, c, s, before)
 		if exports[s.class] == nil {
 			exports[s.class] = &classExports{exports: v.exports(c, s)}
 		}

@@ -285,18 +285,23 @@ func (p *Planner) asked(s *routes.Snapshot) []*subject {
 // take puts what is decided on those asked about in the place of what was before, in the
 // plan too. answers are all those of the outcomes, and byPrefix their places by prefix.
 func (p *Planner) take(asked []*subject, now []outcome, answers []answer, byPrefix []int) {
-	x := exchangeFor(answers)
+	x := exchangeFor(now, answers)
 	for i := range p.gone {
 		x.outcome(&p.gone[i], &outcome{})
 	}
-	was := make([]answer, 0, len(answers))
+	none, was := &answer{}, make([]*answer, 0, len(answers))
 	for i, of := range asked {
 		x.outcome(&of.outcome, &now[i])
-		was = append(was, of.answers[:min(len(of.answers), len(now[i].answers))]...)
-		was = was[:len(was)+max(0, len(now[i].answers)-len(of.answers))]
+		for k := range now[i].answers {
+			if k < len(of.answers) {
+				was = append(was, &of.answers[k])
+			} else {
+				was = append(was, none)
+			}
+		}
 	}
 	for _, i := range byPrefix {
-		x.answer(&was[i], &answers[i])
+		x.answer(was[i], &answers[i])
 	}
 	p.plan = x.apply(p.plan, p.exports)
 	p.plan.Next = time.Time{}

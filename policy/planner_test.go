@@ -219,3 +219,42 @@ func TestPlannerGivesWhatMakeGives(t *testing.T) {
 		}
 	})
 }
+
+// mostAllocated bounds what the decision on one change among ten thousand Subnets
+// allocates, in two passes: that in which it changes, and the one after it.
+const mostAllocated = 2000
+
+// TestOneChangeAmongTenThousandCostsLittle: what does not change is not asked about, and
+// shared with the plan before.
+func TestOneChangeAmongTenThousandCostsLittle(t *testing.T) {
+	d := &planning{s: tenThousand(), planner: policy.NewPlanner("n1")}
+	for range 3 {
+		d.pass()
+	}
+	const changes = 5
+	i, before := 0, d.plan
+	allocated := testing.AllocsPerRun(changes, func() {
+		sub := *d.s.Subnets[i]
+		sub.Annotations = map[string]string{routes.AnnotationAdvertise: "true", routes.AnnotationMED: "5"}
+		d.s.Subnets = slices.Clone(d.s.Subnets)
+		d.s.Subnets[i] = sub.Parsed()
+		i++
+		d.pass()
+		d.pass()
+	})
+	if allocated > mostAllocated {
+		t.Errorf("%.0f allocations, at most %d", allocated, mostAllocated)
+	}
+	others := 0
+	for i, a := range d.plan.Adverts {
+		if a != before.Adverts[i] {
+			others++
+		}
+	}
+	if others != i {
+		t.Errorf("%d adverts are others than before, of which %d changed", others, i)
+	}
+	if &d.plan.Forwards[0] != &before.Forwards[0] {
+		t.Error("what traffic the node lets through is listed anew, and did not change")
+	}
+}

@@ -18,21 +18,21 @@ type share struct {
 }
 
 // shares gives what a Case that passed every question announces. In mode pods the
-// peers that the Pods are too many for get the CIDR in their place.
-func shares(c *routes.Case) []share {
+// peers that the Pods are too many for get the CIDR in their place. room is for the
+// answer.
+func shares(c *routes.Case, room *[2]share) []share {
 	if len(c.Whole) == 0 {
-		return []share{{c.Prefixes(), c.Peers, classOf(c, nil)}}
+		return append(room[:0], share{c.Prefixes(), c.Peers, classOf(c, nil)})
 	}
 	whole := func(peer string) bool { return slices.Contains(c.Whole, peer) }
 	others := slices.DeleteFunc(slices.Clone(c.Peers), whole)
 	cidr := []netip.Prefix{c.Prefix}
 	if len(others) == 0 {
-		return []share{{cidr, c.Peers, classOf(c, nil)}}
+		return append(room[:0], share{cidr, c.Peers, classOf(c, nil)})
 	}
-	return []share{
-		{cidr, c.Whole, classOf(c, append([]string{"only"}, c.Whole...))},
-		{c.Prefixes(), others, classOf(c, append([]string{"but"}, c.Whole...))},
-	}
+	return append(room[:0],
+		share{cidr, c.Whole, classOf(c, append([]string{"only"}, c.Whole...))},
+		share{c.Prefixes(), others, classOf(c, append([]string{"but"}, c.Whole...))})
 }
 
 // wholePeers names the peers of a Case in mode pods that take fewer prefixes of one CIDR

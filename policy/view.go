@@ -22,6 +22,26 @@ type view struct {
 	// carriable says of each case whether it is a candidate, or one that only a node which
 	// announces it already may announce: other nodes carry its replies all the same.
 	carriable []bool
+	// What becomes of them has room here.
+	adverts   room[Advert]
+	routes    room[routes.Route]
+	forwards  room[Forward]
+	histories room[routes.Named[routes.SubnetHistory]]
+	goods     room[routes.Named[routes.Good]]
+}
+
+// room gives small values a place in memory, some at a time.
+type room[T any] []T
+
+// mostRoom is how many are taken at a time: all of those stay while one is needed.
+const mostRoom = 32
+
+func (r *room[T]) place(v T) *T {
+	if len(*r) == cap(*r) {
+		*r = make(room[T], 0, min(mostRoom, 1+2*cap(*r)))
+	}
+	*r = append(*r, v)
+	return &(*r)[len(*r)-1]
 }
 
 // viewOf looks at Subnets, which are sorted by name.

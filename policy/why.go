@@ -70,8 +70,8 @@ func (v *view) explain(checks []routes.Check, c *routes.Case) Explanation {
 		e.Steps = append(e.Steps, Step{checks[i].Reason, true, checks[i].Fact(c)})
 	}
 	var plan Plan
-	for _, s := range shares(c) {
-		plan.Adverts = append(plan.Adverts, advertsOf(c, s, nil)...)
+	for _, s := range shares(c, &[2]share{}) {
+		plan.Adverts = v.advertsOf(plan.Adverts, c, s, nil)
 		plan.exports = append(plan.exports, v.exports(c, s)...)
 	}
 	slices.SortFunc(plan.Adverts, compareAdverts)
