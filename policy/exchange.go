@@ -21,7 +21,7 @@ func replace[T any](x *swap[*T], was, is *T) {
 
 // replaceValue is replace in a list of values.
 func replaceValue[T comparable](x *swap[T], was, is *T) {
-	same := equalAt(was, is)
+	same := samePointed(was, is)
 	if was != nil && !same {
 		x.out = append(x.out, *was)
 	}
@@ -37,10 +37,10 @@ func (x swap[T]) apply(list []T, compare func(a, b T) int) []T {
 	}
 	out, in := x.out, x.in
 	slices.SortFunc(in, compare)
-	next := make([]T, 0, len(list)-len(out)+len(in))
-	if len(list) == len(out) {
-		return append(next, in...)
+	if len(list) == len(out) && len(in) > 0 {
+		return slices.Clip(in)
 	}
+	next := make([]T, 0, len(list)-len(out)+len(in))
 	slices.SortFunc(out, compare)
 	for len(out)+len(in) > 0 {
 		comes := len(out) == 0 || len(in) > 0 && compare(in[0], out[0]) < 0
@@ -71,6 +71,26 @@ type exchange struct {
 	good     swap[*routes.Named[routes.Good]]
 }
 
+// exchangeFor has room for what answers bring in.
+func exchangeFor(answers []answer) exchange {
+	var adverts, withheld, forwards int
+	for i := range answers {
+		a := &answers[i]
+		adverts += len(a.adverts)
+		if a.withheld != nil {
+			withheld++
+		}
+		if a.forward != nil {
+			forwards++
+		}
+	}
+	return exchange{
+		adverts:  swap[*Advert]{in: make([]*Advert, 0, adverts)},
+		withheld: swap[Withheld]{in: make([]Withheld, 0, withheld)},
+		forwards: swap[Forward]{in: make([]Forward, 0, forwards)},
+	}
+}
+
 // answer notes one answer in the place of another, of which it keeps the adverts that
 // are the same. Both have them by prefix.
 func (x *exchange) answer(was, is *answer) {
@@ -82,7 +102,7 @@ func (x *exchange) answer(was, is *answer) {
 		switch {
 		case len(before) == 0 || compareAdverts(before[0], a) > 0:
 			x.adverts.in = append(x.adverts.in, a)
-		case before[0].equal(a):
+		case before[0].same(a):
 			is.adverts[i], before = before[0], before[1:]
 		default:
 			x.adverts.out, x.adverts.in, before = append(x.adverts.out, before[0]), append(x.adverts.in, a), before[1:]
@@ -108,7 +128,7 @@ func (x *exchange) outcome(was, is *outcome) {
 
 // routes gives what goes out of the RIB and comes in.
 func (x *exchange) routes() swap[*routes.Route] {
-	var of swap[*routes.Route]
+	of := swap[*routes.Route]{in: make([]*routes.Route, 0, len(x.adverts.in))}
 	for _, a := range x.adverts.out {
 		of.out = append(of.out, a.route)
 	}

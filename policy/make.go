@@ -45,12 +45,17 @@ func advertsOf(c *routes.Case, s share) []*Advert {
 	out := make([]*Advert, len(s.prefixes))
 	for i, p := range s.prefixes {
 		hop := c.Tuning.NextHop(p)
-		out[i] = &Advert{
+		both := &struct { // one piece of memory
+			advert Advert
+			route  routes.Route
+		}{route: routes.Route{Prefix: p, Path: routes.Path{NextHop: hop, Class: s.class}}}
+		both.advert = Advert{
 			Prefix: p, Subnet: c.Subnet.Name, NextHop: hop, Peers: s.peers, Role: c.Role(),
 			Communities: c.Tuning.Communities, LargeCommunities: c.Tuning.LargeCommunities,
 			MED: c.Tuning.MED, LocalPref: c.Tuning.LocalPref,
-			Draining: c.Gently(), route: &routes.Route{Prefix: p, Path: routes.Path{NextHop: hop, Class: s.class}},
+			Draining: c.Gently(), route: &both.route,
 		}
+		out[i] = &both.advert
 		if c.Tuning.ASPathPrepend != nil {
 			out[i].ASPathPrepend = *c.Tuning.ASPathPrepend
 		}

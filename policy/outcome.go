@@ -97,9 +97,6 @@ func (v *view) calm(o *outcome, sub *routes.Subnet) bool {
 		o.history == v.s.History.Subnets.Entry(sub.Name) && o.good == v.s.LastGood.Entry(sub.Name)
 }
 
-// equalAt compares what is pointed to.
-func equalAt[T comparable](a, b *T) bool { return a == b || a != nil && b != nil && *a == *b }
-
 // exportsByClass has what each session makes of the paths of a class.
 type exportsByClass map[routes.Class]*classExports
 

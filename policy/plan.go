@@ -59,13 +59,6 @@ type Advert struct {
 	route *routes.Route
 }
 
-// equal reports whether two adverts are the same.
-func (a *Advert) equal(b *Advert) bool {
-	return a == b || *a.route == *b.route && a.Subnet == b.Subnet && a.Role == b.Role && a.ASPathPrepend == b.ASPathPrepend &&
-		a.Draining == b.Draining && equalAt(a.MED, b.MED) && equalAt(a.LocalPref, b.LocalPref) && slices.Equal(a.Peers, b.Peers) &&
-		slices.Equal(a.Communities, b.Communities) && slices.Equal(a.LargeCommunities, b.LargeCommunities)
-}
-
 // NextHopText is the next hop, "" for each session's own address.
 func (a Advert) NextHopText() string {
 	if !a.NextHop.IsValid() {
