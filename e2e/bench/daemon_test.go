@@ -58,13 +58,11 @@ func (d *daemon) get(path string) string {
 	client := http.Client{Timeout: must.Patience, Transport: &http.Transport{DisableKeepAlives: true, DialContext: dial}}
 	answer, err := client.Get("http://" + page + path)
 	if err != nil {
-		d.Log(err)
 		return ""
 	}
 	defer answer.Body.Close()
 	text, err := io.ReadAll(answer.Body)
 	if err != nil || answer.StatusCode != http.StatusOK {
-		d.Logf("GET %s: %s, %v", path, answer.Status, err)
 		return ""
 	}
 	return string(text)
