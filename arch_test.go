@@ -25,7 +25,7 @@ const module = "github.com/fairway-bgp/fairway/"
 // within the same level only what alsoAllowed names.
 func level() map[string]int {
 	return map[string]int{
-		"columns": -1, "bell": -1, "bfd": -1, "cover": -1, "flock": -1, "inet": -1, "progress": -1, "replace": -1,
+		"columns": -1, "bell": -1, "bfd": -1, "cover": -1, "flock": -1, "inet": -1, "parallel": -1, "progress": -1, "replace": -1,
 		"door": 0, "routes": 0, "bfd/wire": 0, "host": 0, "host/netfilter": 0, "host/program": 0, "host/hosttest": 0, "api/v1alpha1": 0, "lab": 0,
 		"policy": 1, "host/enforce": 1,
 		"objects": 2, "objects/objectstest": 2, "policy/policytest": 2, "speaker": 2, "status": 2, "export": 2, "discover": 2,
@@ -38,7 +38,7 @@ func level() map[string]int {
 // why explains each level to whoever breaks the order.
 func why() map[int]string {
 	return map[int]string{
-		-1: "small common ground (how text for people is set, how a loop is woken, what the Internet agrees on, how a file is replaced or locked, how far something long is, how a path is watched, which prefixes cover addresses): it serves every other room and knows none",
+		-1: "small common ground (how text for people is set, how a loop is woken, what the Internet agrees on, how a file is replaced or locked, how far something long is, how a path is watched, which prefixes cover addresses, how much is done at once): it serves every other room and knows none",
 		0:  "vocabulary and the outside world: they must be understood, and tested, without anything else",
 		1:  "the decision: values in, values out, whoever reads the objects and speaks BGP; and what is written on the host for it",
 		2:  "text to values, finding neighbours, speaking BGP, the published picture and other routers' configuration: they know what a decision is made of and what it says, and nothing of each other",
@@ -93,7 +93,7 @@ func atRoot() []string {
 		"CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "Makefile", "README.md",
 		"arch_test.go", "go.mod", "go.sum",
 		"account", "api", "bell", "bfd", "cmd", "columns", "cover", "daemon", "discover", "docs", "door", "e2e", "export", "files", "flock", "host", "inet", "kube", "lab", "manifests",
-		"objects", "picture", "policy", "progress", "replace", "routes", "scripts", "speaker", "status", "tools", "web",
+		"objects", "parallel", "picture", "policy", "progress", "replace", "routes", "scripts", "speaker", "status", "tools", "web",
 	}
 }
 

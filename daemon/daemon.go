@@ -167,21 +167,9 @@ func (d *Daemon) pass(ctx context.Context) bool {
 }
 
 // take makes a plan the newest one, and reports whether it announces anything else than
-// the one before. What is the same in both is one list from then on, so that whoever
-// compares them later need not look into it.
+// the one before.
 func (d *Daemon) take(plan policy.Plan) (changed bool) {
-	changed = true
-	if before := d.plan; before != nil {
-		if changed = !policy.SameAdverts(before.Adverts, plan.Adverts); !changed {
-			plan.Adverts = before.Adverts
-		}
-		if slices.Equal(before.Withheld, plan.Withheld) {
-			plan.Withheld = before.Withheld
-		}
-		if slices.Equal(before.Warnings, plan.Warnings) {
-			plan.Warnings = before.Warnings
-		}
-	}
+	changed = d.plan == nil || !policy.SameAdverts(d.plan.Adverts, plan.Adverts)
 	if changed {
 		d.planned = plannedFor(plan)
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/fairway-bgp/fairway/objects"
+	"github.com/fairway-bgp/fairway/parallel"
 	"github.com/fairway-bgp/fairway/routes"
 )
 
@@ -39,8 +40,10 @@ func (k known) next(looks []look, settings routes.Settings, now time.Time) known
 			out.files = append(out.files, k.keepRoot(l.root, cause(l.err))...)
 			continue
 		}
-		for _, s := range l.files {
-			f := s.file(l.root, last[s.name]).standIn(last[s.name])
+		read := make([]file, len(l.files))
+		parallel.Each(len(l.files), func(i int) { read[i] = l.files[i].file(l.root, last[l.files[i].name]) })
+		for i, s := range l.files {
+			f := read[i].standIn(last[s.name])
 			if f.lack == "" && !f.ended && last[s.name] != nil && last[s.name].ended {
 				f = f.cutShort()
 			}

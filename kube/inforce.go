@@ -59,7 +59,8 @@ func (f *following) restore(last restored) {
 	f.guard.take()
 	f.saved, f.settled = last.saved, nil
 	f.assembly = newAssembly(last.objects, last.good, last.peers, f.options.Settings)
-	f.annotations.Store(&last.annotations)
+	annotations := last.annotations // a pointer into last would keep all of it
+	f.annotations.Store(&annotations)
 }
 
 // pass looks at all feeds and publishes what is new. It gives the time of the

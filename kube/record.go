@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/rest"
 
 	"github.com/fairway-bgp/fairway/api/v1alpha1"
 	"github.com/fairway-bgp/fairway/bell"
@@ -203,6 +204,10 @@ func (c *Cluster) applyStatus(ctx context.Context, r resource, name string, stat
 	return c.apply(ctx, r, name, "status", map[string]any{"metadata": map[string]any{"name": name}, "status": status})
 }
 
+// metadataOnly asks for an answer without the object: a Speaker has as much as 16 kB, and
+// whoever wrote it knows it (API concepts, PartialObjectMetadata).
+const metadataOnly = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
+
 // apply is server-side apply of what Fairway owns of an object.
 func (c *Cluster) apply(ctx context.Context, r resource, name, subresource string, body map[string]any) error {
 	body["apiVersion"], body["kind"] = r.version.String(), r.kind
@@ -210,15 +215,20 @@ func (c *Cluster) apply(ctx context.Context, r resource, name, subresource strin
 	if err != nil {
 		return fmt.Errorf("write %s %s: %w", r.kind, name, err)
 	}
-	request := c.at(c.clients[r.version].Patch(types.ApplyPatchType), r, "", name).
-		Param("fieldManager", fieldManager).Param("force", "true").Body(text)
-	if subresource != "" {
-		request = request.SubResource(subresource)
-	}
-	if _, err := ask(ctx, request); err != nil {
+	if _, err := ask(ctx, c.patchTo(r, name, subresource, text)); err != nil {
 		return fmt.Errorf("write %s %s: %w", r.kind, name, err)
 	}
 	return nil
+}
+
+// patchTo is a request of server-side apply; subresource is "" for the object itself.
+func (c *Cluster) patchTo(r resource, name, subresource string, text []byte) *rest.Request {
+	request := c.at(c.clients[r.version].Patch(types.ApplyPatchType), r, "", name).
+		Param("fieldManager", fieldManager).Param("force", "true").SetHeader("Accept", metadataOnly).Body(text)
+	if subresource != "" {
+		request = request.SubResource(subresource)
+	}
+	return request
 }
 
 // Speaker reads the Speaker of a node.

@@ -19,11 +19,21 @@ import (
 // value that does not fit; it gives false if there is one. Of the fields it warns
 // that are meant and written in another case.
 func decodeLenient(text []byte, to any, r *report) bool {
-	err := strictjson.UnmarshalCaseSensitivePreserveInts(text, to)
+	if !r.inFile {
+		err := strictjson.UnmarshalCaseSensitivePreserveInts(text, to)
+		if err != nil {
+			reportMisfits(text, reflect.TypeOf(to).Elem(), err, r)
+		}
+		return err == nil
+	}
+	unknown, err := strictjson.UnmarshalStrict(text, to)
 	if err != nil {
 		reportMisfits(text, reflect.TypeOf(to).Elem(), err, r)
 	}
-	warnOfCase(text, reflect.TypeOf(to).Elem(), r)
+	into := reflect.TypeOf(to).Elem()
+	if err != nil || len(unknown) >= mostUnknown || slices.ContainsFunc(unknown, func(err error) bool { return hasOtherCase(into, err) }) {
+		warnOfCase(text, into, r)
+	}
 	return err == nil
 }
 

@@ -4,11 +4,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	strictjson "sigs.k8s.io/json"
 
 	"github.com/fairway-bgp/fairway/api/v1alpha1"
+	"github.com/fairway-bgp/fairway/parallel"
 )
 
 // Kinds that Fairway reads.
@@ -73,17 +75,20 @@ type header struct {
 // Parse gives the objects of a YAML stream or JSON document, those of Lists one
 // by one.
 func Parse(name string, stream []byte) []Object {
-	var objects []Object
-	for _, d := range split(stream) {
-		where := fmt.Sprintf("%s document %d", name, d.number)
-		text, repeated, err := d.toJSON()
-		if err != nil {
-			objects = append(objects, brokenObject(where, err.Error()))
-			continue
-		}
-		objects = append(objects, decodeDocument(where, text, repeated)...)
+	docs := split(stream)
+	parsed := make([][]Object, len(docs))
+	parallel.Each(len(docs), func(i int) { parsed[i] = parse(name, docs[i]) })
+	return slices.Concat(parsed...)
+}
+
+// parse gives the objects of one document.
+func parse(name string, d document) []Object {
+	where := fmt.Sprintf("%s document %d", name, d.number)
+	text, repeated, err := d.toJSON()
+	if err != nil {
+		return []Object{brokenObject(where, err.Error())}
 	}
-	return objects
+	return decodeDocument(where, text, repeated)
 }
 
 // decodeDocument gives the objects of one document; repeated is nil where no key

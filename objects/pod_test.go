@@ -76,7 +76,7 @@ func TestPodsOfAnAPIServer(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			whole, slim := Read([]byte(c.text)), Read(Trim("v1", KindPod, []byte(c.text)))
-			taken, _ := Take("v1", KindPod, []byte(c.text))
+			taken := Take("v1", KindPod, []byte(c.text)).Object
 			pods, _ := whole.Value.([]routes.Pod)
 			if got := attachments(pods); got != c.want || len(whole.Problems) > 0 {
 				t.Errorf("%s, want %s; problems %v", got, c.want, whole.Problems)

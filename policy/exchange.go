@@ -37,10 +37,10 @@ func (x swap[T]) apply(list []T, compare func(a, b T) int) []T {
 	}
 	out, in := x.out, x.in
 	slices.SortFunc(in, compare)
-	next := make([]T, 0, len(list)-len(out)+len(in))
-	if len(list) == len(out) {
-		return append(next, in...)
+	if len(list) == len(out) && len(in) > 0 {
+		return slices.Clip(in)
 	}
+	next := make([]T, 0, len(list)-len(out)+len(in))
 	slices.SortFunc(out, compare)
 	for len(out)+len(in) > 0 {
 		comes := len(out) == 0 || len(in) > 0 && compare(in[0], out[0]) < 0
@@ -69,6 +69,26 @@ type exchange struct {
 	warnings swap[Warning]
 	history  swap[*routes.Named[routes.SubnetHistory]]
 	good     swap[*routes.Named[routes.Good]]
+}
+
+// exchangeFor has room for what answers bring in.
+func exchangeFor(answers []answer) exchange {
+	var adverts, withheld, forwards int
+	for i := range answers {
+		a := &answers[i]
+		adverts += len(a.adverts)
+		if a.withheld != nil {
+			withheld++
+		}
+		if a.forward != nil {
+			forwards++
+		}
+	}
+	return exchange{
+		adverts:  swap[*Advert]{in: make([]*Advert, 0, adverts)},
+		withheld: swap[Withheld]{in: make([]Withheld, 0, withheld)},
+		forwards: swap[Forward]{in: make([]Forward, 0, forwards)},
+	}
 }
 
 // answer notes one answer in the place of another, of which it keeps the adverts that
@@ -112,7 +132,7 @@ func (x *exchange) outcome(was, is *outcome) {
 
 // routes gives what goes out of the RIB and comes in.
 func (x *exchange) routes() swap[*routes.Route] {
-	var of swap[*routes.Route]
+	of := swap[*routes.Route]{in: make([]*routes.Route, 0, len(x.adverts.in))}
 	for _, a := range x.adverts.out {
 		of.out = append(of.out, a.route)
 	}

@@ -64,8 +64,11 @@ func advertsOf(c *routes.Case, s share, before []*Advert) []*Advert {
 			out[i], before = before[0], before[1:]
 			continue
 		}
-		own, ownRoute := like, route
-		own.route, out[i] = &ownRoute, &own
+		both := &struct { // one piece of memory
+			advert Advert
+			route  routes.Route
+		}{like, route}
+		both.advert.route, out[i] = &both.route, &both.advert
 	}
 	return out
 }

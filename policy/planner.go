@@ -37,7 +37,8 @@ type Planner struct {
 	// due are those to be asked about; all is whether every one is.
 	due map[*subject]bool
 	all bool
-	// selected are the prefixes of claims, nil where they are to be listed anew.
+	// claims are nil where they are to be made anew, and so is selected, which are their
+	// prefixes.
 	claims   claims
 	selected []netip.Prefix
 	exports  exportsByClass
@@ -60,7 +61,7 @@ func NewPlanner(node string) *Planner { return &Planner{node: node} }
 func (p *Planner) Make(s Snapshot) Plan {
 	p.follow(&s)
 	p.followNode(&s)
-	asked := p.asked()
+	asked := p.asked(&s.Snapshot)
 	subnets := make([]*routes.Subnet, len(asked))
 	for i, of := range asked {
 		subnets[i] = of.subnet
@@ -77,6 +78,7 @@ func (p *Planner) Make(s Snapshot) Plan {
 func (p *Planner) SelectedCIDRs(s Snapshot) []netip.Prefix {
 	p.follow(&s)
 	if p.selected == nil {
+		p.index(&s.Snapshot)
 		p.selected = p.claims.prefixes()
 	}
 	return p.selected
@@ -87,7 +89,7 @@ func (p *Planner) SelectedCIDRs(s Snapshot) []netip.Prefix {
 func (p *Planner) Translating(s Snapshot) []netip.Prefix {
 	p.follow(&s)
 	var subnets []*routes.Subnet
-	for _, of := range p.asked() {
+	for _, of := range p.asked(&s.Snapshot) {
 		subnets = append(subnets, of.subnet)
 	}
 	return s.Translating(subnets)
@@ -100,9 +102,17 @@ func (p *Planner) follow(s *Snapshot) {
 		p.begin(s)
 	}
 	p.at = s.At
-	if !slices.Equal(p.subnets, s.Subnets) {
-		p.followSubnets(s, routes.SubnetsByName(s.Subnets))
+	if slices.Equal(p.subnets, s.Subnets) {
+		return
 	}
+	if !p.all {
+		p.index(&s.Snapshot) // by the Subnets before
+	}
+	if changed, only := p.changes(s.Subnets); only {
+		p.followChanges(&s.Snapshot, nil, changed)
+		return
+	}
+	p.followSubnets(s, routes.SubnetsByName(s.Subnets))
 }
 
 // sameList reports whether two slices are one.
@@ -118,9 +128,30 @@ func (p *Planner) begin(s *Snapshot) {
 	}}
 }
 
+// changes takes over Subnets that have the names of those before, in the same order, and
+// gives those that changed; only is false where there are others.
+func (p *Planner) changes(now []*routes.Subnet) (changed []*subject, only bool) {
+	if len(now) != len(p.subnets) {
+		return nil, false
+	}
+	for i, sub := range now {
+		if sub != p.subnets[i] && sub.Name != p.subnets[i].Name {
+			return nil, false
+		}
+	}
+	for i, sub := range now {
+		if sub != p.subnets[i] {
+			p.subnets[i], p.subjects[i].subnet = sub, sub
+			changed = append(changed, p.subjects[i])
+		}
+	}
+	return changed, true
+}
+
 // followSubnets goes through the Subnets before and those now, which are sorted by name.
 func (p *Planner) followSubnets(s *Snapshot, now []*routes.Subnet) {
 	before, subjects := p.subjects, make([]*subject, len(now))
+	room := make([]subject, max(0, len(now)-len(before)))
 	var gone, changed []*subject
 	for i, sub := range now {
 		for len(before) > 0 && before[0].subnet != sub && before[0].subnet.Name < sub.Name {
@@ -128,6 +159,8 @@ func (p *Planner) followSubnets(s *Snapshot, now []*routes.Subnet) {
 		}
 		if len(before) > 0 && (before[0].subnet == sub || before[0].subnet.Name == sub.Name) {
 			subjects[i], before = before[0], before[1:]
+		} else if len(room) > 0 {
+			subjects[i], room = &room[0], room[1:]
 		} else {
 			subjects[i] = &subject{}
 		}
@@ -154,7 +187,7 @@ func (p *Planner) followChanges(s *routes.Snapshot, gone, changed []*subject) {
 		p.due[of] = true
 	}
 	if p.all = p.all || many*(len(gone)+len(changed)) > len(p.subjects); p.all {
-		p.claims, p.selected = claimsOf(s, p.subjects), nil
+		p.claims, p.selected = nil, nil
 		return
 	}
 	for _, of := range gone {
@@ -162,6 +195,13 @@ func (p *Planner) followChanges(s *routes.Snapshot, gone, changed []*subject) {
 	}
 	for _, of := range changed {
 		p.claim(of, s.SelectedCIDRs(of.subnet))
+	}
+}
+
+// index makes the claims where there are none.
+func (p *Planner) index(s *routes.Snapshot) {
+	if p.claims == nil {
+		p.claims = claimsOf(s, p.subjects)
 	}
 }
 
@@ -184,7 +224,12 @@ func (p *Planner) followNode(s *Snapshot) {
 	if s.Live != nil {
 		live = routes.Live{DatapathDown: maps.Clone(s.Live.DatapathDown), HostNotReady: maps.Clone(s.Live.HostNotReady), Translated: maps.Clone(s.Live.Translated)}
 	}
+	if p.all {
+		p.live, p.pods = live, s.Pods.On(p.node)
+		return
+	}
 	turned := func(prefix netip.Prefix) {
+		p.index(&s.Snapshot)
 		for i := p.claims.from(prefix); i < len(p.claims) && p.claims[i].prefix == prefix; i++ {
 			p.due[p.claims[i].of] = true
 		}
@@ -217,10 +262,11 @@ func differing[K, V comparable](a, b map[K]V, do func(K)) {
 
 // asked gives those to be asked about, by name: those that are due, their rivals, and
 // so on.
-func (p *Planner) asked() []*subject {
+func (p *Planner) asked(s *routes.Snapshot) []*subject {
 	if p.all || many*len(p.due) > len(p.subjects) {
 		return p.subjects
 	}
+	p.index(s)
 	asked := slices.Collect(maps.Keys(p.due))
 	for i := 0; i < len(asked); i++ {
 		for _, cidr := range asked[i].cidrs {
@@ -239,7 +285,7 @@ func (p *Planner) asked() []*subject {
 // take puts what is decided on those asked about in the place of what was before, in the
 // plan too. answers are all those of the outcomes, and byPrefix their places by prefix.
 func (p *Planner) take(asked []*subject, now []outcome, answers []answer, byPrefix []int) {
-	var x exchange
+	x := exchangeFor(answers)
 	for i := range p.gone {
 		x.outcome(&p.gone[i], &outcome{})
 	}

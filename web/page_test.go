@@ -32,7 +32,7 @@ func served(t *testing.T, page *Page) *httptest.Server {
 	mux := http.NewServeMux()
 	page.addTo(mux)
 	server := httptest.NewUnstartedServer(guardHost(mux))
-	server.Config.ReadTimeout, server.Config.WriteTimeout, server.Config.IdleTimeout = 50*time.Millisecond, 50*time.Millisecond, time.Minute
+	server.Config.ReadTimeout, server.Config.WriteTimeout, server.Config.IdleTimeout = 300*time.Millisecond, 300*time.Millisecond, time.Minute
 	server.Start()
 	t.Cleanup(server.Close)
 	return server

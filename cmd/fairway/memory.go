@@ -1,12 +1,16 @@
 package main
 
 import (
+	"context"
 	"math"
 	"os"
 	"path/filepath"
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"time"
+
+	"github.com/fairway-bgp/fairway/status"
 )
 
 // cgroups is where the kernel shows its control groups (cgroups(7)).
@@ -17,13 +21,43 @@ const cgroups = "/sys/fs/cgroup"
 // harder the nearer it comes, instead of being killed at a peak; a seventh is left
 // for what is not Go's heap. GOGC and GOMEMLIMIT go before.
 func spareMemory() {
-	const percent = 50
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(percent)
-	}
+	collectAt(50)
 	own, _ := os.ReadFile("/proc/self/cgroup") // without one there is no limit to be seen
 	if room, limited := memoryRoom(cgroups, string(own)); limited && os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(room / 7 * 6)
+	}
+}
+
+// collectAt has garbage collected when there is as much as these per cent of what is in use.
+func collectAt(percent int) {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(percent)
+	}
+}
+
+// settled is how long after it was ready a daemon has done what a start takes: the first
+// routes are with the routers, and the state is on disk.
+const settled = 10 * time.Second
+
+// giveBackMemory returns to the system, once, what only the start needed. Go would keep
+// it for the next peak, and there is none: afterwards one object changes at a time, which
+// leaves so little garbage that it may be collected when there is half as much of it.
+func giveBackMemory(ctx context.Context, board *status.Board) {
+	for {
+		wait := board.Changed()
+		var later <-chan time.Time
+		if st := board.Newest(); st != nil && st.Ready {
+			wait, later = nil, time.After(settled)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-wait:
+		case <-later:
+			collectAt(25)
+			debug.FreeOSMemory()
+			return
+		}
 	}
 }
 

@@ -88,7 +88,7 @@ func (f *runFlags) parts(log *logrus.Entry) (*parts, error) {
 func (p *parts) work(ctx, signalled context.Context) error {
 	speaking, silence := context.WithCancel(ctx)
 	defer silence()
-	tasks := append(p.from.tasks, task{"status page", p.servePage}, task{"picture", p.followBoard}, task{"metrics", p.serveMetrics})
+	tasks := append(p.from.tasks, task{"status page", p.servePage}, task{"picture", p.followBoard}, task{"memory", p.spareMemory}, task{"metrics", p.serveMetrics})
 	tasks = append(tasks, p.watchTasks()...)
 	tasks = append(tasks, p.hostTasks()...)
 	// The loop ends before the speaker is stopped, so that nothing is announced
@@ -131,6 +131,12 @@ func (p *parts) serveMetrics(ctx context.Context) error {
 	}
 	<-p.doors.Keep(ctx, door.Door{Name: "metrics", Network: "tcp", Address: p.flags.metricsListen, Most: mostScrapeConns,
 		Advice: "give --metrics-listen another port, or an address of this node"}, func(l net.Listener) error { return web.ServeMetrics(l, p.board) })
+	return nil
+}
+
+// spareMemory gives back what only the start needed.
+func (p *parts) spareMemory(ctx context.Context) error {
+	giveBackMemory(ctx, p.board)
 	return nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,19 +16,26 @@ type results struct {
 	order  []string
 	values map[string]map[string][]float64
 	config map[string]string
+	// pkg is the package whose benchmarks are being read, with a dot; "" for package bench,
+	// which writes its lines itself.
+	pkg string
 }
 
 // read reads Go's benchmark format (golang.org/design/14313-benchmark-format). A name is
-// given without its -GOMAXPROCS.
+// given without its -GOMAXPROCS, and behind its package's.
 func (r *results) read(from io.Reader) error {
 	if r.values == nil {
 		r.values, r.config = map[string]map[string][]float64{}, map[string]string{}
 	}
+	r.pkg = ""
 	s := bufio.NewScanner(from)
 	for s.Scan() {
 		fields := strings.Fields(s.Text())
 		if key, value, ok := strings.Cut(s.Text(), ": "); ok && !strings.Contains(key, " ") {
 			r.config[key] = strings.TrimSpace(value)
+			if key == "pkg" {
+				r.pkg = path.Base(value) + "."
+			}
 		} else if len(fields) >= 4 && strings.HasPrefix(fields[0], "Benchmark") {
 			if err := r.line(fields); err != nil {
 				return fmt.Errorf("%q: %w", s.Text(), err)
@@ -43,6 +51,7 @@ func (r *results) line(fields []string) error {
 	if i := strings.LastIndexByte(name, '-'); i > 0 {
 		name = name[:i]
 	}
+	name = r.pkg + name
 	if r.values[name] == nil {
 		r.order, r.values[name] = append(r.order, name), map[string][]float64{}
 	}

@@ -160,23 +160,54 @@ func show(v float64, unit string) string {
 	case "cpu-s/min":
 		return short(v, "s")
 	case "ns/op":
+		if v < 1e5 {
+			return short(v/1e3, "µs")
+		}
 		return short(v/1e6, "ms")
 	case "B/op":
+		if v < 1e5 {
+			return short(v/1e3, "kB")
+		}
 		return short(v/1e6, "MB")
 	}
 	return short(v, unit)
 }
 
+// coreWords say in words what the benchmarks do that a goal is set for. Others stand under their
+// names.
+func coreWords() map[string]string {
+	return map[string]string{
+		"cover.OneOf100kAddresses":           "one address more or less among 100,000",
+		"daemon.PassIdle10k":                 "a whole pass, nothing changed, 10,000 Subnets",
+		"daemon.PassOneOf10k":                "a whole pass, one Subnet of 10,000 comes or goes",
+		"files.Read10k":                      "read 10,000 Subnets from a file",
+		"files.ReadAgain10k":                 "read again, another file changed",
+		"kube.ChangeOneOf10k":                "convert, one Subnet of 10,000 changed",
+		"kube.Idle10k":                       "convert, nothing changed",
+		"kube.Load10k":                       "convert 10,000 Subnets of an API server",
+		"policy.Make10k":                     "decide about 10,000 Subnets from nothing",
+		"policy.OnePod/of=100000/nodes=1000": "decide, one Pod of 100,000 on 1,000 nodes changed",
+		"policy.ChangeOneOf10k":              "decide and compare, one Subnet of 10,000 changed",
+		"routes.OnePodOf100k/nodes=1000":     "keep the addresses, one Pod of 100,000 goes and comes",
+		"speaker.Observe10k":                 "ask GoBGP what it has sent, 10,000 prefixes",
+		"speaker.ReadBack10k":                "read 10,000 prefixes back from GoBGP",
+		"speaker.Sync10k":                    "announce and withdraw 10,000 prefixes",
+		"speaker.SyncOneOf10k":               "announce one of 10,000",
+		"web.Page":                           "the page of a node with 10,000 prefixes",
+		"web.Scrape":                         "a scrape, 1,000 Subnets and 64 peers",
+	}
+}
+
 // core is the table of Go's own benchmarks.
 func (r *results) core() string {
 	var b strings.Builder
-	b.WriteString("| benchmark | time | allocated | allocations |\n|---|--:|--:|--:|\n")
+	b.WriteString("| | benchmark | time | allocated | allocations |\n|---|---|--:|--:|--:|\n")
 	for _, name := range r.order {
 		f, bytes, count := r.figure(name, "ns/op"), r.figure(name, "B/op"), r.figure(name, "allocs/op")
 		if len(f) == 0 || len(bytes) == 0 || len(count) == 0 || f.median() == 0 {
 			continue
 		}
-		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", name, show(f.median(), "ns/op"), show(bytes.median(), "B/op"), spell(fmt.Sprintf("%.0f", count.median())))
+		fmt.Fprintf(&b, "| %s | `%s` | %s | %s | %s |\n", coreWords()[name], name, show(f.median(), "ns/op"), show(bytes.median(), "B/op"), spell(fmt.Sprintf("%.0f", count.median())))
 	}
 	return b.String()
 }
