@@ -3,6 +3,7 @@ package account
 import (
 	"fmt"
 	"net/netip"
+	"strings"
 
 	"github.com/fairway-bgp/fairway/api/v1alpha1"
 	"github.com/fairway-bgp/fairway/policy"
@@ -32,11 +33,26 @@ func History(s *v1alpha1.Speaker, subnets []*routes.Subnet) routes.History {
 			if cidr.Overlaps(p) { // itself, or Pods of it
 				was.Role = routes.Role(a.Role)
 			}
+			if cidr == p && was.Role == routes.RolePod { // in the place of its Pods
+				was.Whole = strings.Join(peersOf(s, a), ",")
+			}
 			past.Prefixes = past.Prefixes.With(cidr, was)
 		}
 		of[a.Subnet] = past
 	}
 	return routes.History{Known: listsAllAnnounced(s), Subnets: routes.ByNameOf(of)}
+}
+
+// peersOf gives the BGPPeers that a prefix is for, sorted.
+func peersOf(s *v1alpha1.Speaker, a v1alpha1.AnnouncedPrefix) []string {
+	if a.Peers != nil {
+		return a.Peers
+	}
+	all := make([]string, 0, len(s.Status.Sessions))
+	for _, session := range s.Status.Sessions {
+		all = append(all, session.Peer)
+	}
+	return all
 }
 
 // Listed gives what a Speaker lists of what its node announces and withholds.

@@ -97,9 +97,9 @@ func historyIsTheDaemonsOwn(t *testing.T, m made, p *status.Status, s *v1alpha1.
 	}
 	for _, sub := range m.snapshot.Subnets {
 		for _, cidr := range sub.CIDRs {
-			is, want := got.Prefix(sub.Name, cidr).Role, own.Prefix(sub.Name, cidr).Role
-			if is != want && (got.Known || is != "") {
-				t.Errorf("%s: %s of %s: role %q, want %q", p.Node, cidr, sub.Name, is, want)
+			is, want := got.Prefix(sub.Name, cidr), own.Prefix(sub.Name, cidr)
+			if (is.Role != want.Role || is.Whole != want.Whole) && (got.Known || is.Role != "") {
+				t.Errorf("%s: %s of %s: role %q, whole to %q, want %q and %q", p.Node, cidr, sub.Name, is.Role, is.Whole, want.Role, want.Whole)
 			}
 		}
 	}
@@ -227,6 +227,7 @@ func madeUp(r *rand.Rand) made {
 	m := made{snapshot: policytest.Cluster(subnets...), live: map[string]*routes.Live{}, datapathDown: r.IntN(3) == 0}
 	m.snapshot.At = drainBegan()
 	m.snapshot.Peers[0].Families = []policy.Family{policy.IPv4Unicast, policy.IPv6Unicast}
+	m.snapshot.Peers[0].MaxPodPrefixes = uint32(r.IntN(3))
 	var pods []routes.Pod
 	for i := range m.snapshot.Nodes {
 		n := &m.snapshot.Nodes[i]
@@ -236,7 +237,9 @@ func madeUp(r *rand.Rand) made {
 		}
 		for j := range subnets {
 			pods = append(pods, routes.Pod{Namespace: "default", Name: fmt.Sprint("p", i, j), Node: n.Name, Subnet: subnets[j].Name,
-				Addresses: []netip.Addr{netip.AddrFrom4([4]byte{10, byte(j), byte(r.IntN(256)), byte(10 * (i + 1))})}})
+				Addresses: []netip.Addr{
+					netip.AddrFrom4([4]byte{10, byte(j), byte(r.IntN(256)), byte(10 * (i + 1))}), netip.AddrFrom4([4]byte{10, byte(j), byte(r.IntN(256)), byte(10*(i+1) + 2)}),
+				}})
 		}
 		m.live[n.Name] = &routes.Live{DatapathDown: map[netip.Prefix]string{}}
 		for j := range subnets {
