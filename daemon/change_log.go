@@ -126,6 +126,8 @@ func eachNews(before, now []*policy.Advert, come, gone func(*policy.Advert)) {
 	}
 	for len(before) > 0 || len(now) > 0 {
 		switch {
+		case len(before) > 0 && len(now) > 0 && before[0] == now[0]:
+			before, now = before[1:], now[1:]
 		case len(before) == 0 || len(now) > 0 && order(now[0], before[0]) < 0:
 			come(now[0])
 			now = now[1:]
