@@ -174,7 +174,7 @@ func (p *Planner) followSubnets(s *Snapshot, now []*routes.Subnet) {
 
 // many is the part of all Subnets from which on all are asked about: to find the rivals
 // of so many would take longer.
-const many = 8
+const many = 4
 
 // followChanges notes who is to be asked about: what changed, and who was a rival of
 // what changed or has gone. Who is one now is found when they are asked.

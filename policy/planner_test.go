@@ -17,11 +17,11 @@ import (
 	"github.com/fairway-bgp/fairway/routes"
 )
 
-// mostChanges bounds what happens between two passes of a life, and mostPasses how many
+// mostChanges bounds what happens between two passes of a life, and passes is how many
 // there are.
 const (
 	mostChanges = 3
-	mostPasses  = 15
+	passes      = 15
 )
 
 // life is a cluster in which things change, and a daemon that plans for n1.
@@ -41,8 +41,13 @@ type life struct {
 func bornLife(t *rapid.T) *life {
 	l := &life{t: t, now: begin, planner: policy.NewPlanner("n1")}
 	l.s = snapshotGen().Draw(t, "snapshot")
+	if rapid.Bool().Draw(t, "well") {
+		l.s.Nodes[0] = routes.Node{Name: "n1", Ready: true, Allocated: true}
+		l.s.Peers = []policy.Peer{{Name: "tor-a", LocalASN: 65001, SessionSettings: policy.SessionSettings{
+			Address: netip.MustParseAddr("172.30.0.1"), PeerASN: 64512, Families: []policy.Family{policy.IPv4Unicast}}}}
+	}
 	l.s.Subnets = nil
-	for range rapid.IntRange(0, 24).Draw(t, "subnets") {
+	for range rapid.IntRange(20, 40).Draw(t, "subnets") {
 		l.addSubnet()
 	}
 	return l
@@ -51,14 +56,15 @@ func bornLife(t *rapid.T) *life {
 // newSubnet draws a Subnet; most have CIDRs that no other has.
 func (l *life) newSubnet(name string) *routes.Subnet {
 	s := *subnetGen(l.t, name)
-	if rapid.IntRange(0, 2).Draw(l.t, "cidr of its own") > 0 {
-		s.CIDRBlock = fmt.Sprintf("10.%d.0.0/16", 50+rapid.IntRange(0, 99).Draw(l.t, "net"))
+	if !seldom(l.t) {
+		s.CIDRBlock = fmt.Sprintf("10.%d.0.0/16", 50+rapid.IntRange(0, 59).Draw(l.t, "net"))
 		if seldom(l.t) {
 			s.CIDRBlock += ",fd00:9::/64"
 		}
 	}
 	if !seldom(l.t) {
 		s.GatewayType, s.Controlled, s.ReadyAt = "distributed", true, pick(l.t, "1", "2")
+		s.Annotations = map[string]string{routes.AnnotationAdvertise: "true"}
 	}
 	return s.Parsed()
 }
@@ -109,6 +115,9 @@ func (l *life) verdict(of *map[netip.Prefix]string) {
 	}
 }
 
+// common is what happens to more than a Subnet: after most of it all are asked about.
+var common = []string{"a node", "not Ready", "peer", "a restart", "a fork", "Subnets in another order"}
+
 // happen lets one thing change.
 func (l *life) happen() {
 	t := l.t
@@ -137,7 +146,9 @@ func (l *life) happen() {
 		},
 		"bad CIDR": func() { l.changeSubnet(func(s *routes.Subnet) { s.CIDRBlock = pick(t, "10.4.0.0/33", "") }) },
 		"CIDR": func() {
-			l.changeSubnet(func(s *routes.Subnet) { s.CIDRBlock = pick(t, "10.60.0.0/15", "10.70.0.0/24", "10.0.0.0/8") })
+			l.changeSubnet(func(s *routes.Subnet) {
+				s.CIDRBlock = pick(t, "10.60.0.0/15", "10.70.0.0/24", "10.64.0.0/12", "10.48.0.0/13")
+			})
 		},
 		"Ready":     func() { l.changeSubnet(func(s *routes.Subnet) { s.Ready = !s.Ready }) },
 		"NAT":       func() { l.changeSubnet(func(s *routes.Subnet) { s.NATOutgoing = !s.NATOutgoing }) },
@@ -165,6 +176,9 @@ func (l *life) happen() {
 		names = append(names, name)
 	}
 	slices.Sort(names)
+	if rapid.IntRange(0, 9).Draw(t, "what all have in common") > 0 {
+		names = slices.DeleteFunc(names, func(name string) bool { return slices.Contains(common, name) })
+	}
 	things[rapid.SampledFrom(names).Draw(t, "thing")]()
 }
 
@@ -210,7 +224,7 @@ func (l *life) pass() {
 func TestPlannerGivesWhatMakeGives(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		l := bornLife(t)
-		for range rapid.IntRange(1, mostPasses).Draw(t, "passes") {
+		for range passes {
 			for range rapid.IntRange(0, mostChanges).Draw(t, "changes") {
 				l.happen()
 			}
