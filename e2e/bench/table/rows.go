@@ -187,7 +187,7 @@ func coreWords() map[string]string {
 		"kube.Load10k":                       "convert 10,000 Subnets of an API server",
 		"policy.Make10k":                     "decide about 10,000 Subnets from nothing",
 		"policy.OnePod/of=100000/nodes=1000": "decide, one Pod of 100,000 on 1,000 nodes changed",
-		"policy.ChangeOneOf10k":              "decide and compare, one Subnet of 10,000 changed",
+		"policy.ChangeOneOf10k/advertise":    "decide and compare, one Subnet of 10,000 changed",
 		"routes.OnePodOf100k/nodes=1000":     "keep the addresses, one Pod of 100,000 goes and comes",
 		"speaker.Observe10k":                 "ask GoBGP what it has sent, 10,000 prefixes",
 		"speaker.ReadBack10k":                "read 10,000 prefixes back from GoBGP",
