@@ -78,7 +78,8 @@ func (r Reporter) report(ctx context.Context) {
 		if !ok {
 			continue
 		}
-		if !seen.same(last) {
+		news := !seen.same(last)
+		if news {
 			began := time.Now()
 			if last.serial != seen.serial {
 				planned = plansOf(v.Snapshot)
@@ -88,8 +89,10 @@ func (r Reporter) report(ctx context.Context) {
 			every = max(reportEvery, 10*time.Since(began))
 		}
 		statuses.Write(ctx, now.peers, mostReported)
-		for _, e := range reports.next(now.subnets, len(v.Snapshot.Nodes), mostReported, time.Now()) {
-			r.Herald.Tell(kube.Event{Kind: objects.KindSubnet, Name: e.about, UID: v.SubnetUID(e.about), Warning: e.warning, Reason: e.reason, Message: e.message})
+		if news || reports.waits {
+			for _, e := range reports.next(now.subnets, len(v.Snapshot.Nodes), mostReported, time.Now()) {
+				r.Herald.Tell(kube.Event{Kind: objects.KindSubnet, Name: e.about, UID: v.SubnetUID(e.about), Warning: e.warning, Reason: e.reason, Message: e.message})
+			}
 		}
 		for _, e := range peers.next(now.peers, mostReported, time.Now()) {
 			r.Herald.Tell(kube.Event{Kind: objects.KindBGPPeer, Name: e.about, UID: v.Peers[e.about].UID, Warning: e.warning, Reason: e.reason, Message: e.message})
@@ -110,12 +113,16 @@ type reported struct {
 	since map[policy.Warning]time.Time
 	// begun is true after the first look, at which only what is wrong is news.
 	begun bool
+	// waits is whether the same verdicts may be news at a later look: something has not
+	// stood for long, or there was too much to tell.
+	waits bool
 }
 
 // next gives what is new, of as many Subnets as may be told of now. What is left
 // over stays as it was told last, and so is news at the next look too.
 func (r *reported) next(now map[string]verdict, nodes, most int, at time.Time) []report {
 	var out []report
+	r.waits = false
 	now = r.settled(now, at)
 	last := make(map[string]verdict, len(now))
 	subnets := 0
@@ -129,9 +136,11 @@ func (r *reported) next(now map[string]verdict, nodes, most int, at time.Time) [
 		case len(news) == 0 || subnets <= most:
 			out = append(out, news...)
 			last[name] = now[name]
+			continue
 		case known:
 			last[name] = was
 		}
+		r.waits = true
 	}
 	r.last, r.begun = last, true
 	return out
@@ -147,7 +156,9 @@ func (r *reported) settled(now map[string]verdict, at time.Time) map[string]verd
 			begin = at
 		}
 		since[what] = begin
-		return at.Sub(begin) >= reportAfter
+		long := at.Sub(begin) >= reportAfter
+		r.waits = r.waits || !long
+		return long
 	}
 	out := make(map[string]verdict, len(now))
 	for name, v := range now {

@@ -25,10 +25,30 @@ type looks struct {
 	at time.Time
 }
 
-// after looks again, some time after the last look.
+// after looks again, some time after the last look. Where it says that nothing waits, the
+// same is no news an hour later.
 func (l *looks) after(d time.Duration, now map[string]verdict) []report {
 	l.at = l.at.Add(d)
-	return l.next(now, 2, mostReported, l.at)
+	news := l.next(now, 2, mostReported, l.at)
+	if later := l.reported; !l.waits {
+		if missed := later.next(now, 2, mostReported, l.at.Add(time.Hour)); len(missed) > 0 {
+			panic(fmt.Sprintf("nothing waits, and an hour later there is %v", missed))
+		}
+	}
+	return news
+}
+
+// TestAReporterRestsWhereNothingWaits: ten thousand Subnets are not gone through each
+// second for what was told.
+func TestAReporterRestsWhereNothingWaits(t *testing.T) {
+	var l looks
+	now := map[string]verdict{"blue": {why: "no node is a gateway"}}
+	if l.after(reportEvery, now); !l.waits {
+		t.Error("what is wrong is not looked at again once it has stood long enough")
+	}
+	if news := l.after(reportAfter, now); len(news) != 1 || l.waits {
+		t.Errorf("%v is told, and waits: %t", news, l.waits)
+	}
 }
 
 // verdicts plans for every node, and asks what it has sent.
