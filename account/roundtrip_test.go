@@ -25,7 +25,7 @@ import (
 // TestWhatIsReadIsWhatWasWritten makes up clusters, has every node plan and write its
 // Speaker, and reads from the Speakers what the nodes' own pictures say.
 func TestWhatIsReadIsWhatWasWritten(t *testing.T) {
-	cut := 0
+	cut, completed := 0, 0
 	for seed := range uint64(100) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			m := madeUp(rand.New(rand.NewPCG(seed, 8)))
@@ -34,6 +34,7 @@ func TestWhatIsReadIsWhatWasWritten(t *testing.T) {
 				s := throughTheAPIServer(t, p.Node, SpeakerStatus(p))
 				if !listsAllAnnounced(s) || !listsAllWithheld(s) {
 					cut++
+					completed += completedIsWhole(t, m, p, s)
 				}
 				speakers = append(speakers, *s)
 				countsAreWhole(t, p, s)
@@ -49,6 +50,29 @@ func TestWhatIsReadIsWhatWasWritten(t *testing.T) {
 	if cut < 20 {
 		t.Errorf("%d Speakers were cut short: too few to tell", cut)
 	}
+	if completed < 10 {
+		t.Errorf("%d lists of %d Speakers that were cut short could be completed: too few to tell", completed, cut)
+	}
+}
+
+// completedIsWhole counts the lists of a Speaker that the plan completes: they are what the
+// node would have written with room for all, and the others are as it wrote them.
+func completedIsWhole(t *testing.T, m made, p *status.Status, s *v1alpha1.Speaker) (completed int) {
+	t.Helper()
+	got := Complete(s, m.snapshot).Status
+	want := s.DeepCopy().Status
+	if len(got.Announced.First) > len(want.Announced.First) {
+		want.Announced = announcedUpTo(p, len(p.Plan.Adverts))
+		completed++
+	}
+	if len(got.Withheld.First) > len(want.Withheld.First) {
+		want.Withheld = withheldUpTo(p.Plan.Withheld, len(p.Plan.Withheld))
+		completed++
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("%s: completed %+v\nwant %+v", p.Node, got, want)
+	}
+	return completed
 }
 
 // throughTheAPIServer gives a Speaker as it comes back from an API server, with its

@@ -97,34 +97,40 @@ func sessionRecord(e status.Session) v1alpha1.SessionStatus {
 // apiTime is a time as it comes back from the API server, which keeps whole seconds.
 func apiTime(t time.Time) metav1.Time { return metav1.NewTime(t.Truncate(time.Second).Local()) }
 
-func announced(s *status.Status) v1alpha1.AnnouncedPrefixes {
+func announced(s *status.Status) v1alpha1.AnnouncedPrefixes { return announcedUpTo(s, mostListed) }
+
+func announcedUpTo(s *status.Status, most int) v1alpha1.AnnouncedPrefixes {
 	adverts := s.Plan.Adverts
 	out := v1alpha1.AnnouncedPrefixes{Count: int64(len(adverts)), Sent: int64(s.Announced())}
-	for _, a := range adverts[:min(mostListed, len(adverts))] {
+	for _, a := range adverts[:min(most, len(adverts))] {
 		out.First = append(out.First, v1alpha1.AnnouncedPrefix{
 			Prefix: a.Prefix.String(), Subnet: a.Subnet, Role: string(a.Role), Sent: s.Sent(a), NotSentTo: s.NotSentTo(a),
-			NextHop: a.NextHopText(), Peers: chosenPeers(s, a),
+			NextHop: a.NextHopText(), Peers: chosenPeers(len(s.Sessions), a),
 		})
 	}
 	return out
 }
 
-// chosenPeers gives nil for all.
-func chosenPeers(s *status.Status, a *policy.Advert) []string {
-	if len(a.Peers) == len(s.Sessions) {
+// chosenPeers gives nil where an advert is for all sessions.
+func chosenPeers(sessions int, a *policy.Advert) []string {
+	if len(a.Peers) == sessions {
 		return nil
 	}
 	return a.Peers
 }
 
 func withheld(list []policy.Withheld) v1alpha1.WithheldPrefixes {
+	return withheldUpTo(list, mostListed)
+}
+
+func withheldUpTo(list []policy.Withheld, most int) v1alpha1.WithheldPrefixes {
 	out := v1alpha1.WithheldPrefixes{Count: int64(len(list))}
 	for i, w := range list {
 		if out.Reasons == nil {
 			out.Reasons = map[string]int64{}
 		}
 		out.Reasons[string(w.Reason)]++
-		if i < mostListed {
+		if i < most {
 			out.First = append(out.First, v1alpha1.WithheldPrefix{
 				Prefix: w.Prefix, Subnet: w.Subnet, Reason: string(w.Reason), Detail: columns.Cut(w.Detail, mostText),
 			})

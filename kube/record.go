@@ -253,13 +253,28 @@ func (c *Cluster) Speakers(ctx context.Context) ([]v1alpha1.Speaker, error) {
 // NodesAndPeers reads all Nodes and BGPPeers, without Secrets: what tells which node
 // shall have a session with whom.
 func (c *Cluster) NodesAndPeers(ctx context.Context, settings routes.Settings) (policy.Snapshot, error) {
+	return c.readAll(ctx, settings, nodeResource(), peerResource())
+}
+
+// SubnetsNodesAndPeers reads those, and all Subnets: what tells which node shall announce
+// what to whom.
+func (c *Cluster) SubnetsNodesAndPeers(ctx context.Context, settings routes.Settings) (policy.Snapshot, error) {
+	return c.readAll(ctx, settings, subnetResource(), nodeResource(), peerResource())
+}
+
+func (c *Cluster) readAll(ctx context.Context, settings routes.Settings, resources ...resource) (policy.Snapshot, error) {
 	var all objects.Batch
-	for _, r := range []resource{nodeResource(), peerResource()} {
+	for _, r := range resources {
 		var list json.RawMessage
 		if err := c.read(ctx, r, "", &list); err != nil {
 			return policy.Snapshot{}, fmt.Errorf("read %ss: %w", r.kind, err)
 		}
 		all.Objects = append(all.Objects, objects.Parse("", list)...)
+	}
+	for _, o := range all.Objects {
+		if s, ok := o.Value.(*objects.Subnet); ok {
+			s.Controlled = true
+		}
 	}
 	all.Objects = append(all.Objects, standInSecrets(all.Objects, func(string) bool { return false })...)
 	_, good := objects.Assemble([]objects.Batch{all}, nil, func(string) error { return nil })

@@ -4,9 +4,11 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"os/signal"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -40,8 +42,9 @@ func newUICommand() *cobra.Command {
 		Short: "Show the whole cluster in a browser",
 		Long: `Serve the page with the picture of the whole cluster on this machine, from what the
 Speaker of every node says. It needs a kubeconfig that may read Speakers, BGPPeers,
-Nodes, and the Leases of Fairway's namespace, and no daemon. It changes nothing, and
-ends with an interrupt.`,
+Nodes, and the Leases of Fairway's namespace, and no daemon. With the right to read
+Subnets it names the prefixes that Speakers have no room for, where the plan by the
+objects agrees with what they say. It changes nothing, and ends with an interrupt.`,
 		Example: `  kubectl fairway ui`,
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -102,6 +105,10 @@ type overview struct {
 	looked   bool
 	objects  policy.Snapshot
 	problems []string
+	// cut says what the Speakers that are cut said when the Subnets were read last, for
+	// them alone; whole holds them as they were completed by those.
+	cut   string
+	whole map[*v1alpha1.Speaker]*v1alpha1.Speaker
 	// unread is what this kubeconfig may not read.
 	unread []string
 	// staleSince is when the Speakers were in step last; zero while they are.
@@ -138,11 +145,7 @@ func (o *overview) run(ctx context.Context) error {
 // last stays. That somebody may not read it is no problem of the cluster's.
 func (o *overview) look(ctx context.Context) {
 	o.problems, o.unread = nil, nil
-	objects, err := o.cluster.NodesAndPeers(ctx, routes.DefaultSettings)
-	o.note("which Nodes there are is not known, so a Speaker may be of a node that is gone", err)
-	if err == nil {
-		o.objects = objects
-	}
+	o.lookAtObjects(ctx)
 	speakers := o.list()
 	o.looked = len(speakers) > 0
 	beats, err := heartbeatsOf(ctx, o.cluster, speakers)
@@ -150,6 +153,40 @@ func (o *overview) look(ctx context.Context) {
 	if err == nil || kube.IsRefusal(err) {
 		o.beats = beats
 	}
+}
+
+// lookAtObjects reads the Subnets too when Speakers that are cut say something else than
+// when those were read last.
+func (o *overview) lookAtObjects(ctx context.Context) {
+	byNode, _ := o.speakers.Latest()
+	if cut := cutSpeakers(byNode); cut != "" && cut != o.cut {
+		objects, err := o.cluster.SubnetsNodesAndPeers(ctx, routes.DefaultSettings)
+		if err == nil {
+			o.objects, o.cut, o.whole = objects, cut, nil
+			return
+		}
+		if len(o.objects.Subnets) == 0 {
+			o.note("of many prefixes only the first are named", err)
+		}
+	}
+	objects, err := o.cluster.NodesAndPeers(ctx, routes.DefaultSettings)
+	o.note("which Nodes there are is not known, so a Speaker may be of a node that is gone", err)
+	if err == nil {
+		objects.Subnets = o.objects.Subnets
+		o.objects = objects
+	}
+}
+
+// cutSpeakers tells what those say that list only the first of what they announce or
+// withhold, "" where there is none.
+func cutSpeakers(byNode map[string]*v1alpha1.Speaker) string {
+	var out strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(byNode)) {
+		if s := byNode[name]; account.IsCut(s) {
+			fmt.Fprintln(&out, name, s.Status.Announced.Count, s.Status.Withheld.Count, s.Status.Withheld.Reasons)
+		}
+	}
+	return out.String()
 }
 
 func (o *overview) note(what string, err error) {
@@ -162,13 +199,20 @@ func (o *overview) note(what string, err error) {
 	}
 }
 
-// list gives the Speakers, in no order.
+// list gives the Speakers, in no order, those that are cut with all that can be told.
 func (o *overview) list() []v1alpha1.Speaker {
 	byNode, _ := o.speakers.Latest()
-	out := make([]v1alpha1.Speaker, 0, len(byNode))
+	out, whole := make([]v1alpha1.Speaker, 0, len(byNode)), make(map[*v1alpha1.Speaker]*v1alpha1.Speaker)
 	for _, s := range byNode {
+		if len(o.objects.Subnets) > 0 && account.IsCut(s) {
+			if whole[s] = o.whole[s]; whole[s] == nil {
+				whole[s] = account.Complete(s, o.objects)
+			}
+			s = whole[s]
+		}
 		out = append(out, *s)
 	}
+	o.whole = whole
 	return out
 }
 

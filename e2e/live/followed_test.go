@@ -55,6 +55,7 @@ func TestClusterIsFollowed(t *testing.T) {
 			w.asEver()
 		})
 	}
+	t.Run("of more prefixes than a Speaker lists the page of the cluster names all", func(*testing.T) { manyAreShown(w) })
 }
 
 // asEver waits until the world is as every story finds it, in the router and in what
@@ -389,6 +390,18 @@ func inputIsWrong(_ *testing.T, w *world) {
 	})
 	w.delete(bgpPeers(), "twin")
 	w.until("InputValid is True", func() string { return lack(w.condition("InputValid") == "True ") })
+}
+
+// manyAreShown leaves the Subnets: to delete so many at once is held up.
+func manyAreShown(w *world) {
+	for i := range 60 {
+		w.subnet(fmt.Sprintf("many-%02d", i), fmt.Sprintf("10.40.%d.0/24", i), "")
+	}
+	w.until("the Speaker counts them", func() string {
+		return lack(w.speaker().Status.Announced.Sent == 61)
+	})
+	w.uiShows(w.admin, `"text":"1 node, 1 session up"`, `"prefix":"10.40.0.0/24"`, `"prefix":"10.40.59.0/24"`)
+	w.uiShows(w.viewer(), `"prefix":"10.40.0.0/24"`, "of many prefixes only the first are named")
 }
 
 func viewerLooks(t *testing.T, w *world) {
