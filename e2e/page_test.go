@@ -36,8 +36,12 @@ func TestPageOfADaemon(t *testing.T) {
 	if html := get("/"); !strings.Contains(html, `src="/page.js"`) {
 		t.Errorf("no page: %s", html)
 	}
-	shown := get("/picture.json")
-	for _, want := range []string{`"name":"n1"`, `"level":"ok"`, `"state":"Established"`, " prefixes announced", routed, routed6, "10.167.0.0/16", "NATOutgoing", "spec.natOutgoing is true", "set natOutgoing to false"} {
+	var shown string
+	until(t, "the picture is of the session that is up", func() (string, bool) {
+		shown = get("/picture.json")
+		return shown, strings.Contains(shown, `"state":"Established"`)
+	})
+	for _, want := range []string{`"name":"n1"`, `"level":"ok"`, " prefixes announced", routed, routed6, "10.167.0.0/16", "NATOutgoing", "spec.natOutgoing is true", "set natOutgoing to false"} {
 		if !strings.Contains(shown, want) {
 			t.Errorf("the picture lacks %q:\n%s", want, shown)
 		}
