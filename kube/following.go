@@ -67,7 +67,7 @@ type feedShape struct {
 }
 
 func newFollowing(l *Live, now time.Time) *following {
-	f := &following{
+	f := &following{ending: ending{},
 		Live: l, started: now,
 		secrets: map[string]*feed{}, stop: map[objects.Key]context.CancelFunc{},
 		guard: guard{node: l.options.Node, delay: l.options.MassWithdrawDelay, settings: l.options.Settings},
@@ -151,7 +151,7 @@ func (f *following) see(now time.Time) observation {
 		shape = append(shape, feedShape{feed, c.synced})
 	}
 	if s.all = !slices.Equal(shape, f.shape); s.all {
-		f.shape, f.have, f.ending = shape, map[objects.Key]*stored{}, ending{}
+		f.shape, f.have = shape, map[objects.Key]*stored{}
 	}
 	for _, feed := range feeds {
 		news := feed.take()
@@ -163,8 +163,11 @@ func (f *following) see(now time.Time) observation {
 			if f.have[k] = o; o == nil {
 				delete(f.have, k)
 			}
-			f.ending.note(k, o)
+			f.ending.note(k, o, now)
 		}
+	}
+	if s.all {
+		maps.DeleteFunc(f.ending, func(k objects.Key, _ time.Time) bool { return f.have[k] == nil })
 	}
 	for _, k := range f.ending.over(now) {
 		s.news = append(s.news, k)

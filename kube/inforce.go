@@ -73,7 +73,7 @@ func (f *following) pass(ctx context.Context, now time.Time) (again time.Time) {
 	f.expire(s)
 	view := LiveView{}
 	view.Held, again = f.guard.step(s)
-	again = earlier(again, f.ending.next())
+	again = earlier(again, f.ending.next(now))
 	f.assembly.take(f.guard.force, f.guard.take(), f.options.Settings)
 	f.followMore(ctx, now)
 	if due := f.begun.Add(patience); f.unanswered() && now.Before(due) && f.wasReady() {

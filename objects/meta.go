@@ -33,8 +33,8 @@ type metadata struct {
 	name, namespace string
 	created         time.Time
 	deleting        bool
-	// released is when Kube-OVN gives a Pod's addresses to others.
-	released            time.Time
+	// lingers is for how long the addresses of a Pod that is being deleted stay its own.
+	lingers             time.Duration
 	labels, annotations map[string]string
 }
 
@@ -43,7 +43,7 @@ func (d metaDocument) read(r *report, keep func(annotation string) bool) metadat
 	always := func(string) bool { return true }
 	return metadata{
 		name: d.Name, namespace: d.Namespace,
-		created: created(d.CreationTimestamp), deleting: d.DeletionTimestamp != nil, released: released(d.DeletionTimestamp, d.DeletionGracePeriodSeconds),
+		created: created(d.CreationTimestamp), deleting: d.DeletionTimestamp != nil, lingers: lingers(d.DeletionTimestamp, d.DeletionGracePeriodSeconds),
 		labels:      d.Labels.strings(r, "metadata.labels", always),
 		annotations: d.Annotations.strings(r, "metadata.annotations", keep),
 	}

@@ -80,7 +80,7 @@ func podsOf(m metadata, spec podSpec, status podStatus, r *report) []routes.Pod 
 		if subnet != "" && len(addresses) > 0 {
 			pods = append(pods, routes.Pod{
 				Namespace: m.namespace, Name: m.name, Node: spec.NodeName,
-				Subnet: subnet, Addresses: addresses, Until: m.released,
+				Subnet: subnet, Addresses: addresses, Lingers: m.lingers,
 			})
 		}
 	}
@@ -88,15 +88,15 @@ func podsOf(m metadata, spec podSpec, status podStatus, r *report) []routes.Pod 
 	return pods
 }
 
-// released is when Kube-OVN gives the addresses of a Pod that is being deleted to others
-// though the object is still there, as where its node's kubelet does not answer
-// (pkg/controller/pod.go, isPodAlive: the grace period once more after the time at which
-// it ends). It is zero for a Pod that is not being deleted.
-func released(deletion *metav1.Time, graceSeconds *int64) time.Time {
+// lingers is for how long the addresses of a Pod that is being deleted stay its own though
+// the object is there for longer, as where its node's kubelet does not answer
+// (pkg/controller/pod.go, isPodAlive): for the grace period, at whose end the time of the
+// deletion is, and as long again. A second more, as that time has no fractions.
+func lingers(deletion *metav1.Time, graceSeconds *int64) time.Duration {
 	if deletion == nil || graceSeconds == nil {
-		return time.Time{}
+		return 0
 	}
-	return created(*deletion).Add(time.Duration(*graceSeconds) * time.Second)
+	return time.Duration(2**graceSeconds+1) * time.Second
 }
 
 func podAddresses(field, list string, r *report) []netip.Addr {

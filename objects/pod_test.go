@@ -5,7 +5,6 @@ import (
 	"reflect"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/fairway-bgp/fairway/routes"
 )
@@ -37,8 +36,8 @@ func attachments(pods []routes.Pod) string {
 	var out []string
 	for _, p := range pods {
 		text := fmt.Sprintf("%s %s %s", p.Subnet, p.Node, p.Addresses)
-		if !p.Until.IsZero() {
-			text += " until " + p.Until.Format(time.TimeOnly)
+		if p.Lingers > 0 {
+			text += " for " + p.Lingers.String()
 		}
 		out = append(out, text)
 	}
@@ -70,9 +69,9 @@ func TestPodsOfAnAPIServer(t *testing.T) {
 		{"asks for a static address in an attachment", podText(`"storage.shop.ovn.kubernetes.io/allocated":"true",`, ""), primary},
 		{"its port in OVN is lost", podText(`"ovn.kubernetes.io/allocated":"true"`, `"ovn.kubernetes.io/allocated":""`), storage},
 		{"being deleted", strings.Replace(recordedPod, "DELETION", `,"deletionTimestamp":"2026-11-25T12:00:30Z","deletionGracePeriodSeconds":30`, 1),
-			primary + " until 12:01:00, " + storage + " until 12:01:00"},
+			primary + " for 1m1s, " + storage + " for 1m1s"},
 		{"deleted by force", strings.Replace(recordedPod, "DELETION", `,"deletionTimestamp":"2026-11-25T12:00:00Z","deletionGracePeriodSeconds":0`, 1),
-			primary + " until 12:00:00, " + storage + " until 12:00:00"},
+			primary + " for 1s, " + storage + " for 1s"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			whole, slim := Read([]byte(c.text)), Read(Trim("v1", KindPod, []byte(c.text)))

@@ -161,7 +161,7 @@ func (o *slim) object() (Object, bool) {
 
 // read gives the metadata as the conversions take it.
 func (m *slimMeta) read() metadata {
-	out := metadata{name: m.Name, namespace: m.Namespace, deleting: m.DeletionTimestamp != nil, released: released(m.DeletionTimestamp, m.DeletionGracePeriodSeconds), annotations: m.Annotations}
+	out := metadata{name: m.Name, namespace: m.Namespace, deleting: m.DeletionTimestamp != nil, lingers: lingers(m.DeletionTimestamp, m.DeletionGracePeriodSeconds), annotations: m.Annotations}
 	if len(m.Labels) > 0 {
 		out.labels = m.Labels
 	}

@@ -17,9 +17,10 @@ type Pod struct {
 	Node            string
 	Subnet          string
 	Addresses       []netip.Addr
-	// Until is when others may get the addresses though the Pod is still there: whoever
-	// follows Pods takes it away then. It is zero for never.
-	Until time.Time
+	// Lingers is for how long a Pod that is being deleted counts at most: others may get its
+	// addresses then though it is still there, and whoever follows Pods takes it away. It is
+	// 0 for a Pod that is not being deleted.
+	Lingers time.Duration
 }
 
 // Pods are the addresses of live Pods, by Node and Subnet. They never change: what
