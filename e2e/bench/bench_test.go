@@ -100,7 +100,15 @@ func fromFiles(r *router) {
 func (r *router) startFrom(name string, n int, stream string, times int) {
 	r.Helper()
 	folder := r.TempDir()
-	must.WriteFile(r, filepath.Join(folder, "objects.yaml"), []byte(stream))
+	const most = 8 << 20 // a file of more than 16 MiB is not read
+	for i := 0; len(stream) > 0; i++ {
+		part := stream
+		if len(part) > most {
+			part = part[:strings.LastIndex(part[:most], "---\n")]
+		}
+		must.WriteFile(r, filepath.Join(folder, fmt.Sprintf("objects-%d.yaml", i)), []byte(part))
+		stream = stream[len(part):]
+	}
 	must.WriteFile(r, filepath.Join(folder, "node.yaml"), fmt.Appendf(nil, `
 {apiVersion: v1, kind: Node, metadata: {name: n1}, status: {addresses: [{type: InternalIP, address: %s}], conditions: [{type: Ready, status: "True"}]}}
 ---
