@@ -83,7 +83,7 @@ func restAnnounced(s *v1alpha1.SpeakerStatus, rest []*policy.Advert) (out []v1al
 // hasSent reports whether the session with a BGPPeer is up, and carries a prefix.
 func hasSent(sessions []v1alpha1.SessionStatus, peer string, a *policy.Advert) bool {
 	return slices.ContainsFunc(sessions, func(e v1alpha1.SessionStatus) bool {
-		return e.Peer == peer && e.State == "established" &&
+		return e.Peer == peer && e.State == established &&
 			!slices.Contains(e.NotOffered, string(policy.FamilyOf(a.Prefix)))
 	})
 }

@@ -34,7 +34,7 @@ func History(s *v1alpha1.Speaker, subnets []*routes.Subnet) routes.History {
 				was.Role = routes.Role(a.Role)
 			}
 			if cidr == p && was.Role == routes.RolePod { // in the place of its Pods
-				was.Whole = strings.Join(peersOf(s, a), ",")
+				was.Whole = strings.Join(PeersOf(s.Status.Sessions, a), ",")
 			}
 			past.Prefixes = past.Prefixes.With(cidr, was)
 		}
@@ -43,13 +43,14 @@ func History(s *v1alpha1.Speaker, subnets []*routes.Subnet) routes.History {
 	return routes.History{Known: listsAllAnnounced(s), Subnets: routes.ByNameOf(of)}
 }
 
-// peersOf gives the BGPPeers that a prefix is for, sorted.
-func peersOf(s *v1alpha1.Speaker, a v1alpha1.AnnouncedPrefix) []string {
-	if a.Peers != nil {
+// PeersOf gives the BGPPeers that a prefix of a Speaker is for, sorted: all that it has
+// sessions with, where none are named.
+func PeersOf(sessions []v1alpha1.SessionStatus, a v1alpha1.AnnouncedPrefix) []string {
+	if len(a.Peers) > 0 {
 		return a.Peers
 	}
-	all := make([]string, 0, len(s.Status.Sessions))
-	for _, session := range s.Status.Sessions {
+	all := make([]string, 0, len(sessions))
+	for _, session := range sessions {
 		all = append(all, session.Peer)
 	}
 	return all

@@ -7,6 +7,7 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"github.com/fairway-bgp/fairway/policy"
+	"github.com/fairway-bgp/fairway/routes"
 	"github.com/fairway-bgp/fairway/status"
 )
 
@@ -118,7 +119,7 @@ func (f *few) end() {
 // eachNews compares two plans' adverts. come is called for each prefix of a Subnet that is
 // new, or has another role, and gone for each that is no more.
 func eachNews(before, now []*policy.Advert, come, gone func(*policy.Advert)) {
-	if same(before, now) {
+	if routes.SameList(before, now) {
 		return
 	}
 	order := func(a, b *policy.Advert) int {
@@ -143,9 +144,6 @@ func eachNews(before, now []*policy.Advert, come, gone func(*policy.Advert)) {
 	}
 }
 
-// same reports whether two lists are one.
-func same[T any](a, b []T) bool { return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0]) }
-
 // trouble is what is in the way of a session.
 type trouble struct{ peer, address, text string }
 
@@ -161,7 +159,7 @@ func troubles(s *status.Status) []trouble {
 
 // added gives what is in now and not in before, in now's order.
 func added[T comparable](before, now []T) []T {
-	if same(before, now) {
+	if routes.SameList(before, now) {
 		return nil
 	}
 	had := make(map[T]bool, len(before))

@@ -11,6 +11,7 @@ import (
 
 	"github.com/fairway-bgp/fairway/objects"
 	"github.com/fairway-bgp/fairway/policy"
+	"github.com/fairway-bgp/fairway/routes"
 )
 
 // load reads the last-known state, if there is one that counts.
@@ -223,7 +224,7 @@ func withoutPeersOf(standIns, all []objects.Object, values objects.Good) objects
 // the same list.
 func (v LiveView) sameAs(w LiveView) bool {
 	a, b := v.Snapshot, w.Snapshot
-	if !sameList(a.Subnets, b.Subnets) || !sameList(a.Nodes, b.Nodes) || !sameList(v.uids, w.uids) {
+	if !routes.SameList(a.Subnets, b.Subnets) || !routes.SameList(a.Nodes, b.Nodes) || !routes.SameList(v.uids, w.uids) {
 		return false
 	}
 	for _, s := range []*policy.Snapshot{&v.Snapshot, &w.Snapshot} {
@@ -232,9 +233,6 @@ func (v LiveView) sameAs(w LiveView) bool {
 	v.uids, w.uids = nil, nil
 	return reflect.DeepEqual(v, w)
 }
-
-// sameList reports whether two lists are one.
-func sameList[T any](a, b []T) bool { return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0]) }
 
 // publish makes a view the latest, and reports whether it differs from the last.
 func (f *following) publish(view LiveView) bool {

@@ -113,24 +113,12 @@ func listOfSpeaker(s *v1alpha1.SpeakerStatus) List {
 	}
 	for _, a := range s.Announced.First {
 		out.Announced = append(out.Announced, Announced{
-			Prefix: a.Prefix, Subnet: a.Subnet, Role: a.Role, NextHop: a.NextHop, To: peersOf(a, s.Sessions),
+			Prefix: a.Prefix, Subnet: a.Subnet, Role: a.Role, NextHop: a.NextHop, To: account.PeersOf(s.Sessions, a),
 			NotSentTo: a.NotSentTo, Sent: a.Sent, Draining: s.DrainUntil != nil,
 		})
 	}
 	for _, w := range s.Withheld.First {
 		out.Withheld = append(out.Withheld, withheldOf(w.Prefix, w.Subnet, w.Reason, w.Detail))
-	}
-	return out
-}
-
-// peersOf are those that a prefix is for: all that the node has, where none are named.
-func peersOf(a v1alpha1.AnnouncedPrefix, sessions []v1alpha1.SessionStatus) []string {
-	if len(a.Peers) > 0 {
-		return a.Peers
-	}
-	out := make([]string, 0, len(sessions))
-	for _, e := range sessions {
-		out = append(out, e.Peer)
 	}
 	return out
 }

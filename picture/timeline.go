@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/fairway-bgp/fairway/columns"
+	"github.com/fairway-bgp/fairway/routes"
 )
 
 // Event is one thing that happened.
@@ -222,7 +223,7 @@ func (a Announced) same(b Announced) bool {
 // withoutEnds leaves out with what two lists begin and end alike: of long ones little has
 // changed.
 func withoutEnds[T any](a, b []T, same func(a, b T) bool) (x, y []T) {
-	if len(a) == len(b) && len(a) > 0 && &a[0] == &b[0] {
+	if routes.SameList(a, b) {
 		return nil, nil
 	}
 	for len(a) > 0 && len(b) > 0 && same(a[0], b[0]) {

@@ -1,22 +1,15 @@
 package policy
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/fairway-bgp/fairway/routes"
+)
 
 // SameAdverts reports whether two lists of adverts are the same in every field. What is the
 // same pointer in both is not looked at, and nothing where they are one list.
 func SameAdverts(a, b []*Advert) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	if len(a) == 0 || &a[0] == &b[0] {
-		return true
-	}
-	for i := range a {
-		if a[i] != b[i] && !a[i].same(b[i]) {
-			return false
-		}
-	}
-	return true
+	return routes.SameList(a, b) || slices.EqualFunc(a, b, func(a, b *Advert) bool { return a == b || a.same(b) })
 }
 
 func (a *Advert) same(b *Advert) bool {

@@ -97,7 +97,7 @@ func (p *Planner) Translating(s Snapshot) []netip.Prefix {
 
 // follow finds out what of a Snapshot is new.
 func (p *Planner) follow(s *Snapshot) {
-	carriesOn := sameList(s.History.Subnets, p.history) && sameList(s.LastGood, p.good) && !s.At.Before(p.at)
+	carriesOn := routes.SameList(s.History.Subnets, p.history) && routes.SameList(s.LastGood, p.good) && !s.At.Before(p.at)
 	if in := inputsOf(s); p.around == nil || !carriesOn || !p.around.equal(&in) {
 		p.begin(s)
 	}
@@ -114,9 +114,6 @@ func (p *Planner) follow(s *Snapshot) {
 	}
 	p.followSubnets(s, routes.SubnetsByName(s.Subnets))
 }
-
-// sameList reports whether two slices are one.
-func sameList[T any](a, b []T) bool { return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0]) }
 
 // begin forgets what was decided, and looks at what all Subnets have in common.
 func (p *Planner) begin(s *Snapshot) {

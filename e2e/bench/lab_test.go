@@ -63,9 +63,7 @@ func newLab(t testing.TB) *lab {
 func (l *lab) space(name string) string {
 	l.Helper()
 	name = l.prefix + name
-	must.Run(l, "ip", "netns", "add", name)
-	l.Cleanup(func() { exec.Command("ip", "netns", "del", name).Run() })
-	must.Run(l, "ip", "-n", name, "link", "set", "lo", "up")
+	must.Space(l, name)
 	return name
 }
 

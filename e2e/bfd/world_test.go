@@ -83,9 +83,7 @@ func newWorld(t testing.TB, timers timers, kinds ...string) *world {
 func (w *world) space(name string) string {
 	w.Helper()
 	name = w.name + name
-	must.Run(w, "ip", "netns", "add", name)
-	w.Cleanup(func() { exec.Command("ip", "netns", "del", name).Run() })
-	must.Run(w, "ip", "-n", name, "link", "set", "lo", "up")
+	must.Space(w, name)
 	return name
 }
 

@@ -137,9 +137,7 @@ func (w *world) makeNode(name, address string) {
 // space makes a network namespace that goes with the test.
 func (w *world) space(name string) {
 	w.Helper()
-	w.must("ip", "netns", "add", name)
-	w.Cleanup(func() { exec.Command("ip", "netns", "del", name).Run() })
-	w.must("ip", "-n", name, "link", "set", "lo", "up")
+	must.Space(w, name)
 }
 
 // relay makes the API server reachable from the daemon's namespace, at the same

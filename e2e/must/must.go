@@ -30,6 +30,14 @@ func Run(t testing.TB, argv ...string) string {
 	return string(out)
 }
 
+// Space makes a network namespace that goes with the test.
+func Space(t testing.TB, name string) {
+	t.Helper()
+	Run(t, "ip", "netns", "add", name)
+	t.Cleanup(func() { exec.Command("ip", "netns", "del", name).Run() })
+	Run(t, "ip", "-n", name, "link", "set", "lo", "up")
+}
+
 // Await waits for a condition.
 func Await(t testing.TB, what string, yes func() bool) {
 	t.Helper()
