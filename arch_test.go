@@ -105,7 +105,7 @@ func pure() map[string][]string {
 		"columns": nil, "cover": nil, "inet": nil, "bfd": nil, "routes": nil, "policy": nil, "export": nil,
 		"account": {"k8s.io/apimachinery/"},
 		"picture": nil,
-		"objects": {"k8s.io/apimachinery/", "sigs.k8s.io/json", "sigs.k8s.io/yaml"},
+		"objects": {"go.yaml.in/yaml/v2", "k8s.io/apimachinery/", "sigs.k8s.io/json", "sigs.k8s.io/yaml"},
 	}
 }
 

@@ -75,21 +75,23 @@ type header struct {
 // Parse gives the objects of a YAML stream or JSON document, those of Lists one
 // by one.
 func Parse(name string, stream []byte) []Object {
-	docs := split(stream)
-	parsed := make([][]Object, len(docs))
-	parallel.Each(len(docs), func(i int) { parsed[i] = parse(name, docs[i]) })
+	parts := slices.Collect(slices.Chunk(split(stream), mostTogether))
+	parsed := make([][]Object, len(parts))
+	parallel.Each(len(parts), func(i int) { parsed[i] = parseAll(name, parts[i]) })
 	return slices.Concat(parsed...)
 }
 
 // parse gives the objects of one document.
 func parse(name string, d document) []Object {
-	where := fmt.Sprintf("%s document %d", name, d.number)
 	text, repeated, err := d.toJSON()
 	if err != nil {
-		return []Object{brokenObject(where, err.Error())}
+		return []Object{brokenObject(d.where(name), err.Error())}
 	}
-	return decodeDocument(where, text, repeated)
+	return decodeDocument(d.where(name), text, repeated)
 }
+
+// where says to a user which document of a file it is.
+func (d document) where(file string) string { return fmt.Sprintf("%s document %d", file, d.number) }
 
 // decodeDocument gives the objects of one document; repeated is nil where no key
 // of it is there twice.

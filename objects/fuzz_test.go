@@ -77,3 +77,18 @@ func asLive(value any) any {
 	}
 	return value
 }
+
+// FuzzTogether: documents that one parser reads are what each is to a parser of its own.
+func FuzzTogether(f *testing.F) {
+	objectstest.AddSeeds(f)
+	f.Add([]byte("a: 1\rb: 2\n---\n---\n# nothing\n---\n{a: 1} {b: 2}\n---\n? [k]\n: v\n--- &a\nx: &b [yes, 0x10, 1e3, .inf, 2026-01-02]\ny: *b\n---\nm: {<<: *b}\n--- |\n text\n--- \"a\n"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		var want []Object
+		for _, d := range split(text) {
+			want = append(want, parse("in.yaml", d)...)
+		}
+		if got := Parse("in.yaml", text); !reflect.DeepEqual(got, want) {
+			t.Fatalf("together  %+v\none by one %+v\nof %q", got, want, text)
+		}
+	})
+}
