@@ -1,6 +1,7 @@
 package files
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -127,15 +128,17 @@ func (d *disk) read(path string, stat os.FileInfo) ([]byte, error) {
 			return nil, err
 		}
 		defer f.Close()
-		return readBounded(f)
+		return readBounded(f, stat.Size())
 	})
 }
 
-// readBounded reads everything, up to mostBytes.
-func readBounded(r io.Reader) ([]byte, error) {
-	data, err := io.ReadAll(io.LimitReader(r, mostBytes+1))
-	if len(data) > mostBytes {
+// readBounded reads everything, up to mostBytes; likely is how much that may be.
+func readBounded(r io.Reader, likely int64) ([]byte, error) {
+	var b bytes.Buffer
+	b.Grow(int(min(max(likely, 0), mostBytes)) + bytes.MinRead) // with room to see the end
+	_, err := b.ReadFrom(io.LimitReader(r, mostBytes+1))
+	if b.Len() > mostBytes {
 		return nil, fmt.Errorf("is larger than %d MiB: split it, or leave out what is no Subnet, Node or BGPPeer", mostBytes>>20)
 	}
-	return data, err
+	return b.Bytes(), err
 }

@@ -110,7 +110,7 @@ func lookAll(d *disk, paths []string, stdin io.Reader) []look {
 	for _, p := range paths {
 		var l look
 		if p == Stdin {
-			data, err := readBounded(stdin)
+			data, err := readBounded(stdin, 0)
 			l = look{root: p, files: []content{{name: "stdin", data: data}}, err: err}
 		} else {
 			l = lookAt(d, p)

@@ -82,7 +82,7 @@ func (f *Source) Run(ctx context.Context) error {
 	late := bell.New()
 	w := &watcher{Source: f, kernel: kernel, disk: newDisk(ctx, late.Ring), late: late, renewed: map[string]bool{}, stats: map[string]os.FileInfo{}}
 	if slices.Contains(f.paths, Stdin) {
-		if w.stdin, err = readBounded(os.Stdin); err != nil {
+		if w.stdin, err = readBounded(os.Stdin, 0); err != nil {
 			return fmt.Errorf("read standard input: %w", err)
 		}
 	}

@@ -167,7 +167,7 @@ const mayLoad = "default-src 'none'; script-src 'self'; style-src 'self'; img-sr
 // addTo adds the page's paths.
 func (p *Page) addTo(mux *http.ServeMux) {
 	for path, f := range files() {
-		mux.HandleFunc("GET "+path, f.serve)
+		mux.HandleFunc("GET "+path, func(w http.ResponseWriter, r *http.Request) { f().serve(w, r) })
 	}
 	mux.HandleFunc("GET /picture.json", p.servePicture)
 	mux.HandleFunc("GET /events", p.serveEvents)
@@ -213,16 +213,19 @@ func (f file) serve(w http.ResponseWriter, r *http.Request) {
 	w.Write(text)
 }
 
-// files are the page's own, by path.
-func files() map[string]file {
-	out := map[string]file{}
+// files are the page's own, by path, made ready when they are asked for first.
+func files() map[string]func() file {
+	out := map[string]func() file{}
 	for path, f := range map[string]struct{ kind, text string }{
 		"/{$}":      {"text/html; charset=utf-8", pageHTML},
 		"/page.js":  {"text/javascript; charset=utf-8", pageJS},
 		"/page.css": {"text/css; charset=utf-8", pageCSS},
 		"/icon.svg": {"image/svg+xml", pageIcon},
 	} {
-		out[path] = file{f.kind, fmt.Sprintf("%x", sha256.Sum256([]byte(f.text)))[:16], []byte(f.text), zip([]byte(f.text))}
+		out[path] = sync.OnceValue(func() file {
+			text := []byte(f.text)
+			return file{f.kind, fmt.Sprintf("%x", sha256.Sum256(text))[:16], text, zip(text)}
+		})
 	}
 	return out
 }
