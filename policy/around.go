@@ -19,7 +19,8 @@ type inputs struct {
 	InForce      map[netip.Addr]InForce
 	Found        map[Search]Found
 	Settled      map[Search]Settled
-	Up           map[netip.Addr]bool
+	// Up has of the neighbours with a session those alone that are held to by it.
+	Up map[netip.Addr]bool
 	// History has no Subnets.
 	History routes.History
 	// Timed is whether there is a clock.
@@ -27,7 +28,7 @@ type inputs struct {
 }
 
 func inputsOf(s *Snapshot) inputs {
-	in := inputs{s.Settings, s.Nodes, s.Peers, s.LastGoodNode, s.Vlans, s.InForce, s.Found, s.Settled, s.Up, s.History, !s.At.IsZero()}
+	in := inputs{s.Settings, s.Nodes, s.Peers, s.LastGoodNode, s.Vlans, s.InForce, s.Found, s.Settled, s.upOnLinks(), s.History, !s.At.IsZero()}
 	in.History.Subnets = nil
 	return in
 }

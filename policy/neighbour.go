@@ -142,6 +142,20 @@ func settle(last Settled, found Found, keep bool) Settled {
 	return Settled{found.Routers[0], found.Own}
 }
 
+// upOnLinks are the neighbours settled on that stay because their session is up; nil for none.
+func (s *Snapshot) upOnLinks() map[netip.Addr]bool {
+	var out map[netip.Addr]bool
+	for search, at := range s.Settled {
+		if _, link := search.Link(); link && s.Up[at.Router] {
+			if out == nil {
+				out = map[netip.Addr]bool{}
+			}
+			out[at.Router] = true
+		}
+	}
+	return out
+}
+
 // located gives the BGPPeers with the addresses that this node has found for them.
 func (s *Snapshot) located() []Peer {
 	out := slices.Clone(s.Peers)

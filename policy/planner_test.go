@@ -37,6 +37,9 @@ type life struct {
 	born        int
 }
 
+// onLink are the routers that there may be on a link.
+var onLink = []netip.Addr{netip.MustParseAddr("fe80::1%eth1"), netip.MustParseAddr("fe80::2%eth1")}
+
 // bornLife draws a cluster with so many Subnets that not all are asked about when one changes.
 func bornLife(t *rapid.T) *life {
 	l := &life{t: t, now: begin, planner: policy.NewPlanner("n1")}
@@ -160,6 +163,17 @@ func (l *life) happen() {
 				l.s.Peers[0] = peerGen(t, l.s.Peers[0].Name, 0)
 			}
 		},
+		"a link in the place of an address": func() {
+			if l.s.Peers = slices.Clone(l.s.Peers); len(l.s.Peers) > 0 {
+				l.s.Peers[0].Interface, l.s.Peers[0].Address = "eth1", netip.Addr{}
+			}
+		},
+		"a router on the link": func() {
+			l.s.Found = map[policy.Search]policy.Found{"interface eth1": {Routers: []netip.Addr{rapid.SampledFrom(onLink).Draw(t, "router")}}}
+		},
+		"a session": func() {
+			l.s.Up = map[netip.Addr]bool{rapid.SampledFrom(append(onLink, netip.MustParseAddr("172.30.0.1"))).Draw(t, "up"): true}
+		},
 		"datapath": func() { l.verdict(&l.live.DatapathDown) },
 		"host":     func() { l.verdict(&l.live.HostNotReady) },
 		"a Pod": func() {
@@ -235,6 +249,26 @@ func liveLife(t *rapid.T) {
 		}
 		l.now = l.now.Add(rapid.SampledFrom([]time.Duration{0, 100 * time.Millisecond, time.Second, 3 * time.Second, time.Minute}).Draw(t, "later"))
 		l.pass()
+	}
+}
+
+// TestSessionThatComesUpChangesNoDecision: with a neighbour whose address is given, nobody
+// is asked anything.
+func TestSessionThatComesUpChangesNoDecision(t *testing.T) {
+	d := &planning{s: tenThousand(), planner: policy.NewPlanner("n1")}
+	for range 3 {
+		d.pass()
+	}
+	allocated := testing.AllocsPerRun(1, func() {
+		up := len(d.s.Up) == 0
+		d.s.Up = map[netip.Addr]bool{}
+		if up {
+			d.s.Up[d.s.Peers[0].Address] = true
+		}
+		d.pass()
+	})
+	if allocated > mostAllocated {
+		t.Errorf("%.0f allocations, at most %d", allocated, mostAllocated)
 	}
 }
 
