@@ -132,8 +132,11 @@ type inForce struct {
 
 func (s *Snapshot) inForce(subnet *Subnet) inForce {
 	now := inForce{annotations: subnet.Annotations, tuning: &subnet.Tuning, err: subnet.TuningErr}
+	if now.err == nil {
+		return now
+	}
 	good, ok := s.LastGood.Of(subnet.Name)
-	if now.err == nil || !ok || good.Annotations == nil {
+	if !ok || good.Annotations == nil {
 		return now
 	}
 	t, err := tuningOf(subnet, good.Annotations)

@@ -96,7 +96,7 @@ func (f *runFlags) run(ctx context.Context, stderr io.Writer) error {
 	if err := door.CheckReachable(f.metricsListen); f.metricsListen != "" && err != nil {
 		return fmt.Errorf("--metrics-listen: %w", err)
 	}
-	spareMemory()
+	boundMemory()
 	p, err := f.parts(log)
 	if err != nil {
 		return err
