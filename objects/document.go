@@ -121,15 +121,16 @@ func Read(text []byte) Object {
 // decodeList takes a List apart. The items of a typed list ("SubnetList"), as
 // the API server sends it, have no kind of their own.
 func decodeList(where string, list header, repeated *repeatedKeys) []Object {
-	var objects []Object
-	for i, item := range list.Items {
+	decoded := make([][]Object, len(list.Items))
+	parallel.Each(len(list.Items), func(i int) {
+		item := list.Items[i]
 		var of struct{ APIVersion, Kind string }
 		if err := json.Unmarshal(item, &of); err == nil && of.Kind == "" && list.Kind != "List" {
 			item = withKind(item, list.APIVersion, strings.TrimSuffix(list.Kind, "List"))
 		}
-		objects = append(objects, decodeDocument(fmt.Sprintf("%s item %d", where, i+1), item, repeated)...)
-	}
-	return objects
+		decoded[i] = decodeDocument(fmt.Sprintf("%s item %d", where, i+1), item, repeated)
+	})
+	return slices.Concat(decoded...)
 }
 
 func withKind(item json.RawMessage, apiVersion, kind string) json.RawMessage {
