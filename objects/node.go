@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"github.com/fairway-bgp/fairway/routes"
 )
 
@@ -56,9 +58,10 @@ const (
 // decodeNode reads a Node and ignores what it does not know.
 func decodeNode(text []byte, r *report) (any, bool) {
 	var d struct {
-		Metadata metaDocument `json:"metadata"`
-		Spec     nodeSpec     `json:"spec"`
-		Status   nodeStatus   `json:"status"`
+		metav1.TypeMeta `json:",inline"`
+		Metadata        metaDocument `json:"metadata"`
+		Spec            nodeSpec     `json:"spec"`
+		Status          nodeStatus   `json:"status"`
 	}
 	decodeLenient(text, &d, r)
 	return nodeOf(d.Metadata.read(r, readNodeAnnotation), d.Spec, d.Status, r), true

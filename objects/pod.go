@@ -42,9 +42,10 @@ func (s podStatus) ended() bool { return s.Phase == "Succeeded" || s.Phase == "F
 // decodePod reads a Pod and ignores what it does not know.
 func decodePod(text []byte, r *report) (any, bool) {
 	var d struct {
-		Metadata metaDocument `json:"metadata"`
-		Spec     podSpec      `json:"spec"`
-		Status   podStatus    `json:"status"`
+		metav1.TypeMeta `json:",inline"`
+		Metadata        metaDocument `json:"metadata"`
+		Spec            podSpec      `json:"spec"`
+		Status          podStatus    `json:"status"`
 	}
 	decodeLenient(text, &d, r)
 	return podsOf(d.Metadata.read(r, readPodAnnotation), d.Spec, d.Status, r), true

@@ -90,9 +90,10 @@ type Subnet struct {
 // decodeSubnet reads a Subnet and ignores what it does not know.
 func decodeSubnet(text []byte, r *report) (any, bool) {
 	var d struct {
-		Metadata metaDocument `json:"metadata"`
-		Spec     *subnetSpec  `json:"spec"`
-		Status   subnetStatus `json:"status"`
+		metav1.TypeMeta `json:",inline"`
+		Metadata        metaDocument `json:"metadata"`
+		Spec            *subnetSpec  `json:"spec"`
+		Status          subnetStatus `json:"status"`
 	}
 	if !decodeLenient(text, &d, r) {
 		return nil, true
