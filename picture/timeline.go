@@ -200,6 +200,7 @@ func (c *comparison) prefixes(node string, old, now *List) {
 	withheldBefore, withheldAfter := withoutEnds(old.Withheld, now.Withheld, func(a, b Withheld) bool { return a == b })
 	before, after := fates(announcedBefore, withheldBefore), fates(announcedAfter, withheldAfter)
 	whole := old.whole() && now.whole()
+	c.changes = slices.Grow(c.changes, len(after))
 	for _, p := range sortedPrefixes(after) {
 		f := after[p]
 		was, known := before[p]
@@ -301,9 +302,10 @@ func (c *comparison) source() {
 // for many.
 func summed(changes []change) []Event {
 	type alike struct{ kind, became string }
-	groups := map[alike][]change{}
+	groups := map[alike][]*change{}
 	var order []alike
-	for _, c := range changes {
+	for i := range changes {
+		c := &changes[i]
 		k := alike{c.kind, c.became}
 		if groups[k] == nil {
 			order = append(order, k)
@@ -318,7 +320,7 @@ func summed(changes []change) []Event {
 	return out
 }
 
-func told(changes []change) []Event {
+func told(changes []*change) []Event {
 	if len(changes) > mostOfAKind {
 		return []Event{together(changes)}
 	}
@@ -331,8 +333,8 @@ func told(changes []change) []Event {
 
 // together is many changes as one event: how many, the first of them, and why where that
 // is the same for all.
-func together(changes []change) Event {
-	first := changes[0]
+func together(changes []*change) Event {
+	first := *changes[0]
 	whats := make([]string, 0, len(changes))
 	for _, c := range changes {
 		what := c.what
