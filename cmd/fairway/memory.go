@@ -32,9 +32,9 @@ const settled = 10 * time.Second
 
 // giveBackMemory returns to the system, once, what only the start needed. Go would keep
 // it for the next peak, and there is none: afterwards one object changes at a time. From
-// then on it collects garbage when there is a quarter of what is in use, for a daemon on
-// every node rarely works and always takes room; the start would take an eighth longer
-// by half. GOGC goes before.
+// then on garbage is collected when there is a quarter of what is in use, for a daemon on
+// every node rarely works and always takes room. Before, Go's own bound holds: half of it
+// costs a start an eighth of its processor time. GOGC goes before.
 func giveBackMemory(ctx context.Context, board *status.Board) {
 	for {
 		wait := board.Changed()
