@@ -488,8 +488,8 @@ func TestRecorderWritesOnChangeAndNotTooOften(t *testing.T) {
 		})
 		return s
 	}
-	r.Offer("", status(7, metav1.ConditionTrue)) // the Node is not known yet: nothing to belong to
-	r.Offer("some-uid", status(1, metav1.ConditionTrue))
+	r.Offer(wish("", status(7, metav1.ConditionTrue))) // the Node is not known yet: nothing to belong to
+	r.Offer(wish("some-uid", status(1, metav1.ConditionTrue)))
 	first := has(1)
 	if o := first.OwnerReferences; len(o) != 1 || o[0].UID != "some-uid" || o[0].Kind != "Node" || o[0].Name != "n1" {
 		t.Errorf("owners: %+v", o)
@@ -498,7 +498,7 @@ func TestRecorderWritesOnChangeAndNotTooOften(t *testing.T) {
 	began, before, last := time.Now(), seen.count("PATCH"), int64(1)
 	w.eventually("two more writes", func() bool {
 		last++
-		r.Offer("some-uid", status(last, metav1.ConditionTrue))
+		r.Offer(wish("some-uid", status(last, metav1.ConditionTrue)))
 		return seen.count("PATCH") >= before+2
 	})
 	second := has(last)
@@ -510,10 +510,10 @@ func TestRecorderWritesOnChangeAndNotTooOften(t *testing.T) {
 	}
 	before = seen.count("PATCH")
 	for range 3 {
-		r.Offer("some-uid", status(last, metav1.ConditionTrue))
+		r.Offer(wish("some-uid", status(last, metav1.ConditionTrue)))
 		w.eventually("the Recorder has looked at it", func() bool { return len(r.news.Rung()) == 0 })
 	}
-	r.Offer("some-uid", status(last+1, metav1.ConditionTrue))
+	r.Offer(wish("some-uid", status(last+1, metav1.ConditionTrue)))
 	has(last + 1)
 	if n := seen.count("PATCH"); n != before+1 {
 		t.Errorf("%d writes of one change", n-before)
@@ -521,7 +521,7 @@ func TestRecorderWritesOnChangeAndNotTooOften(t *testing.T) {
 	// Deleted by somebody, and made anew with the next change; another Node of the
 	// same name is another owner.
 	w.delete(speakersPath + "/n1")
-	r.Offer("other-uid", status(5, metav1.ConditionFalse))
+	r.Offer(wish("other-uid", status(5, metav1.ConditionFalse)))
 	if s := has(5); len(s.OwnerReferences) != 1 || s.OwnerReferences[0].UID != "other-uid" {
 		t.Errorf("owners: %+v", s.OwnerReferences)
 	}
@@ -541,12 +541,12 @@ func TestDeletedSpeakerComesBack(t *testing.T) {
 	r.look = 500 * time.Millisecond
 	w.background(r.Run)
 	since := metav1.NewTime(time.Now().Truncate(time.Second).Local())
-	r.Offer("some-uid", v1alpha1.SpeakerStatus{
+	r.Offer(wish("some-uid", v1alpha1.SpeakerStatus{
 		Announced:  v1alpha1.AnnouncedPrefixes{Count: 1, First: []v1alpha1.AnnouncedPrefix{{Prefix: "10.1.0.0/16", Subnet: "blue", Role: "distributed"}}},
 		Sessions:   []v1alpha1.SessionStatus{{Peer: "tor", Address: "192.0.2.254", State: "established", Since: &since}},
 		Withheld:   v1alpha1.WithheldPrefixes{Count: 1, Reasons: map[string]int64{"NATOutgoing": 1}},
 		Conditions: []metav1.Condition{{Type: "Ready", Status: metav1.ConditionTrue, Reason: "Test"}},
-	})
+	}))
 	there := func() bool {
 		s, err := w.cluster.Speaker(w.ctx(), "n1")
 		return err == nil && s.Status.Announced.Count == 1 && len(s.OwnerReferences) == 1

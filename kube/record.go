@@ -31,6 +31,11 @@ const (
 	// recordLook is how often the Speaker is read though nothing changes: somebody
 	// may have deleted it, or its CRD, or written into it.
 	recordLook = 2 * time.Minute
+	// recordSpread for each Node is how long a write may wait, by chance, and mostSpread
+	// the most: what changes for all nodes makes all daemons write, and so many at once
+	// are not the API server's to bear. A hundred a second it hardly feels.
+	recordSpread = time.Second / 100
+	mostSpread   = 10 * time.Second
 	// farewellBound leaves time for withdrawing, within a Pod's last seconds.
 	farewellBound = 2 * time.Second
 )
@@ -45,10 +50,25 @@ type Recorder struct {
 	node     string
 	farewell Farewell
 	log      *logrus.Entry
-	wish     atomic.Pointer[recorded]
+	wish     atomic.Pointer[Wish]
 	news     *bell.Bell
 	// look is recordLook but in tests.
 	look time.Duration
+}
+
+// Wish is what a Speaker shall hold.
+type Wish struct {
+	// Owner is the Node's UID, so that the Speaker goes with it; "" is nobody's wish.
+	Owner types.UID
+	// Nodes is how many there are in the cluster: the more, the longer a write may wait.
+	Nodes int
+	// Status is asked for when it is written. Conditions need no transition time.
+	Status func() v1alpha1.SpeakerStatus
+}
+
+// spread gives how long a write may wait among so many Nodes.
+func spread(nodes int) time.Duration {
+	return min(time.Duration(nodes)*recordSpread, mostSpread)
 }
 
 // recorded is what a Speaker holds.
@@ -66,13 +86,12 @@ func NewRecorder(c *Cluster, node string, farewell Farewell, log *logrus.Entry) 
 	return &Recorder{cluster: c, node: node, farewell: farewell, log: log, news: bell.New(), look: recordLook}
 }
 
-// Offer hands over what the Speaker shall hold; owner is the Node's UID, so that
-// the Speaker goes with it. Conditions need no transition time. It never blocks.
-func (r *Recorder) Offer(owner types.UID, status v1alpha1.SpeakerStatus) {
-	if owner == "" {
+// Offer hands over what the Speaker shall hold. It never blocks.
+func (r *Recorder) Offer(w Wish) {
+	if w.Owner == "" {
 		return
 	}
-	r.wish.Store(&recorded{owner, status})
+	r.wish.Store(&w)
 	r.news.Ring()
 }
 
@@ -97,7 +116,7 @@ func (r *Recorder) Run(ctx context.Context) error {
 		case <-time.After(r.look - rand.N(r.look/5)):
 			known = nil
 		}
-		wish := r.wish.Load()
+		wish := r.latest(ctx)
 		if wish == nil {
 			continue
 		}
@@ -114,6 +133,22 @@ func (r *Recorder) Run(ctx context.Context) error {
 			r.log.Warnf("the Speaker is not written: %s", why)
 		}
 	}
+}
+
+// latest gives what is wished once it is this node's turn to write; nil for nothing.
+func (r *Recorder) latest(ctx context.Context) *recorded {
+	if w := r.wish.Load(); w != nil && w.Nodes > 0 {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(rand.N(spread(w.Nodes))):
+		}
+	}
+	w := r.wish.Load()
+	if w == nil {
+		return nil
+	}
+	return &recorded{w.Owner, w.Status()}
 }
 
 // sayFarewell writes the farewell, if anything was written before. It takes no longer

@@ -4,6 +4,9 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/fairway-bgp/fairway/api/v1alpha1"
 )
@@ -25,5 +28,34 @@ func TestAWriteIsNotAnsweredWithTheWholeObject(t *testing.T) {
 	answer, err := ask(w.ctx(), c.patchTo(speakerResource(), "n1", "status", text))
 	if err != nil || strings.Contains(string(answer), "xxx") || !strings.Contains(string(answer), "resourceVersion") {
 		t.Errorf("%v, %s", err, answer)
+	}
+}
+
+// wish is one of a cluster of which nothing is known, where nothing waits.
+func wish(owner types.UID, status v1alpha1.SpeakerStatus) Wish {
+	return Wish{Owner: owner, Status: func() v1alpha1.SpeakerStatus { return status }}
+}
+
+// TestSpeakersOfManyNodesAreNotWrittenAtOnce: a change of a Subnet makes all daemons write.
+func TestSpeakersOfManyNodesAreNotWrittenAtOnce(t *testing.T) {
+	for nodes, want := range map[int]time.Duration{1: 10 * time.Millisecond, 100: time.Second, 1000: 10 * time.Second, 5000: 10 * time.Second} {
+		if got := spread(nodes); got != want {
+			t.Errorf("%d Nodes: %s, want %s", nodes, got, want)
+		}
+	}
+	// What is written is what is wished when the turn has come.
+	r := NewRecorder(nil, "n1", nil, quietLog())
+	asked := 0
+	offer := func(announced int64) {
+		r.Offer(Wish{Owner: "some-uid", Nodes: 50, Status: func() v1alpha1.SpeakerStatus {
+			asked++
+			return v1alpha1.SpeakerStatus{Announced: v1alpha1.AnnouncedPrefixes{Count: announced}}
+		}})
+	}
+	for n := range int64(20) {
+		offer(n)
+	}
+	if got := r.latest(t.Context()); got == nil || got.status.Announced.Count != 19 || asked != 1 {
+		t.Errorf("%+v, %d were made", got, asked)
 	}
 }

@@ -222,7 +222,7 @@ func TestSpeakersAreFollowed(t *testing.T) {
 	r := NewRecorder(w.cluster, "n1", account.Farewell, quietLog())
 	w.background(r.Run)
 	for _, up := range []int32{1, 2} {
-		r.Offer("some-uid", v1alpha1.SpeakerStatus{Established: up})
+		r.Offer(wish("some-uid", v1alpha1.SpeakerStatus{Established: up}))
 		w.eventually(fmt.Sprintf("%d sessions", up), func() bool {
 			byNode, why := s.Latest()
 			return why == "" && byNode["n1"] != nil && byNode["n1"].Status.Established == up

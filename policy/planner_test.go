@@ -221,17 +221,21 @@ func (l *life) pass() {
 }
 
 // TestPlannerGivesWhatMakeGives over lives in which everything changes that can.
-func TestPlannerGivesWhatMakeGives(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		l := bornLife(t)
-		for range passes {
-			for range rapid.IntRange(0, mostChanges).Draw(t, "changes") {
-				l.happen()
-			}
-			l.now = l.now.Add(rapid.SampledFrom([]time.Duration{0, 100 * time.Millisecond, time.Second, 3 * time.Second, time.Minute}).Draw(t, "later"))
-			l.pass()
+func TestPlannerGivesWhatMakeGives(t *testing.T) { rapid.Check(t, liveLife) }
+
+// FuzzPlanner looks for the lives that chance does not come by.
+func FuzzPlanner(f *testing.F) { f.Fuzz(rapid.MakeFuzz(liveLife)) }
+
+// liveLife compares a Planner's plan with Make's in each pass of a life.
+func liveLife(t *rapid.T) {
+	l := bornLife(t)
+	for range passes {
+		for range rapid.IntRange(0, mostChanges).Draw(t, "changes") {
+			l.happen()
 		}
-	})
+		l.now = l.now.Add(rapid.SampledFrom([]time.Duration{0, 100 * time.Millisecond, time.Second, 3 * time.Second, time.Minute}).Draw(t, "later"))
+		l.pass()
+	}
 }
 
 // mostAllocated bounds what the decision on one change among ten thousand Subnets

@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/fairway-bgp/fairway/account"
+	"github.com/fairway-bgp/fairway/api/v1alpha1"
 	"github.com/fairway-bgp/fairway/bell"
 	"github.com/fairway-bgp/fairway/daemon"
 	"github.com/fairway-bgp/fairway/files"
@@ -94,9 +95,11 @@ func (f *runFlags) cluster(cluster *kube.Cluster, wake *bell.Bell, log *logrus.E
 		source: daemon.LiveSource{Live: objects, Server: cluster.Server(), Node: f.node},
 		posted: func(s *status.Status) {
 			v, _ := objects.Latest()
-			speaker := account.SpeakerStatus(s)
-			speaker.Heartbeat = heartbeat.Lease()
-			recorder.Offer(v.NodeUID, speaker)
+			recorder.Offer(kube.Wish{Owner: v.NodeUID, Nodes: len(v.Snapshot.Nodes), Status: func() v1alpha1.SpeakerStatus {
+				speaker := account.SpeakerStatus(s)
+				speaker.Heartbeat = heartbeat.Lease()
+				return speaker
+			}})
 			for _, e := range news.Of(s) {
 				herald.Tell(kube.Event{Kind: "Node", Name: s.Node, UID: v.NodeUID, Warning: e.Warning, Reason: e.Reason, Message: e.Message})
 			}
