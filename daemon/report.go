@@ -93,6 +93,9 @@ func (r Reporter) report(ctx context.Context) {
 			for _, e := range reports.next(now.subnets, len(v.Snapshot.Nodes), mostReported, time.Now()) {
 				r.Herald.Tell(kube.Event{Kind: objects.KindSubnet, Name: e.about, UID: v.SubnetUID(e.about), Warning: e.warning, Reason: e.reason, Message: e.message})
 			}
+			if !reports.waits {
+				now.subnets = nil // reports has them
+			}
 		}
 		for _, e := range peers.next(now.peers, mostReported, time.Now()) {
 			r.Herald.Tell(kube.Event{Kind: objects.KindBGPPeer, Name: e.about, UID: v.Peers[e.about].UID, Warning: e.warning, Reason: e.reason, Message: e.message})
@@ -223,10 +226,14 @@ func (o outlook) addWithheld(plan policy.Plan) {
 	}
 }
 
-// addWarnings adds what a node's plan warns of.
-func (o outlook) addWarnings(plan policy.Plan) {
+// addWarnings adds what a node's plan warns of that announces some Subnets.
+func (o outlook) addWarnings(plan policy.Plan, announced []string) {
 	for _, w := range plan.Warnings {
-		if v, ok := o.subnets[w.Subnet]; ok && w.Subnet != "" && !slices.Contains(v.warnings, w) {
+		v, selected := o.subnets[w.Subnet]
+		if !selected {
+			_, selected = slices.BinarySearch(announced, w.Subnet)
+		}
+		if selected && w.Subnet != "" && !slices.Contains(v.warnings, w) {
 			v.warnings = append(v.warnings, w)
 			o.subnets[w.Subnet] = v
 		}
