@@ -116,6 +116,10 @@ type reported struct {
 	since map[policy.Warning]time.Time
 	// begun is true after the first look, at which only what is wrong is news.
 	begun bool
+	// arriving has the Subnets that were not announced at the first look, and of which
+	// nothing has been told since: a reporter that begins while ten thousand routes are on
+	// their way, as after a restart, has no news of each.
+	arriving map[string]bool
 	// waits is whether the same verdicts may be news at a later look: something has not
 	// stood for long, or there was too much to tell.
 	waits bool
@@ -126,11 +130,15 @@ type reported struct {
 func (r *reported) next(now map[string]verdict, nodes, most int, at time.Time) []report {
 	var out []report
 	r.waits = false
+	r.await(now)
 	now = r.settled(now, at)
 	last := make(map[string]verdict, len(now))
 	subnets := 0
 	for _, name := range slices.Sorted(maps.Keys(now)) {
 		was, known := r.last[name]
+		if r.arrives(name, now[name].state()) {
+			was, known = verdict{sent: now[name].sent, byPlan: now[name].byPlan, nodes: now[name].nodes}, true
+		}
 		news := reportsOf(name, was, now[name], known, r.begun, nodes)
 		if len(news) > 0 {
 			subnets++
@@ -147,6 +155,30 @@ func (r *reported) next(now map[string]verdict, nodes, most int, at time.Time) [
 	}
 	r.last, r.begun = last, true
 	return out
+}
+
+// await notes what is not announced yet at the first look, and forgets what is gone.
+func (r *reported) await(now map[string]verdict) {
+	if r.begun {
+		maps.DeleteFunc(r.arriving, func(name string, _ bool) bool { _, there := now[name]; return !there })
+		return
+	}
+	r.arriving = map[string]bool{}
+	for name, v := range now {
+		if v.state() != isAnnounced {
+			r.arriving[name] = true
+		}
+	}
+}
+
+// arrives reports whether a Subnet that is awaited is announced now. One that is told of
+// as wrong is awaited no longer.
+func (r *reported) arrives(name, state string) bool {
+	awaited := r.arriving[name]
+	if state != isUnknown {
+		delete(r.arriving, name)
+	}
+	return awaited && state == isAnnounced
 }
 
 // settled gives what has stood long enough to be told. Until then a Subnet is as
