@@ -87,8 +87,8 @@ type stored struct {
 	uid types.UID
 	// generation counts the changes of the spec.
 	generation int64
-	// text is the trimmed object.
-	text string
+	// text is the trimmed object; of a Speaker its checksum.
+	text packed
 }
 
 // value is the object's, nil for no object.
@@ -318,7 +318,7 @@ func (f *feed) convert(p *rawObject) *stored {
 	if f.kind == kindSpeaker {
 		// Many, and large: what they say is kept once.
 		text := trimSpeaker(p.text)
-		return &stored{Object: readSpeaker(text), uid: p.UID, text: fmt.Sprintf("%x", sha256.Sum256(text))}
+		return &stored{Object: readSpeaker(text), uid: p.UID, text: packed(fmt.Sprintf("%x", sha256.Sum256(text)))}
 	}
 	return newStored(objects.Take(f.version.String(), f.kind, f.completed(p.text)))
 }
@@ -328,7 +328,7 @@ func newStored(t objects.Taken) *stored {
 	if s, ok := t.Value.(*objects.Subnet); ok {
 		s.Controlled = true
 	}
-	return &stored{Object: t.Object, uid: types.UID(t.UID), generation: t.Generation, text: string(t.Text)}
+	return &stored{Object: t.Object, uid: types.UID(t.UID), generation: t.Generation, text: pack(string(t.Text))}
 }
 
 // same reports whether two versions of an object mean the same.
