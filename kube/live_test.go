@@ -24,13 +24,17 @@ import (
 var shared struct {
 	sync.Once
 	*kubetest.Server
-	err error
+	folder string
+	err    error
 }
 
 func TestMain(m *testing.M) {
 	code := m.Run()
 	if shared.Server != nil {
 		shared.Stop()
+	}
+	if shared.folder != "" {
+		os.RemoveAll(shared.folder)
 	}
 	os.Exit(code)
 }
@@ -50,11 +54,9 @@ func newTown(t *testing.T) *town {
 	t.Helper()
 	needs.Programs(t, "etcd") // Debian: etcd-server
 	shared.Do(func() {
-		folder, err := os.MkdirTemp("", "fairway-kube-")
-		if err == nil {
-			shared.Server, err = kubetest.Start(context.Background(), kubetest.Options{Folder: folder})
+		if shared.folder, shared.err = os.MkdirTemp("", "fairway-kube-"); shared.err == nil {
+			shared.Server, shared.err = kubetest.Start(context.Background(), kubetest.Options{Folder: shared.folder})
 		}
-		shared.err = err
 	})
 	if shared.err != nil {
 		t.Fatal(shared.err)
