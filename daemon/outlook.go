@@ -122,8 +122,12 @@ func shared(a, b []string) []string {
 
 // after gives what becomes of everything by what the nodes say. p stays as it is.
 func (p plans) after(said said) outlook {
-	o := p.outlook
-	o.subnets = maps.Clone(p.subnets)
+	o, most := p.outlook, len(p.subnets)
+	for i := range p.nodes {
+		most = max(most, len(p.nodes[i].whole))
+	}
+	o.subnets = make(map[string]verdict, most)
+	maps.Copy(o.subnets, p.subnets)
 	o.neighbours.Speakers, o.neighbours.Unreadable, o.neighbours.Heartbeats = said.speakers, said.unreadable, said.beats
 	for i := range p.nodes {
 		o.addSent(&p.nodes[i], said)

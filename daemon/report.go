@@ -132,7 +132,6 @@ func (r *reported) next(now map[string]verdict, nodes, most int, at time.Time) [
 	r.waits = false
 	r.await(now)
 	now = r.settled(now, at)
-	last := make(map[string]verdict, len(now))
 	subnets := 0
 	for _, name := range slices.Sorted(maps.Keys(now)) {
 		was, known := r.last[name]
@@ -146,14 +145,15 @@ func (r *reported) next(now map[string]verdict, nodes, most int, at time.Time) [
 		switch {
 		case len(news) == 0 || subnets <= most:
 			out = append(out, news...)
-			last[name] = now[name]
 			continue
 		case known:
-			last[name] = was
+			now[name] = was
+		default:
+			delete(now, name)
 		}
 		r.waits = true
 	}
-	r.last, r.begun = last, true
+	r.last, r.begun = now, true
 	return out
 }
 
@@ -181,7 +181,7 @@ func (r *reported) arrives(name, state string) bool {
 	return awaited && state == isAnnounced
 }
 
-// settled gives what has stood long enough to be told. Until then a Subnet is as
+// settled gives, in a map of its own, what has stood long enough to be told. Until then a Subnet is as
 // it was told last; it is left out where nothing was told of it.
 func (r *reported) settled(now map[string]verdict, at time.Time) map[string]verdict {
 	since := map[policy.Warning]time.Time{}
