@@ -62,8 +62,9 @@ func outlookOf(v kube.LiveView, plans plans, said said) outlook {
 	return o
 }
 
-// plans is what there is to say by the plans of all nodes, before any node is asked. They
-// are made anew for other objects alone: Speakers change far more often.
+// plans is what there is to say by the plans of all nodes, before any node is asked: of a
+// Subnet that is announced, and that nothing else is to be said of, only by which nodes.
+// They are made anew for other objects alone: Speakers change far more often.
 type plans struct {
 	outlook
 	nodes []nodePlan
@@ -71,7 +72,7 @@ type plans struct {
 
 // nodePlan is which Subnets one node's plan announces, by name, sorted. whole leaves out
 // those of which only Pods are: of Pods only those on the reporter's own node are known.
-// Nodes that announce alike share the lists.
+// Lists that are equal are one.
 type nodePlan struct {
 	node       string
 	all, whole []string
@@ -86,7 +87,7 @@ func plansOf(s policy.Snapshot) plans {
 		plan := policy.Make(s, s.Nodes[i].Name)
 		p.addWithheld(plan)
 		p.addAdverts(plan)
-		p.addWarnings(plan)
+		p.addWarnings(plan, p.nodes[i].all)
 		p.addSessions(plan)
 	}
 	return p
@@ -104,14 +105,10 @@ func (p *plans) addAdverts(plan policy.Plan) {
 		}
 	}
 	now.all, now.whole = routes.SortedSet(now.all, strings.Compare), routes.SortedSet(now.whole, strings.Compare)
-	for _, name := range now.whole {
-		v := p.subnets[name]
-		v.nodes++
-		p.subnets[name] = v
-	}
 	if n := len(p.nodes); n > 0 {
 		now.all, now.whole = shared(p.nodes[n-1].all, now.all), shared(p.nodes[n-1].whole, now.whole)
 	}
+	now.whole = shared(now.all, now.whole)
 	p.nodes = append(p.nodes, now)
 }
 
@@ -125,8 +122,12 @@ func shared(a, b []string) []string {
 
 // after gives what becomes of everything by what the nodes say. p stays as it is.
 func (p plans) after(said said) outlook {
-	o := p.outlook
-	o.subnets = maps.Clone(p.subnets)
+	o, most := p.outlook, len(p.subnets)
+	for i := range p.nodes {
+		most = max(most, len(p.nodes[i].whole))
+	}
+	o.subnets = make(map[string]verdict, most)
+	maps.Copy(o.subnets, p.subnets)
 	o.neighbours.Speakers, o.neighbours.Unreadable, o.neighbours.Heartbeats = said.speakers, said.unreadable, said.beats
 	for i := range p.nodes {
 		o.addSent(&p.nodes[i], said)
@@ -134,11 +135,12 @@ func (p plans) after(said said) outlook {
 	return o
 }
 
-// addSent adds what a node has sent of its plan, and why not the rest.
+// addSent adds what a node is to announce, what it has sent of that, and why not the rest.
 func (o outlook) addSent(n *nodePlan, said said) {
 	sending := said.sendingOf(n.node)
 	for _, name := range n.whole {
 		v := o.subnets[name]
+		v.nodes++
 		v.byPlan = said.unreadable != ""
 		switch {
 		case v.byPlan || sending.Sent(name):

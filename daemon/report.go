@@ -93,6 +93,9 @@ func (r Reporter) report(ctx context.Context) {
 			for _, e := range reports.next(now.subnets, len(v.Snapshot.Nodes), mostReported, time.Now()) {
 				r.Herald.Tell(kube.Event{Kind: objects.KindSubnet, Name: e.about, UID: v.SubnetUID(e.about), Warning: e.warning, Reason: e.reason, Message: e.message})
 			}
+			if !reports.waits {
+				now.subnets = nil // reports has them
+			}
 		}
 		for _, e := range peers.next(now.peers, mostReported, time.Now()) {
 			r.Herald.Tell(kube.Event{Kind: objects.KindBGPPeer, Name: e.about, UID: v.Peers[e.about].UID, Warning: e.warning, Reason: e.reason, Message: e.message})
@@ -113,6 +116,10 @@ type reported struct {
 	since map[policy.Warning]time.Time
 	// begun is true after the first look, at which only what is wrong is news.
 	begun bool
+	// arriving has the Subnets that were not announced at the first look, and of which
+	// nothing has been told since: a reporter that begins while ten thousand routes are on
+	// their way, as after a restart, has no news of each.
+	arriving map[string]bool
 	// waits is whether the same verdicts may be news at a later look: something has not
 	// stood for long, or there was too much to tell.
 	waits bool
@@ -123,11 +130,14 @@ type reported struct {
 func (r *reported) next(now map[string]verdict, nodes, most int, at time.Time) []report {
 	var out []report
 	r.waits = false
+	r.await(now)
 	now = r.settled(now, at)
-	last := make(map[string]verdict, len(now))
 	subnets := 0
 	for _, name := range slices.Sorted(maps.Keys(now)) {
 		was, known := r.last[name]
+		if r.arrives(name, now[name].state()) {
+			was, known = verdict{sent: now[name].sent, byPlan: now[name].byPlan, nodes: now[name].nodes}, true
+		}
 		news := reportsOf(name, was, now[name], known, r.begun, nodes)
 		if len(news) > 0 {
 			subnets++
@@ -135,18 +145,43 @@ func (r *reported) next(now map[string]verdict, nodes, most int, at time.Time) [
 		switch {
 		case len(news) == 0 || subnets <= most:
 			out = append(out, news...)
-			last[name] = now[name]
 			continue
 		case known:
-			last[name] = was
+			now[name] = was
+		default:
+			delete(now, name)
 		}
 		r.waits = true
 	}
-	r.last, r.begun = last, true
+	r.last, r.begun = now, true
 	return out
 }
 
-// settled gives what has stood long enough to be told. Until then a Subnet is as
+// await notes what is not announced yet at the first look, and forgets what is gone.
+func (r *reported) await(now map[string]verdict) {
+	if r.begun {
+		maps.DeleteFunc(r.arriving, func(name string, _ bool) bool { _, there := now[name]; return !there })
+		return
+	}
+	r.arriving = map[string]bool{}
+	for name, v := range now {
+		if v.state() != isAnnounced {
+			r.arriving[name] = true
+		}
+	}
+}
+
+// arrives reports whether a Subnet that is awaited is announced now. One that is told of
+// as wrong is awaited no longer.
+func (r *reported) arrives(name, state string) bool {
+	awaited := r.arriving[name]
+	if state != isUnknown {
+		delete(r.arriving, name)
+	}
+	return awaited && state == isAnnounced
+}
+
+// settled gives, in a map of its own, what has stood long enough to be told. Until then a Subnet is as
 // it was told last; it is left out where nothing was told of it.
 func (r *reported) settled(now map[string]verdict, at time.Time) map[string]verdict {
 	since := map[policy.Warning]time.Time{}
@@ -223,10 +258,14 @@ func (o outlook) addWithheld(plan policy.Plan) {
 	}
 }
 
-// addWarnings adds what a node's plan warns of.
-func (o outlook) addWarnings(plan policy.Plan) {
+// addWarnings adds what a node's plan warns of that announces some Subnets.
+func (o outlook) addWarnings(plan policy.Plan, announced []string) {
 	for _, w := range plan.Warnings {
-		if v, ok := o.subnets[w.Subnet]; ok && w.Subnet != "" && !slices.Contains(v.warnings, w) {
+		v, selected := o.subnets[w.Subnet]
+		if !selected {
+			_, selected = slices.BinarySearch(announced, w.Subnet)
+		}
+		if selected && w.Subnet != "" && !slices.Contains(v.warnings, w) {
 			v.warnings = append(v.warnings, w)
 			o.subnets[w.Subnet] = v
 		}

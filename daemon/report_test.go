@@ -270,6 +270,8 @@ func TestAnnouncedIsWhatARouterHas(t *testing.T) {
 		{"annotated, and no session", []map[string]verdict{none, allDown, allDown, allDown, allDown},
 			[]string{"", "", "", "NotSent: 2 nodes are to announce it, and no router has been sent it: n1: " + refused + "; n2: " + refused, ""}},
 		{"annotated, and sent", []map[string]verdict{none, allDown, up, up}, []string{"", "", "Announced: sent to a router by 2 of 2 nodes that are to announce it", ""}},
+		{"on the way when the reporter begins", []map[string]verdict{allDown, up, up, allDown, allDown, allDown, up},
+			[]string{"", "", "", "", "", "NotSent: 2 nodes are to announce it, and no router has been sent it: n1: " + refused + "; n2: " + refused, "Announced: sent to a router by 2 of 2 nodes that are to announce it"}},
 		{"one node is enough", []map[string]verdict{none, oneDown}, []string{"", "Announced: sent to a router by 1 of 2 nodes that are to announce it"}},
 		{"a moment without sessions", []map[string]verdict{up, allDown, up, allDown, up}, []string{"", "", "", "", ""}},
 		{"all sessions lost, and back", []map[string]verdict{up, allDown, allDown, allDown, up},

@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"cmp"
 	"maps"
 	"reflect"
 	"slices"
@@ -18,8 +19,8 @@ import (
 // for a copy of the list that it is in: who was given the list before keeps it as it was.
 // The zero value is of no objects.
 type assembly struct {
-	// good has of each object that is no BGPPeer the version that gave its value: the one
-	// in force or, where that does not convert, the last one that did.
+	// good has the last version that converted of each object that is no BGPPeer and
+	// does not convert as it is in force, and of each Secret.
 	good map[objects.Key]*stored
 	// few has the BGPPeers and Secrets in force. unsettled is true while what they come
 	// to together is not known.
@@ -110,26 +111,27 @@ func newAssembly(force, good map[objects.Key]*stored, peers map[objects.Key]good
 		wants: wants{pods: map[string]bool{}, typos: map[string]bool{}, vlans: map[string]bool{}},
 	}
 	var c changes
-	for k, s := range good {
-		if force[k] != nil {
-			a.good[k] = s
-			c.add(k, nil, s.Value)
+	before := make(map[objects.Key]*stored, len(force))
+	for k := range force {
+		s := good[k]
+		if before[k] = s; s == nil {
+			continue
 		}
+		if k.Kind == objects.KindSecret {
+			a.good[k] = s
+		}
+		c.add(k, nil, s.Value)
 	}
 	a.apply(c)
-	news := map[objects.Key]bool{}
-	for k := range force {
-		news[k] = true
-	}
-	a.take(force, news, settings)
+	a.take(force, before, settings)
 	return a
 }
 
 // take brings the lists up to date with what came into force, went out of it, or
-// changed. BGPPeers and Secrets are left to settle.
-func (a *assembly) take(force map[objects.Key]*stored, news map[objects.Key]bool, settings routes.Settings) {
+// changed, and was as in before. BGPPeers and Secrets are left to settle.
+func (a *assembly) take(force, before map[objects.Key]*stored, settings routes.Settings) {
 	var c changes
-	for k := range news {
+	for k, was := range before {
 		o := force[k]
 		if k.Kind == objects.KindSubnet {
 			a.want(k.Name, o, settings)
@@ -139,9 +141,8 @@ func (a *assembly) take(force map[objects.Key]*stored, news map[objects.Key]bool
 			a.takeFew(k, o)
 			continue
 		}
-		last := a.good[k]
-		next := a.settleAlone(k, o)
-		c.add(k, last.value(), next.value())
+		last := cmp.Or(a.good[k], was)
+		c.add(k, last.value(), a.settleAlone(k, o, last).value())
 	}
 	a.apply(c)
 }
@@ -158,22 +159,27 @@ func (a *assembly) takeFew(k objects.Key, o *stored) {
 	a.tell(k, nil)
 }
 
-// settleAlone gives the version of an object that gives its value, nil for none.
-func (a *assembly) settleAlone(k objects.Key, o *stored) *stored {
-	if o == nil {
-		delete(a.good, k)
+// settleAlone gives the version of an object that gives its value: this one or, where that
+// does not convert, the last one that gave a value.
+func (a *assembly) settleAlone(k objects.Key, o, last *stored) *stored {
+	delete(a.good, k)
+	switch {
+	case o == nil:
 		a.tell(k, nil)
 		return nil
+	case o.Value != nil:
+		a.tell(k, o.Problems)
+		return o
 	}
 	settled := o.Object
-	if o.Value == nil {
-		settled.Problems = slices.Clone(o.Problems)
-		settled.Settled(a.good[k].value())
-	} else {
-		a.good[k] = o
-	}
+	settled.Problems = slices.Clone(o.Problems)
+	settled.Settled(last.value())
 	a.tell(k, settled.Problems)
-	return a.good[k]
+	if last.value() == nil {
+		return nil
+	}
+	a.good[k] = last
+	return last
 }
 
 // tell notes the problems of an object.

@@ -175,3 +175,23 @@ func TestWhatDoesNotChangeStaysTheSamePointer(t *testing.T) {
 		t.Errorf("view %d became %d", after.Serial, again.Serial)
 	}
 }
+
+// TestEqualAnnotationsAreKeptOnce: each map takes 300 octets, and ten thousand Subnets
+// have a handful of different ones.
+func TestEqualAnnotationsAreKeptOnce(t *testing.T) {
+	p := played(t, string(largeSubnet(1, false)), string(largeSubnet(2, false)))
+	p.Look(noon)
+	for i := range 2 * mostSeen {
+		play(t, p, "ADDED", fmt.Sprintf(`{"apiVersion":"kubeovn.io/v1","kind":"Subnet","metadata":{"name":"t%02d","annotations":{"fairway.dev/advertise":"true","fairway.dev/med":"%d"}},"spec":{"cidrBlock":"10.200.%d.0/24"}}`, i, i, i))
+	}
+	v, _, _ := p.Look(noon)
+	s := v.Snapshot.Subnets
+	if reflect.ValueOf(s[0].Annotations).Pointer() != reflect.ValueOf(s[1].Annotations).Pointer() {
+		t.Error("two maps for annotations that are the same")
+	}
+	for i, s := range s[2:] {
+		if got := s.Annotations["fairway.dev/med"]; got != fmt.Sprint(i) {
+			t.Errorf("Subnet %s: MED %s, want %d", s.Name, got, i)
+		}
+	}
+}

@@ -69,7 +69,7 @@ func (d *DaemonSet) Fate(labels map[string]string) Fate {
 	}
 	for _, kept := range d.feed.objects() {
 		var set daemonSet
-		if err := json.Unmarshal([]byte(kept.text), &set); err != nil || set.Metadata.DeletionTimestamp != nil {
+		if err := json.Unmarshal([]byte(kept.text.String()), &set); err != nil || set.Metadata.DeletionTimestamp != nil {
 			return FateRemoved
 		}
 		for k, v := range set.Spec.Template.Spec.NodeSelector {

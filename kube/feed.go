@@ -64,6 +64,8 @@ type feed struct {
 	// rewritten is true from when the store turned out to have another history
 	// until everything has been read again.
 	rewritten bool
+	// seen are annotations that Subnets had lately.
+	seen []map[string]string
 }
 
 // feedState says how well a feed works.
@@ -85,8 +87,8 @@ type stored struct {
 	uid types.UID
 	// generation counts the changes of the spec.
 	generation int64
-	// text is the trimmed object.
-	text string
+	// text is the trimmed object; of a Speaker its checksum.
+	text packed
 }
 
 // value is the object's, nil for no object.
@@ -316,7 +318,7 @@ func (f *feed) convert(p *rawObject) *stored {
 	if f.kind == kindSpeaker {
 		// Many, and large: what they say is kept once.
 		text := trimSpeaker(p.text)
-		return &stored{Object: readSpeaker(text), uid: p.UID, text: fmt.Sprintf("%x", sha256.Sum256(text))}
+		return &stored{Object: readSpeaker(text), uid: p.UID, text: packed(fmt.Sprintf("%x", sha256.Sum256(text)))}
 	}
 	return newStored(objects.Take(f.version.String(), f.kind, f.completed(p.text)))
 }
@@ -326,7 +328,7 @@ func newStored(t objects.Taken) *stored {
 	if s, ok := t.Value.(*objects.Subnet); ok {
 		s.Controlled = true
 	}
-	return &stored{Object: t.Object, uid: types.UID(t.UID), generation: t.Generation, text: string(t.Text)}
+	return &stored{Object: t.Object, uid: types.UID(t.UID), generation: t.Generation, text: pack(string(t.Text))}
 }
 
 // same reports whether two versions of an object mean the same.
@@ -346,9 +348,33 @@ func (f *feed) put(kept map[objects.Key]*stored, k objects.Key, s *stored) bool 
 	case reflect.DeepEqual(old.Value, s.Value):
 		s.Value = old.Value
 	}
+	if sub, ok := s.Value.(*objects.Subnet); ok && (old == nil || s.Value != old.Value) {
+		sub.Annotations = f.shared(sub.Annotations)
+	}
 	kept[k] = s
 	f.isNews(k)
 	return true
+}
+
+// mostSeen bounds the annotations that are compared with those of each new Subnet.
+const mostSeen = 16
+
+// shared gives the same map for annotations that are the same: those of a thousand
+// Subnets differ little, and a map takes 300 octets. The feed is locked.
+func (f *feed) shared(annotations map[string]string) map[string]string {
+	if len(annotations) == 0 {
+		return annotations
+	}
+	for _, other := range f.seen {
+		if maps.Equal(annotations, other) {
+			return other
+		}
+	}
+	if len(f.seen) == mostSeen {
+		f.seen = slices.Delete(f.seen, 0, 1)
+	}
+	f.seen = append(f.seen, annotations)
+	return annotations
 }
 
 // Add keeps a new object, for the reflector.

@@ -46,11 +46,11 @@ type guard struct {
 	// delay is how long a mass stays; 0 believes every deletion at once.
 	delay    time.Duration
 	settings routes.Settings
-	// force is what counts. gone is what is missing of it. news are the keys of what came
-	// into force, went out of it, or changed, since take.
+	// force is what counts. gone is what is missing of it. news has what came into force,
+	// went out of it, or changed, since take, as it was before: nil for what was not there.
 	force map[objects.Key]*stored
 	gone  map[objects.Key]absence
-	news  map[objects.Key]bool
+	news  map[objects.Key]*stored
 	// anew are the Nodes that came, or came back, since the first of those that are
 	// missing went. noneLeft is true while no Node is there that was there before.
 	anew     map[objects.Key]bool
@@ -122,18 +122,21 @@ func later(a, b time.Time) time.Time {
 
 // restore puts objects into force in the place of all that is.
 func (g *guard) restore(force map[objects.Key]*stored) {
-	g.force, g.gone, g.news = force, map[objects.Key]absence{}, map[objects.Key]bool{}
+	g.force, g.gone, g.news = force, map[objects.Key]absence{}, map[objects.Key]*stored{}
 	for k := range force {
-		g.news[k] = true
+		g.news[k] = nil
 	}
 }
 
 // put puts an object into force, or takes it out where it is nil.
 func (g *guard) put(k objects.Key, o *stored) {
-	if g.force[k] == o {
+	before := g.force[k]
+	if before == o {
 		return
 	}
-	g.news[k] = true
+	if _, noted := g.news[k]; !noted {
+		g.news[k] = before
+	}
 	if o == nil {
 		delete(g.force, k)
 		return
@@ -141,10 +144,10 @@ func (g *guard) put(k objects.Key, o *stored) {
 	g.force[k] = o
 }
 
-// take gives the keys of what came into force, went or changed since the last take.
-func (g *guard) take() map[objects.Key]bool {
+// take gives what came into force, went or changed since the last take, as it was then.
+func (g *guard) take() map[objects.Key]*stored {
 	news := g.news
-	g.news = map[objects.Key]bool{}
+	g.news = map[objects.Key]*stored{}
 	return news
 }
 

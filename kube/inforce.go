@@ -40,7 +40,7 @@ func (f *following) recall(now time.Time) bool {
 	if unread && !failing && !f.tired(now) {
 		return false
 	}
-	known := map[string]*stored{}
+	known := map[packed]*stored{}
 	for _, feed := range f.base {
 		for _, s := range feed.objects() {
 			known[s.text] = s

@@ -85,11 +85,14 @@ type goodObject struct {
 
 // goodText is a trimmed object, and of a BGPPeer the password, which may be that
 // of a Secret that is gone.
-type goodText struct{ text, password string }
+type goodText struct {
+	text     packed
+	password string
+}
 
 // saved gives the goodObject of a goodText.
 func (t goodText) saved() goodObject {
-	out := goodObject{Text: json.RawMessage(t.text), Password: t.password}
+	out := goodObject{Text: json.RawMessage(t.text.String()), Password: t.password}
 	if !utf8.ValidString(t.password) {
 		out.Password, out.Bytes = "", []byte(t.password)
 	}
@@ -100,7 +103,7 @@ func (t goodText) saved() goodObject {
 // trimmed texts.
 type state struct {
 	at      time.Time
-	objects []string
+	objects []packed
 	good    savedGood
 }
 
@@ -140,7 +143,7 @@ func (s state) write(to io.Writer, node string) error {
 	separator := "["
 	for _, text := range s.objects {
 		texts.WriteString(separator)
-		texts.WriteString(text)
+		text.writeTo(texts)
 		separator = ","
 	}
 	if len(s.objects) == 0 {
@@ -233,13 +236,13 @@ func decodeState(text []byte, node string, oldest, now time.Time) (lastKnown, er
 
 // restored turns texts into objects again. known are objects by their texts that need not
 // be converted a second time.
-func (l lastKnown) restored(known map[string]*stored) restored {
+func (l lastKnown) restored(known map[packed]*stored) restored {
 	r := restored{
 		objects: make(map[objects.Key]*stored, len(l.texts)), good: make(map[objects.Key]*stored, len(l.texts)), peers: map[objects.Key]goodPeer{},
 		annotations: l.good.Annotations, saved: l.saved,
 	}
 	for _, t := range l.texts {
-		s := known[string(t)]
+		s := known[pack(string(t))]
 		if s == nil {
 			s = newStored(objects.Taken{Object: objects.Read(t), Text: t})
 		}

@@ -20,14 +20,22 @@ func someState() []string {
 	}
 }
 
+func packedState(texts []string) []packed {
+	var out []packed
+	for _, text := range texts {
+		out = append(out, pack(text))
+	}
+	return out
+}
+
 func TestLastStateComesBack(t *testing.T) {
 	folder := filepath.Join(t.TempDir(), "state")
 	now := time.Now()
-	if err := saveState(folder, "n1", state{at: now, objects: someState()}); err != nil {
+	if err := saveState(folder, "n1", state{at: now, objects: packedState(someState())}); err != nil {
 		t.Fatal(err)
 	}
 	// Again, over what is there.
-	if err := saveState(folder, "n1", state{at: now, objects: someState()}); err != nil {
+	if err := saveState(folder, "n1", state{at: now, objects: packedState(someState())}); err != nil {
 		t.Fatal(err)
 	}
 	for path, mode := range map[string]os.FileMode{folder: 0o700, filepath.Join(folder, stateFile): 0o600} {
@@ -69,7 +77,7 @@ func TestLastStateThatIsNoGood(t *testing.T) {
 	now := time.Now()
 	write := func(t *testing.T, change func([]byte) []byte) string {
 		folder := t.TempDir()
-		kept := state{at: now.Add(-time.Hour), objects: someState(), good: savedGood{Objects: []goodObject{{Text: json.RawMessage(someState()[0]), Password: "word"}}}}
+		kept := state{at: now.Add(-time.Hour), objects: packedState(someState()), good: savedGood{Objects: []goodObject{{Text: json.RawMessage(someState()[0]), Password: "word"}}}}
 		if err := saveState(folder, "n1", kept); err != nil {
 			t.Fatal(err)
 		}

@@ -71,7 +71,7 @@ func TestLastStateStandsInAndExpires(t *testing.T) {
 	objects := append(someState(),
 		`{"apiVersion":"v1","kind":"Node","metadata":{"name":"n1"},"status":{"conditions":[{"type":"Ready","status":"True"}]}}`,
 		`{"apiVersion":"fairway.dev/v1alpha1","kind":"BGPPeer","metadata":{"name":"tor"},"spec":{"peerAddress":"192.0.2.9","peerASN":64512,"localASN":65000,"passwordSecretRef":{"name":"tor"}}}`)
-	if err := saveState(folder, "n1", state{at: now, objects: objects}); err != nil {
+	if err := saveState(folder, "n1", state{at: now, objects: packedState(objects)}); err != nil {
 		t.Fatal(err)
 	}
 	live, rings := lonely(t, LiveOptions{StateDir: folder, StateMaxAge: 12 * time.Second, MassWithdrawDelay: time.Hour})

@@ -3,6 +3,7 @@ package objects
 import (
 	"fmt"
 	"slices"
+	"unique"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -114,14 +115,14 @@ func subnetOf(m metadata, spec *subnetSpec, status *subnetStatus, r *report) *Su
 		Created:               m.created,
 		Annotations:           m.annotations,
 		CIDRBlock:             spec.CIDRBlock,
-		VPC:                   spec.VPC,
-		Provider:              spec.Provider,
+		VPC:                   shared(spec.VPC),
+		Provider:              shared(spec.Provider),
 		VLAN:                  spec.VLAN,
 		LogicalGateway:        spec.LogicalGateway,
 		NATOutgoing:           spec.NATOutgoing,
 		NATPolicyForwards:     slices.Contains(spec.NATOutgoingPolicyRules, natPolicyRule{"forward"}),
-		GatewayType:           spec.GatewayType,
-		GatewayNode:           spec.GatewayNode,
+		GatewayType:           shared(spec.GatewayType),
+		GatewayNode:           shared(spec.GatewayNode),
 		GatewayNodeSelectors:  gatewaySelectors(spec, r),
 		EnableECMP:            spec.EnableECMP,
 		ExternalEgressGateway: spec.ExternalEgressGateway,
@@ -132,12 +133,15 @@ func subnetOf(m metadata, spec *subnetSpec, status *subnetStatus, r *report) *Su
 		Validated:             conditionOf(status.Conditions, conditionValidated).Status == "True",
 		Unjudged:              conditionOf(status.Conditions, conditionValidated).Status == "",
 		Ready:                 ready.Status == "True",
-		ReadyAt:               ready.LastUpdateTime,
+		ReadyAt:               shared(ready.LastUpdateTime),
 		GatewayVerdict:        gatewayVerdict(ready),
-		ActiveGateway:         status.ActivateGateway,
+		ActiveGateway:         shared(status.ActivateGateway),
 	}
 	return &Subnet{*out.Parsed(), out.Controlled}
 }
+
+// shared gives the same string for all that are equal, as many Subnets say the same.
+func shared(s string) string { return unique.Make(s).Value() }
 
 // gatewaySelectors leaves selectors alone that Kube-OVN does not look at: those
 // beside a gatewayNode (pkg/controller/subnet.go).

@@ -13,6 +13,7 @@ import (
 
 	"github.com/osrg/gobgp/v4/api"
 	"github.com/osrg/gobgp/v4/pkg/apiutil"
+	"github.com/osrg/gobgp/v4/pkg/config/oc"
 	"github.com/osrg/gobgp/v4/pkg/packet/bgp"
 	gobgp "github.com/osrg/gobgp/v4/pkg/server"
 	"github.com/sirupsen/logrus"
@@ -73,7 +74,7 @@ func start(ctx context.Context, o Options, j *journal, wish policy.Wish, port in
 	if asn == 0 {
 		asn = wish.Sessions[0].LocalASN
 	}
-	err := s.StartBgp(ctx, &api.StartBgpRequest{Global: &api.Global{Asn: asn, RouterId: wish.RouterID.String(), ListenPort: port}})
+	err := s.StartBgp(ctx, &api.StartBgpRequest{Global: &api.Global{Asn: asn, RouterId: wish.RouterID.String(), ListenPort: port, Families: tables()}})
 	if err == nil {
 		err = s.assignPolicies(ctx)
 	}
@@ -85,6 +86,17 @@ func start(ctx context.Context, o Options, j *journal, wish policy.Wish, port in
 		return nil, errors.Join(startError(err, port), s.stopPlainly(ctx))
 	}
 	return s, nil
+}
+
+// tables gives the families that GoBGP is to have tables of, as its API counts them
+// (pkg/config/oc, AfiSafiTypeToIntMap). By itself it makes two of each of the 26 that it
+// knows, and an empty one takes 190 kB (internal/pkg/table/table.go, NewDestinations).
+func tables() []uint32 {
+	var out []uint32
+	for _, family := range []oc.AfiSafiType{oc.AFI_SAFI_TYPE_IPV4_UNICAST, oc.AFI_SAFI_TYPE_IPV6_UNICAST} {
+		out = append(out, uint32(oc.AfiSafiTypeToIntMap[family]))
+	}
+	return out
 }
 
 func startError(err error, port int32) error {

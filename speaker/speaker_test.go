@@ -634,3 +634,20 @@ func with(rib routes.RIB, prefix netip.Prefix, path routes.Path) routes.RIB {
 func without(rib routes.RIB, prefix netip.Prefix) routes.RIB {
 	return routes.Apply(rib, routes.Changes{Withdraw: []netip.Prefix{prefix}})
 }
+
+// TestAServerWithoutRoutesIsSmall: GoBGP's own choice of tables takes ten megabytes.
+func TestAServerWithoutRoutesIsSmall(t *testing.T) {
+	inUse := func() uint64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	before := inUse()
+	s := running(t, Options{})
+	mustSync(t, s, wishFor(newRouter(t, "tor", 65100, ours, loopback()).session(ours)))
+	const most = 4 << 20
+	if after := inUse(); after > before+most {
+		t.Errorf("%d octets more are in use, of which at most %d are expected", after-before, most)
+	}
+}
