@@ -35,6 +35,10 @@ type following struct {
 	stop  map[objects.Key]context.CancelFunc
 	begun time.Time
 	guard guard
+	// conditions say how well the feeds worked in this pass, from before what they have was
+	// looked at: of one that had been read, all of it is seen. A feed that began in this
+	// pass has none.
+	conditions map[*feed]feedState
 	// have is what the feeds had at the last pass, and shape which feeds those were.
 	have  map[objects.Key]*stored
 	shape []feedShape
@@ -110,7 +114,7 @@ func (f *following) begin(ctx context.Context) {
 
 // unanswered reports whether a feed that came later has had no answer yet.
 func (f *following) unanswered() bool {
-	return slices.ContainsFunc(f.feeds(), func(g *feed) bool { return !slices.Contains(f.base, g) && !g.condition().answered })
+	return slices.ContainsFunc(f.feeds(), func(g *feed) bool { return !slices.Contains(f.base, g) && !f.conditions[g].answered })
 }
 
 // wasReady reports whether there is a view to plan with.
@@ -140,8 +144,10 @@ func (f *following) see(now time.Time) observation {
 	unknownSecret := map[string]bool{}
 	var shape []feedShape
 	feeds := f.feeds()
+	f.conditions = make(map[*feed]feedState, len(feeds))
 	for _, feed := range feeds {
 		c := feed.condition()
+		f.conditions[feed] = c
 		if c.why != "" {
 			s.lapsed[feed.kind] = true
 		}
@@ -175,7 +181,7 @@ func (f *following) see(now time.Time) observation {
 	}
 	s.have = f.have
 	for name, feed := range f.secrets {
-		unknownSecret[name] = !feed.condition().synced
+		unknownSecret[name] = !f.conditions[feed].synced
 	}
 	s.known = func(k objects.Key) bool {
 		if k.Kind == objects.KindSecret {
@@ -295,7 +301,7 @@ func (f *following) needsVlans() bool { return len(f.assembly.wants.vlans) > 0 }
 func (f *following) health(now time.Time) (waiting []string, lapses []Lapse) {
 	tired := f.tired(now)
 	for _, feed := range f.feeds() {
-		c := feed.condition()
+		c := f.conditions[feed]
 		dynamic := !slices.Contains(f.base, feed)
 		standsIn := !f.saved.IsZero() && (tired || c.why != "")
 		if !c.synced && !standsIn && !(dynamic && (c.answered || f.wasReady())) {

@@ -114,7 +114,7 @@ func (f *following) expire(s observation) {
 	if f.saved.IsZero() {
 		return
 	}
-	if !slices.ContainsFunc(f.base, func(b *feed) bool { return !b.condition().synced }) {
+	if !slices.ContainsFunc(f.base, func(b *feed) bool { return !f.conditions[b].synced }) {
 		f.saved = time.Time{}
 		return
 	}
@@ -134,7 +134,7 @@ func (f *following) assemble(view *LiveView, now time.Time) {
 	a := &f.assembly
 	secrets := make(map[string]feedState, len(f.secrets))
 	for name, feed := range f.secrets {
-		secrets[name] = feed.condition()
+		secrets[name] = f.conditions[feed]
 	}
 	if a.unsettled || !maps.Equal(secrets, f.settled) {
 		a.settle(f.reads, f.absent)
@@ -151,7 +151,7 @@ func (f *following) assemble(view *LiveView, now time.Time) {
 	}
 	s := policy.Snapshot{Peers: a.known}
 	s.Settings, s.Subnets, s.Nodes, s.Pods, s.Vlans = f.options.Settings, a.subnets, a.nodes, a.pods, a.vlans
-	if s.Vlans == nil && f.vlans != nil && f.vlans.condition().synced {
+	if s.Vlans == nil && f.vlans != nil && f.conditions[f.vlans].synced {
 		s.Vlans = map[string]string{}
 	}
 	view.Snapshot = s
@@ -177,8 +177,8 @@ func (f *following) reads(secret string) bool {
 
 // absent says of a Secret that is not there whether that is known.
 func (f *following) absent(name string) error {
-	if feed := f.secrets[name]; feed != nil && !feed.condition().synced {
-		return fmt.Errorf("cannot be read: %s", cmp.Or(feed.condition().why, "the API server has not answered yet"))
+	if feed := f.secrets[name]; feed != nil && !f.conditions[feed].synced {
+		return fmt.Errorf("cannot be read: %s", cmp.Or(f.conditions[feed].why, "the API server has not answered yet"))
 	}
 	return fmt.Errorf("is not in namespace %s: create it there, or take passwordSecretRef away", f.options.Cluster.namespace)
 }
@@ -260,7 +260,7 @@ func (f *following) save(view LiveView, changed bool, now time.Time) time.Time {
 	if f.saver == nil || len(view.Waiting) > 0 || !f.saved.IsZero() {
 		return time.Time{}
 	}
-	if slices.ContainsFunc(f.base, func(b *feed) bool { return b.condition().why != "" }) {
+	if slices.ContainsFunc(f.base, func(b *feed) bool { return f.conditions[b].why != "" }) {
 		return time.Time{}
 	}
 	annotations := f.annotations.Load()
