@@ -181,8 +181,8 @@ func (r *reported) arrives(name, state string) bool {
 	return awaited && state == isAnnounced
 }
 
-// settled gives, in a map of its own, what has stood long enough to be told. Until then a Subnet is as
-// it was told last; it is left out where nothing was told of it.
+// settled gives, in a map of its own, what has stood long enough to be told. Until then a
+// Subnet is as it was told last; it is left out where nothing was told of it.
 func (r *reported) settled(now map[string]verdict, at time.Time) map[string]verdict {
 	since := map[policy.Warning]time.Time{}
 	stood := func(what policy.Warning) bool {

@@ -71,8 +71,8 @@ type feedShape struct {
 }
 
 func newFollowing(l *Live, now time.Time) *following {
-	f := &following{ending: ending{},
-		Live: l, started: now,
+	f := &following{
+		Live: l, started: now, ending: ending{},
 		secrets: map[string]*feed{}, stop: map[objects.Key]context.CancelFunc{},
 		guard: guard{node: l.options.Node, delay: l.options.MassWithdrawDelay, settings: l.options.Settings},
 	}
@@ -141,7 +141,6 @@ func (f *following) feeds() []*feed {
 func (f *following) see(now time.Time) observation {
 	s := observation{now: now, lapsed: map[string]bool{}}
 	unknown := map[string]bool{}
-	unknownSecret := map[string]bool{}
 	var shape []feedShape
 	feeds := f.feeds()
 	f.conditions = make(map[*feed]feedState, len(feeds))
@@ -180,13 +179,10 @@ func (f *following) see(now time.Time) observation {
 		delete(f.have, k)
 	}
 	s.have = f.have
-	for name, feed := range f.secrets {
-		unknownSecret[name] = !f.conditions[feed].synced
-	}
 	s.known = func(k objects.Key) bool {
 		if k.Kind == objects.KindSecret {
-			_, followed := f.secrets[k.Name]
-			return followed && !unknownSecret[k.Name] || !followed && !unknown[objects.KindBGPPeer]
+			feed, followed := f.secrets[k.Name]
+			return followed && f.conditions[feed].synced || !followed && !unknown[objects.KindBGPPeer]
 		}
 		if k.Kind == objects.KindPod && f.pods == nil || k.Kind == objects.KindVlan && f.vlans == nil {
 			return !unknown[objects.KindSubnet]
