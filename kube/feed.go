@@ -205,10 +205,7 @@ func (f *feed) pause(ctx context.Context) {
 	if s.synced || s.why == "" {
 		return
 	}
-	select {
-	case <-ctx.Done():
-	case <-time.After(max(f.refused, refusedRetry) + rand.N(refusedRetry/4)):
-	}
+	pause(ctx, max(f.refused, refusedRetry)+rand.N(refusedRetry/4))
 }
 
 // note remembers how a request went, and tells of a change.

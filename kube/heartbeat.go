@@ -79,10 +79,8 @@ func (h *Heartbeat) Run(ctx context.Context) error {
 	var last lease
 	failing := ""
 	for wait := time.Duration(0); ; {
-		select {
-		case <-ctx.Done():
+		if !pause(ctx, wait) {
 			return nil
-		case <-time.After(wait):
 		}
 		owner := h.owner()
 		if owner == "" {

@@ -85,10 +85,8 @@ func (e *Election) Run(ctx context.Context, lead func(context.Context)) error {
 			led.Wait()
 			heldUntil = time.Time{}
 		}
-		select {
-		case <-ctx.Done():
+		if !pause(ctx, e.ask-rand.N(e.ask/5)) {
 			return nil
-		case <-time.After(e.ask - rand.N(e.ask/5)):
 		}
 	}
 }

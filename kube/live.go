@@ -156,3 +156,15 @@ func (l *Live) Run(ctx context.Context) error {
 		}
 	}
 }
+
+// pause waits, and reports false where ctx ends first.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

@@ -104,10 +104,8 @@ func (r *Recorder) Run(ctx context.Context) error {
 	wait := time.Duration(0)
 	failing := ""
 	for {
-		select {
-		case <-ctx.Done():
+		if !pause(ctx, wait) {
 			return nil
-		case <-time.After(wait):
 		}
 		select {
 		case <-ctx.Done():
@@ -137,12 +135,8 @@ func (r *Recorder) Run(ctx context.Context) error {
 
 // latest gives what is wished once it is this node's turn to write; nil for nothing.
 func (r *Recorder) latest(ctx context.Context) *recorded {
-	if w := r.wish.Load(); w != nil && w.Nodes > 0 {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-time.After(rand.N(spread(w.Nodes))):
-		}
+	if w := r.wish.Load(); w != nil && w.Nodes > 0 && !pause(ctx, rand.N(spread(w.Nodes))) {
+		return nil
 	}
 	w := r.wish.Load()
 	if w == nil {

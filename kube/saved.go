@@ -320,18 +320,6 @@ func (k *saver) run(ctx context.Context) {
 	}
 }
 
-// pause waits, and reports false where ctx ends first.
-func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}
-
 // save reports whether the state was written. Why not is logged once.
 func (k *saver) save(s state) bool {
 	failing := ""
